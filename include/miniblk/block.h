@@ -1,0 +1,165 @@
+/* block.h - open a disk image, read it, write it */
+/* SPDX-License-Identifier: MIT */
+#ifndef MINIBLK_BLOCK_H
+#define MINIBLK_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* An open image: a tree of nodes with one way in. Share the handle between
+ * threads, not the file between handles. */
+typedef struct BlockDriverState BlockDriverState;
+
+/* GLib's error; no GLib header is needed. NULL for errp: the text is not wanted */
+typedef struct _GError GError;
+
+enum {
+    BDRV_O_RDWR         = 1 << 0,
+    BDRV_O_PROBE        = 1 << 1,   /* no driver= given: guess. Without it a driver must be named */
+                                    /* 1 << 2 is kept for BDRV_O_SNAPSHOT */
+    BDRV_O_NOCACHE      = 1 << 3,   /* O_DIRECT */
+    BDRV_O_NO_FLUSH     = 1 << 4,   /* flush does nothing: for images that may be lost */
+    BDRV_O_NO_LOCK      = 1 << 5,   /* do not lock files against other programs */
+    BDRV_O_WRITETHROUGH = 1 << 6,   /* every write is flushed before it is reported done */
+    BDRV_O_UNMAP        = 1 << 7,   /* discards and BDRV_REQ_MAY_UNMAP give space back; ignored without it */
+};
+
+/* Set or clear the flags above that @mode stands for, in QEMU's words: writeback, writethrough,
+ * none, directsync, unsafe. False, and *@flags as it was, if @mode is none of these. */
+bool bdrv_parse_cache_mode(const char *mode, unsigned *flags);
+
+/* @options: "driver=vpc,file.driver=blkdebug,file.image.filename=a.vhd"; a comma in a value is
+ * doubled; NULL for none. @filename is given to the lowest node of the chain of "file" children;
+ * NULL if the options name it. NULL and @errp set on failure; the text does not repeat @filename. */
+BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned flags, GError **errp);
+
+/* Make an image: "driver=vpc,size=10G,subformat=fixed". An existing file is not touched before
+ * all options were found good, and what a failure leaves half-made is removed. */
+bool bdrv_create(const char *filename, const char *options, GError **errp);
+
+/* Flush, then free all. 0, or -errno if what was written may not have reached the disk; the handle
+ * is gone in any case. NULL is allowed. No other thread may be using @bs. */
+int bdrv_close(BlockDriverState *bs);
+
+/* Storage of the caller's own, in place of a file. Offsets and lengths are bytes, any alignment,
+ * inside the size; functions return 0 or -errno and may be called from several threads at once. */
+typedef struct BlockStorage {
+    int64_t size;                   /* when opened */
+    void *user;                     /* handed to every function */
+    int (*read)(void *user, int64_t offset, void *buf, int64_t bytes);
+    int (*write)(void *user, int64_t offset, const void *buf, int64_t bytes);  /* NULL: read-only */
+    int (*flush)(void *user);                   /* NULL: nothing to do */
+    int (*truncate)(void *user, int64_t size);  /* grown space reads as zeroes. NULL: the size is fixed */
+} BlockStorage;
+
+/* bdrv_open() and bdrv_create() over @storage, which is copied; @user must outlive the image */
+BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *options, unsigned flags,
+                                    GError **errp);
+bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp);
+
+/* Requests: 0 or -errno; all the bytes or an error. Offsets and lengths are bytes, any alignment,
+ * inside bdrv_getlength(), at most BDRV_MAX_BYTES. Safe from any thread, any number at once.
+ * A write that failed may have changed any of its bytes, and nothing else. */
+#define BDRV_MAX_BYTES ((int64_t)0x7fffffff & -512)
+
+enum {
+    BDRV_REQ_FUA       = 1 << 0,    /* on stable storage before it is reported done */
+    BDRV_REQ_MAY_UNMAP = 1 << 1,    /* pwrite_zeroes may give the space back, see BDRV_O_UNMAP */
+};
+
+int bdrv_pread(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, unsigned flags);
+int bdrv_pwrite(BlockDriverState *bs, int64_t offset, const void *buf, int64_t bytes, unsigned flags);
+int bdrv_preadv(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, unsigned flags);
+int bdrv_pwritev(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, unsigned flags);
+
+/* Zeroes, of any length up to the end of the image. Holes stay holes. */
+int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+
+/* These bytes are no longer needed: each of them is zero afterwards, or what it was. */
+int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
+
+/* What was reported done before the call is on stable storage after it */
+int bdrv_flush(BlockDriverState *bs);
+
+typedef struct BlockStatus {
+    int64_t bytes;              /* how far this answer holds, from the offset asked for */
+    bool zero;                  /* reads as zeroes */
+    bool data;                  /* has a place in storage, even if that is a hole there */
+    bool here;                  /* held by this image, not by a parent */
+    unsigned depth;             /* whose it is: 0 this image, 1 its parent, and so on */
+    BlockDriverState *leaf;     /* who has the bytes; NULL if nobody */
+    int64_t leaf_offset;
+} BlockStatus;
+
+enum {
+    BDRV_STATUS_WANT_ZERO = 1 << 0, /* look for holes under allotted blocks, too; may ask the file system */
+};
+
+/* Describe [@offset, @offset + @bytes), or the first part of it. 0 or -errno */
+int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+
+int64_t bdrv_getlength(BlockDriverState *bs);           /* bytes, as the guest sees the disk */
+bool bdrv_is_read_only(BlockDriverState *bs);
+const char *bdrv_get_driver_name(BlockDriverState *bs);
+const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "" if it has none */
+
+bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp);
+
+typedef struct BlockCopyOptions {
+    unsigned workers;           /* threads; 0: two */
+    bool unordered;             /* write as read, in any order: faster, but images come out different */
+    int64_t sparse;             /* shorter runs of zeroes are written as data; 0: 4096; -1: write all zeroes */
+    bool target_is_zero;        /* @to is known to read as zeroes: leave zeroes out */
+    void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; from any worker, one at a time */
+    void *user;
+} BlockCopyOptions;
+
+/* Copy all of @from to the start of @to, which must be at least as long. @opts may be NULL. */
+bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp);
+
+/* What an image says of itself. Keys are lower case with '-', as in JSON. */
+typedef struct BlockInfoItem {
+    const char *key;
+    enum { BLOCK_INFO_TEXT, BLOCK_INFO_INT, BLOCK_INFO_BOOL } type;
+    const char *text;           /* TEXT; else NULL */
+    int64_t number;             /* INT, BOOL */
+} BlockInfoItem;
+
+typedef struct BlockInfo {
+    const char *driver;
+    const char *filename;
+    int64_t virtual_size;
+    int64_t actual_size;        /* bytes that the storage really uses; -1: not known */
+    int64_t cluster_size;       /* unit of allocation; 0: none */
+    int probe;                  /* 0: the driver was named; else how sure the guess was, to 100 */
+    uint64_t io_errors;         /* requests that failed since the image was opened, */
+    int io_errno;               /* and the first of them: its errno, */
+    int64_t io_offset;          /* offset */
+    const char *io_operation;   /* and kind: "read", "write", "flush"; NULL: none */
+    int count;
+    const BlockInfoItem *items; /* the driver's own facts, @count of them */
+} BlockInfo;
+
+BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp);   /* NULL and @errp set on failure */
+void bdrv_info_free(BlockInfo *info);
+const BlockInfoItem *bdrv_info_find(const BlockInfo *info, const char *key);    /* NULL if it has none */
+
+/* The @n-th thing found wrong that did not stop the image from being opened, or that explains an
+ * -EIO; NULL past the last. More may be added by any request; each text lives as long as @bs. */
+const char *bdrv_get_warning(BlockDriverState *bs, unsigned n);
+
+const char *bdrv_error_message(const GError *err);
+int bdrv_error_code(const GError *err);                 /* an errno number */
+void bdrv_error_free(GError *err);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

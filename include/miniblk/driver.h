@@ -1,0 +1,210 @@
+/* driver.h - write a block driver. See docs/writing-a-driver.md */
+/* SPDX-License-Identifier: MIT */
+#ifndef MINIBLK_DRIVER_H
+#define MINIBLK_DRIVER_H
+
+#include <stddef.h>
+#include <miniblk/block.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* A window on somebody's iovec, passed by value: slicing costs no allocation.
+ * iov NULL: as many zeroes (writes only, and only inside the layer). */
+typedef struct BlockVec {
+    const struct iovec *iov;
+    size_t skip;                /* into iov[0] */
+    int64_t bytes;
+} BlockVec;
+
+BlockVec block_vec(const struct iovec *iov, int niov);
+/* [@start, @start + @bytes) of @vec */
+BlockVec block_vec_slice(BlockVec vec, int64_t start, int64_t bytes);
+/* All of @vec to or from flat memory */
+void block_vec_to_buf(BlockVec vec, void *buf);
+void block_vec_from_buf(BlockVec vec, const void *buf);
+void block_vec_zero(BlockVec vec);
+/* The first @max pieces as plain iovecs; how many, and in *@bytes how long they are together */
+int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes);
+
+/* Where @bytes at @offset of a node are: at @child_offset of @child, or nowhere */
+typedef struct BlockExtent {
+    int64_t offset, bytes;
+    BlockDriverState *child;    /* NULL: nowhere, they read as zeroes. The node itself: ask my read() */
+    int64_t child_offset;
+    unsigned flags;
+} BlockExtent;
+
+enum {
+    BLOCK_EXTENT_NEW    = 1 << 0,   /* reserved for this write; the layer will commit() it */
+    BLOCK_EXTENT_ZEROED = 1 << 1,   /* new, and already zero in the child: no need to fill the rest */
+    BLOCK_EXTENT_WINDOW = 1 << 2,   /* a plain window on the child: its holes are holes here, too */
+};
+
+enum {                              /* map()'s mode */
+    BLOCK_MAP_WRITE = 1 << 0,       /* bytes will be written there: not a hole, not a parent */
+    BLOCK_MAP_WAIT  = 1 << 1,       /* may wait for metadata to be read */
+    BLOCK_MAP_EXCL  = 1 << 2,       /* nobody else is in this image: may allocate */
+};
+
+enum {                              /* zero()'s flags */
+    BLOCK_ZERO_PUNCH   = 1 << 0,    /* give the space back if that can be done */
+    BLOCK_ZERO_DISCARD = 1 << 1,    /* advice only: -ENOTSUP is a good answer */
+};
+
+/* The first and last bytes of what may be an image */
+typedef struct BlockProbe {
+    const uint8_t *head, *tail;     /* @len bytes each, zero padded; tail ends where the file ends */
+    size_t len;
+    int64_t size;
+    const char *filename;           /* "" if there is none */
+} BlockProbe;
+
+#define BLOCK_PROBE_BYTES 2048
+
+/* One option of a driver, filled into its options struct by the layer.
+ * A string is NULL and a number -1 where the option was not given and @def is "". */
+typedef struct BlockOption {
+    const char *name;               /* NULL ends the table */
+    enum {
+        BLOCK_OPT_STRING,           /* char * */
+        BLOCK_OPT_SIZE,             /* int64_t: "10G" */
+        BLOCK_OPT_INT,              /* int64_t */
+        BLOCK_OPT_BOOL,             /* bool: on, off; a name alone is on */
+        BLOCK_OPT_ENUM,             /* int: index into @values */
+        BLOCK_OPT_LIST,             /* BlockOptionList: "name.0.key=…,name.1.key=…" */
+    } type;
+    size_t at;                      /* offsetof the field in the driver's options struct */
+    const char *def;                /* as the user would write it; "": may be left out; NULL: required */
+    const char *const *values;      /* ENUM: the words, NULL-terminated */
+    const struct BlockOption *items;/* LIST: the table of one item */
+    size_t item_size;               /* LIST: sizeof the struct of one item */
+    const char *help;               /* a phrase, no full stop */
+} BlockOption;
+
+typedef struct BlockOptionList {
+    size_t count;
+    void *items;                    /* @count structs of the item's type */
+} BlockOptionList;
+
+typedef struct BlockInfoBuilder BlockInfoBuilder;
+
+/* A driver. Required: name, open, read; for a format map, for writing write (and commit, where
+ * map may answer NEW). The rest is optional. Fields are only ever appended. */
+typedef struct BlockDriver {
+    const char *name;               /* "vpc": driver=vpc */
+    const char *alias;              /* another name it answers to; NULL: none */
+    const char *description;
+    bool is_protocol;               /* has bytes of its own: opens a filename, not a child */
+    bool parallel;                  /* read, write and zero may run at once (mapped drivers: ignored) */
+    const char *file_key;           /* the options of its child are "KEY.…"; NULL: "file" */
+    size_t state_size;              /* bs->state: allocated zeroed, freed by the layer */
+    size_t open_size, create_size;  /* sizeof the structs that the option tables fill */
+    const BlockOption *open_options, *create_options;
+
+    /* How sure are you, 0 to 100? Look, do not touch */
+    int (*probe)(const BlockProbe *probe);
+    /* bs->file is open (unless a protocol); set bs->size; @opts is your options struct, gone when
+     * open returns. On failure the layer calls close() */
+    bool (*open)(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
+    /* @offset and @vec are inside the node's size, 0 < vec.bytes, aligned to bs->request_alignment */
+    int (*read)(BlockDriverState *bs, int64_t offset, BlockVec vec);
+    int (*write)(BlockDriverState *bs, int64_t offset, BlockVec vec);
+    /* Write back what you keep in memory, alone in the image; the layer then flushes your children.
+     * A protocol: what was written is on stable storage */
+    int (*flush)(BlockDriverState *bs);
+    /* Free what bs->state holds, also after an open() that failed half-way; children are still open */
+    void (*close)(BlockDriverState *bs);
+    /* open()'s twin. Check @opts first, then bdrv_create_file(), then leave a valid image in bs->file.
+     * A protocol: make the file, empty, and close it again; an existing one keeps its contents if this fails */
+    bool (*create)(BlockDriverState *bs, const void *opts, GError **errp);
+
+    /* Formats: see the ten rules in docs/writing-a-driver.md */
+    int (*map)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
+    int (*commit)(BlockDriverState *bs, const BlockExtent *ext);
+
+    /* Protocols and filters */
+    int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st);
+    /* -ENOTSUP: the layer writes zeroes instead */
+    int (*zero)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+    /* Protocols: remove the file again, after a create that failed */
+    void (*remove)(BlockDriverState *bs);
+
+    /* Anyone */
+    bool (*truncate)(BlockDriverState *bs, int64_t size, GError **errp);
+    bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
+} BlockDriver;
+
+struct BlockDriverState {
+    const BlockDriver *drv;
+    void *state;                    /* drv->state_size bytes, zeroed before open() */
+    char *filename;                 /* of the lowest file; "" if it has none */
+    unsigned flags;                 /* BDRV_O_… as this node was opened */
+    int64_t size;                   /* bytes. Set it in open() and truncate(); the layer keeps it true as
+                                     * a protocol's file grows. Elsewhere read it with bdrv_node_size() */
+    int64_t request_alignment;      /* power of two: read() and write() want offset, length and memory so
+                                     * aligned, and the layer sees to it. 0 and 1: any. Set it in open() */
+    BlockDriverState *file, *backing;
+    struct BlockLayer *layer;       /* the layer's own */
+};
+
+/* A format's read() and write(): the layer moves the bytes, map() says where they are */
+int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
+
+/* For drivers, on their children: requests of any alignment; reads past the end give zeroes, writes
+ * past the end make a file grow. 0 or -errno */
+int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec);
+int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec);
+int bdrv_node_pread(BlockDriverState *node, int64_t offset, void *buf, int64_t bytes);
+int bdrv_node_pwrite(BlockDriverState *node, int64_t offset, const void *buf, int64_t bytes);
+int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags);
+int bdrv_node_flush(BlockDriverState *node);
+int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
+int64_t bdrv_node_size(BlockDriverState *node);
+
+/* In create(): make the file below, empty, and open it as bs->file */
+bool bdrv_create_file(BlockDriverState *bs, GError **errp);
+
+/* The caller's storage, for the protocol that serves it; NULL: this image has none */
+const BlockStorage *bdrv_get_storage(BlockDriverState *bs);
+
+/* Tables of a format, in memory: pages of bs->file, named by where they begin. Call from map(),
+ * commit() and flush() only. One page must always be asked for with the same length.
+ *
+ * The page at @offset, @bytes long. Not in memory: -EAGAIN without BLOCK_MAP_WAIT in @mode; with it
+ * the map lock is let go of while the page is read. *@page is good until the next call of these. */
+int bdrv_meta_get(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, uint8_t **page);
+/* [@at, @at + @bytes) of the page that begins at @offset was changed: flush() will write the sectors
+ * of 512 bytes that it touches */
+void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes);
+/* Write all dirty sectors to bs->file. What could not be written stays dirty. 0 or -errno */
+int bdrv_meta_write(BlockDriverState *bs);
+/* Anything to write? */
+bool bdrv_meta_is_dirty(BlockDriverState *bs);
+
+/* Errors of open, create, truncate and copy; @code is an errno number */
+void bdrv_set_error(GError **errp, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Something is wrong, but not enough to stop, or a request is about to fail with -EIO because of it */
+void bdrv_warn(BlockDriverState *bs, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* In info(): one fact more; texts are copied */
+void bdrv_info_text(BlockInfoBuilder *items, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void bdrv_info_int(BlockInfoBuilder *items, const char *key, int64_t number);
+void bdrv_info_bool(BlockInfoBuilder *items, const char *key, bool on);
+
+/* The drivers that there are, in probing order; NULL after the last. Start with NULL */
+const BlockDriver *bdrv_next_driver(const BlockDriver *drv);
+const BlockDriver *bdrv_find_driver(const char *name);          /* NULL: none of that name */
+/* "  name=<type>  help" lines, for people; free() it */
+char *bdrv_options_help(const BlockOption *options);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,26 @@
+/* common.h - what both tools share */
+/* SPDX-License-Identifier: MIT */
+#ifndef MINIBLK_TOOLS_COMMON_H
+#define MINIBLK_TOOLS_COMMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <miniblk/driver.h>
+
+/* The last part of argv[0]; every message of the tools begins with it */
+extern const char *tool_name;
+void tool_init(const char *argv0);
+
+/* "NAME: text" and a newline on standard error */
+void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* "NAME: warning: text" */
+
+/* Print the warnings of @bs from the *@seen-th on, with @filename before them; counts *@seen on */
+void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen);
+
+/* Open with QEMU's habits: @format NULL probes; @image_opts: @filename is an options string itself.
+ * @options: more options, "a=b,c=d", or NULL. Errors are returned, not printed. */
+BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
+                            unsigned flags, GError **errp);
+
+#endif
