@@ -32,7 +32,7 @@ int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes);
 /* Where @bytes at @offset of a node are: at @child_offset of @child, or nowhere */
 typedef struct BlockExtent {
     int64_t offset, bytes;
-    BlockDriverState *child;    /* NULL: nowhere, they read as zeroes. The node itself: ask my read() */
+    BlockDriverState *child;    /* bs->file or bs->backing; NULL: nowhere, they read as zeroes */
     int64_t child_offset;
     unsigned flags;
 } BlockExtent;
@@ -65,7 +65,7 @@ typedef struct BlockProbe {
 #define BLOCK_PROBE_BYTES 2048
 
 /* One option of a driver, filled into its options struct by the layer.
- * A string is NULL and a number -1 where the option was not given and @def is "". */
+ * Where it was not given and @def is "", a string is NULL, a number or enum -1, a bool false. */
 typedef struct BlockOption {
     const char *name;               /* NULL ends the table */
     enum {

@@ -1,0 +1,126 @@
+/* align.c - requests of any alignment, on a node that wants them aligned */
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads are rounded out and bounced. Writes read the blocks that they cover in part, change them and
+ * write them back, with nobody else writing to the node meanwhile: an aligned write of the rest of such
+ * a block would be lost.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "block/layer.h"
+#include "util/checked.h"
+
+#define BOUNCE_BYTES (1 << 20)
+
+bool block_is_aligned(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    struct iovec iov[16];
+    uint64_t all = (uint64_t)offset | (uint64_t)vec.bytes;
+    uint64_t mask = (uint64_t)bs->request_alignment - 1;
+
+    if (bs->request_alignment <= 1) {
+        return true;
+    }
+    for (int64_t done = 0, n; done < vec.bytes; done += n) {
+        int count = block_vec_iov(block_vec_slice(vec, done, vec.bytes - done), iov, G_N_ELEMENTS(iov), &n);
+
+        for (int i = 0; i < count; i++) {
+            all |= (uint64_t)(uintptr_t)iov[i].iov_base | iov[i].iov_len;
+        }
+    }
+    return (all & mask) == 0;
+}
+
+/* One aligned piece, through @bounce */
+static int bounced_read(BlockDriverState *bs, void *bounce, int64_t start, int64_t bytes)
+{
+    struct iovec iov = { bounce, (size_t)bytes };
+
+    return block_driver_read(bs, start, block_vec(&iov, 1));
+}
+
+static int bounced_write(BlockDriverState *bs, void *bounce, int64_t start, int64_t bytes)
+{
+    struct iovec iov = { bounce, (size_t)bytes };
+
+    return block_driver_write(bs, start, block_vec(&iov, 1));
+}
+
+/* How much of @bytes at @offset one bounce takes, and the aligned piece around that */
+static int64_t next_piece(BlockDriverState *bs, int64_t offset, int64_t bytes, int64_t *start, int64_t *length)
+{
+    *start = align_down(offset, bs->request_alignment);
+    int64_t n = MIN(bytes, *start + BOUNCE_BYTES - offset);
+
+    *length = align_up(offset + n, bs->request_alignment) - *start;
+    return n;
+}
+
+int block_unaligned_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    void *bounce = aligned_alloc((size_t)MAX(bs->request_alignment, 4096), BOUNCE_BYTES);
+    int ret = bounce ? 0 : -ENOMEM;
+
+    for (int64_t done = 0, n, start, length; ret == 0 && done < vec.bytes; done += n) {
+        n = next_piece(bs, offset + done, vec.bytes - done, &start, &length);
+        ret = bounced_read(bs, bounce, start, length);
+        if (ret == 0) {
+            block_vec_from_buf(block_vec_slice(vec, done, n), (uint8_t *)bounce + (offset + done - start));
+        }
+    }
+    free(bounce);
+    return ret;
+}
+
+/* The blocks at both ends that the request does not cover */
+static int read_ends(BlockDriverState *bs, uint8_t *bounce, int64_t start, int64_t length, int64_t offset,
+                     int64_t bytes)
+{
+    int64_t unit = bs->request_alignment, last = length - unit;
+    int ret = 0;
+
+    if (offset > start) {
+        ret = bounced_read(bs, bounce, start, unit);
+    }
+    if (ret == 0 && offset + bytes < start + length && (last > 0 || offset == start)) {
+        ret = bounced_read(bs, bounce + last, start + last, unit);
+    }
+    return ret;
+}
+
+/* A file that does not end on a block must not come out longer than it was written */
+static int restore_size(BlockDriverState *bs, int64_t end)
+{
+    GError *err = NULL;
+
+    if (bdrv_node_size(bs) <= end || bdrv_node_truncate(bs, end, &err)) {
+        return 0;
+    }
+    int ret = -bdrv_error_code(err);
+    g_error_free(err);
+    return ret;
+}
+
+int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    uint8_t *bounce = aligned_alloc((size_t)MAX(bs->request_alignment, 4096), BOUNCE_BYTES);
+    int ret = bounce ? 0 : -ENOMEM;
+
+    gate_enter(&bs->layer->rmw, true);
+    int64_t end = MAX(bdrv_node_size(bs), offset + vec.bytes);
+
+    for (int64_t done = 0, n, start, length; ret == 0 && done < vec.bytes; done += n) {
+        n = next_piece(bs, offset + done, vec.bytes - done, &start, &length);
+        ret = read_ends(bs, bounce, start, length, offset + done, n);
+        if (ret == 0) {
+            block_vec_to_buf(block_vec_slice(vec, done, n), bounce + (offset + done - start));
+            ret = bounced_write(bs, bounce, start, length);
+        }
+    }
+    if (ret == 0) {
+        ret = restore_size(bs, end);
+    }
+    gate_leave(&bs->layer->rmw, true);
+    free(bounce);
+    return ret;
+}

@@ -1,0 +1,468 @@
+/* block.c - the tree of nodes: open, create, close */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include "block/drivers.h"
+#include "block/layer.h"
+#include "block/options.h"
+
+/* What every node understands, whatever its driver */
+typedef struct NodeOptions {
+    int read_only, direct, no_flush;    /* -1: as the node above */
+    int64_t cache_size;
+} NodeOptions;
+
+static const char *const off_on[] = { "off", "on", NULL };
+
+static const BlockOption node_options[] = {
+    { "read-only", BLOCK_OPT_ENUM, offsetof(NodeOptions, read_only), "", .values = off_on,
+      .help = "do not write to this node" },
+    { "cache.direct", BLOCK_OPT_ENUM, offsetof(NodeOptions, direct), "", .values = off_on,
+      .help = "bypass the host's page cache (O_DIRECT)" },
+    { "cache.no-flush", BLOCK_OPT_ENUM, offsetof(NodeOptions, no_flush), "", .values = off_on,
+      .help = "ignore flushes" },
+    { "metadata-cache-size", BLOCK_OPT_SIZE, offsetof(NodeOptions, cache_size), "32M",
+      .help = "memory for a format's tables" },
+    { NULL }
+};
+
+bool bdrv_parse_cache_mode(const char *mode, unsigned *flags)
+{
+    static const struct { const char *name; unsigned flags; } modes[] = {
+        { "writeback",    0 },
+        { "writethrough", BDRV_O_WRITETHROUGH },
+        { "none",         BDRV_O_NOCACHE },
+        { "off",          BDRV_O_NOCACHE },
+        { "directsync",   BDRV_O_NOCACHE | BDRV_O_WRITETHROUGH },
+        { "unsafe",       BDRV_O_NO_FLUSH },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        if (g_str_equal(modes[i].name, mode)) {
+            *flags = (*flags & ~(BDRV_O_NOCACHE | BDRV_O_WRITETHROUGH | BDRV_O_NO_FLUSH)) | modes[i].flags;
+            return true;
+        }
+    }
+    return false;
+}
+
+static BlockTree *tree_new(const BlockStorage *storage)
+{
+    BlockTree *tree = g_new0(BlockTree, 1);
+
+    gate_init(&tree->gate);
+    pthread_mutex_init(&tree->map_lock, NULL);
+    pthread_cond_init(&tree->page_read, NULL);
+    pthread_mutex_init(&tree->notes_lock, NULL);
+    tree->warnings = g_ptr_array_new_with_free_func(g_free);
+    tree->storage = storage ? g_memdup2(storage, sizeof(*storage)) : NULL;
+    return tree;
+}
+
+static void tree_free(BlockTree *tree)
+{
+    gate_destroy(&tree->gate);
+    pthread_mutex_destroy(&tree->map_lock);
+    pthread_cond_destroy(&tree->page_read);
+    pthread_mutex_destroy(&tree->notes_lock);
+    g_ptr_array_unref(tree->warnings);
+    g_free((void *)tree->storage);
+    g_free(tree);
+}
+
+static BlockDriverState *node_new(BlockTree *tree, const BlockDriver *drv, unsigned flags)
+{
+    BlockDriverState *bs = g_new0(BlockDriverState, 1);
+
+    bs->drv = drv;
+    bs->flags = flags;
+    bs->state = g_malloc0(MAX(drv->state_size, 1));
+    bs->filename = g_strdup("");
+    bs->layer = g_new0(BlockLayer, 1);
+    bs->layer->tree = tree;
+    pthread_mutex_init(&bs->layer->serial, NULL);
+    gate_init(&bs->layer->rmw);
+    return bs;
+}
+
+static void node_free(BlockDriverState *bs)
+{
+    if (!bs) {
+        return;
+    }
+    block_meta_free(bs);
+    node_free(bs->backing);
+    node_free(bs->file);
+    pthread_mutex_destroy(&bs->layer->serial);
+    gate_destroy(&bs->layer->rmw);
+    keyval_free(bs->layer->options);
+    g_free(bs->layer);
+    g_free(bs->state);
+    g_free(bs->filename);
+    g_free(bs);
+}
+
+/* Drivers may still use their children while they close */
+static void node_close(BlockDriverState *bs)
+{
+    if (!bs) {
+        return;
+    }
+    if (bs->drv->close) {
+        bs->drv->close(bs);
+    }
+    node_close(bs->backing);
+    node_close(bs->file);
+}
+
+static bool has_option(const BlockOption *table, const char *name)
+{
+    for (; table && table->name; table++) {
+        if (g_str_equal(table->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const BlockDriver *take_driver(KeyVal *kv, const BlockDriver *fallback, GError **errp)
+{
+    g_autofree char *name = keyval_take(kv, "driver");
+    const BlockDriver *drv = name ? bdrv_find_driver(name) : fallback;
+
+    if (!drv && name) {
+        bdrv_set_error(errp, ENOENT, "Unknown driver '%s'", name);
+    }
+    return drv;
+}
+
+static const BlockDriver *default_protocol(BlockTree *tree)
+{
+    return tree->storage ? &bdrv_mem : &bdrv_file;
+}
+
+static const char *file_key(const BlockDriver *drv)
+{
+    return drv->file_key ? drv->file_key : "file";
+}
+
+static void set_flag(unsigned *flags, unsigned flag, int on)
+{
+    if (on >= 0) {
+        *flags = on ? *flags | flag : *flags & ~flag;
+    }
+}
+
+static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
+{
+    NodeOptions opts = { 0 };
+
+    if (!block_options_fill(node_options, kv, &opts, bs->drv->name, errp)) {
+        return false;
+    }
+    if (opts.read_only == 1) {
+        bs->flags &= ~BDRV_O_RDWR;
+    }
+    set_flag(&bs->flags, BDRV_O_NOCACHE, opts.direct);
+    set_flag(&bs->flags, BDRV_O_NO_FLUSH, opts.no_flush);
+    bs->layer->meta_limit = opts.cache_size;
+    return true;
+}
+
+/* The driver's own open(), with its options struct for as long as that takes */
+static bool call_open(BlockDriverState *bs, KeyVal *kv, GError **errp)
+{
+    const BlockDriver *drv = bs->drv;
+    g_autofree void *opts = g_malloc0(MAX(drv->open_size, 1));
+
+    if (!block_options_fill(drv->open_options, kv, opts, drv->name, errp)) {
+        return false;
+    }
+    bool ok = block_options_unknown(drv->open_options, kv, drv->name, errp) &&
+              drv->open(bs, opts, bs->flags, errp);
+
+    if (!ok && drv->close) {
+        drv->close(bs);
+    }
+    block_options_clear(drv->open_options, opts);
+    return ok;
+}
+
+/* The same for create(). @lenient: keys that only open() knows are not an error */
+static bool call_create(BlockDriverState *bs, KeyVal *kv, bool lenient, GError **errp)
+{
+    const BlockDriver *drv = bs->drv;
+    g_autofree void *opts = g_malloc0(MAX(drv->create_size, 1));
+
+    if (!block_options_fill(drv->create_options, kv, opts, drv->name, errp)) {
+        return false;
+    }
+    bool ok = (lenient || block_options_unknown(drv->create_options, kv, drv->name, errp)) &&
+              drv->create(bs, opts, errp);
+
+    block_options_clear(drv->create_options, opts);
+    return ok;
+}
+
+static BlockDriverState *open_child(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
+                                    GError **errp);
+
+/* @file: the child where it is open already, taken over in any case; NULL: open it */
+static BlockDriverState *open_node(BlockTree *tree, const BlockDriver *drv, KeyVal *kv, const char *filename,
+                                   unsigned flags, BlockDriverState *file, GError **errp)
+{
+    BlockDriverState *bs = node_new(tree, drv, flags);
+
+    bs->file = file;
+    if (!take_node_options(bs, kv, errp)) {
+        goto fail;
+    }
+    if (!drv->is_protocol && !bs->file) {
+        g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
+
+        bs->file = open_child(tree, below, filename, bs->flags, errp);
+        if (!bs->file) {
+            goto fail;
+        }
+    }
+    if (bs->file) {
+        g_free(bs->filename);
+        bs->filename = g_strdup(bs->file->filename);
+    } else if (filename && has_option(drv->open_options, "filename") && !keyval_get(kv, "filename")) {
+        keyval_set(kv, "filename", filename);
+    }
+    if (drv->is_protocol && keyval_get(kv, "filename")) {
+        g_free(bs->filename);
+        bs->filename = g_strdup(keyval_get(kv, "filename"));
+    }
+    if (call_open(bs, kv, errp)) {
+        return bs;
+    }
+fail:
+    node_close(bs->file);
+    node_free(bs);
+    return NULL;
+}
+
+static BlockDriverState *open_child(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
+                                    GError **errp)
+{
+    const BlockDriver *drv = take_driver(kv, default_protocol(tree), errp);
+
+    return drv ? open_node(tree, drv, kv, filename, flags, NULL, errp) : NULL;
+}
+
+/* Nobody may turn a disk into another by what a guest writes into it: what is not certain is not written */
+static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError **errp)
+{
+    if (!(flags & BDRV_O_RDWR) || score == 100) {
+        return true;
+    }
+    bdrv_set_error(errp, EACCES, "image format was not specified and is probably '%s'; a guess is not good "
+                   "enough for writing, name the driver", drv->name);
+    return false;
+}
+
+static BlockDriverState *open_probed(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
+                                     GError **errp)
+{
+    g_autoptr(KeyVal) below = keyval_take_subtree(kv, "file");
+    BlockDriverState *file = open_child(tree, below, filename, flags, errp);
+    int score;
+
+    if (!file) {
+        return NULL;
+    }
+    const BlockDriver *drv = bdrv_probe(file, &score, errp);
+
+    if (!drv || !may_write(drv, score, flags, errp)) {
+        node_close(file);
+        node_free(file);
+        return NULL;
+    }
+    BlockDriverState *bs = open_node(tree, drv, kv, filename, flags, file, errp);
+    if (bs) {
+        bs->layer->probe = score;
+    }
+    return bs;
+}
+
+static BlockDriverState *open_root(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
+                                   GError **errp)
+{
+    GError *err = NULL;
+    const BlockDriver *drv = take_driver(kv, NULL, &err);
+
+    if (err) {
+        g_propagate_error(errp, err);
+        return NULL;
+    }
+    if (drv) {
+        return open_node(tree, drv, kv, filename, flags & ~BDRV_O_PROBE, NULL, errp);
+    }
+    if (!(flags & BDRV_O_PROBE)) {
+        bdrv_set_error(errp, EINVAL, "no driver named, and guessing was not asked for");
+        return NULL;
+    }
+    return open_probed(tree, kv, filename, flags & ~BDRV_O_PROBE, errp);
+}
+
+static BlockDriverState *open_image(const BlockStorage *storage, const char *filename, const char *options,
+                                    unsigned flags, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+
+    if (!kv) {
+        return NULL;
+    }
+    BlockTree *tree = tree_new(storage);
+    BlockDriverState *bs = open_root(tree, kv, filename, flags, errp);
+
+    if (!bs) {
+        tree_free(tree);
+    }
+    return bs;
+}
+
+BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned flags, GError **errp)
+{
+    return open_image(NULL, filename, options, flags, errp);
+}
+
+BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *options, unsigned flags,
+                                    GError **errp)
+{
+    return open_image(storage, NULL, options, flags, errp);
+}
+
+int bdrv_close(BlockDriverState *bs)
+{
+    if (!bs) {
+        return 0;
+    }
+    BlockTree *tree = bs->layer->tree;
+    int ret = bdrv_flush(bs);
+
+    tree->alone = true;
+    node_close(bs);
+    node_free(bs);
+    tree_free(tree);
+    return ret;
+}
+
+/* The file at the bottom of @kv, a chain of filters over a protocol, made empty. The node that made it
+ * remembers whether it was there before; NULL on failure */
+static BlockDriverState *make_file(BlockTree *tree, KeyVal *kv, const char *filename, GError **errp)
+{
+    const BlockDriver *drv = take_driver(kv, default_protocol(tree), errp);
+
+    if (!drv) {
+        return NULL;
+    }
+    if (!drv->is_protocol && !drv->map) {
+        g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
+
+        return make_file(tree, below, filename, errp);
+    }
+    if (!drv->create || drv->map) {
+        bdrv_set_error(errp, ENOTSUP, "driver '%s' can't make the file below an image", drv->name);
+        return NULL;
+    }
+    BlockDriverState *maker = node_new(tree, drv, BDRV_O_RDWR);
+
+    if (filename && has_option(drv->create_options, "filename")) {
+        keyval_set(kv, "filename", filename);
+    }
+    maker->layer->options = keyval_new();
+    if (!call_create(maker, kv, true, errp)) {
+        node_free(maker);
+        maker = NULL;
+    }
+    return maker;
+}
+
+bool bdrv_create_file(BlockDriverState *bs, GError **errp)
+{
+    BlockLayer *layer = bs->layer;
+    g_autofree char *text = keyval_format(layer->options);
+    g_autoptr(KeyVal) making = keyval_parse(text, errp);
+
+    if (!making) {
+        return false;
+    }
+    layer->maker = make_file(layer->tree, making, bs->filename, errp);
+    if (!layer->maker) {
+        return false;
+    }
+    bs->file = open_child(layer->tree, layer->options, bs->filename, BDRV_O_RDWR, errp);
+    return bs->file != NULL;
+}
+
+static bool flush_created(BlockDriverState *bs, GError **errp)
+{
+    int ret = bs->file ? bdrv_node_flush(bs->file) : 0;
+
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not flush the new image: %s", g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+static bool create_node(BlockTree *tree, const BlockDriver *drv, KeyVal *kv, const char *filename, GError **errp)
+{
+    BlockDriverState *bs = node_new(tree, drv, BDRV_O_RDWR);
+    BlockLayer *layer = bs->layer;
+
+    if (drv->is_protocol && filename && has_option(drv->create_options, "filename")) {
+        keyval_set(kv, "filename", filename);
+    }
+    g_free(bs->filename);
+    bs->filename = g_strdup(filename ? filename : "");
+    layer->options = drv->is_protocol ? keyval_new() : keyval_take_subtree(kv, file_key(drv));
+
+    bool ok = call_create(bs, kv, false, errp) && flush_created(bs, errp);
+
+    node_close(bs->file);
+    if (layer->maker) {
+        if (!ok && layer->maker->drv->remove) {
+            layer->maker->drv->remove(layer->maker);
+        }
+        node_free(layer->maker);
+    }
+    node_free(bs);
+    return ok;
+}
+
+static bool create_image(const BlockStorage *storage, const char *filename, const char *options, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+    GError *err = NULL;
+    const BlockDriver *drv = kv ? take_driver(kv, NULL, &err) : NULL;
+
+    if (err) {
+        g_propagate_error(errp, err);
+    } else if (kv && !drv) {
+        bdrv_set_error(errp, EINVAL, "no driver named");
+    } else if (drv && !drv->create) {
+        bdrv_set_error(errp, ENOTSUP, "Format driver '%s' does not support image creation", drv->name);
+    }
+    if (!drv || !drv->create) {
+        return false;
+    }
+    BlockTree *tree = tree_new(storage);
+    bool ok = create_node(tree, drv, kv, filename, errp);
+
+    tree_free(tree);
+    return ok;
+}
+
+bool bdrv_create(const char *filename, const char *options, GError **errp)
+{
+    return create_image(NULL, filename, options, errp);
+}
+
+bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp)
+{
+    return create_image(storage, NULL, options, errp);
+}

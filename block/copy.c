@@ -1,0 +1,264 @@
+/* copy.c - copy an image: leave out the zeroes, read ahead while others write */
+/* SPDX-License-Identifier: MIT
+ *
+ * Workers take pieces from front to back. Each reads its own while the one before it still writes; by
+ * default they write in turn, so that equal input makes equal images, down to where blocks lie.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include "block/layer.h"
+#include "util/iszero.h"
+
+#define READ_BYTES      (1 << 20)
+#define WRITE_BYTES     (128 << 10)     /* smaller pieces are easier on the page cache than large ones */
+#define ZERO_UNIT       4096
+#define MAX_WORKERS     16
+
+typedef struct Copy {
+    BlockDriverState *from, *to;
+    BlockCopyOptions opts;
+    int64_t size, total;
+    pthread_mutex_t lock;           /* guards the rest */
+    pthread_cond_t turned;
+    int64_t next;                   /* where the next piece begins */
+    int64_t turn;                   /* where the piece begins that may be written */
+    int64_t done;
+    int err;                        /* the first, an errno; 0: none */
+    int64_t err_offset;
+    const char *err_doing;
+} Copy;
+
+typedef struct Piece {
+    int64_t offset, bytes;
+    bool zero;
+} Piece;
+
+static void fail(Copy *copy, const char *doing, int64_t offset, int err)
+{
+    pthread_mutex_lock(&copy->lock);
+    if (!copy->err) {
+        copy->err = err;
+        copy->err_doing = doing;
+        copy->err_offset = offset;
+    }
+    pthread_cond_broadcast(&copy->turned);
+    pthread_mutex_unlock(&copy->lock);
+}
+
+/* What is at @offset: all the zeroes that follow, or data that fits a buffer. 0 or -errno */
+static int describe(Copy *copy, int64_t offset, Piece *piece)
+{
+    BlockStatus st = { .bytes = copy->size - offset };
+
+    if (copy->opts.sparse >= 0) {
+        int ret = bdrv_block_status(copy->from, offset, copy->size - offset, BDRV_STATUS_WANT_ZERO, &st);
+
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    *piece = (Piece) { offset, st.zero ? st.bytes : MIN(st.bytes, READ_BYTES), st.zero };
+    return 0;
+}
+
+/* False: there is nothing left to do */
+static bool take(Copy *copy, Piece *piece)
+{
+    int ret = 0;
+
+    pthread_mutex_lock(&copy->lock);
+    bool more = copy->next < copy->size && !copy->err;
+    if (more) {
+        ret = describe(copy, copy->next, piece);
+        copy->next += ret < 0 ? 0 : piece->bytes;
+    }
+    int64_t at = copy->next;
+    pthread_mutex_unlock(&copy->lock);
+
+    if (ret < 0) {
+        fail(copy, "reading block status", at, -ret);
+    }
+    return more && ret == 0;
+}
+
+static bool wait_for_turn(Copy *copy, const Piece *piece)
+{
+    pthread_mutex_lock(&copy->lock);
+    while (!copy->opts.unordered && copy->turn != piece->offset && !copy->err) {
+        pthread_cond_wait(&copy->turned, &copy->lock);
+    }
+    bool ok = !copy->err;
+    pthread_mutex_unlock(&copy->lock);
+    return ok;
+}
+
+static void pass_turn(Copy *copy, const Piece *piece)
+{
+    pthread_mutex_lock(&copy->lock);
+    copy->turn = piece->offset + piece->bytes;
+    if (!piece->zero) {
+        copy->done += piece->bytes;
+        if (copy->opts.progress) {
+            copy->opts.progress(copy->opts.user, copy->done, copy->total);
+        }
+    }
+    pthread_cond_broadcast(&copy->turned);
+    pthread_mutex_unlock(&copy->lock);
+}
+
+static int write_zeroes(Copy *copy, int64_t offset, int64_t bytes)
+{
+    return copy->opts.target_is_zero ? 0 : bdrv_pwrite_zeroes(copy->to, offset, bytes, BDRV_REQ_MAY_UNMAP);
+}
+
+static int write_data(Copy *copy, int64_t offset, const uint8_t *buf, int64_t bytes)
+{
+    int ret = 0;
+
+    for (int64_t n; bytes > 0 && ret == 0; offset += n, buf += n, bytes -= n) {
+        n = MIN(bytes, WRITE_BYTES - offset % WRITE_BYTES);
+        ret = bdrv_pwrite(copy->to, offset, buf, n, 0);
+    }
+    return ret;
+}
+
+/* How much of @buf, at @offset, is alike: all zero or not */
+static int64_t run_length(const uint8_t *buf, int64_t offset, int64_t bytes, bool *zero)
+{
+    int64_t end = 0;
+
+    while (end < bytes) {
+        int64_t n = MIN(bytes - end, ZERO_UNIT - (offset + end) % ZERO_UNIT);
+        bool same = block_is_zero(buf + end, (size_t)n);
+
+        if (end == 0) {
+            *zero = same;
+        } else if (*zero != same) {
+            break;
+        }
+        end += n;
+    }
+    return end;
+}
+
+/* Runs of data, and zeroes where there are enough of them to be worth it */
+static int write_sparse(Copy *copy, const Piece *piece, const uint8_t *buf)
+{
+    int64_t start = 0, end = 0;         /* data not yet written */
+    bool zero = false;
+    int ret = 0;
+
+    while (end < piece->bytes && ret == 0) {
+        int64_t n = run_length(buf + end, piece->offset + end, piece->bytes - end, &zero);
+
+        if (zero && n >= copy->opts.sparse) {
+            ret = write_data(copy, piece->offset + start, buf + start, end - start);
+            ret = ret < 0 ? ret : write_zeroes(copy, piece->offset + end, n);
+            start = end + n;
+        }
+        end += n;
+    }
+    return ret < 0 ? ret : write_data(copy, piece->offset + start, buf + start, end - start);
+}
+
+static int write_piece(Copy *copy, const Piece *piece, const uint8_t *buf)
+{
+    if (piece->zero) {
+        return write_zeroes(copy, piece->offset, piece->bytes);
+    }
+    return copy->opts.sparse < 0 ? write_data(copy, piece->offset, buf, piece->bytes)
+                                 : write_sparse(copy, piece, buf);
+}
+
+static void copy_piece(Copy *copy, const Piece *piece, uint8_t *buf)
+{
+    int ret = piece->zero ? 0 : bdrv_pread(copy->from, piece->offset, buf, piece->bytes, 0);
+
+    if (ret < 0) {
+        fail(copy, "reading", piece->offset, -ret);
+    } else if (wait_for_turn(copy, piece)) {
+        ret = write_piece(copy, piece, buf);
+        if (ret < 0) {
+            fail(copy, "writing", piece->offset, -ret);
+        } else {
+            pass_turn(copy, piece);
+        }
+    }
+}
+
+static void *worker(void *data)
+{
+    Copy *copy = data;
+    uint8_t *buf = aligned_alloc(4096, READ_BYTES);     /* as O_DIRECT likes it */
+    Piece piece;
+
+    if (!buf) {
+        fail(copy, "reading", 0, ENOMEM);
+    }
+    while (buf && take(copy, &piece)) {
+        copy_piece(copy, &piece, buf);
+    }
+    free(buf);
+    return NULL;
+}
+
+static void run_workers(Copy *copy)
+{
+    unsigned want = CLAMP(copy->opts.workers ? copy->opts.workers : 2, 1, MAX_WORKERS), started = 0;
+    pthread_t threads[MAX_WORKERS];
+
+    while (started < want - 1 && pthread_create(&threads[started], NULL, worker, copy) == 0) {
+        started++;
+    }
+    worker(copy);       /* this thread is one of them, and the only one if there can be no others */
+    while (started > 0) {
+        pthread_join(threads[--started], NULL);
+    }
+}
+
+/* Bytes of data, to measure progress by */
+static int count_total(Copy *copy)
+{
+    Piece piece;
+    int ret = 0;
+
+    for (int64_t offset = 0; copy->opts.progress && offset < copy->size && ret == 0; offset += piece.bytes) {
+        ret = describe(copy, offset, &piece);
+        if (ret < 0) {
+            fail(copy, "reading block status", offset, -ret);
+            break;
+        }
+        copy->total += piece.zero ? 0 : piece.bytes;
+    }
+    return ret;
+}
+
+bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp)
+{
+    Copy copy = { from, to, .size = bdrv_getlength(from) };
+
+    if (opts) {
+        copy.opts = *opts;
+    }
+    if (copy.opts.sparse == 0) {
+        copy.opts.sparse = ZERO_UNIT;
+    }
+    if (copy.size > bdrv_getlength(to)) {
+        bdrv_set_error(errp, ENOSPC, "the source has %" PRId64 " bytes, more than the %" PRId64 " of the target",
+                       copy.size, bdrv_getlength(to));
+        return false;
+    }
+    pthread_mutex_init(&copy.lock, NULL);
+    pthread_cond_init(&copy.turned, NULL);
+    if (count_total(&copy) == 0) {
+        run_workers(&copy);
+    }
+    pthread_cond_destroy(&copy.turned);
+    pthread_mutex_destroy(&copy.lock);
+    if (copy.err) {
+        bdrv_set_error(errp, copy.err, "error while %s at byte %" PRId64 ": %s", copy.err_doing, copy.err_offset,
+                       g_strerror(copy.err));
+    }
+    return !copy.err;
+}

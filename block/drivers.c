@@ -1,0 +1,71 @@
+/* drivers.c - the list of drivers: find one by name, or ask them who knows an image */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <glib.h>
+#include "block/drivers.h"
+
+/* Formats in the order they are asked, raw last as it takes anything; then filters and protocols */
+static const BlockDriver *const drivers[] = {
+    &bdrv_vpc,
+    &bdrv_raw,
+    &bdrv_blkdebug,
+    &bdrv_file,
+    &bdrv_mem,
+    &bdrv_null,
+};
+
+const BlockDriver *bdrv_next_driver(const BlockDriver *drv)
+{
+    if (!drv) {
+        return drivers[0];
+    }
+    for (size_t i = 0; i + 1 < G_N_ELEMENTS(drivers); i++) {
+        if (drivers[i] == drv) {
+            return drivers[i + 1];
+        }
+    }
+    return NULL;
+}
+
+const BlockDriver *bdrv_find_driver(const char *name)
+{
+    const BlockDriver *drv = NULL;
+
+    while ((drv = bdrv_next_driver(drv))) {
+        if (g_str_equal(drv->name, name) || (drv->alias && g_str_equal(drv->alias, name))) {
+            break;
+        }
+    }
+    return drv;
+}
+
+const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp)
+{
+    g_autofree uint8_t *head = g_malloc0(2 * BLOCK_PROBE_BYTES);
+    uint8_t *tail = head + BLOCK_PROBE_BYTES;
+    int64_t size = bdrv_node_size(file);
+    int64_t have = MIN(size, BLOCK_PROBE_BYTES);
+    BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, file->filename };
+    int ret = bdrv_node_pread(file, 0, head, have);
+
+    if (ret == 0) {
+        ret = bdrv_node_pread(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
+    }
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not read the image to find its format: %s", g_strerror(-ret));
+        return NULL;
+    }
+
+    const BlockDriver *best = NULL, *drv = NULL;
+
+    *score = 0;
+    while ((drv = bdrv_next_driver(drv))) {
+        int sure = drv->probe ? drv->probe(&probe) : 0;
+
+        if (sure > *score) {
+            *score = sure;
+            best = drv;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,13 @@
+/* drivers.h - the tables of the drivers that are built in */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_DRIVERS_H
+#define BLOCK_DRIVERS_H
+
+#include <miniblk/driver.h>
+
+extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_blkdebug, bdrv_file, bdrv_mem, bdrv_null;
+
+/* The driver most sure of @file, and in *@score how sure, 0 to 100; NULL and @errp set if @file can't be read */
+const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp);
+
+#endif

@@ -1,0 +1,40 @@
+/* error.c - GLib's errors for people without GLib's headers */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdarg.h>
+#include <glib.h>
+#include <miniblk/driver.h>
+
+static GQuark error_domain(void)
+{
+    return g_quark_from_static_string("miniblk-block");
+}
+
+void bdrv_set_error(GError **errp, int code, const char *format, ...)
+{
+    va_list args;
+
+    if (!errp) {
+        return;
+    }
+    va_start(args, format);
+    *errp = g_error_new_valist(error_domain(), code, format, args);
+    va_end(args);
+}
+
+const char *bdrv_error_message(const GError *err)
+{
+    return err->message;
+}
+
+int bdrv_error_code(const GError *err)
+{
+    return err->domain == error_domain() ? err->code : EIO;
+}
+
+void bdrv_error_free(GError *err)
+{
+    if (err) {
+        g_error_free(err);
+    }
+}

@@ -1,0 +1,574 @@
+/* file.c - a regular file or a block device of the host */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <glib.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include "block/drivers.h"
+#include "util/checked.h"
+
+#define FILE_IOVECS 64              /* pieces that go to the kernel in one call */
+#define FILE_WORST_ALIGNMENT 4096   /* what O_DIRECT is taken to want if nobody can tell */
+
+typedef struct FileState {
+    int fd;                         /* -1: not open */
+    bool device;
+    int flush_errno;                /* atomic: of the first flush that failed; 0: none did */
+    bool no_punch, no_zero_range, no_allocate;  /* atomic: fallocate() knows no such mode here */
+    bool created, made;             /* by create(): it worked; there was no such file before */
+    dev_t made_dev;                 /* which file that was, for remove() */
+    ino_t made_ino;
+} FileState;
+
+/* What another open file may hold against us, or we against it. The numbers are QEMU's: a read lock on
+ * byte 100 + n says "I do n", one on byte 200 + n says "nobody else may do n" */
+enum {
+    FILE_CONSISTENT_READ = 1 << 0,
+    FILE_WRITE           = 1 << 1,
+    FILE_RESIZE          = 1 << 3,
+
+    FILE_LOCKS           = 4,
+    FILE_DOES            = 100,
+    FILE_FORBIDS         = 200,
+};
+
+static const char *const file_lock_names[FILE_LOCKS] = {
+    "consistent read", "write", "write unchanged", "resize",
+};
+
+typedef enum FileLocking { FILE_LOCKING_AUTO, FILE_LOCKING_ON, FILE_LOCKING_OFF } FileLocking;
+
+static const char *const file_locking_words[] = { "auto", "on", "off", NULL };
+
+typedef struct FileOpenOptions {
+    char *filename;
+    int locking;                    /* FileLocking */
+} FileOpenOptions;
+
+static const BlockOption file_open_options[] = {
+    { "filename", BLOCK_OPT_STRING, offsetof(FileOpenOptions, filename), NULL,
+      .help = "the file or block device" },
+    { "locking", BLOCK_OPT_ENUM, offsetof(FileOpenOptions, locking), "auto", file_locking_words,
+      .help = "keep other programs from changing it; auto: if the file system can" },
+    { NULL }
+};
+
+typedef struct FileCreateOptions {
+    char *filename;
+    int64_t size;
+    int locking;                    /* FileLocking */
+} FileCreateOptions;
+
+static const BlockOption file_create_options[] = {
+    { "filename", BLOCK_OPT_STRING, offsetof(FileCreateOptions, filename), NULL,
+      .help = "the file or block device" },
+    { "size", BLOCK_OPT_SIZE, offsetof(FileCreateOptions, size), "0",
+      .help = "length of the file" },
+    { "locking", BLOCK_OPT_ENUM, offsetof(FileCreateOptions, locking), "auto", file_locking_words,
+      .help = "refuse a file that others use; auto: if the file system can tell" },
+    { NULL }
+};
+
+/* A lock that others may hold, too. 0 or -errno */
+static int file_share_lock(int fd, int byte)
+{
+    struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+    return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+/* -EAGAIN: another open file holds a lock there */
+static int file_test_lock(int fd, int byte)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+    if (fcntl(fd, F_OFD_GETLK, &lock) < 0) {
+        return -errno;
+    }
+    return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
+}
+
+/* Say what we do and forbid, then see who does not like it: of two that come at once, one or both are
+ * refused, but never neither. *@name is the lock that another one holds against us. */
+static int file_take_locks(int fd, unsigned does, unsigned forbids, const char **shared, const char **name)
+{
+    int ret = 0;
+
+    for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
+        ret = does & (1u << i) ? file_share_lock(fd, FILE_DOES + i) : 0;
+        if (ret == 0 && (forbids & (1u << i))) {
+            ret = file_share_lock(fd, FILE_FORBIDS + i);
+        }
+        *name = file_lock_names[i];
+    }
+    for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
+        *name = file_lock_names[i];
+        *shared = "";
+        ret = does & (1u << i) ? file_test_lock(fd, FILE_FORBIDS + i) : 0;
+        if (ret == 0 && (forbids & (1u << i))) {
+            *shared = "shared ";
+            ret = file_test_lock(fd, FILE_DOES + i);
+        }
+    }
+    return ret;
+}
+
+static bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, FileLocking locking,
+                      GError **errp)
+{
+    const unsigned forbids = FILE_WRITE | FILE_RESIZE;
+    const char *name = "", *shared = "";
+
+    if (locking == FILE_LOCKING_OFF || (bs->flags & BDRV_O_NO_LOCK)) {
+        return true;
+    }
+    int ret = file_take_locks(fd, FILE_CONSISTENT_READ | (write ? forbids : 0), forbids, &shared, &name);
+    if (ret == -EAGAIN || ret == -EACCES) {
+        bdrv_set_error(errp, EAGAIN, "Failed to get %s\"%s\" lock: another process is using '%s'", shared,
+                       name, filename);
+        return false;
+    }
+    if (ret < 0 && locking == FILE_LOCKING_ON) {
+        bdrv_warn(bs, "'%s' is not locked: %s", filename, g_strerror(-ret));
+    }
+    return true;
+}
+
+/* -errno with @errp set, or a descriptor of a regular file or a block device */
+static int file_open_fd(const char *filename, int flags, struct stat *st, GError **errp)
+{
+    /* O_NONBLOCK: a FIFO that nobody writes to must not hang us */
+    int fd = open(filename, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+    int err = errno;
+
+    if (fd < 0) {
+        bool direct = err == EINVAL && (flags & O_DIRECT);
+
+        bdrv_set_error(errp, err, "Could not open '%s': %s", filename,
+                       direct ? "the file system does not support O_DIRECT" : g_strerror(err));
+        return -err;
+    }
+    if (fstat(fd, st) < 0 || fcntl(fd, F_SETFL, flags & O_DIRECT) < 0) {
+        err = errno;
+        bdrv_set_error(errp, err, "Could not open '%s': %s", filename, g_strerror(err));
+    } else if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
+        err = EINVAL;
+        bdrv_set_error(errp, err, "'file' driver requires '%s' to be a regular file or a block device",
+                       filename);
+    } else {
+        return fd;
+    }
+    close(fd);
+    return -err;
+}
+
+/* -1 with errno set, or where the file ends now */
+static int64_t file_size(int fd, bool device)
+{
+    struct stat st;
+    uint64_t bytes;
+
+    if (!device) {
+        return fstat(fd, &st) < 0 ? -1 : st.st_size;
+    }
+    if (ioctl(fd, BLKGETSIZE64, &bytes) == 0 && bytes <= INT64_MAX) {
+        return (int64_t)bytes;
+    }
+    return lseek(fd, 0, SEEK_END);
+}
+
+/* The smallest unit that a read with O_DIRECT gets through with; 0: none did, or there is nothing to read */
+static int64_t file_try_alignments(int fd)
+{
+    void *memory;
+    int64_t found = 0;
+
+    if (posix_memalign(&memory, 2 * FILE_WORST_ALIGNMENT, 2 * FILE_WORST_ALIGNMENT)) {
+        return 0;
+    }
+    for (int64_t unit = 512; unit <= FILE_WORST_ALIGNMENT && !found; unit *= 2) {
+        /* memory + unit is aligned to unit and to no more */
+        found = pread(fd, (char *)memory + unit, (size_t)unit, 0) > 0 ? unit : 0;
+    }
+    free(memory);
+    return found;
+}
+
+static int64_t file_direct_alignment(int fd, bool device)
+{
+#ifdef STATX_DIOALIGN
+    struct statx stx;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN) &&
+        is_power_of_two(stx.stx_dio_offset_align) && is_power_of_two(stx.stx_dio_mem_align)) {
+        return MAX(stx.stx_dio_offset_align, stx.stx_dio_mem_align);
+    }
+#endif
+    int sector;
+
+    if (device && ioctl(fd, BLKSSZGET, &sector) == 0 && is_power_of_two(sector)) {
+        return sector;
+    }
+    int64_t tried = file_try_alignments(fd);
+    return tried ? tried : FILE_WORST_ALIGNMENT;
+}
+
+static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+{
+    const FileOpenOptions *o = opts;
+    FileState *s = bs->state;
+    bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
+    struct stat st;
+
+    s->fd = file_open_fd(o->filename, (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0), &st, errp);
+    if (s->fd < 0) {
+        return false;
+    }
+    s->device = S_ISBLK(st.st_mode);
+    if (!file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {
+        return false;
+    }
+    bs->size = file_size(s->fd, s->device);
+    if (bs->size < 0) {
+        bdrv_set_error(errp, errno, "could not find the size of '%s': %s", o->filename, g_strerror(errno));
+        return false;
+    }
+    bs->request_alignment = direct ? file_direct_alignment(s->fd, s->device) : 1;
+    return true;
+}
+
+/* With O_DIRECT the kernel may stop inside a unit, but must not be asked to go on from there */
+static int64_t file_whole_units(BlockDriverState *bs, ssize_t bytes)
+{
+    return align_down(bytes, bs->request_alignment);
+}
+
+static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    FileState *s = bs->state;
+    struct iovec iov[FILE_IOVECS];
+    int64_t bytes;
+
+    while (vec.bytes > 0) {
+        int niov = block_vec_iov(vec, iov, FILE_IOVECS, &bytes);
+        ssize_t got = preadv(s->fd, iov, niov, offset);
+
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return -errno;
+        }
+        int64_t units = file_whole_units(bs, got);
+        if (units == 0) {       /* the file ends here, before its size when it was opened or in mid-unit */
+            block_vec_zero(block_vec_slice(vec, got, vec.bytes - got));
+            return 0;
+        }
+        offset += units;
+        vec = block_vec_slice(vec, units, vec.bytes - units);
+    }
+    return 0;
+}
+
+static int file_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    FileState *s = bs->state;
+    struct iovec iov[FILE_IOVECS];
+    int64_t bytes;
+
+    while (vec.bytes > 0) {
+        int niov = block_vec_iov(vec, iov, FILE_IOVECS, &bytes);
+        ssize_t put = pwritev(s->fd, iov, niov, offset);
+
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put < 0) {
+            return -errno;
+        }
+        int64_t units = file_whole_units(bs, put);
+        if (units == 0) {
+            return -EIO;
+        }
+        offset += units;
+        vec = block_vec_slice(vec, units, vec.bytes - units);
+    }
+    return 0;
+}
+
+static int file_flush(BlockDriverState *bs)
+{
+    FileState *s = bs->state;
+    int err = __atomic_load_n(&s->flush_errno, __ATOMIC_RELAXED);
+    int ret;
+
+    if (err) {
+        return -err;
+    }
+    do {
+        ret = fdatasync(s->fd);
+    } while (ret < 0 && errno == EINTR);
+    if (ret == 0) {
+        return 0;
+    }
+    err = errno;
+    /* The page cache may have dropped what it could not write, and would call the next try a success */
+    if (!(bs->flags & BDRV_O_NOCACHE)) {
+        __atomic_store_n(&s->flush_errno, err, __ATOMIC_RELAXED);
+    }
+    return -err;
+}
+
+static void file_close(BlockDriverState *bs)
+{
+    FileState *s = bs->state;
+
+    if (s->fd >= 0) {
+        close(s->fd);
+    }
+    s->fd = -1;
+}
+
+/* O_EXCL tells whether the file is ours to remove again */
+static int file_create_fd(const char *filename, bool *made, struct stat *st, GError **errp)
+{
+    GError *err = NULL;
+    int fd = file_open_fd(filename, O_RDWR | O_CREAT | O_EXCL, st, &err);
+
+    *made = fd >= 0;
+    if (fd != -EEXIST) {
+        if (err) {
+            g_propagate_error(errp, err);
+        }
+        return fd;
+    }
+    g_error_free(err);
+    return file_open_fd(filename, O_RDWR, st, errp);
+}
+
+static bool file_set_size(int fd, const char *filename, int64_t size, GError **errp)
+{
+    int ret;
+
+    do {
+        ret = ftruncate(fd, size);
+    } while (ret < 0 && errno == EINTR);
+    if (ret < 0) {
+        bdrv_set_error(errp, errno, "could not resize '%s' to %" PRId64 " bytes: %s", filename, size,
+                       g_strerror(errno));
+    }
+    return ret == 0;
+}
+
+static bool file_fits_device(int fd, const char *filename, int64_t size, GError **errp)
+{
+    int64_t have = file_size(fd, true);
+
+    if (have < size) {
+        bdrv_set_error(errp, ENOSPC, "device '%s' has %" PRId64 " bytes, not the %" PRId64 " asked for",
+                       filename, have, size);
+        return false;
+    }
+    return true;
+}
+
+/* The first step may fail, and then nothing is lost; the others can't any more */
+static bool file_make_zero(int fd, const char *filename, int64_t size, GError **errp)
+{
+    return file_set_size(fd, filename, size, errp) && file_set_size(fd, filename, 0, errp) &&
+           (size == 0 || file_set_size(fd, filename, size, errp));
+}
+
+static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
+{
+    const FileCreateOptions *o = opts;
+    FileState *s = bs->state;
+    struct stat st;
+
+    s->fd = -1;
+    int fd = file_create_fd(o->filename, &s->made, &st, errp);
+    if (fd < 0) {
+        return false;
+    }
+    g_free(bs->filename);
+    bs->filename = g_strdup(o->filename);
+    s->made_dev = st.st_dev;
+    s->made_ino = st.st_ino;
+    /* A running program's image must not be emptied */
+    if (file_lock(bs, fd, o->filename, true, (FileLocking)o->locking, errp)) {
+        s->created = S_ISBLK(st.st_mode) ? file_fits_device(fd, o->filename, o->size, errp)
+                                         : file_make_zero(fd, o->filename, o->size, errp);
+        if (!s->created && s->made) {
+            unlink(o->filename);
+        }
+    }
+    close(fd);
+    return s->created;
+}
+
+static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+{
+    FileState *s = bs->state;
+    off_t data = lseek(s->fd, offset, SEEK_DATA);
+    bool hole = data < 0 ? errno == ENXIO : data > offset;      /* ENXIO: from here on nothing but hole */
+    off_t end = data;
+
+    if (data == offset) {
+        end = lseek(s->fd, offset, SEEK_HOLE);
+    }
+    *st = (BlockStatus) { bytes, .zero = hole, .data = !hole, .here = true, .leaf = bs,
+                          .leaf_offset = offset };
+    if (end > offset) {
+        st->bytes = MIN(bytes, end - offset);
+    }
+    return 0;
+}
+
+/* One mode of fallocate(), as long as nobody said that there is no such thing. -ENOTSUP: do it otherwise */
+static int file_fallocate(FileState *s, bool *missing, int mode, int64_t offset, int64_t bytes)
+{
+    int ret;
+
+    if (__atomic_load_n(missing, __ATOMIC_RELAXED)) {
+        return -ENOTSUP;
+    }
+    do {
+        ret = fallocate(s->fd, mode, offset, bytes);
+    } while (ret < 0 && errno == EINTR);
+    if (ret == 0) {
+        return 0;
+    }
+    if (errno == EOPNOTSUPP || errno == ENOSYS || errno == ENODEV) {
+        __atomic_store_n(missing, true, __ATOMIC_RELAXED);
+        return -ENOTSUP;
+    }
+    return errno == EINVAL ? -ENOTSUP : -errno;     /* EINVAL: not the whole sectors that a device wants */
+}
+
+static int file_punch(FileState *s, int64_t offset, int64_t bytes)
+{
+    return file_fallocate(s, &s->no_punch, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes);
+}
+
+static int file_discard(FileState *s, int64_t offset, int64_t bytes)
+{
+    int64_t size = file_size(s->fd, s->device);
+
+    if (size < 0) {
+        return -errno;
+    }
+    return offset < size ? file_punch(s, offset, MIN(bytes, size - offset)) : 0;
+}
+
+/* Let the file reach to @end. ftruncate() could cut off what another thread has just written behind it,
+ * fallocate() only ever grows */
+static int file_grow(FileState *s, int64_t end)
+{
+    int64_t size = file_size(s->fd, s->device);
+
+    if (size < 0) {
+        return -errno;
+    }
+    return size < end ? file_fallocate(s, &s->no_allocate, 0, end - 1, 1) : 0;
+}
+
+/* Where there is no file yet, plain fallocate() makes zeroes */
+static int file_allocate_behind(FileState *s, int64_t offset, int64_t bytes)
+{
+    int64_t size = file_size(s->fd, s->device);
+
+    if (size < 0) {
+        return -errno;
+    }
+    return offset >= size ? file_fallocate(s, &s->no_allocate, 0, offset, bytes) : -ENOTSUP;
+}
+
+static int file_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    FileState *s = bs->state;
+    int ret = -ENOTSUP;
+
+    if (flags & BLOCK_ZERO_DISCARD) {
+        return file_discard(s, offset, bytes);
+    }
+    if (flags & BLOCK_ZERO_PUNCH) {
+        ret = file_grow(s, offset + bytes);
+        ret = ret < 0 ? ret : file_punch(s, offset, bytes);
+    }
+    if (ret == -ENOTSUP) {
+        ret = file_fallocate(s, &s->no_zero_range, FALLOC_FL_ZERO_RANGE, offset, bytes);
+    }
+    return ret == -ENOTSUP ? file_allocate_behind(s, offset, bytes) : ret;
+}
+
+/* Of what create() left there, only a file that was not there before goes; another one is emptied */
+static void file_remove(BlockDriverState *bs)
+{
+    FileState *s = bs->state;
+    struct stat st;
+
+    if (!s->created || stat(bs->filename, &st) < 0 || !S_ISREG(st.st_mode) || st.st_dev != s->made_dev ||
+        st.st_ino != s->made_ino) {
+        return;
+    }
+    int ret = s->made ? unlink(bs->filename) : truncate(bs->filename, 0);
+    if (ret < 0) {
+        bdrv_warn(bs, "'%s' was left behind half-made: %s", bs->filename, g_strerror(errno));
+    }
+}
+
+static bool file_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+{
+    FileState *s = bs->state;
+
+    if (s->device) {
+        return file_fits_device(s->fd, bs->filename, size, errp);
+    }
+    if (!file_set_size(s->fd, bs->filename, size, errp)) {
+        return false;
+    }
+    __atomic_store_n(&bs->size, size, __ATOMIC_RELEASE);
+    return true;
+}
+
+static bool file_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
+{
+    FileState *s = bs->state;
+    struct stat st;
+
+    if (fstat(s->fd, &st) < 0) {
+        bdrv_set_error(errp, errno, "could not find what '%s' takes: %s", bs->filename, g_strerror(errno));
+        return false;
+    }
+    info->actual_size = s->device ? -1 : (int64_t)st.st_blocks * 512;
+    return true;
+}
+
+const BlockDriver bdrv_file = {
+    .name           = "file",
+    .description    = "a regular file or a block device",
+    .is_protocol    = true,
+    .parallel       = true,
+    .state_size     = sizeof(FileState),
+    .open_size      = sizeof(FileOpenOptions),
+    .create_size    = sizeof(FileCreateOptions),
+    .open_options   = file_open_options,
+    .create_options = file_create_options,
+    .open           = file_open,
+    .read           = file_read,
+    .write          = file_write,
+    .flush          = file_flush,
+    .close          = file_close,
+    .create         = file_create,
+    .status         = file_status,
+    .zero           = file_zero,
+    .remove         = file_remove,
+    .truncate       = file_truncate,
+    .info           = file_info,
+};

@@ -1,0 +1,60 @@
+/* layer.h - what the files of the layer share; no driver includes it */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_LAYER_H
+#define BLOCK_LAYER_H
+
+#include <pthread.h>
+#include <glib.h>
+#include <miniblk/driver.h>
+#include "util/gate.h"
+#include "util/keyval.h"
+
+/* An open image: nodes that share one way in. A node belongs to one tree only, which is what makes
+ * one gate and one lock enough. */
+typedef struct BlockTree {
+    BlockGate gate;                 /* shared: requests that move bytes; exclusive: those that need to be alone */
+    bool alone;                     /* the gate is held exclusively; read under the gate */
+    pthread_mutex_t map_lock;       /* around every map() and commit(); guards metadata caches */
+    pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
+    int full;                       /* atomic: so much dirty metadata that the next writer should flush */
+    pthread_mutex_t notes_lock;     /* guards the rest */
+    GPtrArray *warnings;            /* char *, only ever added to */
+    BlockInfo errors;               /* its io_* fields */
+    const BlockStorage *storage;    /* the caller's; NULL: none */
+} BlockTree;
+
+typedef struct BlockMetaCache BlockMetaCache;
+
+typedef struct BlockLayer {
+    BlockTree *tree;
+    KeyVal *options;                /* while bs is created: those of bs->file, */
+    struct BlockDriverState *maker; /* and the node that made it */
+    int probe;                      /* how sure the guess of the driver was; 0: it was named */
+    pthread_mutex_t serial;         /* around read, write and zero of a driver that is not parallel */
+    BlockGate rmw;                  /* of a node with request_alignment: exclusive around read-modify-write */
+    uint64_t written, flushed;      /* atomic: how many writes there were, and how many the last flush covers */
+    int64_t meta_limit;             /* bytes of tables to keep in memory */
+    BlockMetaCache *meta;           /* NULL until the first page */
+} BlockLayer;
+
+#define BLOCK_ZEROES 65536
+extern const uint8_t block_zeroes[BLOCK_ZEROES];    /* aligned for O_DIRECT */
+
+/* io.c: the driver's own read and write, aligned and inside the size */
+int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
+void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);
+
+/* align.c: requests of any alignment, for a node that wants them aligned */
+bool block_is_aligned(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int block_unaligned_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
+
+/* map.c */
+int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+
+/* metacache.c */
+void block_meta_free(BlockDriverState *bs);
+
+#endif

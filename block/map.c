@@ -1,0 +1,216 @@
+/* map.c - the loop: ask the driver where, move the bytes, commit */
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading, writing, zeroing and block status of every format are the same walk over the same answers
+ * of the driver's map().
+ */
+#include <errno.h>
+#include "block/layer.h"
+
+#define FILL_BYTES (1 << 20)
+
+static int64_t extent_end(const BlockExtent *ext)
+{
+    return ext->offset + ext->bytes;
+}
+
+/* Where @offset of the extent is in the child */
+static int64_t in_child(const BlockExtent *ext, int64_t offset)
+{
+    return ext->child_offset + (offset - ext->offset);
+}
+
+/* The driver's half of the contract */
+static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
+{
+    bool known = !ext->child || ext->child == bs->file || ext->child == bs->backing;
+    bool writable = ext->child == bs->file;
+
+    return ext->bytes > 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&
+           ext->child_offset >= 0 && known && (!(mode & BLOCK_MAP_WRITE) || writable);
+}
+
+/* The extent at @offset. -EAGAIN: ask again when nobody else is in the image */
+static int find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
+{
+    BlockTree *tree = bs->layer->tree;
+
+    mode |= BLOCK_MAP_WAIT | (tree->alone ? BLOCK_MAP_EXCL : 0);
+    pthread_mutex_lock(&tree->map_lock);
+    int ret = bs->drv->map(bs, offset, bytes, mode, ext);
+    pthread_mutex_unlock(&tree->map_lock);
+
+    return ret == 0 && !is_sound(bs, offset, mode, ext) ? -EIO : ret;
+}
+
+int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    int ret = 0;
+
+    while (vec.bytes > 0 && ret == 0) {
+        BlockExtent ext;
+
+        ret = find_extent(bs, offset, vec.bytes, 0, &ext);
+        if (ret < 0) {
+            break;
+        }
+        int64_t n = MIN(vec.bytes, extent_end(&ext) - offset);
+        BlockVec part = block_vec_slice(vec, 0, n);
+
+        if (ext.child) {
+            ret = bdrv_node_readv(ext.child, in_child(&ext, offset), part);
+        } else {
+            block_vec_zero(part);
+        }
+        offset += n;
+        vec = block_vec_slice(vec, n, vec.bytes - n);
+    }
+    return ret;
+}
+
+/* Copy what the node holds now at [@from, @to) to the new place */
+static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int64_t to)
+{
+    if (from >= to) {
+        return 0;
+    }
+    int64_t size = MIN(to - from, FILL_BYTES);
+    uint8_t *buf = g_try_malloc((gsize)size);
+    int ret = buf ? 0 : -ENOMEM;
+
+    for (int64_t n; from < to && ret == 0; from += n) {
+        n = MIN(to - from, size);
+        ret = bdrv_node_pread(bs, from, buf, n);
+        if (ret == 0) {
+            ret = bdrv_node_pwrite(ext->child, in_child(ext, from), buf, n);
+        }
+    }
+    g_free(buf);
+    return ret;
+}
+
+/* Bytes for a place that is not yet part of the disk; it is once all of it is there */
+static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offset, BlockVec part)
+{
+    BlockTree *tree = bs->layer->tree;
+    int64_t end = offset + part.bytes;
+    bool whole = offset == ext->offset && end == extent_end(ext);
+    int ret = 0;
+
+    if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {
+        if (!tree->alone) {
+            return -EAGAIN;     /* another write could fill with what this one is about to change */
+        }
+        ret = fill(bs, ext, ext->offset, offset);
+        ret = ret < 0 ? ret : fill(bs, ext, end, extent_end(ext));
+    }
+    if (ret == 0) {
+        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);
+    }
+    if (ret == 0) {
+        pthread_mutex_lock(&tree->map_lock);
+        ret = bs->drv->commit(bs, ext);
+        pthread_mutex_unlock(&tree->map_lock);
+    }
+    return ret;
+}
+
+int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    int ret = 0;
+
+    while (vec.bytes > 0 && ret == 0) {
+        BlockExtent ext;
+
+        ret = find_extent(bs, offset, vec.bytes, BLOCK_MAP_WRITE, &ext);
+        if (ret < 0) {
+            break;
+        }
+        int64_t n = MIN(vec.bytes, extent_end(&ext) - offset);
+        BlockVec part = block_vec_slice(vec, 0, n);
+
+        if (ext.flags & BLOCK_EXTENT_NEW) {
+            ret = write_new(bs, &ext, offset, part);
+        } else {
+            ret = bdrv_node_writev(ext.child, in_child(&ext, offset), part);
+        }
+        offset += n;
+        vec = block_vec_slice(vec, n, vec.bytes - n);
+    }
+    return ret;
+}
+
+/* Zero the first part of [@offset, @offset + @bytes); how much is the answer. A hole needs nothing, and
+ * nobody discards what belongs to a parent; bytes that have a place are zeroed there; the rest is a write. */
+static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    BlockExtent ext;
+    int ret = find_extent(bs, offset, bytes, 0, &ext);
+
+    if (ret < 0) {
+        return ret;
+    }
+    bytes = MIN(bytes, extent_end(&ext) - offset);
+    if (!ext.child || ((flags & BLOCK_ZERO_DISCARD) && ext.child != bs->file)) {
+        return bytes;
+    }
+    if (ext.child != bs->file) {
+        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, bytes });
+        return ret < 0 ? ret : bytes;
+    }
+    ret = find_extent(bs, offset, bytes, BLOCK_MAP_WRITE, &ext);
+    if (ret < 0) {
+        return ret;
+    }
+    bytes = MIN(bytes, extent_end(&ext) - offset);
+    ret = bdrv_node_zero(ext.child, in_child(&ext, offset), bytes, flags);
+    return ret < 0 ? ret : bytes;
+}
+
+int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    int64_t n = 0;
+
+    for (; bytes > 0 && n >= 0; offset += n, bytes -= n) {
+        n = zero_first(bs, offset, bytes, flags);
+    }
+    return n < 0 ? (int)n : 0;
+}
+
+/* An allotted place is data, whatever the storage thinks of it; a window shows the storage's own holes */
+static int status_below(const BlockExtent *ext, int64_t offset, unsigned flags, BlockStatus *st)
+{
+    bool window = ext->flags & BLOCK_EXTENT_WINDOW;
+
+    if (!window && !(flags & BDRV_STATUS_WANT_ZERO)) {
+        st->data = true;
+        st->leaf = ext->child;
+        st->leaf_offset = in_child(ext, offset);
+        return 0;
+    }
+    int ret = bdrv_node_status(ext->child, in_child(ext, offset), st->bytes, flags, st);
+
+    st->data |= !window;
+    return ret;
+}
+
+int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
+{
+    BlockExtent ext;
+    int ret = find_extent(bs, offset, bytes, 0, &ext);
+
+    if (ret < 0) {
+        return ret;
+    }
+    *st = (BlockStatus) { .bytes = MIN(bytes, extent_end(&ext) - offset), .here = true };
+    if (!ext.child) {
+        st->zero = true;
+    } else if (ext.child == bs->backing) {
+        ret = bdrv_node_status(bs->backing, in_child(&ext, offset), st->bytes, flags, st);
+        st->here = false;
+        st->depth++;
+    } else {
+        ret = status_below(&ext, offset, flags, st);
+    }
+    return ret;
+}

@@ -1,0 +1,290 @@
+/* mem.c - bytes in memory, or behind the caller's own functions */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib.h>
+#include <sys/mman.h>
+#include "block/drivers.h"
+#include "util/checked.h"
+
+typedef struct MemState {
+    const BlockStorage *storage;    /* the caller's; NULL: the bytes are in memory */
+    pthread_rwlock_t lock;          /* guards the rest. Shared: use them; exclusive: change them */
+    bool ready;                     /* the lock is there */
+    int64_t size;
+    uint8_t *bytes;                 /* whole pages, those never written take no memory; zero past size */
+    size_t mapped;                  /* length of them; 0: no bytes */
+} MemState;
+
+typedef struct MemOptions {
+    int64_t size;                   /* -1: not given */
+} MemOptions;
+
+static const BlockOption mem_options[] = {
+    { "size", BLOCK_OPT_SIZE, offsetof(MemOptions, size), "",
+      .help = "length of the memory; not if the caller brought storage" },
+    { NULL }
+};
+
+static bool mem_use_storage(BlockDriverState *bs, unsigned flags, GError **errp)
+{
+    MemState *s = bs->state;
+
+    if (!s->storage->read || s->storage->size < 0) {
+        bdrv_set_error(errp, EINVAL, "the storage has %s",
+                       s->storage->read ? "a negative size" : "no read function");
+        return false;
+    }
+    if ((flags & BDRV_O_RDWR) && !s->storage->write) {
+        bdrv_set_error(errp, EACCES, "the storage is read-only");
+        return false;
+    }
+    s->size = bs->size = s->storage->size;
+    return true;
+}
+
+static size_t mem_page(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Under the lock, exclusive. New bytes are zero. 0 or -errno */
+static int mem_remap(MemState *s, int64_t size)
+{
+    if (size > (int64_t)(PTRDIFF_MAX - mem_page())) {
+        return -ENOMEM;
+    }
+    size_t want = (size_t)align_up(MAX(size, 1), (int64_t)mem_page());
+    void *bytes = s->bytes;
+
+    if (!s->mapped) {
+        bytes = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    } else if (want != s->mapped) {
+        bytes = mremap(s->bytes, s->mapped, want, MREMAP_MAYMOVE);
+    }
+    if (bytes == MAP_FAILED) {
+        return -errno;
+    }
+    s->bytes = bytes;
+    s->mapped = want;
+    if (size < s->size) {       /* the rest of the last page would come back when it grows again */
+        memset(s->bytes + size, 0, (size_t)(MIN((int64_t)want, s->size) - size));
+    }
+    return 0;
+}
+
+/* Under the lock, exclusive. Storage of a fixed size keeps it, and that will do if it is enough */
+static int mem_resize(MemState *s, int64_t size)
+{
+    int ret;
+
+    if (s->storage && !s->storage->truncate) {
+        return size > s->size ? -ENOSPC : 0;
+    }
+    ret = s->storage ? s->storage->truncate(s->storage->user, size) : mem_remap(s, size);
+    if (ret == 0) {
+        s->size = size;
+    }
+    return ret;
+}
+
+static bool mem_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+{
+    const MemOptions *o = opts;
+    MemState *s = bs->state;
+
+    pthread_rwlock_init(&s->lock, NULL);
+    s->ready = true;
+    s->storage = bdrv_get_storage(bs);
+    if ((s->storage != NULL) == (o->size >= 0)) {
+        bdrv_set_error(errp, EINVAL, s->storage ? "storage has a size of its own, without size="
+                                                : "driver 'mem' needs the option 'size'");
+        return false;
+    }
+    if (s->storage) {
+        return mem_use_storage(bs, flags, errp);
+    }
+    int ret = mem_resize(s, o->size);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "no memory for %" PRId64 " bytes: %s", o->size, g_strerror(-ret));
+        return false;
+    }
+    bs->size = o->size;
+    return true;
+}
+
+/* [@offset, @offset + @iov) to or from where the bytes are. 0 or -errno */
+static int mem_move(MemState *s, int64_t offset, struct iovec iov, bool write)
+{
+    const BlockStorage *storage = s->storage;
+    int64_t bytes = (int64_t)iov.iov_len;
+
+    if (storage) {
+        return write ? storage->write(storage->user, offset, iov.iov_base, bytes)
+                     : storage->read(storage->user, offset, iov.iov_base, bytes);
+    }
+    if (write) {
+        memcpy(s->bytes + offset, iov.iov_base, iov.iov_len);
+    } else {
+        memcpy(iov.iov_base, s->bytes + offset, iov.iov_len);
+    }
+    return 0;
+}
+
+static int mem_move_all(MemState *s, int64_t offset, BlockVec vec, bool write)
+{
+    struct iovec iov;
+    int64_t bytes;
+    int ret = 0;
+
+    while (vec.bytes > 0 && ret == 0) {
+        block_vec_iov(vec, &iov, 1, &bytes);
+        ret = mem_move(s, offset, iov, write);
+        offset += bytes;
+        vec = block_vec_slice(vec, bytes, vec.bytes - bytes);
+    }
+    return ret;
+}
+
+static int mem_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    MemState *s = bs->state;
+
+    pthread_rwlock_rdlock(&s->lock);
+    int ret = mem_move_all(s, offset, vec, false);
+    pthread_rwlock_unlock(&s->lock);
+    return ret;
+}
+
+/* Returns with the lock held shared, also on failure */
+static int mem_lock_grown(MemState *s, int64_t end)
+{
+    int ret = 0;
+
+    pthread_rwlock_rdlock(&s->lock);
+    if (s->size < end) {
+        pthread_rwlock_unlock(&s->lock);
+        pthread_rwlock_wrlock(&s->lock);
+        ret = s->size < end ? mem_resize(s, end) : 0;
+        pthread_rwlock_unlock(&s->lock);
+        pthread_rwlock_rdlock(&s->lock);
+    }
+    return ret;
+}
+
+static int mem_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    MemState *s = bs->state;
+    int ret = mem_lock_grown(s, offset + vec.bytes);
+
+    if (ret == 0) {
+        ret = mem_move_all(s, offset, vec, true);
+    }
+    pthread_rwlock_unlock(&s->lock);
+    return ret;
+}
+
+static int mem_flush(BlockDriverState *bs)
+{
+    const BlockStorage *storage = ((MemState *)bs->state)->storage;
+
+    return storage && storage->flush ? storage->flush(storage->user) : 0;
+}
+
+static void mem_close(BlockDriverState *bs)
+{
+    MemState *s = bs->state;
+
+    if (s->mapped) {
+        munmap(s->bytes, s->mapped);
+    }
+    if (s->ready) {
+        pthread_rwlock_destroy(&s->lock);
+    }
+}
+
+/* Storage of a fixed size stays as it is */
+static bool mem_create(BlockDriverState *bs, const void *opts, GError **errp)
+{
+    BlockStorage *storage = (BlockStorage *)bdrv_get_storage(bs);
+
+    if (!storage) {
+        bdrv_set_error(errp, ENOTSUP, "driver 'mem' keeps nothing, an image can't be created there");
+        return false;
+    }
+    int ret = storage->truncate ? storage->truncate(storage->user, 0) : 0;
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not empty the storage: %s", g_strerror(-ret));
+        return false;
+    }
+    if (storage->truncate) {
+        storage->size = 0;      /* the layer's copy, from which it is opened next */
+    }
+    return true;
+}
+
+/* Memory was never reserved, so giving pages back is the way to zero them in any case */
+static void mem_clear(MemState *s, int64_t offset, int64_t bytes)
+{
+    int64_t page = (int64_t)mem_page(), end = offset + bytes;
+    int64_t first = MIN(align_up(offset, page), end), last = MAX(align_down(end, page), first);
+
+    memset(s->bytes + offset, 0, (size_t)(first - offset));
+    if (last > first && madvise(s->bytes + first, (size_t)(last - first), MADV_DONTNEED) < 0) {
+        memset(s->bytes + first, 0, (size_t)(last - first));
+    }
+    memset(s->bytes + last, 0, (size_t)(end - last));
+}
+
+static int mem_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    MemState *s = bs->state;
+
+    if (s->storage) {
+        return -ENOTSUP;
+    }
+    int ret = mem_lock_grown(s, flags & BLOCK_ZERO_DISCARD ? 0 : offset + bytes);
+    if (ret == 0 && offset < s->size) {
+        mem_clear(s, offset, MIN(bytes, s->size - offset));
+    }
+    pthread_rwlock_unlock(&s->lock);
+    return ret;
+}
+
+static bool mem_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+{
+    MemState *s = bs->state;
+
+    pthread_rwlock_wrlock(&s->lock);
+    int64_t was = s->size;
+    int ret = was == size ? 0 : mem_resize(s, size);
+    __atomic_store_n(&bs->size, s->size, __ATOMIC_RELEASE);
+    pthread_rwlock_unlock(&s->lock);
+
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not resize from %" PRId64 " to %" PRId64 " bytes: %s", was, size,
+                       g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+const BlockDriver bdrv_mem = {
+    .name         = "mem",
+    .description  = "memory, or the caller's own storage",
+    .is_protocol  = true,
+    .parallel     = true,
+    .state_size   = sizeof(MemState),
+    .open_size    = sizeof(MemOptions),
+    .open_options = mem_options,
+    .open         = mem_open,
+    .read         = mem_read,
+    .write        = mem_write,
+    .flush        = mem_flush,
+    .close        = mem_close,
+    .create       = mem_create,
+    .zero         = mem_zero,
+    .truncate     = mem_truncate,
+};

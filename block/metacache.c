@@ -1,0 +1,212 @@
+/* metacache.c - a format's tables in memory: read once, changed here, written back by flush */
+/* SPDX-License-Identifier: MIT
+ *
+ * One cache a node, of pages named by where they begin in bs->file. All of it is guarded by the map
+ * lock of the tree, which is let go of only while a page is read:
+ *
+ *   absent -> being read -> clean <-> dirty        clean pages go, least recently used first,
+ *                        -> absent (read failed)   when there are too many; dirty ones stay
+ */
+#include <errno.h>
+#include <string.h>
+#include "block/layer.h"
+
+#define SECTOR 512
+
+typedef struct Page {
+    int64_t offset, bytes;
+    enum { READING, CLEAN, DIRTY } state;
+    GList link;                 /* in the cache's clean or dirty list */
+    uint8_t *dirty;             /* one byte a sector, behind the data */
+    uint8_t data[];
+} Page;
+
+struct BlockMetaCache {
+    GHashTable *pages;          /* by offset */
+    GQueue clean, dirty;        /* most recently used first */
+    int64_t clean_bytes, dirty_bytes;
+};
+
+static BlockMetaCache *get_cache(BlockDriverState *bs)
+{
+    BlockLayer *layer = bs->layer;
+
+    if (!layer->meta) {
+        layer->meta = g_new0(BlockMetaCache, 1);
+        layer->meta->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    }
+    return layer->meta;
+}
+
+void block_meta_free(BlockDriverState *bs)
+{
+    if (bs->layer->meta) {
+        g_hash_table_destroy(bs->layer->meta->pages);
+        g_free(bs->layer->meta);
+    }
+}
+
+static size_t sectors(const Page *page)
+{
+    return (size_t)((page->bytes + SECTOR - 1) / SECTOR);
+}
+
+static Page *page_new(int64_t offset, int64_t bytes)
+{
+    size_t marks = (size_t)((bytes + SECTOR - 1) / SECTOR);
+    Page *page = g_try_malloc0(sizeof(Page) + (size_t)bytes + marks);
+
+    if (page) {
+        page->offset = offset;
+        page->bytes = bytes;
+        page->link.data = page;
+        page->dirty = page->data + bytes;
+    }
+    return page;
+}
+
+static void make_clean(BlockMetaCache *cache, Page *page)
+{
+    page->state = CLEAN;
+    g_queue_push_head_link(&cache->clean, &page->link);
+    cache->clean_bytes += page->bytes;
+}
+
+static void evict(BlockDriverState *bs, BlockMetaCache *cache)
+{
+    while (cache->clean_bytes > bs->layer->meta_limit && cache->clean.length > 1) {
+        Page *page = g_queue_pop_tail_link(&cache->clean)->data;
+
+        cache->clean_bytes -= page->bytes;
+        g_hash_table_remove(cache->pages, &page->offset);
+    }
+}
+
+/* Lets go of the map lock; others who want this page wait for it */
+static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int64_t bytes)
+{
+    BlockTree *tree = bs->layer->tree;
+    Page *page = page_new(offset, bytes);
+
+    if (!page) {
+        return -ENOMEM;
+    }
+    g_hash_table_insert(cache->pages, &page->offset, page);
+    pthread_mutex_unlock(&tree->map_lock);
+    int ret = bdrv_node_pread(bs->file, offset, page->data, bytes);
+    pthread_mutex_lock(&tree->map_lock);
+
+    if (ret < 0) {
+        g_hash_table_remove(cache->pages, &offset);
+    } else {
+        make_clean(cache, page);
+        evict(bs, cache);
+    }
+    pthread_cond_broadcast(&tree->page_read);
+    return ret;
+}
+
+int bdrv_meta_get(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, uint8_t **data)
+{
+    BlockMetaCache *cache = get_cache(bs);
+
+    for (;;) {
+        Page *page = g_hash_table_lookup(cache->pages, &offset);
+        int ret = 0;
+
+        if (page && page->state != READING) {
+            if (page->state == CLEAN && cache->clean.head != &page->link) {
+                g_queue_unlink(&cache->clean, &page->link);
+                g_queue_push_head_link(&cache->clean, &page->link);
+            }
+            *data = page->data;
+            return 0;
+        }
+        if (!(mode & BLOCK_MAP_WAIT)) {
+            return -EAGAIN;
+        }
+        if (page) {
+            pthread_cond_wait(&bs->layer->tree->page_read, &bs->layer->tree->map_lock);
+        } else {
+            ret = load(bs, cache, offset, bytes);
+        }
+        if (ret < 0) {
+            return ret;
+        }
+    }
+}
+
+void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes)
+{
+    BlockMetaCache *cache = get_cache(bs);
+    Page *page = g_hash_table_lookup(cache->pages, &offset);
+
+    if (!page || page->state == READING || at < 0 || bytes <= 0 || bytes > page->bytes - at) {
+        return;
+    }
+    memset(page->dirty + at / SECTOR, 1, (size_t)((at + bytes - 1) / SECTOR - at / SECTOR + 1));
+    if (page->state == CLEAN) {
+        g_queue_unlink(&cache->clean, &page->link);
+        cache->clean_bytes -= page->bytes;
+        page->state = DIRTY;
+        g_queue_push_head_link(&cache->dirty, &page->link);
+        cache->dirty_bytes += page->bytes;
+    }
+    if (cache->dirty_bytes > bs->layer->meta_limit) {
+        __atomic_store_n(&bs->layer->tree->full, 1, __ATOMIC_RELAXED);
+    }
+}
+
+bool bdrv_meta_is_dirty(BlockDriverState *bs)
+{
+    return bs->layer->meta && bs->layer->meta->dirty.length > 0;
+}
+
+/* Each run of dirty sectors in one write */
+static int write_page(BlockDriverState *bs, Page *page)
+{
+    size_t count = sectors(page);
+
+    for (size_t i = 0, run; i < count; i += run) {
+        for (run = 1; i + run < count && page->dirty[i + run] == page->dirty[i]; run++) {
+        }
+        if (!page->dirty[i]) {
+            continue;
+        }
+        int64_t at = (int64_t)i * SECTOR, bytes = MIN((int64_t)run * SECTOR, page->bytes - at);
+        int ret = bdrv_node_pwrite(bs->file, page->offset + at, page->data + at, bytes);
+
+        if (ret < 0) {
+            return ret;
+        }
+        memset(page->dirty + i, 0, run);
+    }
+    return 0;
+}
+
+static int by_offset(gconstpointer a, gconstpointer b, gpointer unused)
+{
+    int64_t left = ((const Page *)a)->offset, right = ((const Page *)b)->offset;
+
+    return (left > right) - (left < right);
+}
+
+int bdrv_meta_write(BlockDriverState *bs)
+{
+    BlockMetaCache *cache = get_cache(bs);
+    int ret = 0;
+
+    g_queue_sort(&cache->dirty, by_offset, NULL);
+    while (cache->dirty.head && ret == 0) {
+        Page *page = cache->dirty.head->data;
+
+        ret = write_page(bs, page);
+        if (ret == 0) {
+            g_queue_unlink(&cache->dirty, &page->link);
+            cache->dirty_bytes -= page->bytes;
+            make_clean(cache, page);
+        }
+    }
+    evict(bs, cache);
+    return ret;
+}

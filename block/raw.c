@@ -1,0 +1,156 @@
+/* raw.c - raw images: the disk is the file, or a window on it */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <glib.h>
+#include "block/drivers.h"
+#include "util/checked.h"
+
+#define RAW_SECTOR 512              /* a disk is whole sectors: the last one is filled up with zeroes */
+#define RAW_PIECE (1024 * 1024)     /* of one write, where preallocation writes */
+
+typedef struct RawState {
+    int64_t offset;                 /* where the disk begins in the file */
+    bool bounded;                   /* by size=; else the disk ends where the file does */
+} RawState;
+
+typedef struct RawOpenOptions {
+    int64_t offset;
+    int64_t size;                   /* -1: to the end of the file */
+} RawOpenOptions;
+
+static const BlockOption raw_open_options[] = {
+    { "offset", BLOCK_OPT_SIZE, offsetof(RawOpenOptions, offset), "0",
+      .help = "where the disk begins in the file" },
+    { "size", BLOCK_OPT_SIZE, offsetof(RawOpenOptions, size), "",
+      .help = "length of the disk, in multiples of 512; to the end of the file if not given" },
+    { NULL }
+};
+
+typedef enum RawPreallocation { RAW_PREALLOC_OFF, RAW_PREALLOC_FALLOC, RAW_PREALLOC_FULL } RawPreallocation;
+
+static const char *const raw_preallocation_words[] = { "off", "falloc", "full", NULL };
+
+typedef struct RawCreateOptions {
+    int64_t size;
+    int preallocation;              /* RawPreallocation */
+} RawCreateOptions;
+
+static const BlockOption raw_create_options[] = {
+    { "size", BLOCK_OPT_SIZE, offsetof(RawCreateOptions, size), NULL,
+      .help = "length of the disk, rounded up to a multiple of 512" },
+    { "preallocation", BLOCK_OPT_ENUM, offsetof(RawCreateOptions, preallocation), "off",
+      raw_preallocation_words, .help = "leave a hole, reserve the space, or fill it with zeroes" },
+    { NULL }
+};
+
+/* Anything is a raw image, but whoever knows it better goes first */
+static int raw_probe(const BlockProbe *probe)
+{
+    return 1;
+}
+
+/* Rounds up; the result is safe to add to @offset */
+static bool raw_check_size(int64_t *size, int64_t offset, GError **errp)
+{
+    if (*size > INT64_MAX - RAW_SECTOR - offset) {
+        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is too large", *size);
+        return false;
+    }
+    *size = align_up(*size, RAW_SECTOR);
+    return true;
+}
+
+static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+{
+    const RawOpenOptions *o = opts;
+    RawState *s = bs->state;
+    int64_t have = bdrv_node_size(bs->file);
+
+    if (o->offset > have) {
+        bdrv_set_error(errp, EINVAL, "offset %" PRId64 " is past the end of the file, which has %" PRId64
+                       " bytes", o->offset, have);
+        return false;
+    }
+    if (o->size > have - o->offset) {
+        bdrv_set_error(errp, EINVAL, "offset %" PRId64 " and size %" PRId64 " reach past the end of the "
+                       "file, which has %" PRId64 " bytes", o->offset, o->size, have);
+        return false;
+    }
+    if (o->size > 0 && o->size % RAW_SECTOR) {
+        bdrv_set_error(errp, EINVAL, "size %" PRId64 " is not a multiple of %d", o->size, RAW_SECTOR);
+        return false;
+    }
+    s->offset = o->offset;
+    s->bounded = o->size >= 0;
+    bs->size = s->bounded ? o->size : have - s->offset;
+    return raw_check_size(&bs->size, s->offset, errp);
+}
+
+static bool raw_preallocate(BlockDriverState *file, int64_t size, RawPreallocation how, GError **errp)
+{
+    int ret = 0;
+
+    if (how == RAW_PREALLOC_FALLOC) {
+        ret = bdrv_node_zero(file, 0, size, 0);
+    } else if (how == RAW_PREALLOC_FULL) {
+        g_autofree void *zeroes = g_malloc0(RAW_PIECE);
+        for (int64_t at = 0; at < size && ret == 0; at += RAW_PIECE) {
+            ret = bdrv_node_pwrite(file, at, zeroes, MIN(RAW_PIECE, size - at));
+        }
+    }
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not allocate %" PRId64 " bytes: %s", size, g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+static bool raw_create(BlockDriverState *bs, const void *opts, GError **errp)
+{
+    const RawCreateOptions *o = opts;
+    int64_t size = o->size;
+
+    return raw_check_size(&size, 0, errp) && bdrv_create_file(bs, errp) &&
+           raw_preallocate(bs->file, size, (RawPreallocation)o->preallocation, errp) &&
+           bdrv_node_truncate(bs->file, size, errp);
+}
+
+static int raw_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
+{
+    RawState *s = bs->state;
+
+    *ext = (BlockExtent) { 0, bdrv_node_size(bs), bs->file, s->offset, BLOCK_EXTENT_WINDOW };
+    return 0;
+}
+
+static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+{
+    RawState *s = bs->state;
+
+    if (s->bounded) {
+        bdrv_set_error(errp, ENOTSUP, "a disk of a fixed size= cannot be resized");
+        return false;
+    }
+    if (!raw_check_size(&size, s->offset, errp) || !bdrv_node_truncate(bs->file, s->offset + size, errp)) {
+        return false;
+    }
+    __atomic_store_n(&bs->size, size, __ATOMIC_RELEASE);
+    return true;
+}
+
+const BlockDriver bdrv_raw = {
+    .name           = "raw",
+    .description    = "raw disk image, or a window on one",
+    .state_size     = sizeof(RawState),
+    .open_size      = sizeof(RawOpenOptions),
+    .create_size    = sizeof(RawCreateOptions),
+    .open_options   = raw_open_options,
+    .create_options = raw_create_options,
+    .probe          = raw_probe,
+    .open           = raw_open,
+    .read           = bdrv_mapped_read,     /* the layer moves the bytes */
+    .write          = bdrv_mapped_write,
+    .create         = raw_create,
+    .map            = raw_map,              /* we say where they are */
+    .truncate       = raw_truncate,
+};

@@ -1,0 +1,347 @@
+/* vpc-create.c - VHD: sizes and geometries, a new footer and header, empty images */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include "block/vpc.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+static const char *const subformats[] = { "dynamic", "fixed", NULL };
+enum { SUBFORMAT_DYNAMIC, SUBFORMAT_FIXED };
+
+static const char *const readers[] = { "hyper-v", "azure", "virtualpc", "xen", "qemu", NULL };
+
+/* Whom an image is for. Sizes are rounded up to a multiple of unit, or, if that is 0, until C x H x S
+ * says the same; docs/VHD.md tells who wants what. */
+typedef struct Reader {
+    char creator[4];
+    uint32_t creator_version;
+    char creator_os[4];
+    int64_t unit;
+    int64_t max_size;
+    int subformat;
+    bool batmap;
+} Reader;
+
+#define MAX_CHS_SIZE ((int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR)
+
+/* Every QEMU takes current_size for "qem2", and nobody else looks */
+static const Reader any_reader =
+    { "qem2", 0x00050003, "Wi2k", VPC_SECTOR, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC };
+
+static const Reader reader_table[] = {      /* in the order of readers[] */
+    { "win ", 0x000a0000, "Wi2k", VPC_SECTOR, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC },
+    { "win ", 0x000a0000, "Wi2k", 1 << 20, 32767LL << 30, SUBFORMAT_FIXED },
+    { "vpc ", 0x00050003, "Wi2k", 0, MAX_CHS_SIZE, SUBFORMAT_DYNAMIC },
+    { "tap", 0x00010003, "", 2 << 20, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC, .batmap = true },
+    { "qemu", 0x00050003, "Wi2k", 0, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC },
+};
+enum { READER_QEMU = 4 };
+
+const BlockOption vpc_create_options[] = {
+    { "size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, size), NULL, .help = "virtual disk size" },
+    { "subformat", BLOCK_OPT_ENUM, offsetof(VpcCreateOptions, subformat), "", .values = subformats,
+      .help = "type of virtual hard disk format" },
+    { "block_size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, block_size), "2M",
+      .help = "unit of allocation, a power of two from 512 to 256M" },
+    { "force_size", BLOCK_OPT_BOOL, offsetof(VpcCreateOptions, force_size), "on",
+      .help = "keep the size that was asked for; off: round it up until the geometry says the same" },
+    { "for", BLOCK_OPT_ENUM, offsetof(VpcCreateOptions, reader), "", .values = readers,
+      .help = "pick rounding, geometry and creator by the reader the image is meant for" },
+    { "creator", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, creator), "",
+      .help = "creator application, up to four characters" },
+    { "uuid", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, uuid), "", .help = "unique id; random if not given" },
+    { "timestamp", BLOCK_OPT_INT, offsetof(VpcCreateOptions, timestamp), "",
+      .help = "time of creation in seconds since 1970; SOURCE_DATE_EPOCH or now if not given" },
+    { NULL }
+};
+
+typedef struct Geometry {
+    int64_t cylinders;
+    int heads, sectors;
+} Geometry;
+
+/* The specification's algorithm; C x H x S is never above @total sectors */
+static Geometry geometry(int64_t total)
+{
+    total = MIN(total, (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS);
+    if (total >= (int64_t)VPC_MAX_CYLINDERS * 16 * 63) {
+        return (Geometry) { total / 255 / 16, 16, 255 };
+    }
+    int sectors = 17;
+    int64_t tracks = total / sectors;
+    int heads = (int)MAX((tracks + 1023) / 1024, 4);
+
+    if (tracks >= heads * 1024 || heads > 16) {
+        sectors = 31;
+        heads = 16;
+        tracks = total / sectors;
+    }
+    if (tracks >= heads * 1024) {
+        sectors = 63;
+        heads = 16;
+        tracks = total / sectors;
+    }
+    return (Geometry) { tracks / heads, heads, sectors };
+}
+
+static int64_t capacity(Geometry g)
+{
+    return g.cylinders * g.heads * g.sectors * VPC_SECTOR;
+}
+
+/* The next size that a geometry can say; above the largest of them nobody looks at it */
+static int64_t round_to_geometry(int64_t size)
+{
+    int64_t total = round_up(size, VPC_SECTOR) / VPC_SECTOR;
+
+    if (size > MAX_CHS_SIZE) {
+        return total * VPC_SECTOR;
+    }
+    while (capacity(geometry(total)) < size) {
+        total++;
+    }
+    return capacity(geometry(total));
+}
+
+/* What is to be made, all of it checked */
+typedef struct Plan {
+    const Reader *reader;
+    bool fixed;
+    int64_t size, block_size, entries;
+    VpcFooter footer;
+} Plan;
+
+static bool plan_size(Plan *plan, const VpcCreateOptions *o, GError **errp)
+{
+    int64_t max = plan->fixed ? plan->reader->max_size : MIN(plan->reader->max_size, VPC_MAX_SIZE);
+    int64_t unit = plan->reader->unit;
+
+    if (o->size < 0 || o->size > max) {
+        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes (%" PRId64 " GiB) that %s can "
+                       "have", o->size, max, max >> 30, plan->fixed ? "this VHD" : "a dynamic VHD");
+        return false;
+    }
+    plan->size = unit ? round_up(o->size, unit) : round_to_geometry(o->size);
+    return true;
+}
+
+/* A BAT entry has 32 bits for a sector number, also when the disk is full */
+static bool plan_blocks(Plan *plan, const VpcCreateOptions *o, GError **errp)
+{
+    if (o->block_size < VPC_SECTOR || o->block_size > VPC_MAX_BLOCK || !is_power_of_two(o->block_size)) {
+        bdrv_set_error(errp, EINVAL, "block size %" PRId64 " is not a power of two from 512 to 268435456",
+                       o->block_size);
+        return false;
+    }
+    plan->block_size = o->block_size;
+    plan->entries = round_up(plan->size, o->block_size) / o->block_size;
+
+    int64_t bitmap = round_up((o->block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+    int64_t stride = round_up(bitmap + o->block_size, o->block_size % 4096 ? VPC_SECTOR : 4096);
+    int64_t sectors = (plan->entries * (stride + 4) + (1 << 20)) / VPC_SECTOR;
+
+    if (sectors > VPC_LAST_SECTOR) {
+        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64
+                       " sectors in the file when full, more than the %u that VHD can number", o->block_size, plan->size,
+                       sectors, VPC_LAST_SECTOR);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0, digits = 0;
+
+    for (; form[i] && text[i]; i++) {
+        if (form[i] == '-' ? text[i] != '-' : !g_ascii_isxdigit(text[i])) {
+            break;
+        }
+        if (form[i] == 'x') {
+            uint8_t digit = (uint8_t)g_ascii_xdigit_value(text[i]);
+
+            uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | digit);
+            digits++;
+        }
+    }
+    if (form[i] || text[i]) {
+        bdrv_set_error(errp, EINVAL, "uuid '%s' is not of the form %s", text, form);
+        return false;
+    }
+    return true;
+}
+
+static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
+{
+    if (text) {
+        return parse_uuid(text, f->uuid, errp);
+    }
+    if (getrandom(f->uuid, sizeof(f->uuid), 0) != sizeof(f->uuid)) {
+        bdrv_set_error(errp, EIO, "could not get random bytes for the uuid");
+        return false;
+    }
+    f->uuid[6] = (f->uuid[6] & 0x0f) | 0x40;    /* RFC 4122, version 4: random */
+    f->uuid[8] = (f->uuid[8] & 0x3f) | 0x80;
+    return true;
+}
+
+static bool set_timestamp(VpcFooter *f, int64_t when, GError **errp)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    char *end = NULL;
+
+    if (when == -1 && epoch && *epoch) {
+        when = strtoll(epoch, &end, 10);
+        if (*end) {
+            bdrv_set_error(errp, EINVAL, "SOURCE_DATE_EPOCH is '%s', not a number of seconds", epoch);
+            return false;
+        }
+    } else if (when == -1) {
+        when = time(NULL);
+    }
+    if (when < VPC_EPOCH || when - VPC_EPOCH > UINT32_MAX) {
+        bdrv_set_error(errp, EINVAL, "timestamp %" PRId64 " is not between the years 2000 and 2136", when);
+        return false;
+    }
+    be32_store(f->timestamp, (uint32_t)(when - VPC_EPOCH));
+    return true;
+}
+
+static bool set_creator(VpcFooter *f, const Reader *reader, const char *text, GError **errp)
+{
+    memcpy(f->creator, reader->creator, 4);
+    be32_store(f->creator_version, reader->creator_version);
+    memcpy(f->creator_os, reader->creator_os, 4);
+    if (!text) {
+        return true;
+    }
+    if (strlen(text) > 4) {
+        bdrv_set_error(errp, EINVAL, "creator '%s' is longer than four characters", text);
+        return false;
+    }
+    memset(f->creator, ' ', 4);
+    memcpy(f->creator, text, strlen(text));
+    be32_store(f->creator_version, 0x00010000);
+    return true;
+}
+
+static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
+{
+    VpcFooter *f = &plan->footer;
+    Geometry g = geometry(plan->size / VPC_SECTOR);
+
+    if (!set_creator(f, plan->reader, o->creator, errp) || !set_uuid(f, o->uuid, errp) ||
+        !set_timestamp(f, o->timestamp, errp)) {
+        return false;
+    }
+    memcpy(f->cookie, VPC_COOKIE, 8);
+    be32_store(f->features, VPC_FEATURES);
+    be32_store(f->version, VPC_VERSION);
+    be64_store(f->data_offset, plan->fixed ? UINT64_MAX : sizeof(VpcFooter));
+    be64_store(f->original_size, (uint64_t)plan->size);
+    be64_store(f->current_size, (uint64_t)plan->size);
+    be16_store(f->cylinders, (uint16_t)g.cylinders);
+    f->heads = (uint8_t)g.heads;
+    f->sectors = (uint8_t)g.sectors;
+    be32_store(f->type, plan->fixed ? VPC_FIXED : VPC_DYNAMIC);
+    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    return true;
+}
+
+static bool make_plan(Plan *plan, const VpcCreateOptions *o, GError **errp)
+{
+    int reader = o->reader < 0 && !o->force_size ? READER_QEMU : o->reader;
+
+    plan->reader = reader < 0 ? &any_reader : &reader_table[reader];
+    plan->fixed = (o->subformat < 0 ? plan->reader->subformat : o->subformat) == SUBFORMAT_FIXED;
+    return plan_size(plan, o, errp) && (plan->fixed || plan_blocks(plan, o, errp)) && plan_footer(plan, o, errp);
+}
+
+static int create_fixed(BlockDriverState *bs, const Plan *plan)
+{
+    return bdrv_node_pwrite(bs->file, plan->size, &plan->footer, sizeof(plan->footer));
+}
+
+static int write_header(BlockDriverState *bs, const Plan *plan, int64_t bat)
+{
+    VpcHeader h = { 0 };
+
+    memcpy(h.cookie, VPC_HEADER_COOKIE, 8);
+    memset(h.data_offset, 0xff, sizeof(h.data_offset));
+    be64_store(h.table_offset, (uint64_t)bat);
+    be32_store(h.version, VPC_HEADER_VERSION);
+    be32_store(h.entries, (uint32_t)plan->entries);
+    be32_store(h.block_size, (uint32_t)plan->block_size);
+    be32_store(h.checksum, vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum)));
+    return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), &h, sizeof(h));
+}
+
+static int write_bat(BlockDriverState *bs, int64_t from, int64_t to)
+{
+    g_autofree uint8_t *unused = g_malloc(VPC_BAT_PIECE);
+    int ret = 0;
+
+    memset(unused, 0xff, VPC_BAT_PIECE);
+    for (int64_t n; from < to && ret == 0; from += n) {
+        n = MIN(to - from, VPC_BAT_PIECE);
+        ret = bdrv_node_pwrite(bs->file, from, unused, n);
+    }
+    return ret;
+}
+
+/* Of an image that has no block yet: nothing is full. Where it ends, or -errno */
+static int64_t write_batmap(BlockDriverState *bs, const Plan *plan, int64_t at)
+{
+    VpcBatmap map = { VPC_BATMAP_COOKIE };
+    int64_t bytes = MAX(round_up((plan->entries + 7) / 8, VPC_SECTOR), VPC_SECTOR);
+    int64_t start = at + (int64_t)sizeof(map);
+
+    be64_store(map.offset, (uint64_t)start);
+    be32_store(map.sectors, (uint32_t)(bytes / VPC_SECTOR));
+    be32_store(map.version, VPC_BATMAP_VERSION);
+    be32_store(map.checksum, ~0u);
+    int ret = bdrv_node_pwrite(bs->file, at, &map, sizeof(map));
+    if (ret == 0) {
+        ret = bdrv_node_zero(bs->file, start, bytes, 0);
+    }
+    return ret < 0 ? ret : start + bytes;
+}
+
+static int create_dynamic(BlockDriverState *bs, const Plan *plan)
+{
+    int64_t bat = sizeof(VpcFooter) + sizeof(VpcHeader);
+    int64_t end = bat + round_up(plan->entries * 4, VPC_SECTOR);
+    int ret = write_header(bs, plan, bat);
+
+    if (ret == 0) {
+        ret = write_bat(bs, bat, end);
+    }
+    if (ret == 0 && plan->reader->batmap) {
+        end = write_batmap(bs, plan, end);
+        ret = end < 0 ? (int)end : 0;
+    }
+    if (ret == 0) {
+        ret = bdrv_node_pwrite(bs->file, end, &plan->footer, sizeof(plan->footer));
+    }
+    return ret < 0 ? ret : bdrv_node_pwrite(bs->file, 0, &plan->footer, sizeof(plan->footer));
+}
+
+bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp)
+{
+    Plan plan = { 0 };
+
+    if (!make_plan(&plan, opts, errp) || !bdrv_create_file(bs, errp)) {
+        return false;
+    }
+    int ret = plan.fixed ? create_fixed(bs, &plan) : create_dynamic(bs, &plan);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not write the new image: %s", g_strerror(-ret));
+    }
+    return ret == 0;
+}

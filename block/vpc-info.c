@@ -1,0 +1,122 @@
+/* vpc-info.c - what a VHD says of itself, and which readers will see what */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include "block/vpc.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+#define MIB (1LL << 20)
+
+static void add_identity(const VpcState *s, BlockInfoBuilder *items)
+{
+    static const char *const found[] = { "at the end", "at the end, 511 bytes", "at the start, the end is damaged" };
+    const VpcFooter *f = &s->footer;
+    uint32_t version = be32_load(f->creator_version);
+    time_t when = (time_t)(VPC_EPOCH + (int64_t)be32_load(f->timestamp));
+    char creator[5] = "", text[32] = "";
+    const uint8_t *u = f->uuid;
+    struct tm tm;
+
+    for (size_t i = 0; i < 4; i++) {
+        creator[i] = g_ascii_isprint(f->creator[i]) ? (char)f->creator[i] : f->creator[i] ? '?' : ' ';
+    }
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
+
+    bdrv_info_text(items, "type", s->fixed ? "fixed" : "dynamic");
+    bdrv_info_text(items, "footer", "%s", found[s->found]);
+    bdrv_info_text(items, "creator", "%s", g_strchomp(creator));
+    bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
+    bdrv_info_text(items, "uuid", "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+                   u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    bdrv_info_text(items, "timestamp", "%s", text);
+    bdrv_info_bool(items, "saved-state", f->saved_state != 0);
+}
+
+/* The three families of readers; an image is safe everywhere if they agree */
+static void add_sizes(const VpcState *s, BlockInfoBuilder *items)
+{
+    const VpcFooter *f = &s->footer;
+
+    bdrv_info_int(items, "current-size", (int64_t)be64_load(f->current_size));
+    bdrv_info_int(items, "original-size", (int64_t)be64_load(f->original_size));
+    bdrv_info_int(items, "cylinders", be16_load(f->cylinders));
+    bdrv_info_int(items, "heads", f->heads);
+    bdrv_info_int(items, "sectors-per-track", f->sectors);
+    bdrv_info_int(items, "size-in-hyper-v-virtualbox-xen", vpc_size(f, VPC_SIZE_CURRENT));
+    bdrv_info_int(items, "size-in-qemu-10", vpc_size(f, VPC_SIZE_AUTO));
+    bdrv_info_int(items, "size-in-qemu-9", vpc_size(f, VPC_SIZE_QEMU9));
+    bdrv_info_int(items, "size-in-virtual-pc-86box", vpc_chs_size(f));
+    bdrv_info_int(items, "size-in-libvhdi", (int64_t)be64_load(f->original_size));
+}
+
+/* docs/VHD.md, "Azure": why the image can't be uploaded as it is; NULL: it can */
+static const char *not_for_azure(const VpcState *s, int64_t file_size)
+{
+    int64_t size = (int64_t)be64_load(s->footer.current_size);
+
+    if (!s->fixed) {
+        return "it is not fixed";
+    }
+    if (size % MIB) {
+        return "its size is not a whole number of MiB";
+    }
+    if (size < 20 * MIB || size > 32767LL << 30) {
+        return "its size is not between 20 MiB and 32767 GiB";
+    }
+    if (s->found != VPC_AT_TAIL || file_size != size + VPC_SECTOR) {
+        return "the file is not just the disk and a footer of 512 bytes";
+    }
+    return be64_load(s->footer.data_offset) == UINT64_MAX ? NULL : "the footer's data offset is not all ones";
+}
+
+/* -1: could not be read. Writers keep count; for readers it is worth a look only now */
+static int64_t count_blocks(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
+    int64_t count = 0;
+
+    if (bs->flags & BDRV_O_RDWR) {
+        return s->allocated;
+    }
+    for (int64_t at = 0; at < s->bat_bytes; at += VPC_BAT_PIECE) {
+        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
+
+        if (bdrv_node_pread(bs->file, s->bat_offset + at, piece, bytes) < 0) {
+            return -1;
+        }
+        for (int64_t i = 0; i < bytes; i += 4) {
+            count += be32_load(piece + i) != VPC_UNUSED;
+        }
+    }
+    return count;
+}
+
+bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
+{
+    VpcState *s = bs->state;
+    const char *why = not_for_azure(s, bdrv_node_size(bs->file));
+
+    add_identity(s, items);
+    add_sizes(s, items);
+    if (!s->fixed) {
+        int64_t allocated = count_blocks(bs);
+
+        if (allocated < 0) {
+            bdrv_set_error(errp, EIO, "could not read the BAT at %" PRId64, s->bat_offset);
+            return false;
+        }
+        info->cluster_size = s->block_size;
+        bdrv_info_int(items, "block-size", s->block_size);
+        bdrv_info_int(items, "blocks", vpc_bat_entries(s));
+        bdrv_info_int(items, "blocks-allocated", allocated);
+    }
+    bdrv_info_bool(items, "ready-for-azure", !why);
+    if (why) {
+        bdrv_info_text(items, "not-ready-for-azure-because", "%s", why);
+    }
+    return true;
+}

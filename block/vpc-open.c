@@ -1,0 +1,565 @@
+/* vpc-open.c - VHD: find the footer, believe as little as possible, survey the blocks before writing */
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of the file decides: a valid footer of type 2 there is a fixed disk, whatever the guest wrote
+ * to its first sector. The copy at the start serves where the end is damaged. Checksums are taken over
+ * the bytes as they are on disk. Memory is bounded by the length of the file, never by a field in it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "block/vpc.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+static const char *const size_rules[] = { "auto", "chs", "current_size", "qemu9", NULL };
+
+const BlockOption vpc_open_options[] = {
+    { "force_size_calc", BLOCK_OPT_ENUM, offsetof(VpcOptions, size_rule), "auto", .values = size_rules,
+      .help = "which of the two sizes in a footer counts; auto: by its creator, as QEMU 10; "
+              "qemu9: as QEMU 9 and older" },
+    { NULL }
+};
+
+uint32_t vpc_checksum(const void *data, size_t bytes, size_t at)
+{
+    const uint8_t *p = data;
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        sum += i >= at && i < at + 4 ? 0 : p[i];
+    }
+    return ~sum;
+}
+
+static bool is_padded(const uint8_t *field, const char *code, size_t length)
+{
+    return !memcmp(field, code, length) && (length == 4 || field[3] == ' ' || field[3] == 0);
+}
+
+bool vpc_creator_is(const VpcFooter *footer, const char *code)
+{
+    size_t length = MIN(strlen(code), 4);
+
+    return length >= 3 && is_padded(footer->creator, code, length);
+}
+
+static uint32_t footer_checksum(const VpcFooter *f)
+{
+    return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
+}
+
+/* tapdisk 0.1 and 1.1 set the hidden mark without a new checksum */
+static bool is_old_hidden(const VpcFooter *f)
+{
+    uint32_t version = be32_load(f->creator_version);
+
+    return vpc_creator_is(f, "tap") && (version == 0x00000001 || version == 0x00010001) && f->hidden &&
+           be32_load(f->checksum) == footer_checksum(f) + f->hidden;
+}
+
+static bool footer_is_valid(const VpcFooter *f)
+{
+    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8)) &&
+           (be32_load(f->checksum) == footer_checksum(f) || is_old_hidden(f));
+}
+
+int64_t vpc_chs_size(const VpcFooter *f)
+{
+    return (int64_t)be16_load(f->cylinders) * f->heads * f->sectors * VPC_SECTOR;
+}
+
+/* Virtual PC showed its guests C x H x S; nearly everybody else shows current_size */
+int64_t vpc_size(const VpcFooter *f, int rule)
+{
+    static const char *const qemu9_current[] = { "win ", "qem2", "d2v ", "tap", "CTXS" };
+    int64_t chs = vpc_chs_size(f);
+    bool current = rule == VPC_SIZE_CURRENT;
+
+    if (rule == VPC_SIZE_AUTO) {
+        current = memcmp(f->creator, "vpc ", 4) && memcmp(f->creator, "qemu", 4);
+    } else if (rule == VPC_SIZE_QEMU9) {
+        for (size_t i = 0; i < G_N_ELEMENTS(qemu9_current); i++) {
+            current |= !memcmp(f->creator, qemu9_current[i], 4);
+        }
+    }
+    bool too_big = chs == (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
+
+    return current || too_big || chs == 0 ? (int64_t)be64_load(f->current_size) : chs;
+}
+
+static uint32_t type_of(const VpcFooter *f)
+{
+    return be32_load(f->type);
+}
+
+int vpc_probe(const BlockProbe *p)
+{
+    const VpcFooter *head = (const VpcFooter *)p->head;
+    const VpcFooter *tail = (const VpcFooter *)(p->tail + p->len - sizeof(VpcFooter));
+    bool head_ok = footer_is_valid(head) && type_of(head) != VPC_FIXED;
+
+    if (p->size >= VPC_SECTOR && footer_is_valid(tail)) {
+        return type_of(tail) == VPC_FIXED ? 90 : head_ok ? 100 : 80;
+    }
+    if (head_ok) {
+        return 60;
+    }
+    /* Nearly ours: better to say what is wrong than to take it for raw */
+    return !memcmp(p->head, VPC_COOKIE, 8) || !memcmp(p->head, "vhdxfile", 8) ? 10 : 0;
+}
+
+/* Both ends of the file */
+typedef struct Ends {
+    VpcFooter head, tail;
+    bool head_ok, tail_ok;
+    int64_t size, tail_at;
+} Ends;
+
+static bool read_at(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp)
+{
+    int ret = bdrv_node_pread(bs->file, offset, buf, bytes);
+
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not read the %s at %" PRId64 ": %s", what, offset, g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+static bool read_ends(BlockDriverState *bs, Ends *ends, GError **errp)
+{
+    ends->size = bdrv_node_size(bs->file);
+    ends->tail_at = ends->size - VPC_SECTOR;
+    if (ends->size < VPC_FOOTER_OLD) {
+        bdrv_set_error(errp, EINVAL, "the file is %" PRId64 " bytes long, shorter than a VHD footer (512 bytes)",
+                       ends->size);
+        return false;
+    }
+    if (!read_at(bs, 0, &ends->head, MIN(ends->size, VPC_SECTOR), "footer's copy", errp) ||
+        (ends->tail_at >= 0 && !read_at(bs, ends->tail_at, &ends->tail, VPC_SECTOR, "footer", errp))) {
+        return false;
+    }
+    ends->head_ok = footer_is_valid(&ends->head);
+    ends->tail_ok = ends->tail_at >= 0 && footer_is_valid(&ends->tail);
+    if (ends->tail_ok || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+        return true;
+    }
+    VpcFooter old = { 0 };
+
+    if (!read_at(bs, ends->tail_at + 1, &old, VPC_FOOTER_OLD, "footer", errp)) {
+        return false;
+    }
+    if (footer_is_valid(&old)) {
+        ends->tail = old;
+        ends->tail_ok = true;
+        ends->tail_at++;
+    }
+    return true;
+}
+
+/* A footer that is not where it should be: padding tools append to files */
+static int64_t stray_footer(BlockDriverState *bs, const Ends *ends)
+{
+    int64_t start = MAX(0, ends->tail_at - 65536);
+    int64_t bytes = ends->size - start;
+    g_autofree uint8_t *buf = g_malloc((gsize)bytes);
+
+    if (bdrv_node_pread(bs->file, start, buf, bytes) == 0) {
+        for (int64_t i = bytes - VPC_SECTOR; i >= 0; i--) {
+            if (buf[i] == VPC_COOKIE[0] && start + i > 0 && footer_is_valid((const VpcFooter *)(buf + i))) {
+                return start + i;
+            }
+        }
+    }
+    return -1;
+}
+
+static bool not_vpc(BlockDriverState *bs, const Ends *ends, GError **errp)
+{
+    bool cookie_at_end = !memcmp(ends->tail.cookie, VPC_COOKIE, 8);
+    const VpcFooter *f = cookie_at_end ? &ends->tail : &ends->head;
+
+    if (!memcmp(ends->head.cookie, "vhdxfile", 8)) {
+        bdrv_set_error(errp, ENOTSUP, "this is VHDX, another format than VHD, and no driver here reads it");
+        return false;
+    }
+    int64_t stray = stray_footer(bs, ends);
+    if (stray >= 0) {
+        bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
+                       PRId64 " bytes behind it", stray, ends->size - stray - VPC_SECTOR);
+    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
+        bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x",
+                       cookie_at_end ? "end" : "start", be32_load(f->checksum), footer_checksum(f));
+    } else {
+        bdrv_set_error(errp, EINVAL, "this is no VHD: it neither ends nor begins with a footer");
+    }
+    return false;
+}
+
+static bool is_sparse(const VpcFooter *f)
+{
+    return type_of(f) == VPC_DYNAMIC || type_of(f) == VPC_DIFFERENCING;
+}
+
+static bool choose_footer(BlockDriverState *bs, const Ends *ends, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (ends->tail_ok) {
+        s->footer = ends->tail;
+        s->found = ends->size - ends->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
+        s->limit = ends->tail_at;
+    } else if (ends->head_ok && is_sparse(&ends->head)) {
+        s->footer = ends->head;
+        s->found = VPC_AT_HEAD;
+        s->limit = ends->size;
+        bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used");
+    } else if (ends->head_ok && type_of(&ends->head) == VPC_FIXED) {
+        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
+        return false;
+    } else {
+        return not_vpc(bs, ends, errp);
+    }
+    return true;
+}
+
+static bool check_footer(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+    const VpcFooter *f = &s->footer;
+    uint32_t type = type_of(f), version = be32_load(f->version);
+
+    if (version >> 16 != VPC_VERSION >> 16) {
+        bdrv_set_error(errp, ENOTSUP, "footer: file format version is %u.%u, should be 1.0", version >> 16,
+                       version & 0xffff);
+    } else if (type == VPC_DIFFERENCING) {
+        bdrv_set_error(errp, ENOTSUP, "this is a differencing disk (type 4): what it does not hold is in its "
+                       "parent, and following parents is not supported");
+    } else if (type != VPC_FIXED && type != VPC_DYNAMIC) {
+        bdrv_set_error(errp, EINVAL, "footer: disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)",
+                       type);
+    } else if (be64_load(f->current_size) > INT64_MAX) {
+        bdrv_set_error(errp, EINVAL, "footer: current size is %" PRIu64 " bytes, more than can be",
+                       be64_load(f->current_size));
+    } else if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EACCES, "the image was put out of use by Xen's tools (cookie v_poison): it can be "
+                       "opened for reading only");
+    } else {
+        if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
+            bdrv_warn(bs, "a suspended machine refers to this disk (saved state): writing may damage its guest");
+        }
+        bs->size = vpc_size(f, s->size_rule);
+        return true;
+    }
+    return false;
+}
+
+static bool open_fixed(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    s->fixed = true;
+    s->tail = s->end = s->limit;
+    s->unsettled = s->found == VPC_AT_TAIL_511;
+    if (bs->size > s->limit) {
+        if (bs->flags & BDRV_O_RDWR) {
+            bdrv_set_error(errp, EINVAL, "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them: it "
+                           "can be opened for reading only", bs->size, s->limit);
+            return false;
+        }
+        bdrv_warn(bs, "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
+                  bs->size, s->limit);
+    } else if (be64_load(s->footer.current_size) < (uint64_t)s->limit) {
+        bdrv_warn(bs, "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->limit,
+                  be64_load(s->footer.current_size));
+    }
+    return true;
+}
+
+/* What is wrong with the header's fields, before any of them is used */
+static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t file_size, GError **errp)
+{
+    VpcState *s = bs->state;
+    const VpcHeader *h = &s->header;
+    uint32_t sum = vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum));
+    uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
+    uint64_t table = be64_load(h->table_offset);
+
+    if (memcmp(h->cookie, VPC_HEADER_COOKIE, 8)) {
+        bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
+    } else if (version >> 16 != VPC_HEADER_VERSION >> 16) {
+        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+    } else if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
+        bdrv_set_error(errp, EINVAL, "Invalid block size %u", block_size);
+    } else if (entries > (uint64_t)file_size / 4) {
+        bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
+    } else if (be32_load(h->checksum) != sum) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x", be32_load(h->checksum), sum);
+    } else if (table % VPC_SECTOR || table > (uint64_t)file_size - 4 * (uint64_t)entries) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: BAT of %u entries at %" PRIu64 " is not inside the file of %"
+                       PRId64 " bytes", entries, table, file_size);
+    } else {
+        s->bat_offset = (int64_t)table;
+        s->bat_bytes = (int64_t)entries * 4;
+        s->block_size = block_size;
+        s->bitmap_bytes = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+        return true;
+    }
+    return false;
+}
+
+static bool read_header(BlockDriverState *bs, int64_t file_size, GError **errp)
+{
+    VpcState *s = bs->state;
+    uint64_t at = be64_load(s->footer.data_offset);
+
+    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)file_size ||
+        (uint64_t)file_size - at < sizeof(VpcHeader)) {
+        bdrv_set_error(errp, EINVAL, "footer: data offset is %" PRIu64 ", no place for a header in a file of %" PRId64
+                       " bytes", at, file_size);
+        return false;
+    }
+    return read_at(bs, (int64_t)at, &s->header, sizeof(s->header), "dynamic header", errp) &&
+           check_header(bs, (int64_t)at, file_size, errp);
+}
+
+/* Remember a place where no block may be. False if it is not inside the file */
+static bool claim(VpcState *s, uint64_t start, uint64_t bytes, int64_t file_size)
+{
+    if (start > (uint64_t)file_size || bytes > (uint64_t)file_size - start) {
+        return false;
+    }
+    if (bytes > 0) {
+        s->metadata[s->metadata_count++] = (VpcRange) { (int64_t)start, (int64_t)(start + bytes) };
+    }
+    return true;
+}
+
+static void claim_locators(BlockDriverState *bs, int64_t file_size)
+{
+    VpcState *s = bs->state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(s->header.locators); i++) {
+        const VpcLocator *l = &s->header.locators[i];
+        uint64_t space = be32_load(l->space);
+
+        space = MAX(space < VPC_SECTOR ? space * VPC_SECTOR : space, be32_load(l->length));
+        if (be32_load(l->code) && !claim(s, be64_load(l->offset), space, file_size)) {
+            bdrv_warn(bs, "parent locator %zu at %" PRIu64 " is not inside the file", i, be64_load(l->offset));
+        }
+    }
+}
+
+static bool claim_batmap(BlockDriverState *bs, int64_t file_size, GError **errp)
+{
+    VpcState *s = bs->state;
+    int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);
+    VpcBatmap map;
+
+    if (!vpc_creator_is(&s->footer, "tap") || at + (int64_t)sizeof(map) > file_size) {
+        return true;
+    }
+    if (!read_at(bs, at, &map, sizeof(map), "batmap", errp)) {
+        return false;
+    }
+    if (!memcmp(map.cookie, VPC_BATMAP_COOKIE, 8) &&
+        !(claim(s, (uint64_t)at, sizeof(map), file_size) &&
+          claim(s, be64_load(map.offset), (uint64_t)be32_load(map.sectors) * VPC_SECTOR, file_size))) {
+        bdrv_warn(bs, "batmap at %" PRIu64 " is not inside the file", be64_load(map.offset));
+    }
+    return true;
+}
+
+static bool claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
+{
+    VpcState *s = bs->state;
+    int64_t header = (int64_t)be64_load(s->footer.data_offset), bat_end = s->bat_offset + s->bat_bytes;
+
+    if (s->bat_offset < VPC_SECTOR || (s->bat_offset < header + (int64_t)sizeof(VpcHeader) && header < bat_end)) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: BAT at %" PRId64 " overlaps the %s", s->bat_offset,
+                       s->bat_offset < VPC_SECTOR ? "footer's copy" : "header");
+        return false;
+    }
+    claim(s, 0, VPC_SECTOR, file_size);
+    claim(s, (uint64_t)header, sizeof(VpcHeader), file_size);
+    claim(s, (uint64_t)s->bat_offset, (uint64_t)s->bat_bytes, file_size);
+    claim_locators(bs, file_size);
+    return claim_batmap(bs, file_size, errp);
+}
+
+const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
+{
+    int64_t data = place + s->bitmap_bytes;
+    int64_t reach = MIN(s->block_size, disk_size - block * s->block_size);   /* the last may be cut short */
+
+    if (data + reach > s->limit) {
+        return "lies past the end of the file";
+    }
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        if (place < s->metadata[i].end && s->metadata[i].start < data + s->block_size) {
+            return "lies on metadata";
+        }
+    }
+    return NULL;
+}
+
+/* Blocks of a BAT, as numbers that sort by their place */
+typedef struct Survey {
+    BlockDriverState *bs;
+    GArray *blocks;             /* uint64_t: sector << 32 | block */
+    bool sorted;
+} Survey;
+
+static void survey_entry(Survey *survey, int64_t block, uint32_t sector)
+{
+    BlockDriverState *bs = survey->bs;
+    VpcState *s = bs->state;
+    int64_t place = (int64_t)sector * VPC_SECTOR, end = place + s->bitmap_bytes + s->block_size;
+    const char *why = vpc_misplaced(s, block, place, MAX(bs->size, block * s->block_size));
+    uint64_t key = (uint64_t)sector << 32 | (uint64_t)block;
+    GArray *blocks = survey->blocks;
+
+    s->allocated++;
+    if (why) {
+        bdrv_warn(bs, "block %" PRId64 " %s (BAT entry 0x%08x)", block, why, sector);
+        if (end > s->limit) {
+            s->ceiling = MIN(s->ceiling, place);
+        }
+        return;
+    }
+    s->end = MAX(s->end, end);
+    survey->sorted &= !blocks->len || g_array_index(blocks, uint64_t, blocks->len - 1) < key;
+    g_array_append_val(blocks, key);
+}
+
+static int by_number(gconstpointer a, gconstpointer b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static void mark_overlapping(BlockDriverState *bs, uint64_t key)
+{
+    VpcState *s = bs->state;
+    uint32_t block = (uint32_t)key;
+
+    if (!s->overlapping) {
+        s->overlapping = g_hash_table_new(NULL, NULL);
+    }
+    if (g_hash_table_add(s->overlapping, GSIZE_TO_POINTER(block))) {
+        bdrv_warn(bs, "block %u shares its place with another (BAT entry 0x%08x): it is not written to", block,
+                  (uint32_t)(key >> 32));
+    }
+}
+
+/* All blocks are of one length, so that a block can only overlap its neighbours in the file, or theirs */
+static void find_overlapping(Survey *survey)
+{
+    VpcState *s = survey->bs->state;
+    GArray *blocks = survey->blocks;
+    uint64_t sectors = (uint64_t)(s->bitmap_bytes + s->block_size) / VPC_SECTOR;
+
+    if (!survey->sorted) {
+        g_array_sort(blocks, by_number);
+    }
+    for (guint i = 1; i < blocks->len; i++) {
+        uint64_t before = g_array_index(blocks, uint64_t, i - 1), key = g_array_index(blocks, uint64_t, i);
+
+        if ((key >> 32) - (before >> 32) < sectors) {
+            mark_overlapping(survey->bs, before);
+            mark_overlapping(survey->bs, key);
+        }
+    }
+}
+
+/* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
+static bool survey_blocks(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
+    Survey survey = { bs, g_array_new(FALSE, FALSE, sizeof(uint64_t)), true };
+    bool ok = true;
+
+    for (int64_t at = 0; ok && at < s->bat_bytes; at += VPC_BAT_PIECE) {
+        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
+
+        ok = read_at(bs, s->bat_offset + at, piece, bytes, "BAT", errp);
+        for (int64_t i = 0; ok && i < bytes; i += 4) {
+            uint32_t sector = be32_load(piece + i);
+
+            if (sector != VPC_UNUSED) {
+                survey_entry(&survey, (at + i) / 4, sector);
+            }
+        }
+    }
+    if (ok) {
+        find_overlapping(&survey);
+    }
+    g_array_unref(survey.blocks);
+    return ok;
+}
+
+/* Do head and tail describe different disks? Others change identifiers in one of them only */
+static bool ends_disagree(const Ends *ends)
+{
+    const VpcFooter *a = &ends->head, *b = &ends->tail;
+
+    return ends->head_ok && ends->tail_ok &&
+           (memcmp(a->data_offset, b->data_offset, 8) || memcmp(a->current_size, b->current_size, 8) ||
+            memcmp(a->cylinders, b->cylinders, 4) || memcmp(a->type, b->type, 4));
+}
+
+static bool open_for_writing(BlockDriverState *bs, const Ends *ends, GError **errp)
+{
+    VpcState *s = bs->state;
+    int64_t needed = bs->size / s->block_size + (bs->size % s->block_size != 0);
+
+    if (ends_disagree(ends)) {
+        bdrv_set_error(errp, EINVAL, "the footer and its copy at the start differ (current size %" PRIu64 " and %"
+                       PRIu64 "): the image can be opened for reading only", be64_load(ends->tail.current_size),
+                       be64_load(ends->head.current_size));
+        return false;
+    }
+    if (vpc_bat_entries(s) < needed) {
+        bdrv_set_error(errp, EINVAL, "the BAT has %" PRId64 " entries, the disk needs %" PRId64
+                       ": the image can be opened for reading only", vpc_bat_entries(s), needed);
+        return false;
+    }
+    s->ceiling = INT64_MAX;
+    s->end = align_up(s->limit, VPC_SECTOR);
+    s->head_bad = !ends->head_ok;
+    s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
+    if (!survey_blocks(bs, errp)) {
+        return false;
+    }
+    s->tail = ends->tail_ok ? ends->tail_at : s->end;
+    return true;
+}
+
+static bool open_dynamic(BlockDriverState *bs, const Ends *ends, GError **errp)
+{
+    if (!read_header(bs, ends->size, errp) || !claim_metadata(bs, ends->size, errp)) {
+        return false;
+    }
+    if (!ends->head_ok) {
+        bdrv_warn(bs, "the copy of the footer at the start of the file is damaged");
+    } else if (ends_disagree(ends)) {
+        bdrv_warn(bs, "the footer and its copy at the start differ; the one at the end counts");
+    }
+    return !(bs->flags & BDRV_O_RDWR) || open_for_writing(bs, ends, errp);
+}
+
+bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+{
+    VpcState *s = bs->state;
+    const VpcOptions *o = opts;
+    Ends ends = { 0 };
+
+    s->size_rule = o->size_rule;
+    if (!read_ends(bs, &ends, errp) || !choose_footer(bs, &ends, errp) || !check_footer(bs, errp)) {
+        return false;
+    }
+    return type_of(&s->footer) == VPC_FIXED ? open_fixed(bs, errp) : open_dynamic(bs, &ends, errp);
+}

@@ -1,0 +1,87 @@
+/* vpc.h - what the files of the VHD driver share */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_VPC_H
+#define BLOCK_VPC_H
+
+#include <glib.h>
+#include <miniblk/driver.h>
+#include "block/vpc-format.h"
+
+typedef struct VpcRange {
+    int64_t start, end;
+} VpcRange;
+
+/* Which size the guest sees, vpc_size() */
+enum { VPC_SIZE_AUTO, VPC_SIZE_CHS, VPC_SIZE_CURRENT, VPC_SIZE_QEMU9 };
+
+typedef struct VpcOptions {
+    int size_rule;
+} VpcOptions;
+
+/* Where the footer that counts was found */
+typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
+
+typedef struct VpcState {
+    VpcFooter footer;           /* the one that counts, as it is on disk */
+    VpcFound found;
+    bool fixed;
+    int size_rule;
+    int64_t limit;              /* guest data ends at or before this: at the footer, or the end of the file */
+
+    /* dynamic only */
+    VpcHeader header;           /* as it is on disk */
+    int64_t bat_offset, bat_bytes;      /* bytes: without padding */
+    int64_t block_size, bitmap_bytes;
+    VpcRange metadata[13];      /* where no block may be: footer, header, BAT, locators, batmap */
+    unsigned metadata_count;
+
+    /* dynamic, and open for writing */
+    int64_t tail;               /* where the footer at the end of the file is, */
+    int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
+    int64_t ceiling;            /* a BAT entry points here, past the end of the file: never grow so far */
+    bool used;                  /* the first place of that room was handed out before: it may not be zero */
+    bool head_bad;              /* the copy at the start is to be written, */
+    bool unsettled;             /* and the footer at the end, before anything else */
+    int64_t allocated;          /* blocks */
+    GHashTable *overlapping;    /* blocks that share a place with another, as pointers; NULL: none */
+} VpcState;
+
+static inline int64_t vpc_bat_entries(const VpcState *s)
+{
+    return s->bat_bytes / 4;
+}
+
+/* vpc-open.c */
+extern const BlockOption vpc_open_options[];
+int vpc_probe(const BlockProbe *probe);
+bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
+/* Why the block at @place can't be used; NULL if it can */
+const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
+/* Bytes as the guest sees them, by one of the rules above */
+int64_t vpc_size(const VpcFooter *footer, int rule);
+int64_t vpc_chs_size(const VpcFooter *footer);
+/* Of a footer or header of @bytes, whose checksum is at @at */
+uint32_t vpc_checksum(const void *data, size_t bytes, size_t at);
+/* Is the creator the three or four characters @code? Padding may be a space or a NUL */
+bool vpc_creator_is(const VpcFooter *footer, const char *code);
+
+/* vpc-create.c */
+typedef struct VpcCreateOptions {
+    int64_t size;
+    int subformat;              /* index into vpc_subformats; -1: what the reader wants */
+    int64_t block_size;
+    bool force_size;
+    int reader;                 /* -1: any */
+    char *creator, *uuid;       /* NULL: by the reader; random */
+    int64_t timestamp;          /* Unix time; -1: now */
+} VpcCreateOptions;
+extern const BlockOption vpc_create_options[];
+bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
+
+/* vpc-info.c */
+bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
+
+/* BAT entries are read in pieces of this many bytes */
+#define VPC_BAT_PIECE 65536
+
+#endif

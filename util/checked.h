@@ -1,0 +1,44 @@
+/* checked.h - arithmetic on offsets and lengths */
+/* SPDX-License-Identifier: MIT */
+#ifndef UTIL_CHECKED_H
+#define UTIL_CHECKED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* False if the sum does not fit; *@sum is then not to be used */
+static inline bool checked_add(int64_t a, int64_t b, int64_t *sum)
+{
+    return !__builtin_add_overflow(a, b, sum);
+}
+
+static inline bool is_power_of_two(int64_t n)
+{
+    return n > 0 && !(n & (n - 1));
+}
+
+/* To a multiple of @unit, a power of two. @n >= 0, and the result fits */
+static inline int64_t align_down(int64_t n, int64_t unit)
+{
+    return n & -unit;
+}
+
+static inline int64_t align_up(int64_t n, int64_t unit)
+{
+    return (n + unit - 1) & -unit;
+}
+
+/* To a multiple of @unit > 0. @n >= 0, and the result fits */
+static inline int64_t round_down(int64_t n, int64_t unit)
+{
+    return n - n % unit;
+}
+
+static inline int64_t round_up(int64_t n, int64_t unit)
+{
+    int64_t rest = n % unit;
+
+    return rest ? n + (unit - rest) : n;
+}
+
+#endif

@@ -1,0 +1,101 @@
+/* vec.c - windows on an iovec */
+/* SPDX-License-Identifier: MIT */
+#include <miniblk/driver.h>
+#include <string.h>
+#include <glib.h>
+
+/* What a vector of zeroes is made of where plain iovecs are needed; never written */
+static uint8_t zeroes[64 * 1024] __attribute__((aligned(4096)));
+
+BlockVec block_vec(const struct iovec *iov, int niov)
+{
+    BlockVec vec = { .iov = iov };
+
+    for (int i = 0; i < niov; i++) {
+        if (__builtin_add_overflow(vec.bytes, iov[i].iov_len, &vec.bytes)) {
+            vec.bytes = INT64_MAX;      /* more than any request may have: it will be refused */
+            break;
+        }
+    }
+    return vec;
+}
+
+/* Move to the iovec that the first byte is in. There must be one */
+static void normalize(BlockVec *vec)
+{
+    while (vec->skip >= vec->iov->iov_len) {
+        vec->skip -= vec->iov->iov_len;
+        vec->iov++;
+    }
+}
+
+BlockVec block_vec_slice(BlockVec vec, int64_t start, int64_t bytes)
+{
+    vec.bytes = bytes;
+    if (vec.iov && bytes) {
+        vec.skip += (size_t)start;
+        normalize(&vec);
+    }
+    return vec;
+}
+
+/* The longest run of plain memory at the start of @vec, which has bytes; @vec moves past it */
+static struct iovec take_piece(BlockVec *vec)
+{
+    struct iovec piece = { zeroes, sizeof(zeroes) };
+
+    if (vec->iov) {
+        normalize(vec);
+        piece.iov_base = (uint8_t *)vec->iov->iov_base + vec->skip;
+        piece.iov_len = vec->iov->iov_len - vec->skip;
+    }
+    piece.iov_len = MIN(piece.iov_len, (uint64_t)vec->bytes);
+    vec->skip += piece.iov_len;
+    vec->bytes -= (int64_t)piece.iov_len;
+    return piece;
+}
+
+void block_vec_to_buf(BlockVec vec, void *buf)
+{
+    uint8_t *to = buf;
+
+    while (vec.bytes) {
+        struct iovec piece = take_piece(&vec);
+
+        memcpy(to, piece.iov_base, piece.iov_len);
+        to += piece.iov_len;
+    }
+}
+
+void block_vec_from_buf(BlockVec vec, const void *buf)
+{
+    const uint8_t *from = buf;
+
+    while (vec.bytes) {
+        struct iovec piece = take_piece(&vec);
+
+        memcpy(piece.iov_base, from, piece.iov_len);
+        from += piece.iov_len;
+    }
+}
+
+void block_vec_zero(BlockVec vec)
+{
+    while (vec.bytes) {
+        struct iovec piece = take_piece(&vec);
+
+        memset(piece.iov_base, 0, piece.iov_len);
+    }
+}
+
+int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes)
+{
+    int64_t left = vec.bytes;
+    int n = 0;
+
+    while (vec.bytes && n < max) {
+        iov[n++] = take_piece(&vec);
+    }
+    *bytes = left - vec.bytes;
+    return n;
+}
