@@ -1,0 +1,89 @@
+/* common.c - what both tools share: messages, and opening an image */
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <glib.h>
+#include "tools/common.h"
+
+const char *tool_name = "miniblk";
+
+void tool_init(const char *argv0)
+{
+    const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
+
+    if (argv0 && *argv0) {
+        tool_name = slash ? slash + 1 : argv0;
+    }
+}
+
+static void print_message(const char *kind, const char *format, va_list ap)
+{
+    fflush(stdout);     /* in a common log, what came first stands first */
+    flockfile(stderr);
+    fprintf(stderr, "%s: %s", tool_name, kind);
+    vfprintf(stderr, format, ap);
+    fputc('\n', stderr);
+    funlockfile(stderr);
+}
+
+void tool_error(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    print_message("", format, ap);
+    va_end(ap);
+}
+
+void tool_warn(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    print_message("warning: ", format, ap);
+    va_end(ap);
+}
+
+void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen)
+{
+    const char *text;
+
+    while ((text = bdrv_get_warning(bs, *seen)) != NULL) {
+        tool_warn("%s: %s", filename, text);
+        ++*seen;
+    }
+}
+
+static void append_options(GString *all, const char *options)
+{
+    if (options && *options) {
+        g_string_append_printf(all, "%s%s", all->len ? "," : "", options);
+    }
+}
+
+static void append_format(GString *all, const char *format)
+{
+    append_options(all, "driver=");
+    for (; *format; format++) {
+        g_string_append(all, *format == ',' ? ",," : (char[]) { *format, 0 });
+    }
+}
+
+BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
+                            unsigned flags, GError **errp)
+{
+    GString *all = g_string_new(NULL);
+    BlockDriverState *bs;
+
+    if (format) {
+        append_format(all, format);
+    } else {
+        flags |= BDRV_O_PROBE;
+    }
+    append_options(all, options);
+    append_options(all, image_opts ? filename : NULL);
+    bs = bdrv_open(image_opts ? NULL : filename, all->len ? all->str : NULL, flags, errp);
+    g_string_free(all, TRUE);
+    return bs;
+}

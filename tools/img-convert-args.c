@@ -1,0 +1,150 @@
+/* img-convert-args.c - miniblk-img convert: its command line */
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include "tools/img-convert.h"
+
+#define MAX_SPARSE (16 << 20)
+
+static bool parse_sparse(const char *text, int64_t *sparse)
+{
+    int64_t bytes;
+
+    if (!img_parse_size("buffer size for sparse output", text, &bytes)) {
+        return false;
+    }
+    if (bytes % 512 || bytes > MAX_SPARSE) {
+        tool_error("Invalid buffer size for sparse output specified. Valid sizes are multiples of 512 "
+                   "up to %d. Select 0 to disable sparse detection (fully allocates output).", MAX_SPARSE);
+        return false;
+    }
+    *sparse = bytes ? bytes : -1;
+    return true;
+}
+
+static bool parse_workers(const char *text, unsigned *workers)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < 1 || n > 16) {
+        tool_error("Invalid number of workers. Allowed number of workers is between 1 and 16");
+        return false;
+    }
+    *workers = (unsigned)n;
+    return true;
+}
+
+static bool parse_option(ConvertArgs *args, int c)
+{
+    switch (c) {
+    case 'O':
+        args->to.format = optarg;
+        break;
+    case 't':
+        args->cache = optarg;
+        break;
+    case 'T':
+        args->from_cache = optarg;
+        break;
+    case 'c':
+        args->compress = true;
+        break;
+    case 'n':
+        args->existing = true;
+        break;
+    case 'p':
+        args->progress = true;
+        break;
+    case 'q':
+        args->quiet = true;
+        break;
+    case 'W':
+        args->copy.unordered = true;
+        break;
+    case 'o':
+        return img_add_create_options(args->options, optarg);
+    case 'S':
+        return parse_sparse(optarg, &args->copy.sparse);
+    case 'm':
+        return parse_workers(optarg, &args->copy.workers);
+    case IMG_OPT_TARGET_IMAGE_OPTS:
+        args->to.image_opts = true;
+        break;
+    case IMG_OPT_TARGET_IS_ZERO:
+        args->copy.target_is_zero = true;
+        break;
+    default:
+        img_take_option(&args->from, c);
+    }
+    return true;
+}
+
+bool convert_parse_args(ConvertArgs *args, int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "target-image-opts", 0, NULL, IMG_OPT_TARGET_IMAGE_OPTS },
+        { "target-is-zero", 0, NULL, IMG_OPT_TARGET_IS_ZERO }, { 0 }
+    };
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":hf:O:co:S:pt:T:qnm:WU", long_options)) != -1) {
+        if (!parse_option(args, c)) {
+            return false;
+        }
+    }
+    if (!args->to.format && !args->to.image_opts) {
+        args->to.format = "raw";
+    }
+    args->from.filename = optind < argc ? argv[optind] : NULL;
+    args->to.filename = optind + 1 < argc ? argv[argc - 1] : NULL;
+    if (optind + 2 < argc) {
+        tool_error("joining several images into one is not supported");
+        return false;
+    }
+    return true;
+}
+
+/* What is wrong with the options as a whole; NULL: nothing */
+static const char *find_conflict(const ConvertArgs *args)
+{
+    bool options = keyval_count(args->options) > 0;
+
+    if (args->to.image_opts && !args->existing) {
+        return "--target-image-opts requires use of -n flag";
+    }
+    if (args->copy.target_is_zero && !args->existing) {
+        return "--target-is-zero requires use of -n flag";
+    }
+    if (options && args->existing) {
+        return "-o has no effect when skipping image creation";
+    }
+    if (keyval_get(args->options, "size")) {
+        return "-o size is not for convert: the output is as large as the input";
+    }
+    return args->compress ? "Compression not supported for this file format" : NULL;
+}
+
+static bool parse_caches(ConvertArgs *args)
+{
+    args->to.flags |= BDRV_O_RDWR | (args->copy.sparse < 0 ? 0 : BDRV_O_UNMAP);
+    if (!bdrv_parse_cache_mode(args->cache, &args->to.flags)) {
+        tool_error("Invalid cache option: %s", args->cache);
+        return false;
+    }
+    if (!bdrv_parse_cache_mode(args->from_cache, &args->from.flags)) {
+        tool_error("Invalid source cache option: %s", args->from_cache);
+        return false;
+    }
+    return true;
+}
+
+bool convert_check_args(ConvertArgs *args)
+{
+    const char *conflict = find_conflict(args);
+
+    if (conflict) {
+        tool_error("%s", conflict);
+        return false;
+    }
+    return parse_caches(args);
+}

@@ -1,0 +1,144 @@
+/* img-convert.c - miniblk-img convert: copy an image into another, perhaps of another format */
+/* SPDX-License-Identifier: MIT */
+#include <glib.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "tools/img-convert.h"
+
+static bool create_target(ConvertArgs *args, const BlockDriver *drv)
+{
+    g_autofree char *size = g_strdup_printf("%" PRId64, bdrv_getlength(args->from.bs));
+    g_autofree char *text = NULL;
+    GError *err = NULL;
+
+    keyval_set(args->options, "driver", drv->name);
+    keyval_set(args->options, "size", size);
+    text = keyval_format(args->options);
+    if (!bdrv_create(args->to.filename, text, &err)) {
+        tool_error("%s: error while converting %s: %s", args->to.filename, drv->name,
+                   bdrv_error_message(err));
+        bdrv_error_free(err);
+        return false;
+    }
+    return true;
+}
+
+static void report_progress(void *user, int64_t done, int64_t total)
+{
+    img_progress_update(user, total > 0 ? 100.0 * (double)done / (double)total : 100);
+}
+
+static bool copy(ConvertArgs *args)
+{
+    ImgProgress progress;
+    GError *err = NULL;
+    bool ok;
+
+    if (bdrv_getlength(args->to.bs) < bdrv_getlength(args->from.bs)) {
+        tool_error("output file is smaller than input file");
+        return false;
+    }
+    args->copy.progress = report_progress;
+    args->copy.user = &progress;
+    img_progress_start(&progress, args->progress, args->quiet);
+    ok = bdrv_copy(args->from.bs, args->to.bs, &args->copy, &err);
+    if (ok) {
+        img_progress_update(&progress, 100);
+    }
+    img_progress_end(&progress);
+    if (!ok) {
+        tool_error("%s", bdrv_error_message(err));
+        bdrv_error_free(err);
+    }
+    return ok;
+}
+
+static bool copy_and_close(ConvertArgs *args)
+{
+    bool ok = img_open(&args->to) && copy(args);
+    int ret = img_close(&args->to);
+
+    if (ok && ret < 0) {
+        tool_error("error while writing %s: %s", args->to.filename, g_strerror(-ret));
+    }
+    return ok && ret == 0;
+}
+
+static bool is_regular_file(const char *filename)
+{
+    struct stat st;
+
+    return lstat(filename, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Locks say so, too, but there may be none */
+static bool is_same_file(const ConvertArgs *args)
+{
+    struct stat from, to;
+
+    if (stat(bdrv_get_filename(args->from.bs), &from) < 0 || stat(args->to.filename, &to) < 0
+        || from.st_dev != to.st_dev || from.st_ino != to.st_ino) {
+        return false;
+    }
+    tool_error("'%s' is both input and output", args->to.filename);
+    return true;
+}
+
+static bool convert_to_new(ConvertArgs *args)
+{
+    const BlockDriver *drv = img_find_creator(args->to.format, "");
+    bool is_file;
+
+    if (!drv || !img_check_create_options(args->options, drv, "") || !create_target(args, drv)) {
+        return false;
+    }
+    is_file = is_regular_file(args->to.filename);
+    args->copy.target_is_zero = is_file && args->copy.sparse >= 0;
+    if (copy_and_close(args)) {
+        return true;
+    }
+    if (is_file) {
+        unlink(args->to.filename);
+    }
+    return false;
+}
+
+static bool convert(ConvertArgs *args)
+{
+    bool ok;
+
+    if (!convert_check_args(args) || !img_open(&args->from)) {
+        return false;
+    }
+    ok = !is_same_file(args) && (args->existing ? copy_and_close(args) : convert_to_new(args));
+    img_close(&args->from);
+    return ok;
+}
+
+static bool print_create_help(const ConvertArgs *args)
+{
+    const BlockDriver *drv = args->to.format ? bdrv_find_driver(args->to.format) : NULL;
+
+    return drv && drv->create && img_create_help(args->options, drv);
+}
+
+int img_convert(int argc, char **argv)
+{
+    g_autoptr(KeyVal) options = keyval_new();
+    ConvertArgs args = { .options = options, .cache = "unsafe", .from_cache = "writeback" };
+
+    if (!convert_parse_args(&args, argc, argv)) {
+        return EXIT_FAILURE;
+    }
+    if (print_create_help(&args)) {
+        return EXIT_SUCCESS;
+    }
+    if (!args.to.filename) {
+        tool_error("Must specify image file name");
+        return EXIT_FAILURE;
+    }
+    return convert(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+}

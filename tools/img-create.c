@@ -1,0 +1,221 @@
+/* img-create.c - miniblk-img create: make an empty image */
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tools/img.h"
+#include "util/size.h"
+
+bool img_add_create_options(KeyVal *options, const char *text)
+{
+    g_autoptr(KeyVal) more = keyval_parse(text, NULL);
+
+    if (!more || !keyval_count(more)) {
+        tool_error("Invalid option list: %s", text);
+        return false;
+    }
+    for (size_t i = 0; i < keyval_count(more); i++) {
+        if (!strcmp(keyval_key(more, i), "driver")) {
+            tool_error("Invalid parameter 'driver'");
+            return false;
+        }
+        keyval_set(options, keyval_key(more, i), keyval_value(more, i));
+    }
+    return true;
+}
+
+const BlockDriver *img_find_creator(const char *format, const char *where)
+{
+    const BlockDriver *drv = bdrv_find_driver(format);
+
+    if (!drv) {
+        tool_error("%sUnknown file format '%s'", where, format);
+    } else if (!drv->create) {
+        tool_error("%sFormat driver '%s' does not support image creation", where, drv->name);
+        drv = NULL;
+    }
+    return drv;
+}
+
+bool img_create_help(const KeyVal *options, const BlockDriver *drv)
+{
+    char *help;
+
+    if (!keyval_get(options, "help") && !keyval_get(options, "?")) {
+        return false;
+    }
+    help = bdrv_options_help(drv->create_options);
+    printf("Supported %s options:\n%s", drv->name, help);
+    free(help);
+    return true;
+}
+
+static const BlockOption *find_option(const BlockDriver *drv, const char *name)
+{
+    const BlockOption *opt = drv->create_options;
+
+    while (opt && opt->name && strcmp(opt->name, name)) {
+        opt++;
+    }
+    return opt && opt->name ? opt : NULL;
+}
+
+static void print_option(const BlockOption *opt, const char *value)
+{
+    int64_t bytes;
+
+    if (opt->type == BLOCK_OPT_SIZE && size_parse(value, &bytes)) {
+        printf(" %s=%" PRId64, opt->name, bytes);
+    } else {
+        printf(" %s=%s", opt->name, value);
+    }
+}
+
+/* "Formatting …", with the options that were given, size first and the rest as in the driver's table */
+static void print_formatting(const BlockDriver *drv, const char *filename, const KeyVal *options)
+{
+    const BlockOption *size = find_option(drv, "size");
+
+    printf("Formatting '%s', fmt=%s", filename, drv->name);
+    if (size && keyval_get(options, "size")) {
+        print_option(size, keyval_get(options, "size"));
+    }
+    for (const BlockOption *opt = drv->create_options; opt && opt->name; opt++) {
+        if (opt != size && keyval_get(options, opt->name)) {
+            print_option(opt, keyval_get(options, opt->name));
+        }
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, const char *where)
+{
+    for (size_t i = 0; i < keyval_count(options); i++) {
+        const char *key = keyval_key(options, i);
+
+        /* options of the file below have a dot in them, and are checked there */
+        if (!strchr(key, '.') && !find_option(drv, key)) {
+            tool_error("%sInvalid parameter '%s'", where, key);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool set_size(KeyVal *options, const char *filename, const char *size)
+{
+    const char *given = keyval_get(options, "size");
+    char number[32];
+    int64_t bytes;
+
+    if (size && given) {
+        tool_error("%s: The image size must be specified only once", filename);
+        return false;
+    }
+    if (!size && !given) {
+        tool_error("%s: Image creation needs a size parameter", filename);
+        return false;
+    }
+    if (!img_parse_size("image size", size ? size : given, &bytes)) {
+        return false;
+    }
+    snprintf(number, sizeof(number), "%" PRId64, bytes);
+    keyval_set(options, "size", number);
+    return true;
+}
+
+static bool create(const BlockDriver *drv, const char *filename, const char *size, KeyVal *options,
+                   bool quiet)
+{
+    g_autofree char *text = NULL;
+    GError *err = NULL;
+
+    if (!set_size(options, filename, size)) {
+        return false;
+    }
+    if (!quiet) {
+        print_formatting(drv, filename, options);
+    }
+    keyval_set(options, "driver", drv->name);
+    text = keyval_format(options);
+    if (!bdrv_create(filename, text, &err)) {
+        tool_error("%s: %s", filename, bdrv_error_message(err));
+        bdrv_error_free(err);
+        return false;
+    }
+    return true;
+}
+
+typedef struct CreateArgs {
+    const char *format, *filename, *size;
+    const char *refused;        /* what no driver can do yet; NULL: nothing */
+    bool quiet;
+    KeyVal *options;
+} CreateArgs;
+
+static bool parse_args(CreateArgs *args, int argc, char **argv)
+{
+    static const struct option long_options[] = { IMG_HELP_OPTION, { 0 } };
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":hf:b:F:uo:q", long_options)) != -1) {
+        switch (c) {
+        case 'f':
+            args->format = optarg;
+            break;
+        case 'b':
+            args->refused = "Backing file";
+            break;
+        case 'F':
+            args->refused = args->refused ? args->refused : "Backing file format";
+            break;
+        case 'o':
+            if (!img_add_create_options(args->options, optarg)) {
+                return false;
+            }
+            break;
+        case 'q':
+            args->quiet = true;
+            break;
+        }
+    }
+    args->filename = optind < argc ? argv[optind] : NULL;
+    args->size = optind + 1 < argc ? argv[optind + 1] : NULL;
+    if (optind + 2 < argc) {
+        img_usage_error("Unexpected argument: %s", argv[optind + 2]);
+    }
+    return true;
+}
+
+static bool create_from_args(const CreateArgs *args)
+{
+    g_autofree char *where = g_strdup_printf("%s%s", args->filename ? args->filename : "",
+                                             args->filename ? ": " : "");
+    const BlockDriver *drv = img_find_creator(args->format, where);
+
+    if (!drv) {
+        return false;
+    }
+    if (img_create_help(args->options, drv)) {
+        return true;
+    }
+    if (!args->filename) {
+        img_usage_error("Expecting image file name");
+    }
+    if (args->refused) {
+        tool_error("%s%s not supported for file format '%s'", where, args->refused, drv->name);
+        return false;
+    }
+    return img_check_create_options(args->options, drv, where) &&
+           create(drv, args->filename, args->size, args->options, args->quiet);
+}
+
+int img_create(int argc, char **argv)
+{
+    g_autoptr(KeyVal) options = keyval_new();
+    CreateArgs args = { .format = "raw", .options = options };
+
+    return parse_args(&args, argc, argv) && create_from_args(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,230 @@
+/* img.c - miniblk-img: make, describe, convert and compare disk images, in qemu-img's words */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib.h>
+#include "tools/img.h"
+#include "util/size.h"
+
+#ifndef MINIBLK_VERSION
+#define MINIBLK_VERSION "(unknown)"
+#endif
+
+static const struct ImgCommand {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *usage;
+} commands[] = {
+    { "compare", img_compare, "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] "
+                              "filename1 filename2" },
+    { "convert", img_convert, "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [-q] "
+                              "[-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-o options] "
+                              "[-S sparse_size] [-m num_workers] [-W] filename output_filename" },
+    { "create",  img_create,  "[-q] [-f fmt] [-u] [-o options] filename [size]" },
+    { "info",    img_info,    "[--image-opts] [-f fmt] [--output=ofmt] [-U] filename" },
+    { "map",     img_map,     "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] "
+                              "[--output=ofmt] [-U] filename" },
+};
+
+static const char parameter_help[] =
+    "Parameters:\n"
+    "  -f fmt, -O output_fmt  image format, one of those below; a source's is guessed if it is not given\n"
+    "  -F fmt                 the second image's format (compare)\n"
+    "  -o options             name=value,...; '-o help' lists those of the format\n"
+    "  -t cache               how to write the output: writeback, writethrough, none, directsync or unsafe\n"
+    "                         (default for convert); -T src_cache: how to read the input\n"
+    "  --image-opts           filename is a list of options, such as driver=vpc,file.filename=a.vhd\n"
+    "  --target-image-opts    so is output_filename; needs -n\n"
+    "  --output=ofmt          human (default) or json\n"
+    "  -U, --force-share      do not lock the image against other programs\n"
+    "  -p                     show progress        -q  print errors only\n"
+    "  -n                     the output exists: do not create it; --target-is-zero: and it reads as zeroes\n"
+    "  -S sparse_size         shorter runs of zeroes are written as data (default 4k); 0: write all zeroes\n"
+    "  -m num_workers         threads, 1 to 16     -W  write in any order\n"
+    "  -s                     strict: sizes and allocation must be the same, too (compare)\n"
+    "  size                   bytes, or with a suffix k, M, G, T, P or E\n";
+
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void print_formats(void)
+{
+    GPtrArray *names = g_ptr_array_new();
+    const BlockDriver *drv = NULL;
+
+    while ((drv = bdrv_next_driver(drv)) != NULL) {
+        g_ptr_array_add(names, (gpointer)drv->name);
+    }
+    g_ptr_array_sort(names, compare_names);
+    printf("\nSupported formats:");
+    for (guint i = 0; i < names->len; i++) {
+        printf(" %s", (const char *)names->pdata[i]);
+    }
+    printf("\n");
+    g_ptr_array_free(names, TRUE);
+}
+
+static void print_help(void)
+{
+    printf("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        printf("  %s %s\n", commands[i].name, commands[i].usage);
+    }
+    printf("\n%s", parameter_help);
+    print_formats();
+}
+
+void img_usage_error(const char *format, ...)
+{
+    va_list ap;
+    char *text;
+
+    va_start(ap, format);
+    text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    tool_error("%s", text);
+    g_free(text);
+    fprintf(stderr, "Try '%s --help' for more information\n", tool_name);
+    exit(EXIT_FAILURE);
+}
+
+int img_getopt(int argc, char **argv, const char *letters, const struct option *options)
+{
+    int c = getopt_long(argc, argv, letters, options, NULL);
+
+    switch (c) {
+    case 'h':
+        print_help();
+        exit(EXIT_SUCCESS);
+    case ':':
+        img_usage_error("missing argument for option '%s'", argv[optind - 1]);
+    case '?':
+        img_usage_error("unrecognized option '%s'", argv[optind - 1]);
+    }
+    return c;
+}
+
+bool img_parse_size(const char *what, const char *text, int64_t *bytes)
+{
+    if (size_parse(text, bytes)) {
+        return true;
+    }
+    tool_error("Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
+    tool_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+    return false;
+}
+
+bool img_parse_output(const char *text, bool *json)
+{
+    *json = !strcmp(text, "json");
+    if (!*json && strcmp(text, "human")) {
+        tool_error("--output must be used with human or json as argument.");
+        return false;
+    }
+    return true;
+}
+
+void img_take_option(ImgImage *image, int c)
+{
+    if (c == 'f') {
+        image->format = optarg;
+    } else if (c == 'U') {
+        image->flags |= BDRV_O_NO_LOCK;
+    } else if (c == IMG_OPT_IMAGE_OPTS) {
+        image->image_opts = true;
+    }
+}
+
+bool img_open(ImgImage *image)
+{
+    GError *err = NULL;
+
+    if (image->image_opts && image->format) {
+        tool_error("--image-opts and --format are mutually exclusive");
+        return false;
+    }
+    image->bs = tool_open(image->filename, image->format, NULL, image->image_opts, image->flags, &err);
+    if (!image->bs) {
+        tool_error("Could not open '%s': %s", image->filename, bdrv_error_message(err));
+        bdrv_error_free(err);
+        return false;
+    }
+    tool_print_warnings(image->bs, image->filename, &image->warnings);
+    return true;
+}
+
+int img_close(ImgImage *image)
+{
+    int ret;
+
+    if (image->bs) {
+        tool_print_warnings(image->bs, image->filename, &image->warnings);
+    }
+    ret = bdrv_close(image->bs);
+    image->bs = NULL;
+    return ret;
+}
+
+void img_progress_start(ImgProgress *progress, bool wanted, bool quiet)
+{
+    bool on = !quiet && (wanted || isatty(STDOUT_FILENO));
+
+    *progress = (ImgProgress) { on, wanted ? 0 : g_get_monotonic_time() + 2 * G_USEC_PER_SEC, -1 };
+    img_progress_update(progress, 0);
+}
+
+void img_progress_update(ImgProgress *progress, double percent)
+{
+    if (!progress->on || (progress->shown >= 0 && percent < 100 && percent <= progress->shown + 1)
+        || (progress->after && g_get_monotonic_time() < progress->after)) {
+        return;
+    }
+    printf("    (%3.2f/100%%)\r", percent);
+    fflush(stdout);
+    progress->shown = percent;
+}
+
+void img_progress_end(ImgProgress *progress)
+{
+    if (progress->shown >= 0) {
+        printf("\n");
+    }
+}
+
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (!strcmp(argv[0], commands[i].name)) {
+            optind = 0;
+            return commands[i].run(argc, argv);
+        }
+    }
+    img_usage_error("Command not found: %s", argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = { IMG_HELP_OPTION, { "version", 0, NULL, 'V' }, { 0 } };
+    int status;
+
+    tool_init(argv[0]);
+    while (img_getopt(argc, argv, "+:hV", options) != -1) {
+        printf("%s version %s\n", tool_name, MINIBLK_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (optind >= argc) {
+        img_usage_error("Not enough arguments");
+    }
+    status = run_command(argc - optind, argv + optind);
+    if (fflush(stdout) || ferror(stdout)) {
+        tool_error("could not write to standard output: %s", g_strerror(errno));
+        return status ? status : EXIT_FAILURE;
+    }
+    return status;
+}

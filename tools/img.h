@@ -1,0 +1,75 @@
+/* img.h - what the subcommands of miniblk-img share */
+/* SPDX-License-Identifier: MIT */
+#ifndef MINIBLK_TOOLS_IMG_H
+#define MINIBLK_TOOLS_IMG_H
+
+#include <getopt.h>
+#include "tools/common.h"
+#include "util/keyval.h"
+
+/* A subcommand: argv[0] is its name. Returns the exit status; messages are printed. */
+int img_compare(int argc, char **argv);
+int img_convert(int argc, char **argv);
+int img_create(int argc, char **argv);
+int img_info(int argc, char **argv);
+int img_map(int argc, char **argv);
+
+/* Long options that have no letter */
+enum { IMG_OPT_IMAGE_OPTS = 256, IMG_OPT_TARGET_IMAGE_OPTS, IMG_OPT_TARGET_IS_ZERO, IMG_OPT_OUTPUT };
+
+#define IMG_HELP_OPTION { "help", 0, NULL, 'h' }
+/* What img_take_option() takes, beside -f and -U */
+#define IMG_IMAGE_OPTIONS { "format", 1, NULL, 'f' }, { "force-share", 0, NULL, 'U' }, \
+                          { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }
+
+/* getopt_long(), where @letters begins with ':'. Help and usage errors end the program. */
+int img_getopt(int argc, char **argv, const char *letters, const struct option *options);
+
+/* The message, a hint at --help, and exit(1) */
+void img_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* False after a message about @what if @text is no size */
+bool img_parse_size(const char *what, const char *text, int64_t *bytes);
+
+/* --output: false after a message if @text is neither "human" nor "json" */
+bool img_parse_output(const char *text, bool *json);
+
+/* An image named on the command line */
+typedef struct ImgImage {
+    const char *filename;
+    const char *format;         /* NULL: probe */
+    bool image_opts;            /* @filename is an options string */
+    unsigned flags;             /* BDRV_O_… */
+    BlockDriverState *bs;       /* NULL: not open */
+    unsigned warnings;          /* how many were printed */
+} ImgImage;
+
+/* An option about the image; others are ignored */
+void img_take_option(ImgImage *image, int c);
+/* False after a message */
+bool img_open(ImgImage *image);
+/* Print what warnings came since, and close. 0 or -errno */
+int img_close(ImgImage *image);
+
+/* "    (25.00/100%)" on standard output: always if @wanted; else, unless @quiet, on a terminal only and
+ * for work of more than two seconds. One caller at a time. */
+typedef struct ImgProgress {
+    bool on;
+    int64_t after;              /* show nothing before this time, in monotonic microseconds */
+    double shown;               /* the last one; -1: none yet */
+} ImgProgress;
+
+void img_progress_start(ImgProgress *progress, bool wanted, bool quiet);
+void img_progress_update(ImgProgress *progress, double percent);
+void img_progress_end(ImgProgress *progress);
+
+/* -o: add to @options what @text says. False after a message */
+bool img_add_create_options(KeyVal *options, const char *text);
+/* A driver that can create, by name; NULL after a message, which begins with @where */
+const BlockDriver *img_find_creator(const char *format, const char *where);
+/* False after such a message if @drv does not know all of @options */
+bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, const char *where);
+/* True, after printing them, if @options ask for the options that there are */
+bool img_create_help(const KeyVal *options, const BlockDriver *drv);
+
+#endif

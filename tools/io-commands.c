@@ -1,0 +1,214 @@
+/* io-commands.c - the commands of miniblk-io: their table, help, and running a line */
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <glib.h>
+#include "tools/io.h"
+#include "util/size.h"
+
+bool io_quit_wanted;
+
+const IoCommand *io_find_command(const char *name)
+{
+    for (const IoCommand *cmd = io_commands; cmd->name; cmd++) {
+        if (!strcmp(name, cmd->name) || (cmd->alt && !strcmp(name, cmd->alt))) {
+            return cmd;
+        }
+    }
+    return NULL;
+}
+
+static void print_summary(const IoCommand *cmd)
+{
+    printf("%s%s%s -- %s\n", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
+}
+
+bool io_usage(const char *name)
+{
+    print_summary(io_find_command(name));
+    return false;
+}
+
+/* Of a text that is no size: would it be one with smaller digits? */
+static bool is_too_large(const char *text)
+{
+    g_autofree char *small = g_strdup(text);
+    int64_t bytes;
+    bool hex = text[0] == '0' && g_ascii_tolower(text[1]) == 'x';
+
+    for (char *c = small; *c; c++) {
+        *c = (hex ? g_ascii_isxdigit(*c) : g_ascii_isdigit(*c)) ? '0' : *c;
+    }
+    return size_parse(small, &bytes);
+}
+
+bool io_parse_size(const char *text, int64_t *bytes)
+{
+    if (size_parse(text, bytes)) {
+        return true;
+    }
+    printf("Parsing error: %s -- %s\n", is_too_large(text) ? "argument too large"
+           : "non-numeric argument, or extraneous/unrecognized suffix", text);
+    return false;
+}
+
+static bool cmd_help(int argc, char **argv)
+{
+    if (argc > 1) {
+        const IoCommand *cmd = io_find_command(argv[1]);
+
+        if (!cmd) {
+            printf("command %s not found\n", argv[1]);
+            return false;
+        }
+        print_summary(cmd);
+        printf("%s", cmd->help ? cmd->help : "");
+        return true;
+    }
+    for (const IoCommand *cmd = io_commands; cmd->name; cmd++) {
+        print_summary(cmd);
+    }
+    printf("\nUse 'help commandname' for extended help.\n");
+    return true;
+}
+
+static bool cmd_quit(int argc, char **argv)
+{
+    io_quit_wanted = true;
+    return true;
+}
+
+static bool check_argument_count(const IoCommand *cmd, const char *name, int count)
+{
+    if (count >= cmd->min && (cmd->max < 0 || count <= cmd->max)) {
+        return true;
+    }
+    fprintf(stderr, "bad argument count %d to %s, expected ", count, name);
+    if (cmd->max < 0) {
+        fprintf(stderr, "at least %d arguments\n", cmd->min);
+    } else if (cmd->min == cmd->max) {
+        fprintf(stderr, "%d arguments\n", cmd->min);
+    } else {
+        fprintf(stderr, "between %d and %d arguments\n", cmd->min, cmd->max);
+    }
+    return false;
+}
+
+static bool run_words(int argc, char **argv)
+{
+    const IoCommand *cmd = io_find_command(argv[0]);
+
+    if (!cmd) {
+        fprintf(stderr, "command \"%s\" not found\n", argv[0]);
+        return false;
+    }
+    if ((cmd->flags & IO_NEEDS_IMAGE) && !io_bs) {
+        fprintf(stderr, "no file open, try 'help open'\n");
+        return false;
+    }
+    if (!check_argument_count(cmd, argv[0], argc - 1)) {
+        return false;
+    }
+    if ((cmd->flags & IO_WRITES) && bdrv_is_read_only(io_bs)) {
+        tool_error("Block node is read-only");
+        return false;
+    }
+    optind = 0;                     /* glibc's way to make getopt() start anew */
+    return cmd->run(argc, argv);
+}
+
+/* Words are parted by spaces; nothing quotes */
+bool io_run_line(const char *line)
+{
+    g_autofree char *copy = g_strdup(line);
+    GPtrArray *words = g_ptr_array_new();
+    char *rest;
+    bool ok = true;
+
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        g_ptr_array_add(words, word);
+    }
+    g_ptr_array_add(words, NULL);
+    if (words->len > 1) {
+        ok = run_words((int)words->len - 1, (char **)words->pdata);
+    }
+    g_ptr_array_free(words, TRUE);
+    fflush(stdout);
+    return ok;
+}
+
+#define REPORT_HELP \
+    "  -C          report in a form for programs: bytes,requests,time,bytes/s,requests/s\n" \
+    "  -q          no report\n"
+#define READ_HELP \
+    "  -P pattern  fail if not all bytes are this one\n" \
+    "  -v          print the bytes\n" REPORT_HELP
+#define WRITE_HELP \
+    "  -P pattern  the byte to write; 0xcd if not given\n" \
+    "  -f          on stable storage before it is reported done\n" REPORT_HELP
+#define ZERO_HELP \
+    "  -z          write zeroes, as a request for zeroes\n" \
+    "  -u          with -z: space may be given back\n"
+#define AIO_HELP \
+    "Does not wait for the result, which is printed when it is there; aio_flush waits.\n" \
+    "  -i          do not send it: an invalid request\n"
+#define OPEN_HELP \
+    "  -r          for reading only\n" \
+    "  -n          the same as -t none\n" \
+    "  -t cache    writeback, writethrough (default), none, directsync or unsafe\n" \
+    "  -d discard  unmap or on (default): discards give space back; ignore or off\n" \
+    "  -i aio, -k  accepted: requests always run on threads\n" \
+    "  -U          do not lock the image; needs -r\n" \
+    "  -o options  such as driver=vpc,file.driver=file\n"
+
+#define CHANGES (IO_NEEDS_IMAGE | IO_WRITES)
+
+const IoCommand io_commands[] = {
+    { "aio_flush", NULL, io_cmd_aio_flush, 0, 0, IO_NEEDS_IMAGE, NULL, "wait for all aio_read and aio_write",
+      "Fails if one of them has failed.\n" },
+    { "aio_read", NULL, io_cmd_aio_read, 2, -1, IO_NEEDS_IMAGE, "[-Ciqv] [-P pattern] off len [len..]",
+      "readv in the background", AIO_HELP READ_HELP },
+    { "aio_write", NULL, io_cmd_aio_write, 2, -1, CHANGES, "[-Cfiquz] [-P pattern] off len [len..]",
+      "writev in the background", AIO_HELP ZERO_HELP WRITE_HELP },
+    { "alloc", "a", io_cmd_alloc, 1, 2, IO_NEEDS_IMAGE, "off [len]",
+      "count the bytes that this image has, not a parent", NULL },
+    { "close", "c", io_cmd_close, 0, 0, IO_NEEDS_IMAGE, NULL, "close the image", NULL },
+    { "discard", "d", io_cmd_discard, 2, -1, CHANGES, "[-Cq] off len", "tell that bytes are no longer needed",
+      REPORT_HELP },
+    { "flush", "f", io_cmd_flush, 0, 0, IO_NEEDS_IMAGE, NULL, "bring all writes to stable storage", NULL },
+    { "help", "?", cmd_help, 0, 1, 0, "[command]", "all commands, or more about one", NULL },
+    { "info", "i", io_cmd_info, 0, 0, IO_NEEDS_IMAGE, NULL, "the format of the image", NULL },
+    { "length", "l", io_cmd_length, 0, 0, IO_NEEDS_IMAGE, NULL, "the length of the image", NULL },
+    { "map", NULL, io_cmd_map, 0, 0, IO_NEEDS_IMAGE, NULL, "what this image has, and what its parent", NULL },
+    { "open", "o", io_cmd_open, 1, -1, 0, "[-rnkU] [-t cache] [-d discard] [-i aio] [-o options] [file]",
+      "open an image", OPEN_HELP },
+    { "quit", "q", cmd_quit, 0, -1, 0, NULL, "close the image and end", NULL },
+    { "read", "r", io_cmd_read, 2, -1, IO_NEEDS_IMAGE, "[-bCpqv] [-P pattern [-s off] [-l len]] off len",
+      "read bytes", READ_HELP
+      "  -s off      look for the pattern from this byte on, of those that were read\n"
+      "  -l len      look for the pattern in so many bytes\n"
+      "  -b          from the state of a virtual machine: no format has any\n"
+      "  -p          ignored\n" },
+    { "readv", NULL, io_cmd_readv, 2, -1, IO_NEEDS_IMAGE, "[-Cqv] [-P pattern] off len [len..]",
+      "read bytes into several buffers", READ_HELP },
+    { "reopen", NULL, io_cmd_reopen, 0, -1, IO_NEEDS_IMAGE, "[(-r|-w)] [-c cache] [-o options]",
+      "close the image and open it in another way",
+      "  -r          for reading only\n"
+      "  -w          for writing, too\n"
+      "  -c cache    as -t of open\n"
+      "  -o options  in addition to those that it has, or instead\n" },
+    { "sleep", NULL, io_cmd_sleep, 1, 1, 0, "ms", "wait, in milliseconds", NULL },
+    { "truncate", "t", io_cmd_truncate, 1, 3, CHANGES, "[-m mode] len", "change the length of the image",
+      "  -m mode     off (default): what is added has no space of its own; nothing else is supported\n" },
+    { "write", "w", io_cmd_write, 2, -1, CHANGES, "[-bcCfnpquz] [-P pattern | -s file] off len",
+      "write bytes", ZERO_HELP
+      "  -n          with -z: fail where zeroes would have to be written out; not supported\n" WRITE_HELP
+      "  -s file     the bytes to write, from the start again where they end\n"
+      "  -b          to the state of a virtual machine: no format has any\n"
+      "  -c          compressed: no format can\n"
+      "  -p          ignored\n" },
+    { "writev", NULL, io_cmd_writev, 2, -1, CHANGES, "[-Cfq] [-P pattern] off len [len..]",
+      "write bytes from several buffers", WRITE_HELP },
+    { NULL }
+};

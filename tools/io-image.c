@@ -1,0 +1,251 @@
+/* io-image.c - the open image of miniblk-io, and the commands open, close and reopen */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <string.h>
+#include <glib.h>
+#include "tools/io.h"
+
+BlockDriverState *io_bs;
+
+/* How it was opened, for 'reopen'; the strings are ours */
+static struct {
+    char *filename, *format, *options;
+    unsigned flags;
+} opened;
+
+static unsigned warnings_seen;
+static pthread_mutex_t warnings_lock = PTHREAD_MUTEX_INITIALIZER;
+
+bool io_parse_cache(const char *mode, unsigned *flags)
+{
+    if (!bdrv_parse_cache_mode(mode, flags)) {
+        tool_error("Invalid cache option: %s", mode);
+        return false;
+    }
+    return true;
+}
+
+bool io_parse_discard(const char *mode, unsigned *flags)
+{
+    if (!strcmp(mode, "unmap") || !strcmp(mode, "on")) {
+        *flags |= BDRV_O_UNMAP;
+    } else if (!strcmp(mode, "ignore") || !strcmp(mode, "off")) {
+        *flags &= ~(unsigned)BDRV_O_UNMAP;
+    } else {
+        tool_error("Invalid discard option: %s", mode);
+        return false;
+    }
+    return true;
+}
+
+bool io_parse_aio(const char *mode)
+{
+    static const char *const modes[] = { "threads", "native", "io_uring", NULL };
+
+    if (!g_strv_contains(modes, mode)) {
+        tool_error("Invalid aio option: %s", mode);
+        return false;
+    }
+    return true;
+}
+
+void io_print_warnings(void)
+{
+    const char *name = opened.filename ? opened.filename : bdrv_get_filename(io_bs);
+
+    pthread_mutex_lock(&warnings_lock);
+    tool_print_warnings(io_bs, name, &warnings_seen);
+    pthread_mutex_unlock(&warnings_lock);
+}
+
+static void forget_image(void)
+{
+    g_free(opened.filename);
+    g_free(opened.format);
+    g_free(opened.options);
+    memset(&opened, 0, sizeof(opened));
+}
+
+static void remember_image(const IoOpenArgs *args)
+{
+    opened.filename = g_strdup(args->filename);
+    opened.format = g_strdup(args->format);
+    opened.options = g_strdup(args->options);
+    opened.flags = args->flags;
+}
+
+static bool open_image(const IoOpenArgs *args, GError **errp)
+{
+    if ((args->flags & BDRV_O_RDWR) && (args->flags & BDRV_O_NO_LOCK)) {
+        bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
+        return false;
+    }
+    io_bs = tool_open(args->filename, args->format, args->options, false, args->flags, errp);
+    if (!io_bs) {
+        return false;
+    }
+    remember_image(args);
+    warnings_seen = 0;
+    io_print_warnings();
+    return true;
+}
+
+bool io_open_image(const IoOpenArgs *args)
+{
+    GError *err = NULL;
+
+    if (open_image(args, &err)) {
+        return true;
+    }
+    if (args->filename) {
+        tool_error("can't open device %s: %s", args->filename, bdrv_error_message(err));
+    } else {
+        tool_error("can't open: %s", bdrv_error_message(err));
+    }
+    bdrv_error_free(err);
+    return false;
+}
+
+bool io_close_image(void)
+{
+    bool ok = io_aio_drain();
+    int ret;
+
+    if (!io_bs) {
+        return ok;
+    }
+    io_print_warnings();
+    ret = bdrv_close(io_bs);
+    io_bs = NULL;
+    if (ret < 0) {
+        tool_error("what was written may not have reached the disk: %s", g_strerror(-ret));
+        ok = false;
+    }
+    forget_image();
+    return ok;
+}
+
+bool io_cmd_close(int argc, char **argv)
+{
+    return io_close_image();
+}
+
+/* The options that 'open' shares with the command line */
+static bool take_open_option(IoOpenArgs *args, int c)
+{
+    switch (c) {
+    case 'r':
+        args->flags &= ~(unsigned)BDRV_O_RDWR;
+        return true;
+    case 'n':
+        return io_parse_cache("none", &args->flags);
+    case 't':
+        return io_parse_cache(optarg, &args->flags);
+    case 'd':
+        return io_parse_discard(optarg, &args->flags);
+    case 'i':
+        return io_parse_aio(optarg);
+    case 'k':
+        return true;
+    case 'U':
+        args->flags |= BDRV_O_NO_LOCK;
+        return true;
+    case 'o':
+        args->options = optarg;
+        return true;
+    case 's':
+        tool_error("-s (snapshot) is not supported yet");
+        return false;
+    case 'C':
+        tool_error("-C (copy-on-read) is not supported yet");
+        return false;
+    default:
+        return io_usage("open");
+    }
+}
+
+bool io_cmd_open(int argc, char **argv)
+{
+    IoOpenArgs args = { .flags = BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH };
+    int c;
+
+    while ((c = getopt(argc, argv, "Cd:i:kno:rst:U")) != -1) {
+        if (!take_open_option(&args, c)) {
+            return false;
+        }
+    }
+    if (argc - optind > 1) {
+        return io_usage("open");
+    }
+    if (io_bs) {
+        tool_error("file open already, try 'help close'");
+        return false;
+    }
+    args.filename = argv[optind];
+    return io_open_image(&args);
+}
+
+typedef struct ReopenArgs {
+    bool mode_given;                /* -r or -w */
+    unsigned flags;
+    const char *options;
+} ReopenArgs;
+
+static bool take_reopen_option(ReopenArgs *args, int c)
+{
+    switch (c) {
+    case 'r':
+    case 'w':
+        if (args->mode_given) {
+            tool_error("Only one -r/-w option may be given");
+            return false;
+        }
+        args->mode_given = true;
+        args->flags = (args->flags & ~(unsigned)BDRV_O_RDWR) | (c == 'w' ? BDRV_O_RDWR : 0);
+        return true;
+    case 'c':
+        return io_parse_cache(optarg, &args->flags);
+    case 'o':
+        args->options = optarg;
+        return true;
+    default:
+        return io_usage("reopen");
+    }
+}
+
+/* Not both at once: the image is locked. If it cannot be opened anew, the old way ought to work still.
+ * Of two values that an option has, the later one counts. */
+static bool reopen(const ReopenArgs *args)
+{
+    g_autofree char *filename = g_strdup(opened.filename), *format = g_strdup(opened.format);
+    g_autofree char *options = g_strdup(opened.options);
+    g_autofree char *changed = options && args->options ? g_strconcat(options, ",", args->options, NULL)
+                                                        : g_strdup(args->options ? args->options : options);
+    IoOpenArgs before = { filename, format, options, opened.flags };
+    IoOpenArgs after = { filename, format, changed, args->flags };
+    GError *err = NULL;
+    bool ok = io_close_image();
+
+    if (open_image(&after, &err)) {
+        return ok;
+    }
+    tool_error("%s", bdrv_error_message(err));
+    bdrv_error_free(err);
+    io_open_image(&before);
+    return false;
+}
+
+bool io_cmd_reopen(int argc, char **argv)
+{
+    ReopenArgs args = { .flags = opened.flags };
+    int c;
+
+    while ((c = getopt(argc, argv, "c:o:rw")) != -1) {
+        if (!take_reopen_option(&args, c)) {
+            return false;
+        }
+    }
+    return optind == argc ? reopen(&args) : io_usage("reopen");
+}

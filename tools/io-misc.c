@@ -1,0 +1,189 @@
+/* io-misc.c - the commands about the image as a whole, and sleep */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <glib.h>
+#include "tools/io.h"
+#include "util/size.h"
+
+#define SECTOR 512                  /* what 'alloc' looks at if no length is given */
+
+/* Ends a command that has no report of its own */
+static bool check_result(const char *name, int ret)
+{
+    if (ret < 0) {
+        printf("%s failed: %s\n", name, g_strerror(-ret));
+        io_print_warnings();
+    }
+    return ret == 0;
+}
+
+static bool check_error(GError *err)
+{
+    if (err) {
+        tool_error("%s", bdrv_error_message(err));
+        bdrv_error_free(err);
+    }
+    return !err;
+}
+
+bool io_cmd_aio_flush(int argc, char **argv)
+{
+    return io_aio_drain();
+}
+
+bool io_cmd_flush(int argc, char **argv)
+{
+    return check_result("flush", bdrv_flush(io_bs));
+}
+
+bool io_cmd_length(int argc, char **argv)
+{
+    g_autofree char *text = size_format_exact3(bdrv_getlength(io_bs));
+
+    printf("%s\n", text);
+    return true;
+}
+
+bool io_cmd_info(int argc, char **argv)
+{
+    GError *err = NULL;
+    BlockInfo *info = bdrv_get_info(io_bs, &err);
+
+    if (info) {
+        g_autofree char *cluster_size = size_format_exact3(info->cluster_size);
+
+        printf("format name: %s\ncluster size: %s\nvm state offset: 0 bytes\n", info->driver, cluster_size);
+    }
+    bdrv_info_free(info);
+    return check_error(err);
+}
+
+/* How many bytes of [@offset, @offset + @bytes) are alike, and in *@here if this image, not a parent, has
+ * them; or -errno */
+static int64_t allocation_run(int64_t offset, int64_t bytes, bool *here)
+{
+    BlockStatus st;
+    int64_t run = 0;
+
+    while (run < bytes) {
+        int ret = bdrv_block_status(io_bs, offset + run, bytes - run, 0, &st);
+
+        if (ret < 0) {
+            return ret;
+        }
+        if (run && st.here != *here) {
+            break;
+        }
+        *here = st.here;
+        run += st.bytes;
+    }
+    return run;
+}
+
+bool io_cmd_map(int argc, char **argv)
+{
+    int64_t length = bdrv_getlength(io_bs), run = 0;
+
+    for (int64_t offset = 0; offset < length; offset += run) {
+        bool here = false;
+
+        run = allocation_run(offset, length - offset, &here);
+        if (run < 0) {
+            return check_result("map", (int)run);
+        }
+        g_autofree char *run_text = size_format_exact3(run);
+        g_autofree char *offset_text = size_format_exact3(offset);
+        printf("%s (0x%" PRIx64 ") bytes %s allocated at offset %s (0x%" PRIx64 ")\n",
+               run_text, (uint64_t)run, here ? "   " : "not", offset_text, (uint64_t)offset);
+    }
+    return true;
+}
+
+bool io_cmd_alloc(int argc, char **argv)
+{
+    int64_t offset, bytes = SECTOR, sum = 0, run = 0, length = bdrv_getlength(io_bs);
+
+    if (!io_parse_size(argv[1], &offset) || (argc > 2 && !io_parse_size(argv[2], &bytes))) {
+        return false;
+    }
+    bytes = MIN(bytes, MAX(length - offset, 0));
+    for (int64_t at = 0; at < bytes; at += run) {
+        bool here = false;
+
+        run = allocation_run(offset + at, bytes - at, &here);
+        if (run < 0) {
+            return check_result("alloc", (int)run);
+        }
+        sum += here ? run : 0;
+    }
+    g_autofree char *text = size_format_exact3(offset);
+    printf("%" PRId64 "/%" PRId64 " bytes allocated at offset %s\n", sum, bytes, text);
+    return true;
+}
+
+/* The library grows images by holes only */
+static bool check_preallocation(const char *mode)
+{
+    static const char *const modes[] = { "off", "metadata", "falloc", "full", NULL };
+
+    if (!g_strv_contains(modes, mode)) {
+        tool_error("Invalid preallocation mode '%s'", mode);
+        return false;
+    }
+    if (strcmp(mode, "off")) {
+        tool_error("Unsupported preallocation mode: %s", mode);
+        return false;
+    }
+    return true;
+}
+
+bool io_cmd_truncate(int argc, char **argv)
+{
+    GError *err = NULL;
+    int64_t size;
+    int c;
+
+    while ((c = getopt(argc, argv, "m:")) != -1) {
+        if (c == '?') {
+            return io_usage("truncate");
+        }
+        if (!check_preallocation(optarg)) {
+            return false;
+        }
+    }
+    if (argc - optind != 1) {
+        return io_usage("truncate");
+    }
+    if (!io_parse_size(argv[optind], &size)) {
+        return false;
+    }
+    bdrv_truncate(io_bs, size, &err);
+    io_print_warnings();
+    return check_error(err);
+}
+
+bool io_cmd_sleep(int argc, char **argv)
+{
+    char *end;
+    long ms;
+
+    errno = 0;
+    ms = strtol(argv[1], &end, 0);
+    if (end == argv[1] || *end || errno || ms < 0) {
+        printf("%s is not a valid number\n", argv[1]);
+        return false;
+    }
+    struct timespec left = { ms / 1000, ms % 1000 * 1000000 };
+
+    fflush(stdout);
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+        continue;
+    }
+    return true;
+}

@@ -1,0 +1,147 @@
+/* io-rw.c - the commands that move data: read, write, readv, writev, discard, aio_read, aio_write */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <glib.h>
+#include "tools/io.h"
+
+#define READ_FILL 0xab              /* what a read that does nothing leaves behind */
+#define WRITE_FILL 0xcd
+
+static void free_request(IoRequest **req)
+{
+    io_request_free(*req);
+}
+
+#define AUTO_REQUEST __attribute__((cleanup(free_request))) IoRequest
+
+static IoRequest *new_request(IoKind kind, const char *name)
+{
+    IoRequest *req = g_new0(IoRequest, 1);
+
+    req->kind = kind;
+    req->name = name;
+    req->pattern = -1;
+    req->check_bytes = -1;
+    return req;
+}
+
+/* The file's bytes, again and again */
+static bool fill_from_file(IoRequest *req, const char *filename)
+{
+    FILE *file = fopen(filename, "rb");
+    size_t bytes = (size_t)req->bytes, have = file ? fread(req->buf, 1, bytes, file) : 0;
+    const char *reason = !file || ferror(file) ? g_strerror(errno) : have || !bytes ? NULL : "file is empty";
+
+    if (file) {
+        fclose(file);
+    }
+    if (reason) {
+        fprintf(stderr, "%s: %s\n", filename, reason);
+        return false;
+    }
+    for (size_t at = have; at < bytes; at += have) {
+        memcpy(req->buf + at, req->buf, MIN(have, bytes - at));
+    }
+    return true;
+}
+
+static bool run_and_report(IoRequest *req)
+{
+    io_request_run(req);
+    return io_request_report(req);
+}
+
+bool io_cmd_read(int argc, char **argv)
+{
+    AUTO_REQUEST *req = new_request(IO_READ, "read");
+    IoRwArgs args = { req };
+
+    return io_rw_options(&args, "read", argc, argv, "bCl:pP:qs:v", true) && io_rw_settle_read(&args) &&
+           io_rw_range(req, argv + optind, "") && io_rw_settle_check(req) &&
+           io_request_alloc(req, &req->bytes, 1, READ_FILL) && run_and_report(req);
+}
+
+bool io_cmd_readv(int argc, char **argv)
+{
+    AUTO_REQUEST *req = new_request(IO_READ, "readv");
+    IoRwArgs args = { req };
+
+    return io_rw_options(&args, "readv", argc, argv, "CP:qv", false) &&
+           io_rw_vector(req, argv + optind, argc - optind, READ_FILL) && run_and_report(req);
+}
+
+static int write_fill(const IoRequest *req)
+{
+    return req->pattern >= 0 ? req->pattern : WRITE_FILL;
+}
+
+bool io_cmd_write(int argc, char **argv)
+{
+    AUTO_REQUEST *req = new_request(IO_WRITE, "write");
+    IoRwArgs args = { req };
+
+    return io_rw_options(&args, "write", argc, argv, "bcCfnpP:qs:uz", true) && io_rw_settle_write(&args) &&
+           io_rw_range(req, argv + optind, " without -n") &&
+           (req->kind == IO_ZERO || io_request_alloc(req, &req->bytes, 1, write_fill(req))) &&
+           (!args.source || fill_from_file(req, args.source)) && run_and_report(req);
+}
+
+bool io_cmd_writev(int argc, char **argv)
+{
+    AUTO_REQUEST *req = new_request(IO_WRITE, "writev");
+    IoRwArgs args = { req };
+
+    return io_rw_options(&args, "writev", argc, argv, "CfP:q", false) && io_rw_settle_write(&args) &&
+           io_rw_vector(req, argv + optind, argc - optind, write_fill(req)) && run_and_report(req);
+}
+
+bool io_cmd_discard(int argc, char **argv)
+{
+    AUTO_REQUEST *req = new_request(IO_DISCARD, "discard");
+    IoRwArgs args = { req };
+
+    return io_rw_options(&args, "discard", argc, argv, "Cq", true) && io_rw_range(req, argv + optind, "") &&
+           run_and_report(req);
+}
+
+/* @ok: all was parsed. An invalid request is for statistics that only a guest's device would keep */
+static bool start(IoRequest **req, bool ok, bool invalid)
+{
+    if (ok && invalid) {
+        printf("injecting invalid %s request\n", (*req)->kind == IO_READ ? "read" : "write");
+    }
+    return ok && (invalid || io_aio_start(g_steal_pointer(req)));
+}
+
+bool io_cmd_aio_read(int argc, char **argv)
+{
+    AUTO_REQUEST *req = new_request(IO_READ, "readv");
+    IoRwArgs args = { req };
+    bool ok = io_rw_options(&args, "aio_read", argc, argv, "CiP:qv", false) &&
+              io_rw_vector(req, argv + optind, argc - optind, READ_FILL);
+
+    return start(&req, ok, args.invalid);
+}
+
+static bool parse_aio_zero(IoRequest *req, int argc, char **argv)
+{
+    if (argc - optind != 2) {
+        printf("-z supports only a single length parameter\n");
+        return false;
+    }
+    return io_parse_size(argv[optind], &req->offset) && io_parse_size(argv[optind + 1], &req->bytes);
+}
+
+bool io_cmd_aio_write(int argc, char **argv)
+{
+    AUTO_REQUEST *req = new_request(IO_WRITE, "aio_write");
+    IoRwArgs args = { req };
+    bool ok = io_rw_options(&args, "aio_write", argc, argv, "CfiP:quz", false) && io_rw_settle_write(&args) &&
+              (args.zeroes ? parse_aio_zero(req, argc, argv)
+                           : io_rw_vector(req, argv + optind, argc - optind, write_fill(req)));
+
+    return start(&req, ok, args.invalid);
+}

@@ -1,0 +1,222 @@
+/* io.c - miniblk-io: send single requests to a disk image, in qemu-io's words */
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib.h>
+#include "tools/io.h"
+
+#ifndef MINIBLK_VERSION
+#define MINIBLK_VERSION "(unknown)"
+#endif
+
+static const char help_text[] =
+    "  -c, --cmd COMMAND      run a command; may be given more than once. Without it,\n"
+    "                         commands are read from standard input, one a line\n"
+    "  -f, --format FORMAT    the image's format; guessed if it is not given\n"
+    "  --image-opts           FILE is a list of options, such as driver=vpc,file.filename=a.vhd\n"
+    "  -r, --read-only        open the image for reading only\n"
+    "  -t, --cache MODE       writeback, writethrough (default), none, directsync or unsafe\n"
+    "  -n, --nocache          the same as -t none\n"
+    "  -d, --discard MODE     unmap or on (default): discards give space back; ignore or off\n"
+    "  -i, --aio MODE         threads, native or io_uring: all of them are threads here\n"
+    "  -k, --native-aio       the same as -i native\n"
+    "  -m, --misalign         use memory at odd addresses\n"
+    "  -U, --force-share      do not lock the image against other programs; needs -r\n"
+    "  -h, --help             this text\n"
+    "  -V, --version          the version\n"
+    "\n"
+    "'help' is the command that lists the commands.\n";
+
+enum { OPT_IMAGE_OPTS = 256, OPT_OBJECT };
+
+static const struct option long_options[] = {
+    { "aio",          required_argument, NULL, 'i' },
+    { "cache",        required_argument, NULL, 't' },
+    { "cmd",          required_argument, NULL, 'c' },
+    { "copy-on-read", no_argument,       NULL, 'C' },
+    { "discard",      required_argument, NULL, 'd' },
+    { "force-share",  no_argument,       NULL, 'U' },
+    { "format",       required_argument, NULL, 'f' },
+    { "help",         no_argument,       NULL, 'h' },
+    { "image-opts",   no_argument,       NULL, OPT_IMAGE_OPTS },
+    { "misalign",     no_argument,       NULL, 'm' },
+    { "native-aio",   no_argument,       NULL, 'k' },
+    { "nocache",      no_argument,       NULL, 'n' },
+    { "object",       required_argument, NULL, OPT_OBJECT },
+    { "read-only",    no_argument,       NULL, 'r' },
+    { "snapshot",     no_argument,       NULL, 's' },
+    { "trace",        required_argument, NULL, 'T' },
+    { "version",      no_argument,       NULL, 'V' },
+    { NULL }
+};
+
+typedef struct Settings {
+    IoOpenArgs image;
+    bool image_opts;
+    GPtrArray *commands;            /* of char *, not ours */
+} Settings;
+
+static void print_help(void)
+{
+    printf("usage: %s [OPTION]... [-c COMMAND]... [FILE]\n"
+           "Send single requests to a disk image, and say what came of them.\n\n%s", tool_name, help_text);
+}
+
+/* What qemu-io has and we do not; false */
+static bool refuse(int c)
+{
+    switch (c) {
+    case 's':
+        tool_error("--snapshot is not supported yet");
+        break;
+    case 'C':
+        tool_error("--copy-on-read is not supported yet");
+        break;
+    case 'T':
+        tool_error("--trace is not supported: there are no trace points");
+        break;
+    case OPT_OBJECT:
+        tool_error("--object is not supported: no driver takes any");
+        break;
+    default:                        /* getopt has said what is wrong */
+        fprintf(stderr, "Try '%s --help' for more information\n", tool_name);
+    }
+    return false;
+}
+
+static bool take_option(Settings *s, int c)
+{
+    switch (c) {
+    case 'c':
+        g_ptr_array_add(s->commands, optarg);
+        return true;
+    case 'f':
+        s->image.format = optarg;
+        return true;
+    case 'r':
+        s->image.flags &= ~(unsigned)BDRV_O_RDWR;
+        return true;
+    case 't':
+        return io_parse_cache(optarg, &s->image.flags);
+    case 'n':
+        return io_parse_cache("none", &s->image.flags);
+    case 'd':
+        return io_parse_discard(optarg, &s->image.flags);
+    case 'i':
+        return io_parse_aio(optarg);
+    case 'k':
+        return true;
+    case 'm':
+        io_misalign = true;
+        return true;
+    case 'U':
+        s->image.flags |= BDRV_O_NO_LOCK;
+        return true;
+    case OPT_IMAGE_OPTS:
+        s->image_opts = true;
+        return true;
+    default:
+        return refuse(c);
+    }
+}
+
+static bool take_filename(Settings *s, int argc, char **argv)
+{
+    if (argc - optind > 1) {
+        tool_error("one image at a time: '%s' is one too many", argv[optind + 1]);
+        return false;
+    }
+    if (s->image_opts && s->image.format) {
+        tool_error("--image-opts and -f are mutually exclusive");
+        return false;
+    }
+    *(s->image_opts ? &s->image.options : &s->image.filename) = argv[optind];
+    return true;
+}
+
+/* Exits for --help and --version */
+static bool parse_options(Settings *s, int argc, char **argv)
+{
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:Cd:f:hi:kmnrst:T:UV", long_options, NULL)) != -1) {
+        if (c == 'h') {
+            print_help();
+            exit(EXIT_SUCCESS);
+        }
+        if (c == 'V') {
+            printf("%s version %s\n", tool_name, MINIBLK_VERSION);
+            exit(EXIT_SUCCESS);
+        }
+        if (!take_option(s, c)) {
+            return false;
+        }
+    }
+    return take_filename(s, argc, argv);
+}
+
+static bool run_commands(const GPtrArray *commands)
+{
+    bool ok = true;
+
+    for (guint i = 0; i < commands->len && !io_quit_wanted; i++) {
+        ok &= io_run_line(commands->pdata[i]);
+    }
+    return ok;
+}
+
+static bool run_input(void)
+{
+    bool ok = true, prompt = isatty(STDIN_FILENO);
+    char *line = NULL;
+    size_t size = 0;
+
+    while (!io_quit_wanted) {
+        if (prompt) {
+            printf("%s> ", tool_name);
+            fflush(stdout);
+        }
+        ssize_t length = getline(&line, &size, stdin);
+
+        if (length < 0) {
+            break;
+        }
+        line[strcspn(line, "\n")] = '\0';
+        ok &= io_run_line(line);
+    }
+    free(line);
+    return ok;
+}
+
+static bool run(const Settings *s, bool has_image)
+{
+    bool ok;
+
+    if (has_image && !io_open_image(&s->image)) {
+        return false;
+    }
+    ok = s->commands->len ? run_commands(s->commands) : run_input();
+    return io_close_image() && ok;
+}
+
+int main(int argc, char **argv)
+{
+    Settings s = { .image.flags = BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH };
+    bool ok;
+
+    tool_init(argv[0]);
+    if (argc > 0) {
+        argv[0] = (char *)tool_name;        /* getopt's messages begin with it */
+    }
+    s.commands = g_ptr_array_new();
+    ok = parse_options(&s, argc, argv) && run(&s, s.image.filename || s.image.options);
+    g_ptr_array_free(s.commands, TRUE);
+    if (fflush(stdout) != 0) {
+        tool_error("standard output: write error");
+        ok = false;
+    }
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}

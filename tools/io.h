@@ -1,0 +1,148 @@
+/* io.h - what the parts of miniblk-io share */
+/* SPDX-License-Identifier: MIT */
+#ifndef MINIBLK_TOOLS_IO_H
+#define MINIBLK_TOOLS_IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include "tools/common.h"
+
+/* ---- commands: io-commands.c */
+
+enum {
+    IO_NEEDS_IMAGE = 1 << 0,
+    IO_WRITES      = 1 << 1,        /* needs an image that is open for writing, too */
+};
+
+typedef struct IoCommand {
+    const char *name, *alt;         /* @alt: a shorter name; NULL: none */
+    bool (*run)(int argc, char **argv);     /* false: it failed, and said so */
+    int min, max;                   /* arguments; @max -1: any number */
+    unsigned flags;
+    const char *args;               /* for the usage line; NULL: none */
+    const char *summary;            /* one line for 'help' */
+    const char *help;               /* more lines for 'help NAME', or NULL */
+} IoCommand;
+
+/* In the order of 'help'; a name of NULL ends the table */
+extern const IoCommand io_commands[];
+const IoCommand *io_find_command(const char *name);     /* NULL: there is none */
+
+/* Print how the command is called; always false, so that it can be returned */
+bool io_usage(const char *name);
+/* Run one line. False: it failed, and said so */
+bool io_run_line(const char *line);
+
+/* A length or an offset. False: it is none, which was reported */
+bool io_parse_size(const char *text, int64_t *bytes);
+
+extern bool io_quit_wanted;         /* 'quit' was given */
+
+/* ---- the image: io-image.c */
+
+typedef struct IoOpenArgs {
+    const char *filename;           /* NULL: the options name it */
+    const char *format;             /* NULL: guess */
+    const char *options;            /* NULL: none */
+    unsigned flags;
+} IoOpenArgs;
+
+extern BlockDriverState *io_bs;     /* NULL: no image is open */
+extern bool io_misalign;            /* buffers at odd addresses */
+
+/* Options that the command line and 'open' have in common. False: a bad mode, which was reported */
+bool io_parse_cache(const char *mode, unsigned *flags);
+bool io_parse_discard(const char *mode, unsigned *flags);
+bool io_parse_aio(const char *mode);
+
+/* False on failure, which was reported */
+bool io_open_image(const IoOpenArgs *args);
+bool io_close_image(void);
+/* Say what the image found wrong since the last call. Any thread */
+void io_print_warnings(void);
+
+/* ---- one request for data: io-request.c */
+
+typedef enum IoKind { IO_READ, IO_WRITE, IO_ZERO, IO_DISCARD } IoKind;
+
+typedef struct IoRequest {
+    IoKind kind;
+    const char *name;               /* in "NAME failed: …" */
+    int64_t offset, bytes;
+    unsigned flags;                 /* BDRV_REQ_… */
+    bool unsupported;               /* asks for what the library cannot do: fail when run */
+    bool machine;                   /* -C: a report to be parsed */
+    bool quiet;                     /* -q: no report */
+    bool dump;                      /* -v: print what was read */
+    int pattern;                    /* to be written, or expected; -1: none was given */
+    int64_t check_at, check_bytes;  /* the part of what was read that the pattern is expected in */
+    uint8_t *buf;                   /* READ, WRITE; inside @memory */
+    void *memory;
+    struct iovec *iov;              /* the buffer in pieces */
+    int niov;
+    int ret;                        /* once it ran: 0 or -errno */
+    int64_t nanoseconds;            /* it took */
+} IoRequest;
+
+/* A buffer of @bytes, filled with @fill, in @count pieces of @lengths. False: no memory, reported */
+bool io_request_alloc(IoRequest *req, const int64_t *lengths, int count, int fill);
+void io_request_free(IoRequest *req);       /* NULL is allowed */
+/* Send it and wait. Any thread */
+void io_request_run(IoRequest *req);
+/* Print what came of it, in one go. Any thread. False: it failed, or the pattern was not there */
+bool io_request_report(const IoRequest *req);
+
+/* ---- the words of the commands that make one: io-args.c. False: a bad one, which was reported */
+
+/* A command's options, before they were checked against each other */
+typedef struct IoRwArgs {
+    IoRequest *req;
+    bool vmstate, compressed, no_fallback, invalid;     /* -b -c -n -i */
+    bool zeroes, unmap, fua;                            /* -z -u -f */
+    bool part;                                          /* -s or -l, of a read */
+    const char *source;                                 /* -s, of a write: a file */
+} IoRwArgs;
+
+/* The options, then two words or more; @exact: not more. @usage: the command's name */
+bool io_rw_options(IoRwArgs *args, const char *usage, int argc, char **argv, const char *letters, bool exact);
+bool io_rw_settle_write(IoRwArgs *args);
+bool io_rw_settle_read(IoRwArgs *args);
+/* Which part is to be checked, now that the length is known */
+bool io_rw_settle_check(IoRequest *req);
+/* "off len"; @unless: which option would allow more */
+bool io_rw_range(IoRequest *req, char **words, const char *unless);
+/* "off len len …", @count words, and a buffer in as many pieces */
+bool io_rw_vector(IoRequest *req, char **words, int count, int fill);
+
+/* ---- requests in the background: io-aio.c */
+
+/* Takes @req over. False: it could not be started, which was reported */
+bool io_aio_start(IoRequest *req);
+/* Wait for all of them. False: one has failed since the last call */
+bool io_aio_drain(void);
+
+/* ---- the commands themselves */
+
+bool io_cmd_aio_read(int argc, char **argv);        /* io-rw.c */
+bool io_cmd_aio_write(int argc, char **argv);
+bool io_cmd_discard(int argc, char **argv);
+bool io_cmd_read(int argc, char **argv);
+bool io_cmd_readv(int argc, char **argv);
+bool io_cmd_write(int argc, char **argv);
+bool io_cmd_writev(int argc, char **argv);
+
+bool io_cmd_close(int argc, char **argv);           /* io-image.c */
+bool io_cmd_open(int argc, char **argv);
+bool io_cmd_reopen(int argc, char **argv);
+
+bool io_cmd_aio_flush(int argc, char **argv);       /* io-misc.c */
+bool io_cmd_alloc(int argc, char **argv);
+bool io_cmd_flush(int argc, char **argv);
+bool io_cmd_info(int argc, char **argv);
+bool io_cmd_length(int argc, char **argv);
+bool io_cmd_map(int argc, char **argv);
+bool io_cmd_sleep(int argc, char **argv);
+bool io_cmd_truncate(int argc, char **argv);
+
+#endif

@@ -1,0 +1,69 @@
+/* json.c - JSON on standard output, laid out as QEMU does */
+/* SPDX-License-Identifier: MIT */
+#include <glib.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "tools/json.h"
+
+void json_key(Json *json, const char *key)
+{
+    printf("%s\n%*s\"%s\": ", json->first ? "" : ",", json->depth * 4, "", key);
+    json->first = false;
+}
+
+void json_begin(Json *json)
+{
+    printf("{");
+    json->depth++;
+    json->first = true;
+}
+
+void json_end(Json *json)
+{
+    json->depth--;
+    printf("\n%*s}", json->depth * 4, "");
+    json->first = false;
+}
+
+static void print_json_char(gunichar c)
+{
+    static const char letters[] = "\b\f\n\r\t\"\\", escapes[] = "bfnrt\"\\";
+    const char *letter = c && c < 0x7f ? strchr(letters, (int)c) : NULL;
+
+    if (letter) {
+        printf("\\%c", escapes[letter - letters]);
+    } else if (c > 0xffff) {
+        printf("\\u%04X\\u%04X", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+    } else if (c < 0x20 || c > 0x7e) {
+        printf("\\u%04X", c);
+    } else {
+        printf("%c", (int)c);
+    }
+}
+
+void json_text(Json *json, const char *key, const char *text)
+{
+    json_key(json, key);
+    printf("\"");
+    while (*text) {
+        gunichar c = g_utf8_get_char_validated(text, -1);
+        bool valid = c < 0x110000;
+
+        print_json_char(valid ? c : 0xfffd);
+        text = valid ? g_utf8_next_char(text) : text + 1;
+    }
+    printf("\"");
+}
+
+void json_int(Json *json, const char *key, int64_t number)
+{
+    json_key(json, key);
+    printf("%" PRId64, number);
+}
+
+void json_bool(Json *json, const char *key, bool on)
+{
+    json_key(json, key);
+    printf(on ? "true" : "false");
+}

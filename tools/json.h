@@ -1,0 +1,25 @@
+/* json.h - JSON on standard output, laid out as QEMU does */
+/* SPDX-License-Identifier: MIT */
+#ifndef MINIBLK_TOOLS_JSON_H
+#define MINIBLK_TOOLS_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where we are; begin with zeroes */
+typedef struct Json {
+    int depth;                  /* four spaces for each */
+    bool first;                 /* nothing was printed at this depth yet */
+} Json;
+
+/* The start of a line: a comma after the line before, spaces, and the key. A value must follow */
+void json_key(Json *json, const char *key);
+void json_begin(Json *json);
+void json_end(Json *json);
+
+/* ASCII only; what is no UTF-8 becomes U+FFFD */
+void json_text(Json *json, const char *key, const char *text);
+void json_int(Json *json, const char *key, int64_t number);
+void json_bool(Json *json, const char *key, bool on);
+
+#endif
