@@ -52,8 +52,6 @@ static BlockTree *tree_new(const BlockStorage *storage)
     BlockTree *tree = g_new0(BlockTree, 1);
 
     gate_init(&tree->gate);
-    pthread_mutex_init(&tree->map_lock, NULL);
-    pthread_cond_init(&tree->page_read, NULL);
     pthread_mutex_init(&tree->notes_lock, NULL);
     tree->warnings = g_ptr_array_new_with_free_func(g_free);
     tree->storage = storage ? g_memdup2(storage, sizeof(*storage)) : NULL;
@@ -63,11 +61,9 @@ static BlockTree *tree_new(const BlockStorage *storage)
 static void tree_free(BlockTree *tree)
 {
     gate_destroy(&tree->gate);
-    pthread_mutex_destroy(&tree->map_lock);
-    pthread_cond_destroy(&tree->page_read);
     pthread_mutex_destroy(&tree->notes_lock);
     g_ptr_array_unref(tree->warnings);
-    g_free((void *)tree->storage);
+    g_free(tree->storage);
     g_free(tree);
 }
 
@@ -81,6 +77,8 @@ static BlockDriverState *node_new(BlockTree *tree, const BlockDriver *drv, unsig
     bs->filename = g_strdup("");
     bs->layer = g_new0(BlockLayer, 1);
     bs->layer->tree = tree;
+    pthread_mutex_init(&bs->layer->map_lock, NULL);
+    pthread_cond_init(&bs->layer->page_read, NULL);
     pthread_mutex_init(&bs->layer->serial, NULL);
     gate_init(&bs->layer->rmw);
     return bs;
@@ -94,6 +92,8 @@ static void node_free(BlockDriverState *bs)
     block_meta_free(bs);
     node_free(bs->backing);
     node_free(bs->file);
+    pthread_mutex_destroy(&bs->layer->map_lock);
+    pthread_cond_destroy(&bs->layer->page_read);
     pthread_mutex_destroy(&bs->layer->serial);
     gate_destroy(&bs->layer->rmw);
     keyval_free(bs->layer->options);
@@ -116,14 +116,15 @@ static void node_close(BlockDriverState *bs)
     node_close(bs->file);
 }
 
-static bool has_option(const BlockOption *table, const char *name)
+/* @filename is for a driver that takes one, and wasn't given another among its options */
+static void name_file(KeyVal *kv, const BlockOption *table, const char *filename)
 {
-    for (; table && table->name; table++) {
-        if (g_str_equal(table->name, name)) {
-            return true;
-        }
+    while (table && table->name && !g_str_equal(table->name, "filename")) {
+        table++;
     }
-    return false;
+    if (table && table->name && filename && *filename && !keyval_get(kv, "filename")) {
+        keyval_set(kv, "filename", filename);
+    }
 }
 
 static const BlockDriver *take_driver(KeyVal *kv, const BlockDriver *fallback, GError **errp)
@@ -179,11 +180,13 @@ static bool call_open(BlockDriverState *bs, KeyVal *kv, GError **errp)
     if (!block_options_fill(drv->open_options, kv, opts, drv->name, errp)) {
         return false;
     }
-    bool ok = block_options_unknown(drv->open_options, kv, drv->name, errp) &&
-              drv->open(bs, opts, bs->flags, errp);
+    bool ok = block_options_unknown(drv->open_options, kv, drv->name, errp);
 
-    if (!ok && drv->close) {
-        drv->close(bs);
+    if (ok && !drv->open(bs, opts, bs->flags, errp)) {
+        ok = false;
+        if (drv->close) {
+            drv->close(bs);
+        }
     }
     block_options_clear(drv->open_options, opts);
     return ok;
@@ -226,16 +229,13 @@ static BlockDriverState *open_node(BlockTree *tree, const BlockDriver *drv, KeyV
             goto fail;
         }
     }
-    if (bs->file) {
-        g_free(bs->filename);
-        bs->filename = g_strdup(bs->file->filename);
-    } else if (filename && has_option(drv->open_options, "filename") && !keyval_get(kv, "filename")) {
-        keyval_set(kv, "filename", filename);
+    if (drv->is_protocol) {
+        name_file(kv, drv->open_options, filename);
     }
-    if (drv->is_protocol && keyval_get(kv, "filename")) {
-        g_free(bs->filename);
-        bs->filename = g_strdup(keyval_get(kv, "filename"));
-    }
+    const char *name = bs->file ? bs->file->filename : keyval_get(kv, "filename");
+
+    g_free(bs->filename);
+    bs->filename = g_strdup(name ? name : "");
     if (call_open(bs, kv, errp)) {
         return bs;
     }
@@ -371,9 +371,7 @@ static BlockDriverState *make_file(BlockTree *tree, KeyVal *kv, const char *file
     }
     BlockDriverState *maker = node_new(tree, drv, BDRV_O_RDWR);
 
-    if (filename && has_option(drv->create_options, "filename")) {
-        keyval_set(kv, "filename", filename);
-    }
+    name_file(kv, drv->create_options, filename);
     maker->layer->options = keyval_new();
     if (!call_create(maker, kv, true, errp)) {
         node_free(maker);
@@ -414,8 +412,8 @@ static bool create_node(BlockTree *tree, const BlockDriver *drv, KeyVal *kv, con
     BlockDriverState *bs = node_new(tree, drv, BDRV_O_RDWR);
     BlockLayer *layer = bs->layer;
 
-    if (drv->is_protocol && filename && has_option(drv->create_options, "filename")) {
-        keyval_set(kv, "filename", filename);
+    if (drv->is_protocol) {
+        name_file(kv, drv->create_options, filename);
     }
     g_free(bs->filename);
     bs->filename = g_strdup(filename ? filename : "");

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include "block/drivers.h"
+#include "block/file-lock.h"
 #include "util/checked.h"
 
 #define FILE_IOVECS 64              /* pieces that go to the kernel in one call */
@@ -25,24 +26,6 @@ typedef struct FileState {
     dev_t made_dev;                 /* which file that was, for remove() */
     ino_t made_ino;
 } FileState;
-
-/* What another open file may hold against us, or we against it. The numbers are QEMU's: a read lock on
- * byte 100 + n says "I do n", one on byte 200 + n says "nobody else may do n" */
-enum {
-    FILE_CONSISTENT_READ = 1 << 0,
-    FILE_WRITE           = 1 << 1,
-    FILE_RESIZE          = 1 << 3,
-
-    FILE_LOCKS           = 4,
-    FILE_DOES            = 100,
-    FILE_FORBIDS         = 200,
-};
-
-static const char *const file_lock_names[FILE_LOCKS] = {
-    "consistent read", "write", "write unchanged", "resize",
-};
-
-typedef enum FileLocking { FILE_LOCKING_AUTO, FILE_LOCKING_ON, FILE_LOCKING_OFF } FileLocking;
 
 static const char *const file_locking_words[] = { "auto", "on", "off", NULL };
 
@@ -74,71 +57,6 @@ static const BlockOption file_create_options[] = {
       .help = "refuse a file that others use; auto: if the file system can tell" },
     { NULL }
 };
-
-/* A lock that others may hold, too. 0 or -errno */
-static int file_share_lock(int fd, int byte)
-{
-    struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-    return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
-}
-
-/* -EAGAIN: another open file holds a lock there */
-static int file_test_lock(int fd, int byte)
-{
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0) {
-        return -errno;
-    }
-    return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
-}
-
-/* Say what we do and forbid, then see who does not like it: of two that come at once, one or both are
- * refused, but never neither. *@name is the lock that another one holds against us. */
-static int file_take_locks(int fd, unsigned does, unsigned forbids, const char **shared, const char **name)
-{
-    int ret = 0;
-
-    for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
-        ret = does & (1u << i) ? file_share_lock(fd, FILE_DOES + i) : 0;
-        if (ret == 0 && (forbids & (1u << i))) {
-            ret = file_share_lock(fd, FILE_FORBIDS + i);
-        }
-        *name = file_lock_names[i];
-    }
-    for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
-        *name = file_lock_names[i];
-        *shared = "";
-        ret = does & (1u << i) ? file_test_lock(fd, FILE_FORBIDS + i) : 0;
-        if (ret == 0 && (forbids & (1u << i))) {
-            *shared = "shared ";
-            ret = file_test_lock(fd, FILE_DOES + i);
-        }
-    }
-    return ret;
-}
-
-static bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, FileLocking locking,
-                      GError **errp)
-{
-    const unsigned forbids = FILE_WRITE | FILE_RESIZE;
-    const char *name = "", *shared = "";
-
-    if (locking == FILE_LOCKING_OFF || (bs->flags & BDRV_O_NO_LOCK)) {
-        return true;
-    }
-    int ret = file_take_locks(fd, FILE_CONSISTENT_READ | (write ? forbids : 0), forbids, &shared, &name);
-    if (ret == -EAGAIN || ret == -EACCES) {
-        bdrv_set_error(errp, EAGAIN, "Failed to get %s\"%s\" lock: another process is using '%s'", shared,
-                       name, filename);
-        return false;
-    }
-    if (ret < 0 && locking == FILE_LOCKING_ON) {
-        bdrv_warn(bs, "'%s' is not locked: %s", filename, g_strerror(-ret));
-    }
-    return true;
-}
 
 /* -errno with @errp set, or a descriptor of a regular file or a block device */
 static int file_open_fd(const char *filename, int flags, struct stat *st, GError **errp)

@@ -150,7 +150,7 @@ void block_note_error(BlockTree *tree, const char *operation, int64_t offset, in
     pthread_mutex_unlock(&tree->notes_lock);
 }
 
-const BlockStorage *bdrv_get_storage(BlockDriverState *bs)
+BlockStorage *bdrv_get_storage(BlockDriverState *bs)
 {
     return bs->layer->tree->storage;
 }

@@ -210,14 +210,14 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
 
 static int flush_format(BlockDriverState *node)
 {
-    BlockTree *tree = node->layer->tree;
+    BlockLayer *layer = node->layer;
     int ret = 0;
 
-    pthread_mutex_lock(&tree->map_lock);
+    pthread_mutex_lock(&layer->map_lock);
     if (bdrv_meta_is_dirty(node)) {
-        ret = tree->alone ? node->drv->flush(node) : -EAGAIN;
+        ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;
     }
-    pthread_mutex_unlock(&tree->map_lock);
+    pthread_mutex_unlock(&layer->map_lock);
     return ret;
 }
 

@@ -10,17 +10,15 @@
 #include "util/keyval.h"
 
 /* An open image: nodes that share one way in. A node belongs to one tree only, which is what makes
- * one gate and one lock enough. */
+ * one gate enough. */
 typedef struct BlockTree {
     BlockGate gate;                 /* shared: requests that move bytes; exclusive: those that need to be alone */
     bool alone;                     /* the gate is held exclusively; read under the gate */
-    pthread_mutex_t map_lock;       /* around every map() and commit(); guards metadata caches */
-    pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
     int full;                       /* atomic: so much dirty metadata that the next writer should flush */
     pthread_mutex_t notes_lock;     /* guards the rest */
     GPtrArray *warnings;            /* char *, only ever added to */
     BlockInfo errors;               /* its io_* fields */
-    const BlockStorage *storage;    /* the caller's; NULL: none */
+    BlockStorage *storage;          /* a copy of the caller's; NULL: none */
 } BlockTree;
 
 typedef struct BlockMetaCache BlockMetaCache;
@@ -30,6 +28,9 @@ typedef struct BlockLayer {
     KeyVal *options;                /* while bs is created: those of bs->file, */
     struct BlockDriverState *maker; /* and the node that made it */
     int probe;                      /* how sure the guess of the driver was; 0: it was named */
+    pthread_mutex_t map_lock;       /* around every map() and commit(); guards meta. A node's is taken before its
+                                     * child's */
+    pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
     pthread_mutex_t serial;         /* around read, write and zero of a driver that is not parallel */
     BlockGate rmw;                  /* of a node with request_alignment: exclusive around read-modify-write */
     uint64_t written, flushed;      /* atomic: how many writes there were, and how many the last flush covers */

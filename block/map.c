@@ -33,12 +33,10 @@ static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const 
 /* The extent at @offset. -EAGAIN: ask again when nobody else is in the image */
 static int find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
 {
-    BlockTree *tree = bs->layer->tree;
-
-    mode |= BLOCK_MAP_WAIT | (tree->alone ? BLOCK_MAP_EXCL : 0);
-    pthread_mutex_lock(&tree->map_lock);
+    mode |= BLOCK_MAP_WAIT | (bs->layer->tree->alone ? BLOCK_MAP_EXCL : 0);
+    pthread_mutex_lock(&bs->layer->map_lock);
     int ret = bs->drv->map(bs, offset, bytes, mode, ext);
-    pthread_mutex_unlock(&tree->map_lock);
+    pthread_mutex_unlock(&bs->layer->map_lock);
 
     return ret == 0 && !is_sound(bs, offset, mode, ext) ? -EIO : ret;
 }
@@ -92,13 +90,12 @@ static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int6
 /* Bytes for a place that is not yet part of the disk; it is once all of it is there */
 static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offset, BlockVec part)
 {
-    BlockTree *tree = bs->layer->tree;
     int64_t end = offset + part.bytes;
     bool whole = offset == ext->offset && end == extent_end(ext);
     int ret = 0;
 
     if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {
-        if (!tree->alone) {
+        if (!bs->layer->tree->alone) {
             return -EAGAIN;     /* another write could fill with what this one is about to change */
         }
         ret = fill(bs, ext, ext->offset, offset);
@@ -108,9 +105,9 @@ static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offse
         ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);
     }
     if (ret == 0) {
-        pthread_mutex_lock(&tree->map_lock);
+        pthread_mutex_lock(&bs->layer->map_lock);
         ret = bs->drv->commit(bs, ext);
-        pthread_mutex_unlock(&tree->map_lock);
+        pthread_mutex_unlock(&bs->layer->map_lock);
     }
     return ret;
 }

@@ -209,7 +209,7 @@ static void mem_close(BlockDriverState *bs)
 /* Storage of a fixed size stays as it is */
 static bool mem_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
-    BlockStorage *storage = (BlockStorage *)bdrv_get_storage(bs);
+    BlockStorage *storage = bdrv_get_storage(bs);
 
     if (!storage) {
         bdrv_set_error(errp, ENOTSUP, "driver 'mem' keeps nothing, an image can't be created there");

@@ -1,8 +1,8 @@
 /* metacache.c - a format's tables in memory: read once, changed here, written back by flush */
 /* SPDX-License-Identifier: MIT
  *
- * One cache a node, of pages named by where they begin in bs->file. All of it is guarded by the map
- * lock of the tree, which is let go of only while a page is read:
+ * One cache a node, of pages named by where they begin in bs->file. All of it is guarded by the node's map
+ * lock, which is let go of only while a page is read:
  *
  *   absent -> being read -> clean <-> dirty        clean pages go, least recently used first,
  *                        -> absent (read failed)   when there are too many; dirty ones stay
@@ -85,16 +85,16 @@ static void evict(BlockDriverState *bs, BlockMetaCache *cache)
 /* Lets go of the map lock; others who want this page wait for it */
 static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int64_t bytes)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockLayer *layer = bs->layer;
     Page *page = page_new(offset, bytes);
 
     if (!page) {
         return -ENOMEM;
     }
     g_hash_table_insert(cache->pages, &page->offset, page);
-    pthread_mutex_unlock(&tree->map_lock);
+    pthread_mutex_unlock(&layer->map_lock);
     int ret = bdrv_node_pread(bs->file, offset, page->data, bytes);
-    pthread_mutex_lock(&tree->map_lock);
+    pthread_mutex_lock(&layer->map_lock);
 
     if (ret < 0) {
         g_hash_table_remove(cache->pages, &offset);
@@ -102,7 +102,7 @@ static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int
         make_clean(cache, page);
         evict(bs, cache);
     }
-    pthread_cond_broadcast(&tree->page_read);
+    pthread_cond_broadcast(&layer->page_read);
     return ret;
 }
 
@@ -126,7 +126,7 @@ int bdrv_meta_get(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned 
             return -EAGAIN;
         }
         if (page) {
-            pthread_cond_wait(&bs->layer->tree->page_read, &bs->layer->tree->map_lock);
+            pthread_cond_wait(&bs->layer->page_read, &bs->layer->map_lock);
         } else {
             ret = load(bs, cache, offset, bytes);
         }

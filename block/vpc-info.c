@@ -114,9 +114,6 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
         bdrv_info_int(items, "blocks", vpc_bat_entries(s));
         bdrv_info_int(items, "blocks-allocated", allocated);
     }
-    bdrv_info_bool(items, "ready-for-azure", !why);
-    if (why) {
-        bdrv_info_text(items, "not-ready-for-azure-because", "%s", why);
-    }
+    bdrv_info_text(items, "ready-for-azure", why ? "no, because %s" : "yes", why);
     return true;
 }

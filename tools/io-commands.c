@@ -34,8 +34,8 @@ bool io_usage(const char *name)
 static bool is_too_large(const char *text)
 {
     g_autofree char *small = g_strdup(text);
-    int64_t bytes;
     bool hex = text[0] == '0' && g_ascii_tolower(text[1]) == 'x';
+    int64_t bytes;
 
     for (char *c = small; *c; c++) {
         *c = (hex ? g_ascii_isxdigit(*c) : g_ascii_isdigit(*c)) ? '0' : *c;

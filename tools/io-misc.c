@@ -95,7 +95,9 @@ bool io_cmd_map(int argc, char **argv)
 
         run = allocation_run(offset, length - offset, &here);
         if (run < 0) {
-            return check_result("map", (int)run);
+            tool_error("Failed to get allocation status: %s", g_strerror((int)-run));
+            io_print_warnings();
+            return false;
         }
         g_autofree char *run_text = size_format_exact3(run);
         g_autofree char *offset_text = size_format_exact3(offset);
@@ -118,7 +120,7 @@ bool io_cmd_alloc(int argc, char **argv)
 
         run = allocation_run(offset + at, bytes - at, &here);
         if (run < 0) {
-            return check_result("alloc", (int)run);
+            return check_result("is_allocated", (int)run);
         }
         sum += here ? run : 0;
     }

@@ -214,7 +214,7 @@ int main(int argc, char **argv)
     s.commands = g_ptr_array_new();
     ok = parse_options(&s, argc, argv) && run(&s, s.image.filename || s.image.options);
     g_ptr_array_free(s.commands, TRUE);
-    if (fflush(stdout) != 0) {
+    if (fflush(stdout) != 0 || ferror(stdout)) {
         tool_error("standard output: write error");
         ok = false;
     }

@@ -140,7 +140,8 @@ typedef struct BlockDriver {
 struct BlockDriverState {
     const BlockDriver *drv;
     void *state;                    /* drv->state_size bytes, zeroed before open() */
-    char *filename;                 /* of the lowest file; "" if it has none */
+    char *filename;                 /* of the lowest file; "" if it has none. Set by the layer; a protocol's
+                                     * create() may set its own, for remove() */
     unsigned flags;                 /* BDRV_O_… as this node was opened */
     int64_t size;                   /* bytes. Set it in open() and truncate(); the layer keeps it true as
                                      * a protocol's file grows. Elsewhere read it with bdrv_node_size() */
@@ -169,8 +170,8 @@ int64_t bdrv_node_size(BlockDriverState *node);
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
 
-/* The caller's storage, for the protocol that serves it; NULL: this image has none */
-const BlockStorage *bdrv_get_storage(BlockDriverState *bs);
+/* The layer's copy of the caller's storage, for the protocol that serves it; NULL: this image has none */
+BlockStorage *bdrv_get_storage(BlockDriverState *bs);
 
 /* Tables of a format, in memory: pages of bs->file, named by where they begin. Call from map(),
  * commit() and flush() only. One page must always be asked for with the same length.
