@@ -31,6 +31,14 @@ bool block_is_aligned(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return (all & mask) == 0;
 }
 
+/* Memory for @bytes and what is rounded out around them, or for as much as is bounced at a time; free() it */
+static void *bounce_new(BlockDriverState *bs, int64_t bytes)
+{
+    int64_t unit = MAX(bs->request_alignment, 4096);
+
+    return aligned_alloc((size_t)unit, (size_t)MIN(align_up(bytes, unit) + unit, BOUNCE_BYTES));
+}
+
 /* One aligned piece, through @bounce */
 static int bounced_read(BlockDriverState *bs, void *bounce, int64_t start, int64_t bytes)
 {
@@ -58,7 +66,7 @@ static int64_t next_piece(BlockDriverState *bs, int64_t offset, int64_t bytes, i
 
 int block_unaligned_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    void *bounce = aligned_alloc((size_t)MAX(bs->request_alignment, 4096), BOUNCE_BYTES);
+    void *bounce = bounce_new(bs, vec.bytes);
     int ret = bounce ? 0 : -ENOMEM;
 
     for (int64_t done = 0, n, start, length; ret == 0 && done < vec.bytes; done += n) {
@@ -103,7 +111,7 @@ static int restore_size(BlockDriverState *bs, int64_t end)
 
 int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    uint8_t *bounce = aligned_alloc((size_t)MAX(bs->request_alignment, 4096), BOUNCE_BYTES);
+    uint8_t *bounce = bounce_new(bs, vec.bytes);
     int ret = bounce ? 0 : -ENOMEM;
 
     gate_enter(&bs->layer->rmw, true);

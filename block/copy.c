@@ -22,6 +22,7 @@ typedef struct Copy {
     pthread_mutex_t lock;           /* guards the rest */
     pthread_cond_t turned;
     int64_t next;                   /* where the next piece begins */
+    int64_t data_end;               /* nothing but data up to here: no need to ask again */
     int64_t turn;                   /* where the piece begins that may be written */
     int64_t done;
     int err;                        /* the first, an errno; 0: none */
@@ -49,16 +50,20 @@ static void fail(Copy *copy, const char *doing, int64_t offset, int err)
 /* What is at @offset: all the zeroes that follow, or data that fits a buffer. 0 or -errno */
 static int describe(Copy *copy, int64_t offset, Piece *piece)
 {
-    BlockStatus st = { .bytes = copy->size - offset };
+    BlockStatus st = { .bytes = copy->data_end - offset };
 
-    if (copy->opts.sparse >= 0) {
+    if (offset >= copy->data_end) {
         int ret = bdrv_block_status(copy->from, offset, copy->size - offset, BDRV_STATUS_WANT_ZERO, &st);
 
         if (ret < 0) {
             return ret;
         }
     }
-    *piece = (Piece) { offset, st.zero ? st.bytes : MIN(st.bytes, READ_BYTES), st.zero };
+    if (!st.zero) {
+        copy->data_end = offset + st.bytes;
+        st.bytes = MIN(st.bytes, READ_BYTES);
+    }
+    *piece = (Piece) { offset, st.bytes, st.zero };
     return 0;
 }
 
@@ -231,6 +236,7 @@ static int count_total(Copy *copy)
         }
         copy->total += piece.zero ? 0 : piece.bytes;
     }
+    copy->data_end = copy->opts.sparse < 0 ? copy->size : 0;   /* to write all zeroes, read all */
     return ret;
 }
 

@@ -270,8 +270,9 @@ int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsi
 {
     int64_t have = bdrv_node_size(node) - offset;
 
-    *st = (BlockStatus) { .bytes = bytes, .zero = true, .here = true };
+    *st = (BlockStatus) { .bytes = bytes, .zero = true, .here = true, .leaf_offset = offset };
     if (have <= 0) {
+        st->leaf = node->drv->is_protocol ? node : NULL;
         return 0;
     }
     bytes = MIN(bytes, have);

@@ -16,6 +16,9 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
 
     keyval_set(args->options, "driver", drv->name);
     keyval_set(args->options, "size", size);
+    if ((args->to.flags & BDRV_O_NO_FLUSH) && !drv->is_protocol) {
+        keyval_set(args->options, "file.cache.no-flush", "on");
+    }
     text = keyval_format(args->options);
     if (!bdrv_create(args->to.filename, text, &err)) {
         tool_error("%s: error while converting %s: %s", args->to.filename, drv->name,
@@ -41,9 +44,9 @@ static bool copy(ConvertArgs *args)
         tool_error("output file is smaller than input file");
         return false;
     }
-    args->copy.progress = report_progress;
-    args->copy.user = &progress;
     img_progress_start(&progress, args->progress, args->quiet);
+    args->copy.progress = progress.on ? report_progress : NULL;
+    args->copy.user = &progress;
     ok = bdrv_copy(args->from.bs, args->to.bs, &args->copy, &err);
     if (ok) {
         img_progress_update(&progress, 100);

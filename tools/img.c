@@ -10,10 +10,6 @@
 #include "tools/img.h"
 #include "util/size.h"
 
-#ifndef MINIBLK_VERSION
-#define MINIBLK_VERSION "(unknown)"
-#endif
-
 static const struct ImgCommand {
     const char *name;
     int (*run)(int argc, char **argv);

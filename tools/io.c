@@ -8,10 +8,6 @@
 #include <glib.h>
 #include "tools/io.h"
 
-#ifndef MINIBLK_VERSION
-#define MINIBLK_VERSION "(unknown)"
-#endif
-
 static const char help_text[] =
     "  -c, --cmd COMMAND      run a command; may be given more than once. Without it,\n"
     "                         commands are read from standard input, one a line\n"
