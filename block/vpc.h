@@ -55,8 +55,8 @@ static inline int64_t vpc_bat_entries(const VpcState *s)
 extern const BlockOption vpc_open_options[];
 int vpc_probe(const BlockProbe *probe);
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
-/* Why the block at @place can't be used; NULL if it can */
-const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
+/* From bs->file; @what it is that could not be read */
+bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp);
 /* Bytes as the guest sees them, by one of the rules above */
 int64_t vpc_size(const VpcFooter *footer, int rule);
 int64_t vpc_chs_size(const VpcFooter *footer);
@@ -64,6 +64,14 @@ int64_t vpc_chs_size(const VpcFooter *footer);
 uint32_t vpc_checksum(const void *data, size_t bytes, size_t at);
 /* Is the creator the three or four characters @code? Padding may be a space or a NUL */
 bool vpc_creator_is(const VpcFooter *footer, const char *code);
+
+/* vpc-survey.c */
+/* Fill s->metadata. False if the BAT lies on another part of it */
+bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp);
+/* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
+bool vpc_survey(BlockDriverState *bs, GError **errp);
+/* Why the block at @place can't be used; NULL if it can */
+const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
 
 /* vpc-create.c */
 typedef struct VpcCreateOptions {

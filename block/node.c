@@ -1,0 +1,281 @@
+/* node.c - requests on one node: clipped to its size, aligned, one call of its driver */
+/* SPDX-License-Identifier: MIT
+ *
+ * What io.c lets in, and what drivers and the layer want of a child, comes through here. Reads past the
+ * end are zeroes, writes past the end make a protocol's file grow.
+ */
+#include <errno.h>
+#include "block/layer.h"
+#include "util/checked.h"
+
+const uint8_t block_zeroes[BLOCK_ZEROES] __attribute__((aligned(4096)));
+
+int64_t bdrv_node_size(BlockDriverState *node)
+{
+    return __atomic_load_n(&node->size, __ATOMIC_ACQUIRE);
+}
+
+static void grow(BlockDriverState *bs, int64_t end)
+{
+    int64_t size = bdrv_node_size(bs);
+
+    while (size < end && !__atomic_compare_exchange_n(&bs->size, &size, end, false, __ATOMIC_RELEASE,
+                                                      __ATOMIC_ACQUIRE)) {
+    }
+}
+
+static bool needs_turns(BlockDriverState *bs)
+{
+    return !bs->drv->parallel && !bs->drv->map;
+}
+
+static void lock_serial(BlockDriverState *bs)
+{
+    if (needs_turns(bs)) {
+        pthread_mutex_lock(&bs->layer->serial);
+    }
+}
+
+static void unlock_serial(BlockDriverState *bs)
+{
+    if (needs_turns(bs)) {
+        pthread_mutex_unlock(&bs->layer->serial);
+    }
+}
+
+int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    lock_serial(bs);
+    int ret = bs->drv->read(bs, offset, vec);
+    unlock_serial(bs);
+    return ret;
+}
+
+/* A write that failed may have grown the file, but nothing is known of how far */
+static int wrote(BlockDriverState *bs, int64_t end, int ret)
+{
+    __atomic_add_fetch(&bs->layer->written, 1, __ATOMIC_RELEASE);
+    if (ret == 0 && !bs->drv->map) {
+        grow(bs, end);
+    }
+    return ret;
+}
+
+int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    lock_serial(bs);
+    int ret = bs->drv->write(bs, offset, vec);
+    unlock_serial(bs);
+    return wrote(bs, offset + vec.bytes, ret);
+}
+
+static int driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    if (!bs->drv->zero) {
+        return -ENOTSUP;
+    }
+    lock_serial(bs);
+    int ret = bs->drv->zero(bs, offset, bytes, flags);
+    unlock_serial(bs);
+    return ret == -ENOTSUP ? ret : wrote(bs, (flags & BLOCK_ZERO_DISCARD) ? 0 : offset + bytes, ret);
+}
+
+int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec)
+{
+    int64_t have = CLAMP(bdrv_node_size(node) - offset, 0, vec.bytes);
+
+    if (have < vec.bytes) {
+        block_vec_zero(block_vec_slice(vec, have, vec.bytes - have));
+        vec = block_vec_slice(vec, 0, have);
+    }
+    if (have == 0) {
+        return 0;
+    }
+    return block_is_aligned(node, offset, vec) ? block_driver_read(node, offset, vec)
+                                               : block_unaligned_read(node, offset, vec);
+}
+
+/* A format below a format: only a protocol's file grows by being written to */
+static int make_room(BlockDriverState *node, int64_t end)
+{
+    if (!node->drv->map || end <= bdrv_node_size(node)) {
+        return 0;
+    }
+    GError *err = NULL;
+    if (bdrv_node_truncate(node, end, &err)) {
+        return 0;
+    }
+    int ret = -bdrv_error_code(err);
+    bdrv_warn(node, "%s", err->message);
+    g_error_free(err);
+    return ret;
+}
+
+int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec)
+{
+    if (vec.bytes == 0) {
+        return 0;
+    }
+    if (!vec.iov) {
+        return bdrv_node_zero(node, offset, vec.bytes, 0);
+    }
+    if (!(node->flags & BDRV_O_RDWR)) {
+        return -EPERM;
+    }
+    int ret = make_room(node, offset + vec.bytes);
+    if (ret < 0) {
+        return ret;
+    }
+    if (!block_is_aligned(node, offset, vec)) {
+        return block_unaligned_write(node, offset, vec);
+    }
+    if (node->request_alignment <= 1) {
+        return block_driver_write(node, offset, vec);
+    }
+    gate_enter(&node->layer->rmw, false);
+    ret = block_driver_write(node, offset, vec);
+    gate_leave(&node->layer->rmw, false);
+    return ret;
+}
+
+int bdrv_node_pread(BlockDriverState *node, int64_t offset, void *buf, int64_t bytes)
+{
+    struct iovec iov = { buf, (size_t)bytes };
+
+    return bdrv_node_readv(node, offset, block_vec(&iov, 1));
+}
+
+int bdrv_node_pwrite(BlockDriverState *node, int64_t offset, const void *buf, int64_t bytes)
+{
+    struct iovec iov = { (void *)buf, (size_t)bytes };
+
+    return bdrv_node_writev(node, offset, block_vec(&iov, 1));
+}
+
+static int write_zeroes(BlockDriverState *node, int64_t offset, int64_t bytes)
+{
+    struct iovec iov[16];
+    int ret = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(iov); i++) {
+        iov[i] = (struct iovec) { (void *)block_zeroes, BLOCK_ZEROES };
+    }
+    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
+        n = MIN(bytes - done, (int64_t)sizeof(block_zeroes) * (int64_t)G_N_ELEMENTS(iov));
+        ret = bdrv_node_writev(node, offset + done, block_vec_slice(block_vec(iov, G_N_ELEMENTS(iov)), 0, n));
+    }
+    return ret;
+}
+
+/* A driver's zero() takes any range, but a read-modify-write beside it must not bring old bytes back */
+static int zero_beside_rmw(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags)
+{
+    bool aligned = node->request_alignment > 1;
+
+    if (aligned) {
+        gate_enter(&node->layer->rmw, true);
+    }
+    int ret = driver_zero(node, offset, bytes, flags);
+    if (aligned) {
+        gate_leave(&node->layer->rmw, true);
+    }
+    return ret;
+}
+
+int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags)
+{
+    if (bytes == 0) {
+        return 0;
+    }
+    if (!(node->flags & BDRV_O_RDWR)) {
+        return -EPERM;
+    }
+    int ret = (flags & BLOCK_ZERO_DISCARD) ? 0 : make_room(node, offset + bytes);
+    if (ret < 0) {
+        return ret;
+    }
+    if (node->drv->map) {
+        return block_mapped_zero(node, offset, bytes, flags);
+    }
+    ret = zero_beside_rmw(node, offset, bytes, flags);
+    return ret == -ENOTSUP && !(flags & BLOCK_ZERO_DISCARD) ? write_zeroes(node, offset, bytes) : ret;
+}
+
+static int flush_format(BlockDriverState *node)
+{
+    BlockLayer *layer = node->layer;
+    int ret = 0;
+
+    pthread_mutex_lock(&layer->map_lock);
+    if (bdrv_meta_is_dirty(node)) {
+        ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;
+    }
+    pthread_mutex_unlock(&layer->map_lock);
+    return ret;
+}
+
+/* Nothing to do if nothing was written since the last flush that worked */
+static int flush_protocol(BlockDriverState *node)
+{
+    BlockLayer *layer = node->layer;
+    uint64_t written = __atomic_load_n(&layer->written, __ATOMIC_ACQUIRE);
+
+    if ((node->flags & BDRV_O_NO_FLUSH) || !node->drv->flush ||
+        written == __atomic_load_n(&layer->flushed, __ATOMIC_ACQUIRE)) {
+        return 0;
+    }
+    int ret = node->drv->flush(node);
+    if (ret == 0) {
+        __atomic_store_n(&layer->flushed, written, __ATOMIC_RELEASE);
+    }
+    return ret;
+}
+
+int bdrv_node_flush(BlockDriverState *node)
+{
+    if (node->drv->is_protocol) {
+        return flush_protocol(node);
+    }
+    int ret = 0;
+    if (node->drv->map) {
+        ret = flush_format(node);
+    } else if (node->drv->flush && !(node->flags & BDRV_O_NO_FLUSH)) {
+        ret = node->drv->flush(node);
+    }
+    return ret < 0 ? ret : bdrv_node_flush(node->file);
+}
+
+bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp)
+{
+    if (!(node->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EPERM, "the image is open for reading only");
+        return false;
+    }
+    if (!node->drv->truncate) {
+        bdrv_set_error(errp, ENOTSUP, "driver '%s' does not support resize", node->drv->name);
+        return false;
+    }
+    __atomic_add_fetch(&node->layer->written, 1, __ATOMIC_RELEASE);
+    return node->drv->truncate(node, size, errp);
+}
+
+int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
+{
+    int64_t have = bdrv_node_size(node) - offset;
+
+    *st = (BlockStatus) { .bytes = bytes, .zero = true, .here = true, .leaf_offset = offset };
+    if (have <= 0) {
+        st->leaf = node->drv->is_protocol ? node : NULL;
+        return 0;
+    }
+    bytes = MIN(bytes, have);
+    if (node->drv->map) {
+        return block_mapped_status(node, offset, bytes, flags, st);
+    }
+    if (!node->drv->is_protocol) {      /* a filter: its child's answer, unless it has something to say */
+        int ret = node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
+        return ret < 0 ? ret : bdrv_node_status(node->file, offset, bytes, flags, st);
+    }
+    *st = (BlockStatus) { bytes, .data = true, .here = true, .leaf = node, .leaf_offset = offset };
+    return node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
+}
