@@ -1,8 +1,9 @@
-/* copy.c - copy an image: leave out the zeroes, read ahead while others write */
+/* copy.c - copy an image: leave out the zeroes, several pieces at a time */
 /* SPDX-License-Identifier: MIT
  *
- * Workers take pieces from front to back. Each reads its own while the one before it still writes; by
- * default they write in turn, so that equal input makes equal images, down to where blocks lie.
+ * Workers take pieces from front to back and read them beside each other. So that equal input makes equal
+ * images, down to where blocks lie, they write in turn where the target has to find a place for the data;
+ * as soon as it has one, it is the next one's turn.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,11 +20,13 @@ typedef struct Copy {
     BlockDriverState *from, *to;
     BlockCopyOptions opts;
     int64_t size, total;
+    bool in_turn;                   /* the target allocates, and order matters */
+    bool one_block;                 /* and the first write into a piece finds a place for all of it */
     pthread_mutex_t lock;           /* guards the rest */
     pthread_cond_t turned;
     int64_t next;                   /* where the next piece begins */
     int64_t data_end;               /* nothing but data up to here: no need to ask again */
-    int64_t turn;                   /* where the piece begins that may be written */
+    int64_t turn;                   /* where the piece begins whose turn it is */
     int64_t done;
     int err;                        /* the first, an errno; 0: none */
     int64_t err_offset;
@@ -33,6 +36,7 @@ typedef struct Copy {
 typedef struct Piece {
     int64_t offset, bytes;
     bool zero;
+    bool passed;                    /* it was this one's turn, and is no more */
 } Piece;
 
 static void fail(Copy *copy, const char *doing, int64_t offset, int err)
@@ -61,7 +65,7 @@ static int describe(Copy *copy, int64_t offset, Piece *piece)
     }
     if (!st.zero) {
         copy->data_end = offset + st.bytes;
-        st.bytes = MIN(st.bytes, READ_BYTES);
+        st.bytes = MIN(st.bytes, READ_BYTES - offset % READ_BYTES);
     }
     *piece = (Piece) { offset, st.bytes, st.zero };
     return 0;
@@ -87,10 +91,14 @@ static bool take(Copy *copy, Piece *piece)
     return more && ret == 0;
 }
 
+/* False: somebody failed */
 static bool wait_for_turn(Copy *copy, const Piece *piece)
 {
+    if (!copy->in_turn || piece->passed) {
+        return true;
+    }
     pthread_mutex_lock(&copy->lock);
-    while (!copy->opts.unordered && copy->turn != piece->offset && !copy->err) {
+    while (copy->turn != piece->offset && !copy->err) {
         pthread_cond_wait(&copy->turned, &copy->lock);
     }
     bool ok = !copy->err;
@@ -98,17 +106,25 @@ static bool wait_for_turn(Copy *copy, const Piece *piece)
     return ok;
 }
 
-static void pass_turn(Copy *copy, const Piece *piece)
+static void pass_turn(Copy *copy, Piece *piece)
 {
+    if (!copy->in_turn || piece->passed) {
+        return;
+    }
+    piece->passed = true;
     pthread_mutex_lock(&copy->lock);
     copy->turn = piece->offset + piece->bytes;
-    if (!piece->zero) {
-        copy->done += piece->bytes;
-        if (copy->opts.progress) {
-            copy->opts.progress(copy->opts.user, copy->done, copy->total);
-        }
-    }
     pthread_cond_broadcast(&copy->turned);
+    pthread_mutex_unlock(&copy->lock);
+}
+
+static void count_done(Copy *copy, const Piece *piece)
+{
+    pthread_mutex_lock(&copy->lock);
+    copy->done += piece->zero ? 0 : piece->bytes;
+    if (copy->opts.progress) {
+        copy->opts.progress(copy->opts.user, copy->done, copy->total);
+    }
     pthread_mutex_unlock(&copy->lock);
 }
 
@@ -117,13 +133,19 @@ static int write_zeroes(Copy *copy, int64_t offset, int64_t bytes)
     return copy->opts.target_is_zero ? 0 : bdrv_pwrite_zeroes(copy->to, offset, bytes, BDRV_REQ_MAY_UNMAP);
 }
 
-static int write_data(Copy *copy, int64_t offset, const uint8_t *buf, int64_t bytes)
+/* [@start, @end) of a piece whose bytes are @buf */
+static int write_data(Copy *copy, Piece *piece, const uint8_t *buf, int64_t start, int64_t end)
 {
     int ret = 0;
 
-    for (int64_t n; bytes > 0 && ret == 0; offset += n, buf += n, bytes -= n) {
-        n = MIN(bytes, WRITE_BYTES - offset % WRITE_BYTES);
-        ret = bdrv_pwrite(copy->to, offset, buf, n, 0);
+    for (int64_t n; start < end && ret == 0; start += n) {
+        int64_t offset = piece->offset + start;
+
+        n = MIN(end - start, WRITE_BYTES - offset % WRITE_BYTES);
+        ret = bdrv_pwrite(copy->to, offset, buf + start, n, 0);
+        if (ret == 0 && copy->one_block) {
+            pass_turn(copy, piece);
+        }
     }
     return ret;
 }
@@ -148,7 +170,7 @@ static int64_t run_length(const uint8_t *buf, int64_t offset, int64_t bytes, boo
 }
 
 /* Runs of data, and zeroes where there are enough of them to be worth it */
-static int write_sparse(Copy *copy, const Piece *piece, const uint8_t *buf)
+static int write_sparse(Copy *copy, Piece *piece, const uint8_t *buf)
 {
     int64_t start = 0, end = 0;         /* data not yet written */
     bool zero = false;
@@ -158,25 +180,24 @@ static int write_sparse(Copy *copy, const Piece *piece, const uint8_t *buf)
         int64_t n = run_length(buf + end, piece->offset + end, piece->bytes - end, &zero);
 
         if (zero && n >= copy->opts.sparse) {
-            ret = write_data(copy, piece->offset + start, buf + start, end - start);
+            ret = write_data(copy, piece, buf, start, end);
             ret = ret < 0 ? ret : write_zeroes(copy, piece->offset + end, n);
             start = end + n;
         }
         end += n;
     }
-    return ret < 0 ? ret : write_data(copy, piece->offset + start, buf + start, end - start);
+    return ret < 0 ? ret : write_data(copy, piece, buf, start, end);
 }
 
-static int write_piece(Copy *copy, const Piece *piece, const uint8_t *buf)
+static int write_piece(Copy *copy, Piece *piece, const uint8_t *buf)
 {
     if (piece->zero) {
         return write_zeroes(copy, piece->offset, piece->bytes);
     }
-    return copy->opts.sparse < 0 ? write_data(copy, piece->offset, buf, piece->bytes)
-                                 : write_sparse(copy, piece, buf);
+    return copy->opts.sparse < 0 ? write_data(copy, piece, buf, 0, piece->bytes) : write_sparse(copy, piece, buf);
 }
 
-static void copy_piece(Copy *copy, const Piece *piece, uint8_t *buf)
+static void copy_piece(Copy *copy, Piece *piece, uint8_t *buf)
 {
     int ret = piece->zero ? 0 : bdrv_pread(copy->from, piece->offset, buf, piece->bytes, 0);
 
@@ -188,6 +209,7 @@ static void copy_piece(Copy *copy, const Piece *piece, uint8_t *buf)
             fail(copy, "writing", piece->offset, -ret);
         } else {
             pass_turn(copy, piece);
+            count_done(copy, piece);
         }
     }
 }
@@ -222,6 +244,20 @@ static void run_workers(Copy *copy)
     }
 }
 
+/* Must the order of writes be kept, and for how long? */
+static bool find_order(Copy *copy, GError **errp)
+{
+    BlockInfo *info = bdrv_get_info(copy->to, errp);
+
+    if (!info) {
+        return false;
+    }
+    copy->in_turn = info->cluster_size > 0 && !copy->opts.unordered;
+    copy->one_block = info->cluster_size > 0 && info->cluster_size % READ_BYTES == 0;
+    bdrv_info_free(info);
+    return true;
+}
+
 /* Bytes of data, to measure progress by */
 static int count_total(Copy *copy)
 {
@@ -253,6 +289,9 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
     if (copy.size > bdrv_getlength(to)) {
         bdrv_set_error(errp, ENOSPC, "the source has %" PRId64 " bytes, more than the %" PRId64 " of the target",
                        copy.size, bdrv_getlength(to));
+        return false;
+    }
+    if (!find_order(&copy, errp)) {
         return false;
     }
     pthread_mutex_init(&copy.lock, NULL);

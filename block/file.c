@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <glib.h>
@@ -21,6 +22,8 @@ typedef struct FileState {
     int fd;                         /* -1: not open */
     bool device;
     int flush_errno;                /* atomic: of the first flush that failed; 0: none did */
+    pthread_mutex_t lock;           /* guards the next two */
+    int64_t data_start, data_end;   /* no hole here, as far as was seen: some file systems look at every page */
     bool no_punch, no_zero_range, no_allocate;  /* atomic: fallocate() knows no such mode here */
     bool created, made;             /* by create(): it worked; there was no such file before */
     dev_t made_dev;                 /* which file that was, for remove() */
@@ -149,6 +152,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
         return false;
     }
     s->device = S_ISBLK(st.st_mode);
+    pthread_mutex_init(&s->lock, NULL);
     if (!file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {
         return false;
     }
@@ -249,6 +253,7 @@ static void file_close(BlockDriverState *bs)
 
     if (s->fd >= 0) {
         close(s->fd);
+        pthread_mutex_destroy(&s->lock);
     }
     s->fd = -1;
 }
@@ -330,20 +335,45 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     return s->created;
 }
 
+/* How much from @offset on is known to be data; 0: ask the file system */
+static int64_t file_known_data(FileState *s, int64_t offset)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t bytes = offset >= s->data_start ? MAX(s->data_end - offset, 0) : 0;
+    pthread_mutex_unlock(&s->lock);
+    return bytes;
+}
+
+/* A hole may be made while this is on its way; that data is known where there is none any more costs
+ * nothing but time */
+static void file_set_known_data(FileState *s, int64_t start, int64_t end)
+{
+    pthread_mutex_lock(&s->lock);
+    s->data_start = start;
+    s->data_end = end;
+    pthread_mutex_unlock(&s->lock);
+}
+
 static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
 {
     FileState *s = bs->state;
-    off_t data = lseek(s->fd, offset, SEEK_DATA);
-    bool hole = data < 0 ? errno == ENXIO : data > offset;      /* ENXIO: from here on nothing but hole */
-    off_t end = data;
+    int64_t known = file_known_data(s, offset);
 
-    if (data == offset) {
-        end = lseek(s->fd, offset, SEEK_HOLE);
+    *st = (BlockStatus) { bytes, .data = true, .here = true, .leaf = bs, .leaf_offset = offset };
+    if (known > 0) {
+        st->bytes = MIN(bytes, known);
+        return 0;
     }
-    *st = (BlockStatus) { bytes, .zero = hole, .data = !hole, .here = true, .leaf = bs,
-                          .leaf_offset = offset };
+    off_t data = lseek(s->fd, offset, SEEK_DATA);
+    st->zero = data < 0 ? errno == ENXIO : data > offset;       /* ENXIO: from here on nothing but hole */
+    st->data = !st->zero;
+    off_t end = data == offset ? lseek(s->fd, offset, SEEK_HOLE) : data;
+
     if (end > offset) {
         st->bytes = MIN(bytes, end - offset);
+    }
+    if (data == offset && end > offset) {
+        file_set_known_data(s, offset, end);
     }
     return 0;
 }
@@ -412,6 +442,7 @@ static int file_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsign
     FileState *s = bs->state;
     int ret = -ENOTSUP;
 
+    file_set_known_data(s, 0, 0);
     if (flags & BLOCK_ZERO_DISCARD) {
         return file_discard(s, offset, bytes);
     }
@@ -448,6 +479,7 @@ static bool file_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     if (s->device) {
         return file_fits_device(s->fd, bs->filename, size, errp);
     }
+    file_set_known_data(s, 0, 0);
     if (!file_set_size(s->fd, bs->filename, size, errp)) {
         return false;
     }
