@@ -272,10 +272,11 @@ int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsi
     if (node->drv->map) {
         return block_mapped_status(node, offset, bytes, flags, st);
     }
-    if (!node->drv->is_protocol) {      /* a filter: its child's answer, unless it has something to say */
-        int ret = node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
-        return ret < 0 ? ret : bdrv_node_status(node->file, offset, bytes, flags, st);
-    }
     *st = (BlockStatus) { bytes, .data = true, .here = true, .leaf = node, .leaf_offset = offset };
-    return node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
+    int ret = node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
+
+    if (ret < 0 || node->drv->is_protocol || !node->drv->status) {
+        return ret;
+    }
+    return bdrv_node_status(node->file, offset, bytes, flags, st);
 }

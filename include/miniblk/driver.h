@@ -125,7 +125,8 @@ typedef struct BlockDriver {
     int (*map)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
     int (*commit)(BlockDriverState *bs, const BlockExtent *ext);
 
-    /* Protocols and filters */
+    /* Protocols: fill *@st, which says "data of mine". Filters: 0 if the child's answer is true here, too;
+     * without this callback all is data, for a filter may turn zeroes into something else */
     int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st);
     /* -ENOTSUP: the layer writes zeroes instead */
     int (*zero)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);

@@ -1,0 +1,182 @@
+# manual.py - what the manuals and the README say is what the programs do, and the other way round
+# SPDX-License-Identifier: MIT
+#
+# manual.py SOURCE-FOLDER options miniblk-img miniblk-io
+import re
+import subprocess
+import sys
+import tempfile
+
+SOURCE, OPTIONS, IMG, IO = sys.argv[1:5]
+count = 0
+
+
+def check(name, here, there, here_is, there_is):
+    """One case: two sets are the same"""
+    global count
+    count += 1
+    problems = [f'only {here_is}: {item}' for item in sorted(here - there, key=str)]
+    problems += [f'only {there_is}: {item}' for item in sorted(there - here, key=str)]
+    if not here and not there:
+        problems = ['nothing found on either side']
+    print(f'{"not " if problems else ""}ok {count} - {name}')
+    for problem in problems:
+        print(f'# {problem}')
+
+
+def output(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+def read(path):
+    with open(f'{SOURCE}/{path}', encoding='utf-8') as file:
+        return file.read()
+
+
+def plain(line):
+    """A line of man without its macro and its escapes; the parts of .BI and the like have no space between them"""
+    macro = re.match(r'\.(B|I|BI|IB|BR|RB|IR|RI) (.*)', line)
+    if macro:
+        words = re.findall(r'"[^"]*"|\S+', macro.group(2))
+        line = ('' if len(macro.group(1)) == 2 else ' ').join(word.strip('"') for word in words)
+    return re.sub(r'\\f.|\\&', '', line).replace(r'\-', '-').replace(r'\(aq', "'")
+
+
+def sections(path):
+    """{'.SH NAME / .SS NAME': [lines]}"""
+    found, head, sub = {}, '', ''
+    for line in read(path).splitlines():
+        if line.startswith('.SH '):
+            head, sub = line[4:].strip('"'), ''
+        elif line.startswith('.SS '):
+            sub = plain(line[4:].strip('"'))
+        else:
+            found.setdefault((head, sub), []).append(line)
+    return found
+
+
+def tagged(lines):
+    """(tag, text) of each .TP"""
+    for i, line in enumerate(lines):
+        if line == '.TP':
+            text = []
+            for more in lines[i + 2:]:
+                if re.match(r'\.(TP|PP|SH|SS|nf|RE|RS)', more):
+                    break
+                text.append(plain(more))
+            yield plain(lines[i + 1]), ' '.join(text)
+
+
+def manual_options():
+    """As options.c prints them"""
+    found = set()
+    for (head, sub), lines in sections('docs/man/miniblk-drivers.7').items():
+        if head != 'DRIVERS' or not sub:
+            continue
+        name, _, alias = sub.partition(', ')
+        found.add((name, 'driver', alias, ''))
+        when = ''
+        for line in '\n'.join(lines).split('\n.PP\n'):
+            if 'To open' in line[:20]:
+                when = 'open'
+            elif 'To create' in line[:20]:
+                when = 'create'
+            for tag, text in tagged(line.split('\n')):
+                default = re.search(r'\(default:? ([^)]*)\)', text)
+                needed = 'required' if '(required)' in text else f'default {default.group(1)}' if default else ''
+                found.add((name, when, tag, needed))
+    return found
+
+
+def table_options():
+    return {tuple(line.split('\t')) for line in output(OPTIONS).splitlines()}
+
+
+def readme_options():
+    """Of the table in README.md: | `name` (`alias`) | what | `open options` | `create options` |"""
+    found = set()
+    for line in read('README.md').splitlines():
+        cells = [cell.strip() for cell in line.split('|')]
+        if len(cells) == 6 and cells[1].startswith('`'):
+            names = re.findall(r'`([^`]*)`', cells[1])
+            for when, cell in (('open', cells[3]), ('create', cells[4])):
+                found |= {(names[0], when, option) for option in re.findall(r'`([^`]*)`', cell)}
+            found.add((names[0], 'driver', names[1] if len(names) > 1 else ''))
+    return found
+
+
+def node_options():
+    table = re.search(r'node_options\[\] = \{(.*?)\n\};', read('block/block.c'), re.S).group(1)
+    return set(re.findall(r'\{ "([^"]+)"', table))
+
+
+def manual_tags(path, head):
+    found = set()
+    for (section, _), lines in sections(path).items():
+        if section == head:
+            found |= {tag for tag, _ in tagged(lines)}
+    return found
+
+
+def img_usage():
+    return {line.strip() for line in
+            re.search(r'Commands:\n(.*?)\n\n', output(IMG, '--help'), re.S).group(1).splitlines()}
+
+
+def manual_img_usage():
+    """The lines between .nf and .fi of each command"""
+    found = set()
+    for (head, sub), lines in sections('docs/man/miniblk-img.1').items():
+        if head == 'COMMANDS' and sub:
+            text = '\n'.join(lines)
+            usage = re.search(r'\.nf\n(.*?)\n\.fi', text, re.S)
+            found.add(' '.join(plain(line).strip() for line in usage.group(1).splitlines()) if usage else sub)
+    return found
+
+
+def option_words(text):
+    return set(re.findall(r'(?<![\w-])--?[A-Za-z][\w-]*', text))
+
+
+def manual_option_words(path, head):
+    return set().union(*(option_words(tag) for tag in manual_tags(path, head)))
+
+
+def io_commands():
+    return {line.split(' -- ')[0] for line in output(IO, '-c', 'help').splitlines() if ' -- ' in line}
+
+
+def described_vector():
+    """The footer in docs/VHD.md, as (place, byte)"""
+    block = re.search(r'## A vector.*?```\n(.*?)```', read('docs/VHD.md'), re.S).group(1)
+    return set(enumerate(block.split()))
+
+
+def made_vector():
+    """The same from the command that is given there"""
+    options = re.search(r'miniblk-img create -f vpc -o (\S+) a.vhd 8M', read('docs/VHD.md')).group(1)
+    with tempfile.TemporaryDirectory() as folder:
+        output(IMG, 'create', '-q', '-f', 'vpc', '-o', options, f'{folder}/a.vhd', '8M')
+        with open(f'{folder}/a.vhd', 'rb') as file:
+            footer = file.read()[-512:]
+    return {(i, f'{byte:02x}') for i, byte in enumerate(footer[:len(described_vector())])}
+
+
+img_words = set().union(*(option_words(line) for line in img_usage())) | {'-h', '--help', '-V', '--version', '--force-share'}
+node_names = {tag.split('=')[0] for tag in manual_tags('docs/man/miniblk-drivers.7', 'EVERY NODE')} - {'driver'}
+io_help = re.findall(r'^  (-.*?)(?:  |$)', output(IO, '--help'), re.M)
+
+check('miniblk-drivers(7) has the option tables', manual_options(), table_options(), 'in the manual', 'in the table')
+check('miniblk-drivers(7) has the options of every node', node_names, node_options(), 'in the manual', 'in the table')
+check('README.md has the option tables', readme_options(),
+      {(name, when, word.split('=')[0]) for name, when, word, _ in table_options()}, 'in README.md',
+      'in the table')
+check('miniblk-img(1) has the commands and their usage', manual_img_usage(), img_usage(), 'in the manual', 'in --help')
+check('miniblk-img(1) explains every option', manual_option_words('docs/man/miniblk-img.1', 'OPTIONS'), img_words,
+      'in the manual', 'in --help')
+check('miniblk-io(1) has the commands and their usage', manual_tags('docs/man/miniblk-io.1', 'COMMANDS'), io_commands(),
+      'in the manual', 'in help')
+check('miniblk-io(1) explains every option', manual_option_words('docs/man/miniblk-io.1', 'OPTIONS'),
+      set().union(*(option_words(line) for line in io_help)), 'in the manual', 'in --help')
+check('the footer in docs/VHD.md is what miniblk-img makes', described_vector(), made_vector(), 'in VHD.md', 'in the image')
+print(f'1..{count}')

@@ -1,0 +1,47 @@
+/* options.c - print the option tables of all drivers, one option a line, for manual.py */
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <miniblk/driver.h>
+
+static void print_type(const BlockOption *opt)
+{
+    static const char *const words[] = {
+        [BLOCK_OPT_STRING] = "text", [BLOCK_OPT_SIZE] = "size", [BLOCK_OPT_INT] = "number", [BLOCK_OPT_BOOL] = "on|off",
+    };
+
+    if (opt->type != BLOCK_OPT_ENUM) {
+        printf("%s", words[opt->type]);
+        return;
+    }
+    for (int i = 0; opt->values[i]; i++) {
+        printf("%s%s", i ? "|" : "", opt->values[i]);
+    }
+}
+
+static void print_table(const char *driver, const char *when, const char *prefix, const BlockOption *table)
+{
+    for (const BlockOption *opt = table; opt && opt->name; opt++) {
+        if (opt->type == BLOCK_OPT_LIST) {
+            char below[128];
+
+            snprintf(below, sizeof(below), "%s%s.N.", prefix, opt->name);
+            print_table(driver, when, below, opt->items);
+            continue;
+        }
+        printf("%s\t%s\t%s%s=", driver, when, prefix, opt->name);
+        print_type(opt);
+        printf("\t%s%s\n", !opt->def ? "required" : *opt->def ? "default " : "", opt->def ? opt->def : "");
+    }
+}
+
+int main(void)
+{
+    const BlockDriver *drv = NULL;
+
+    while ((drv = bdrv_next_driver(drv))) {
+        printf("%s\tdriver\t%s\t\n", drv->name, drv->alias ? drv->alias : "");
+        print_table(drv->name, "open", "", drv->open_options);
+        print_table(drv->name, "create", "", drv->create_options);
+    }
+    return 0;
+}

@@ -1,0 +1,79 @@
+#!/bin/bash
+# source.sh - what the source and the library promise of themselves: source.sh SOURCE-FOLDER LIBMINIBLK.SO
+# SPDX-License-Identifier: MIT
+. "$(dirname "$0")/tap.sh"
+cd "$1" || exit 1
+library=$2
+
+code_files() {
+    find . \( -name .git -o -name 'build*' \) -prune -o -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.[1-8]' -o -path ./run -o -path ./test -o -path ./.ci/run \) -print
+}
+
+# Fails and says so if anything comes in
+nothing() {
+    local lines
+
+    lines=$(cat)
+    [[ -z $lines ]] || { echo "$lines"; return 1; }
+}
+
+spdx() {
+    code_files | while read -r file; do
+        [[ $(grep -c 'SPDX-License-Identifier: MIT$\|SPDX-License-Identifier: MIT \*/$' "$file") -eq 1 ]] ||
+            echo "$file has no SPDX line, or more than one"
+    done | nothing
+}
+
+head_comment() {
+    find block util tools include examples tests -name '*.[ch]' | while read -r file; do
+        [[ $(head -n 1 "$file") == "/* $(basename "$file") - "* ]] || echo "$file does not begin with '/* $(basename "$file") - ...'"
+    done | nothing
+}
+
+exported() {
+    nm -D --defined-only "$library" | awk '{ print $NF }' | grep -v '^bdrv_\|^block_' | nothing
+}
+
+# The list in HACKING.md, and what the library really takes from there
+glib_subset() {
+    diff <(sed -n '/^```glib/,/^```$/p' HACKING.md | grep -o 'g_[a-z0-9_]*' | LC_ALL=C sort -u) \
+         <(nm -D --undefined-only "$library" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep '^g_' | LC_ALL=C sort -u)
+}
+
+no_glib_header() {
+    grep -l 'include <glib' include/miniblk/*.h | nothing
+}
+
+# The library is a guest in somebody's program
+well_behaved() {
+    grep -nE '\b(printf|puts|putchar|perror|exit|abort|_exit|signal|setlocale|assert|g_assert[a-z_]*|g_error|g_warning|g_print[a-z]*|g_message)\(' \
+        block/*.c util/*.c | grep -v snprintf | nothing
+}
+
+manual_is_clean() {
+    local page
+
+    for page in docs/man/*.[1-8]; do
+        LC_ALL=C groff -man -Tascii -ww -b "$page" 2>&1 >/dev/null | sed "s|^|$page: |"
+    done | nothing
+}
+
+# Every source file is in the list of its folder
+listed() {
+    local file
+
+    for file in block/*.c block/*.h; do
+        grep -q "\`$(basename "$file")\`" block/README.md || echo "$file is not in block/README.md"
+    done | nothing
+}
+
+check "every file has one SPDX line" spdx
+check "every C file begins with its name and what it is" head_comment
+check "every exported symbol begins with bdrv_ or block_" exported
+check "what the library uses of GLib is what HACKING.md lists" glib_subset
+check "no public header includes GLib's" no_glib_header
+check "the library does not print, exit or assert" well_behaved
+check "the manual pages are well-formed" manual_is_clean
+check "block/README.md lists every file of block/" listed
+check_end
