@@ -188,7 +188,8 @@ int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsig
     const Request req = { "block status", run_status, offset, bytes, .flags = flags, .status = st };
     int ret = check(bs, offset, bytes, false);
 
-    return ret < 0 ? ret : run(bs, &req);
+    *st = (BlockStatus) { .zero = true, .here = true };
+    return ret < 0 || bytes == 0 ? ret : run(bs, &req);
 }
 
 int64_t bdrv_getlength(BlockDriverState *bs)

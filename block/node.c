@@ -15,6 +15,16 @@ int64_t bdrv_node_size(BlockDriverState *node)
     return __atomic_load_n(&node->size, __ATOMIC_ACQUIRE);
 }
 
+int64_t bdrv_node_alignment(BlockDriverState *node)
+{
+    int64_t alignment = 1;
+
+    for (; node; node = node->file) {
+        alignment = MAX(alignment, node->request_alignment);
+    }
+    return alignment;
+}
+
 static void grow(BlockDriverState *bs, int64_t end)
 {
     int64_t size = bdrv_node_size(bs);

@@ -351,11 +351,14 @@ static bool open_for_writing(BlockDriverState *bs, const Ends *ends, GError **er
         return false;
     }
     s->ceiling = INT64_MAX;
-    s->end = align_up(s->limit, VPC_SECTOR);
+    s->end = s->limit;
     s->head_bad = !ends->head_ok;
     s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
     if (!vpc_survey(bs, errp)) {
         return false;
+    }
+    if (s->ceiling == INT64_MAX) {      /* else the bytes in between would complete a block that was cut off */
+        s->end = align_up(s->end, VPC_SECTOR);
     }
     s->tail = ends->tail_ok ? ends->tail_at : s->end;
     return true;

@@ -36,15 +36,21 @@ static int64_t place_end(const VpcState *s, int64_t place)
     return place + s->bitmap_bytes + s->block_size;
 }
 
+/* No footer may lie further out: sectors are numbered with 32 bits, and what lies past the end of the file
+ * must not come to be inside it */
+static int64_t last_tail(const VpcState *s)
+{
+    return MIN(s->ceiling, (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
+}
+
 /* A footer at @tail, so that all before it may be overwritten */
 static int move_tail(BlockDriverState *bs, int64_t tail)
 {
     VpcState *s = bs->state;
     int64_t size = bdrv_node_size(bs->file);
 
-    if (tail > s->ceiling || tail / VPC_SECTOR > VPC_LAST_SECTOR) {
-        bdrv_warn(bs, "no room for another block: the file can't grow beyond %" PRId64 " bytes",
-                  MIN(s->ceiling, (int64_t)VPC_LAST_SECTOR * VPC_SECTOR));
+    if (tail > last_tail(s)) {
+        bdrv_warn(bs, "no room for another block: the file can't grow beyond %" PRId64 " bytes", last_tail(s));
         return -ENOSPC;
     }
     int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));
@@ -59,6 +65,17 @@ static int move_tail(BlockDriverState *bs, int64_t tail)
     return 0;
 }
 
+/* The footer behind a block at @place: right behind it, as QEMU puts blocks there and takes what follows for
+ * zero; but where only whole sectors of 4 KiB can be written, so that the file ends with one of them. The
+ * next block's bitmap covers it in both cases. */
+static int64_t tail_above(BlockDriverState *bs, int64_t place)
+{
+    VpcState *s = bs->state;
+    int64_t unit = s->block_size % DATA_ALIGN ? VPC_SECTOR : MAX(VPC_SECTOR, bdrv_node_alignment(bs->file));
+
+    return align_up(place_end(s, place) + VPC_SECTOR, MIN(unit, DATA_ALIGN)) - VPC_SECTOR;
+}
+
 /* See that a block at @place ends before the footer */
 static int reserve(BlockDriverState *bs, int64_t place)
 {
@@ -69,8 +86,11 @@ static int reserve(BlockDriverState *bs, int64_t place)
     if (place_end(s, place) <= s->tail) {
         return 0;
     }
-    int ret = move_tail(bs, place_end(s, place + more * stride));
-    return ret < 0 && more > 0 ? move_tail(bs, place_end(s, place)) : ret;
+    if (tail_above(bs, place + more * stride) > last_tail(s)) {
+        more = 0;
+    }
+    int ret = move_tail(bs, tail_above(bs, place + more * stride));
+    return ret < 0 && more > 0 ? move_tail(bs, tail_above(bs, place)) : ret;
 }
 
 static int take_block(BlockDriverState *bs, int64_t block, BlockExtent *ext)

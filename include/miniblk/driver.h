@@ -167,6 +167,8 @@ int bdrv_node_flush(BlockDriverState *node);
 int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
 int64_t bdrv_node_size(BlockDriverState *node);
+/* What requests end up as multiples of: the largest request_alignment of @node and those below */
+int64_t bdrv_node_alignment(BlockDriverState *node);
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
