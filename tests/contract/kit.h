@@ -1,0 +1,36 @@
+/* kit.h - seeds, scratch files and patterns for the contract and crash tests */
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_KIT_H
+#define TESTS_KIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+/* Instead of g_test_init(). Takes "--seed N" or "--seed N-M" out of the arguments; without it the
+ * environment's MINIBLK_TEST_SEEDS says the same. */
+void kit_init(int argc, char **argv);
+
+/* Instead of g_test_run(); the scratch folder goes if all went well */
+int kit_run(void);
+
+/* False: no higher seed has anything new to try */
+typedef bool KitScript(unsigned seed, const void *data);
+
+/* Run @script with seeds 0, 1, 2 ... @count - 1, or with those that were asked for. Where it dies, the
+ * command that runs it again with this seed is printed. */
+void kit_each_seed(unsigned count, KitScript *script, const void *data);
+
+/* A file in the scratch folder: below MINIBLK_TEST_DIR, or below the current folder; g_free() it */
+char *kit_path(const char *name);
+
+/* Bytes that tell who wrote them (@stamp) and where they belong (@at) */
+uint8_t kit_byte(int64_t at, unsigned stamp);
+void kit_fill(uint8_t *buf, int64_t at, int64_t bytes, unsigned stamp);
+
+bool kit_is_zero(const uint8_t *buf, int64_t bytes);
+
+/* Fail, saying where they begin to differ */
+void kit_assert_same(const uint8_t *got, const uint8_t *want, int64_t bytes, int64_t at);
+
+#endif

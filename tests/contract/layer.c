@@ -1,0 +1,692 @@
+/* layer.c - what the door promises of every driver, and of requests, flags, errors and options */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <miniblk/driver.h>
+#include "kit.h"
+#include "medium.h"
+#include "vhd.h"
+
+enum { MIB = 1 << 20, SIZE = MIB };
+
+/* How to have an image of SIZE bytes of each driver */
+typedef struct Recipe {
+    const char *driver;
+    const char *create;         /* NULL: it needs no file */
+    const char *open;
+    bool forgets;               /* what is written reads as zeroes */
+} Recipe;
+
+static const Recipe recipes[] = {
+    { "vpc", "driver=vpc,size=1M,block_size=64k", "driver=vpc" },
+    { "raw", "driver=raw,size=1M", "driver=raw" },
+    { "blkdebug", "driver=raw,size=1M", "driver=blkdebug" },
+    { "file", "driver=file,size=1M", "driver=file" },
+    { "mem", NULL, "driver=mem,size=1M" },
+    { "null", NULL, "driver=null,size=1M", .forgets = true },
+};
+
+static const Recipe *recipe_of(const BlockDriver *drv)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(recipes); i++) {
+        if (!strcmp(recipes[i].driver, drv->name)) {
+            return &recipes[i];
+        }
+    }
+    g_error("driver '%s' has no recipe here, add one", drv->name);
+    return NULL;
+}
+
+/* An image with something in it, open */
+typedef struct Image {
+    const Recipe *recipe;
+    Medium medium;
+    BlockDriverState *bs;
+    uint8_t *before;            /* the file's bytes */
+    gsize length;
+} Image;
+
+static BlockDriverState *open_recipe(Image *image, unsigned flags)
+{
+    return image->recipe->create ? medium_open(&image->medium, image->recipe->open, flags)
+                                 : bdrv_open(NULL, image->recipe->open, flags, NULL);
+}
+
+static void remember_file(Image *image)
+{
+    g_clear_pointer(&image->before, g_free);
+    if (image->recipe->create) {
+        g_assert_true(g_file_get_contents(image->medium.file, (char **)&image->before, &image->length, NULL));
+    }
+}
+
+static void assert_file_untouched(Image *image)
+{
+    uint8_t *was = g_steal_pointer(&image->before);
+    gsize length = image->length;
+
+    remember_file(image);
+    if (was) {
+        g_assert_cmpmem(was, length, image->before, image->length);
+    }
+    g_free(was);
+}
+
+static Image image_new(const BlockDriver *drv, unsigned flags)
+{
+    Image image = { .recipe = recipe_of(drv), .medium = medium_on_file("image") };
+
+    if (image.recipe->create) {
+        uint8_t buf[3000];
+
+        medium_create(&image.medium, image.recipe->create);
+        image.bs = open_recipe(&image, BDRV_O_RDWR);
+        kit_fill(buf, 5000, sizeof(buf), 3);
+        g_assert_cmpint(bdrv_pwrite(image.bs, 5000, buf, sizeof(buf), 0), ==, 0);
+        g_assert_cmpint(bdrv_close(image.bs), ==, 0);
+    }
+    image.bs = open_recipe(&image, flags);
+    g_assert_nonnull(image.bs);
+    remember_file(&image);
+    return image;
+}
+
+static void image_free(Image *image)
+{
+    g_assert_cmpint(bdrv_close(image->bs), ==, 0);
+    medium_clear(&image->medium);
+    g_free(image->before);
+}
+
+/* Every driver: requests */
+
+static const struct { int64_t offset, bytes; } outside[] = {
+    { -1, 1 }, { -512, 512 }, { INT64_MIN, 512 }, { SIZE, 1 }, { SIZE + 1, 0 }, { SIZE - 511, 512 },
+    { INT64_MAX - 10, 512 }, { INT64_MAX, 512 }, { 0, -1 }, { 0, -512 }, { 100, INT64_MIN }, { 0, BDRV_MAX_BYTES },
+    { 0, BDRV_MAX_BYTES + 1 }, { 0, INT64_MAX }, { 1, INT64_MAX },
+};
+
+static void assert_refused(int ret)
+{
+    g_assert_true(ret == -EIO || ret == -EINVAL);
+}
+
+static void test_outside(const void *drv)
+{
+    Image image = image_new(drv, BDRV_O_RDWR | BDRV_O_UNMAP);
+    uint8_t buf[512] = { 1 };
+    BlockStatus st;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(outside); i++) {
+        int64_t offset = outside[i].offset, bytes = outside[i].bytes;
+
+        assert_refused(bdrv_pread(image.bs, offset, buf, bytes, 0));
+        assert_refused(bdrv_pwrite(image.bs, offset, buf, bytes, 0));
+        assert_refused(bdrv_pwrite_zeroes(image.bs, offset, bytes, 0));
+        assert_refused(bdrv_pdiscard(image.bs, offset, bytes));
+        assert_refused(bdrv_block_status(image.bs, offset, bytes, 0, &st));
+    }
+    g_assert_cmpint(bdrv_flush(image.bs), ==, 0);
+    assert_file_untouched(&image);
+    image_free(&image);
+}
+
+static void test_bad_iovecs(const void *drv)
+{
+    Image image = image_new(drv, BDRV_O_RDWR);
+    char byte = 0;
+    struct iovec iov[] = { { &byte, SIZE_MAX / 2 }, { &byte, SIZE_MAX / 2 }, { &byte, SIZE_MAX / 2 } };
+
+    g_assert_cmpint(bdrv_preadv(image.bs, 0, iov, 3, 0), ==, -EINVAL);
+    g_assert_cmpint(bdrv_pwritev(image.bs, 0, iov, 3, 0), ==, -EINVAL);
+    g_assert_cmpint(bdrv_pwritev(image.bs, 0, iov, 1, 0), ==, -EINVAL);
+    g_assert_cmpint(bdrv_preadv(image.bs, 0, iov, -1, 0), ==, -EINVAL);
+    assert_file_untouched(&image);
+    image_free(&image);
+}
+
+static void test_read_only(const void *drv)
+{
+    Image image = image_new(drv, BDRV_O_UNMAP);
+    const unsigned flags[] = { 0, BDRV_REQ_FUA, BDRV_REQ_MAY_UNMAP };
+
+    g_assert_true(bdrv_is_read_only(image.bs));
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        g_assert_cmpint(bdrv_pwrite(image.bs, 5000, "x", 1, flags[i]), ==, -EPERM);
+        g_assert_cmpint(bdrv_pwrite_zeroes(image.bs, 5000, 512, flags[i]), ==, -EPERM);
+    }
+    g_assert_cmpint(bdrv_pdiscard(image.bs, 0, SIZE), ==, -EPERM);
+    g_assert_false(bdrv_truncate(image.bs, 2 * SIZE, NULL));
+    g_assert_cmpint(bdrv_flush(image.bs), ==, 0);
+    assert_file_untouched(&image);
+    image_free(&image);
+}
+
+static void test_zero_length(const void *drv)
+{
+    const int64_t offsets[] = { 0, 1, 512, 5000, SIZE - 1, SIZE };
+    Image image = image_new(drv, BDRV_O_RDWR | BDRV_O_UNMAP);
+    struct iovec iov[] = { { NULL, 0 }, { NULL, 0 } };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++) {
+        g_assert_cmpint(bdrv_pread(image.bs, offsets[i], NULL, 0, 0), ==, 0);
+        g_assert_cmpint(bdrv_pwrite(image.bs, offsets[i], NULL, 0, 0), ==, 0);
+        g_assert_cmpint(bdrv_preadv(image.bs, offsets[i], NULL, 0, 0), ==, 0);
+        g_assert_cmpint(bdrv_preadv(image.bs, offsets[i], iov, 2, 0), ==, 0);
+        g_assert_cmpint(bdrv_pwritev(image.bs, offsets[i], iov, 2, 0), ==, 0);
+        g_assert_cmpint(bdrv_pwrite_zeroes(image.bs, offsets[i], 0, 0), ==, 0);
+        g_assert_cmpint(bdrv_pdiscard(image.bs, offsets[i], 0), ==, 0);
+    }
+    assert_file_untouched(&image);
+    image_free(&image);
+}
+
+static void test_zero_length_status(const void *drv)
+{
+    const int64_t offsets[] = { 0, 1, 512, 5000, 5120, SIZE - 1, SIZE };
+    Image image = image_new(drv, 0);
+    BlockStatus st;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++) {
+        g_assert_cmpint(bdrv_block_status(image.bs, offsets[i], 0, 0, &st), ==, 0);
+        g_assert_cmpint(st.bytes, ==, 0);
+    }
+    image_free(&image);
+}
+
+/* More pieces than the kernel takes at once, of all small lengths */
+static void test_many_iovecs(const void *drv)
+{
+    enum { PIECES = 5000 };
+    Image image = image_new(drv, BDRV_O_RDWR);
+    g_autofree struct iovec *iov = g_new(struct iovec, PIECES);
+    uint8_t out[4 * PIECES], in[4 * PIECES], want[4 * PIECES] = { 0 };
+    int64_t bytes = 0;
+
+    kit_fill(out, 0, sizeof(out), 8);
+    for (int i = 0; i < PIECES; i++) {
+        iov[i] = (struct iovec) { out + bytes, (size_t)(i % 5) };
+        bytes += i % 5;
+    }
+    g_assert_cmpint(bdrv_pwritev(image.bs, 60001, iov, PIECES, 0), ==, 0);
+    for (int i = 0; i < PIECES; i++) {
+        iov[i].iov_base = in + ((uint8_t *)iov[i].iov_base - out);
+    }
+    g_assert_cmpint(bdrv_preadv(image.bs, 60001, iov, PIECES, 0), ==, 0);
+    kit_assert_same(in, image.recipe->forgets ? want : out, bytes, 60001);
+    image_free(&image);
+}
+
+/* Every driver: options */
+
+/* An item of a list stands for the list */
+static void assert_lists(const char *text, const BlockOption *options)
+{
+    for (const BlockOption *opt = options; opt && opt->name; opt++) {
+        if (!strstr(text, opt->name)) {
+            g_error("'%s' does not name '%s'", text, opt->name);
+        }
+    }
+}
+
+static void test_unknown_open_option(const void *data)
+{
+    const BlockDriver *drv = data;
+    Image image = image_new(drv, 0);
+    g_autofree char *options = g_strdup_printf("%s,no-such-thing=1", image.recipe->open);
+    GError *err = NULL;
+
+    g_assert_null(bdrv_open(image.recipe->create ? image.medium.file : NULL, options, BDRV_O_NO_LOCK, &err));
+    g_assert_cmpint(bdrv_error_code(err), ==, EINVAL);
+    g_assert_nonnull(strstr(bdrv_error_message(err), "no-such-thing"));
+    assert_lists(bdrv_error_message(err), drv->open_options);
+    bdrv_error_free(err);
+    image_free(&image);
+}
+
+static void test_unknown_create_option(const void *data)
+{
+    const BlockDriver *drv = data;
+    g_autofree char *options = g_strdup_printf("driver=%s,size=1M,no-such-thing=1", drv->name);
+    Medium medium = medium_on_file("new");
+    GError *err = NULL;
+
+    if (!drv->create || !drv->create_options) {
+        g_test_skip("creates nothing");
+    } else {
+        g_assert_false(bdrv_create(medium.file, options, &err));
+        g_assert_nonnull(strstr(bdrv_error_message(err), "no-such-thing"));
+        assert_lists(bdrv_error_message(err), drv->create_options);
+        g_assert_false(g_file_test(medium.file, G_FILE_TEST_EXISTS));
+        bdrv_error_free(err);
+    }
+    medium_clear(&medium);
+}
+
+static void test_bad_create_leaves_file(const void *data)
+{
+    static const char *const bad[] = { "size=1M,no-such-thing=1", "size=x", "size=-1", "size=1M,size=" };
+    const BlockDriver *drv = data;
+    Image image = image_new(drv, 0);
+
+    for (size_t i = 0; drv->create && image.recipe->create && i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *options = g_strdup_printf("driver=%s,%s", drv->name, bad[i]);
+        GError *err = NULL;
+
+        g_assert_false(bdrv_create(image.medium.file, options, &err));
+        g_assert_nonnull(err);
+        bdrv_error_free(err);
+        assert_file_untouched(&image);
+    }
+    image_free(&image);
+}
+
+/* Flags: how often is the storage flushed? */
+
+typedef struct Flushed {
+    Medium medium;
+    BlockDriverState *bs;
+} Flushed;
+
+static Flushed flushed_open(const char *create, const char *open, unsigned flags)
+{
+    Flushed f = { .medium = medium_on_disk() };
+
+    medium_create(&f.medium, create);
+    f.bs = medium_open(&f.medium, open, BDRV_O_RDWR | flags);
+    f.medium.disk->flushes = 0;
+    return f;
+}
+
+static void flushed_close(Flushed *f)
+{
+    g_assert_cmpint(bdrv_close(f->bs), ==, 0);
+    medium_clear(&f->medium);
+}
+
+/* Is all that was written on stable storage now? */
+static bool is_stable(Flushed *f)
+{
+    unsigned before = f->medium.disk->flushes;
+
+    g_assert_cmpint(bdrv_flush(f->bs), ==, 0);
+    return f->medium.disk->flushes == before;
+}
+
+static const char *const stores[][2] = {
+    { "driver=vpc,size=1M,block_size=64k", "driver=vpc" },
+    { "driver=vpc,size=1M,subformat=fixed", "driver=vpc" },
+    { "driver=raw,size=1M", "driver=raw" },
+    { "driver=raw,size=1M", "driver=mem" },
+    { "driver=raw,size=1M", "driver=blkdebug" },
+};
+
+static void test_fua(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = flushed_open(stores[i][0], stores[i][1], 0);
+
+        g_assert_cmpint(bdrv_pwrite(f.bs, 0, "x", 1, BDRV_REQ_FUA), ==, 0);
+        g_assert_cmpuint(f.medium.disk->flushes, >, 0);
+        g_assert_true(is_stable(&f));
+        g_assert_cmpint(bdrv_pwrite_zeroes(f.bs, 0, 1, BDRV_REQ_FUA), ==, 0);
+        g_assert_true(is_stable(&f));
+        flushed_close(&f);
+    }
+}
+
+static void test_no_fua(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = flushed_open(stores[i][0], stores[i][1], 0);
+
+        g_assert_cmpint(bdrv_pwrite(f.bs, 0, "x", 1, 0), ==, 0);
+        g_assert_false(is_stable(&f));
+        flushed_close(&f);
+    }
+}
+
+static void test_writethrough(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = flushed_open(stores[i][0], stores[i][1], BDRV_O_WRITETHROUGH | BDRV_O_UNMAP);
+
+        g_assert_cmpint(bdrv_pwrite(f.bs, 0, "xyz", 3, 0), ==, 0);
+        g_assert_true(is_stable(&f));
+        g_assert_cmpint(bdrv_pwrite_zeroes(f.bs, 0, 1, 0), ==, 0);
+        g_assert_true(is_stable(&f));
+        g_assert_cmpint(bdrv_pdiscard(f.bs, 0, 512), ==, 0);
+        g_assert_true(is_stable(&f));
+        flushed_close(&f);
+    }
+}
+
+static void test_no_flush(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = flushed_open(stores[i][0], stores[i][1], BDRV_O_NO_FLUSH);
+
+        g_assert_cmpint(bdrv_pwrite(f.bs, 0, "x", 1, BDRV_REQ_FUA), ==, 0);
+        g_assert_cmpint(bdrv_flush(f.bs), ==, 0);
+        g_assert_cmpuint(f.medium.disk->flushes, ==, 0);
+        flushed_close(&f);
+    }
+}
+
+/* Without BDRV_O_UNMAP a discard is nothing, not even a write */
+static void test_discard_without_unmap(void)
+{
+    Flushed f = flushed_open("driver=raw,size=1M", "driver=raw", 0);
+
+    f.medium.disk->writes = 0;
+    g_assert_cmpint(bdrv_pdiscard(f.bs, 0, MIB), ==, 0);
+    g_assert_cmpuint(f.medium.disk->writes, ==, 0);
+    flushed_close(&f);
+}
+
+/* Neighbours: requests that share a unit of the storage, but no byte */
+
+enum { SLOT = 100, SLOTS = 400, WRITERS = 8, ROUNDS = 30, REGION = SLOT * SLOTS };
+
+typedef struct Writer {
+    BlockDriverState *bs;
+    int number;
+    pthread_t thread;
+} Writer;
+
+static bool is_zero_slot(int slot, int round)
+{
+    return (slot + round) % 7 == 0;
+}
+
+static void write_slot(Writer *writer, int slot, int round)
+{
+    uint8_t buf[SLOT];
+    int ret;
+
+    if (is_zero_slot(slot, round)) {
+        ret = bdrv_pwrite_zeroes(writer->bs, slot * SLOT, SLOT, 0);
+    } else {
+        kit_fill(buf, slot * SLOT, SLOT, (unsigned)round + 1);
+        ret = bdrv_pwrite(writer->bs, slot * SLOT, buf, SLOT, 0);
+    }
+    g_assert_cmpint(ret, ==, 0);
+}
+
+static void *write_slots(void *data)
+{
+    Writer *writer = data;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int slot = writer->number; slot < SLOTS; slot += WRITERS) {
+            write_slot(writer, slot, round);
+        }
+    }
+    return NULL;
+}
+
+static void check_slots(BlockDriverState *bs)
+{
+    uint8_t got[REGION], want[REGION];
+
+    for (int slot = 0; slot < SLOTS; slot++) {
+        if (is_zero_slot(slot, ROUNDS - 1)) {
+            memset(want + slot * SLOT, 0, SLOT);
+        } else {
+            kit_fill(want + slot * SLOT, slot * SLOT, SLOT, ROUNDS);
+        }
+    }
+    g_assert_cmpint(bdrv_pread(bs, 0, got, REGION, 0), ==, 0);
+    kit_assert_same(got, want, REGION, 0);
+}
+
+static void check_neighbours(const char *create, const char *options, unsigned flags)
+{
+    Medium medium = medium_on_file("image");
+    Writer writers[WRITERS];
+    GError *err = NULL;
+
+    medium_create(&medium, create);
+    BlockDriverState *bs = medium_try_open(&medium, options, BDRV_O_RDWR | flags, &err);
+    if (!bs) {
+        g_test_skip(bdrv_error_message(err));
+        bdrv_error_free(err);
+        return;
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = (Writer) { .bs = bs, .number = i };
+        g_assert_cmpint(pthread_create(&writers[i].thread, NULL, write_slots, &writers[i]), ==, 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(writers[i].thread, NULL);
+    }
+    check_slots(bs);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_clear(&medium);
+}
+
+static void test_neighbours_direct(void)
+{
+    check_neighbours("driver=raw,size=1M", "driver=raw", BDRV_O_NOCACHE);
+}
+
+static void test_neighbours_aligned(void)
+{
+    check_neighbours("driver=raw,size=1M", "driver=blkdebug,align=4096", 0);
+}
+
+static void test_neighbours_aligned_vpc(void)
+{
+    check_neighbours("driver=vpc,size=1M,block_size=4k", "driver=vpc,file.driver=blkdebug,file.align=512", 0);
+}
+
+/* An aligned write must not run between the reading and the writing of somebody's read-modify-write,
+ * whose other end is in the same unit */
+typedef struct Edge {
+    BlockDriverState *bs;
+    int rounds;
+} Edge;
+
+static void *write_edges(void *data)
+{
+    Edge *edge = data;
+    uint8_t buf[4096 + 100];
+
+    for (int i = 0; i < edge->rounds; i++) {
+        memset(buf, i + 1, sizeof(buf));
+        g_assert_cmpint(bdrv_pwrite(edge->bs, 4096 - 100, buf, sizeof(buf), 0), ==, 0);
+    }
+    return NULL;
+}
+
+static void test_zero_beside_rmw(void)
+{
+    enum { TIMES = 2000 };
+    Medium medium = medium_on_file("image");
+    uint8_t byte;
+    pthread_t thread;
+
+    medium_create(&medium, "driver=raw,size=1M");
+    Edge edge = { medium_open(&medium, "driver=blkdebug,align=4096", BDRV_O_RDWR), TIMES };
+    g_assert_cmpint(pthread_create(&thread, NULL, write_edges, &edge), ==, 0);
+    for (int i = 0; i < TIMES; i++) {
+        g_assert_cmpint(bdrv_pwrite(edge.bs, 0, "x", 1, 0), ==, 0);
+        g_assert_cmpint(bdrv_pwrite_zeroes(edge.bs, 0, 100, 0), ==, 0);
+        g_assert_cmpint(bdrv_pread(edge.bs, 0, &byte, 1, 0), ==, 0);
+        g_assert_cmphex(byte, ==, 0);
+    }
+    pthread_join(thread, NULL);
+    g_assert_cmpint(bdrv_close(edge.bs), ==, 0);
+    medium_clear(&medium);
+}
+
+/* Errors and warnings */
+
+static Image failing_image(const char *options)
+{
+    static const Recipe recipe = { "blkdebug", "driver=raw,size=1M", "driver=blkdebug" };
+    Image image = { .recipe = &recipe, .medium = medium_on_file("image") };
+
+    medium_create(&image.medium, recipe.create);
+    image.bs = medium_open(&image.medium, options, BDRV_O_RDWR);
+    return image;
+}
+
+static void test_no_errors(void)
+{
+    Image image = failing_image("driver=blkdebug");
+    BlockInfo *info = bdrv_get_info(image.bs, NULL);
+
+    g_assert_cmpuint(info->io_errors, ==, 0);
+    g_assert_null(info->io_operation);
+    bdrv_info_free(info);
+    image_free(&image);
+}
+
+static void test_first_error_is_kept(void)
+{
+    Image image = failing_image("driver=blkdebug,inject-error.0.iotype=read,inject-error.0.errno=28,"
+                                "inject-error.0.sector=9,inject-error.1.iotype=flush,inject-error.1.once=on");
+    uint8_t buf[512];
+
+    g_assert_cmpint(bdrv_pread(image.bs, 4608, buf, 512, 0), ==, -ENOSPC);
+    g_assert_cmpint(bdrv_flush(image.bs), ==, -EIO);
+    BlockInfo *info = bdrv_get_info(image.bs, NULL);
+    g_assert_cmpuint(info->io_errors, ==, 2);
+    g_assert_cmpint(info->io_errno, ==, ENOSPC);
+    g_assert_cmpint(info->io_offset, ==, 4608);
+    g_assert_cmpstr(info->io_operation, ==, "read");
+    bdrv_info_free(info);
+    image_free(&image);
+}
+
+/* A BAT entry that points far past the end */
+static void break_block(const Medium *medium, int block)
+{
+    const uint8_t entry[4] = { 0x00, 0x12, 0x34, 0x56 };
+
+    medium_write(medium, 1536 + 4 * block, entry, sizeof(entry));
+}
+
+static void test_warning_explains_error(void)
+{
+    Medium medium = medium_on_disk();
+    uint8_t byte;
+
+    medium_create(&medium, "driver=vpc,size=64M");
+    break_block(&medium, 3);
+    BlockDriverState *bs = medium_open(&medium, "driver=vpc", 0);
+    g_assert_null(bdrv_get_warning(bs, 0));
+    g_assert_cmpint(bdrv_pread(bs, 3 * 2 * MIB, &byte, 1, 0), ==, -EIO);
+    g_assert_cmpint(bdrv_pread(bs, 3 * 2 * MIB, &byte, 1, 0), ==, -EIO);
+    g_assert_nonnull(strstr(bdrv_get_warning(bs, 0), "block 3"));
+    g_assert_null(bdrv_get_warning(bs, 1));
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_clear(&medium);
+}
+
+static void test_one_bad_block_costs_one_block(void)
+{
+    Medium medium = medium_on_disk();
+    uint8_t byte;
+
+    medium_create(&medium, "driver=vpc,size=64M");
+    break_block(&medium, 3);
+    BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+    g_assert_cmpint(bdrv_pwrite(bs, 3 * 2 * MIB, "x", 1, 0), ==, -EIO);
+    g_assert_cmpint(bdrv_pwrite(bs, 2 * 2 * MIB, "x", 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_pread(bs, 4 * 2 * MIB, &byte, 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    g_assert_true(vhd_ends_well(&medium));
+    medium_clear(&medium);
+}
+
+/* Creating */
+
+static void check_create_refuses(const char *options, int code)
+{
+    g_autofree char *path = kit_path("new");
+    GError *err = NULL;
+
+    g_assert_false(bdrv_create(path, options, &err));
+    g_assert_cmpint(bdrv_error_code(err), ==, code);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    bdrv_error_free(err);
+}
+
+static void test_create_too_large(void)
+{
+    check_create_refuses("driver=vpc,size=2041G", EFBIG);
+    check_create_refuses("driver=vpc,size=2190433320961", EFBIG);       /* 2040 GiB and a byte */
+    check_create_refuses("driver=vpc,size=2041G,subformat=fixed", EFBIG);
+    check_create_refuses("driver=vpc,size=8E", EINVAL);
+}
+
+static void test_create_bad_options(void)
+{
+    check_create_refuses("driver=vpc", EINVAL);
+    check_create_refuses("driver=vpc,size=1M,block_size=1000", EINVAL);
+    check_create_refuses("driver=vpc,size=1M,block_size=256", EINVAL);
+    check_create_refuses("driver=vpc,size=1M,uuid=x", EINVAL);
+    check_create_refuses("driver=vpc,size=1M,file.no-such-thing=1", EINVAL);
+}
+
+static void test_create_largest(void)
+{
+    Medium medium = medium_on_file("image");
+
+    medium_create(&medium, "driver=vpc,size=2040G");
+    BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+    g_assert_cmpint(bdrv_getlength(bs), ==, 2040LL << 30);
+    g_assert_cmpint(bdrv_pwrite(bs, (2040LL << 30) - 1, "x", 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    vhd_assert_sound(&medium);
+    medium_clear(&medium);
+}
+
+static void add_driver_tests(void)
+{
+    static const struct { const char *name; GTestDataFunc func; } tests[] = {
+        { "outside", test_outside },
+        { "bad-iovecs", test_bad_iovecs },
+        { "read-only", test_read_only },
+        { "zero-length", test_zero_length },
+        { "zero-length-status", test_zero_length_status },
+        { "many-iovecs", test_many_iovecs },
+        { "unknown-open-option", test_unknown_open_option },
+        { "unknown-create-option", test_unknown_create_option },
+        { "bad-create-leaves-file", test_bad_create_leaves_file },
+    };
+
+    for (const BlockDriver *drv = NULL; (drv = bdrv_next_driver(drv));) {
+        for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+            g_autofree char *path = g_strdup_printf("/layer/%s/%s", drv->name, tests[i].name);
+
+            g_test_add_data_func(path, drv, tests[i].func);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    kit_init(argc, argv);
+    add_driver_tests();
+    g_test_add_func("/flags/fua", test_fua);
+    g_test_add_func("/flags/no-fua", test_no_fua);
+    g_test_add_func("/flags/writethrough", test_writethrough);
+    g_test_add_func("/flags/no-flush", test_no_flush);
+    g_test_add_func("/flags/discard-without-unmap", test_discard_without_unmap);
+    g_test_add_func("/neighbours/direct", test_neighbours_direct);
+    g_test_add_func("/neighbours/aligned", test_neighbours_aligned);
+    g_test_add_func("/neighbours/aligned-vpc", test_neighbours_aligned_vpc);
+    g_test_add_func("/neighbours/zero-beside-rmw", test_zero_beside_rmw);
+    g_test_add_func("/errors/none", test_no_errors);
+    g_test_add_func("/errors/first-is-kept", test_first_error_is_kept);
+    g_test_add_func("/errors/warning-explains", test_warning_explains_error);
+    g_test_add_func("/errors/one-bad-block-costs-one-block", test_one_bad_block_costs_one_block);
+    g_test_add_func("/create/too-large", test_create_too_large);
+    g_test_add_func("/create/bad-options", test_create_bad_options);
+    g_test_add_func("/create/largest", test_create_largest);
+    return kit_run();
+}

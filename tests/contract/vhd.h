@@ -1,0 +1,19 @@
+/* vhd.h - VHD as seen from outside: is the file sound, and how to clear bits in it */
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_VHD_H
+#define TESTS_VHD_H
+
+#include "medium.h"
+
+/* Does the medium end in a footer, cookie and checksum? */
+bool vhd_ends_well(const Medium *medium);
+
+/* Fail unless the file ends in a footer that equals its copy at the start, no block lies on another or on
+ * metadata or past the footer, and data is aligned to 4 KiB where blocks are multiples of that */
+void vhd_assert_sound(const Medium *medium);
+
+/* Clear some bits of the bitmaps of a dynamic image; the sectors read as zeroes then, and so they are in
+ * @twin, the contents of the disk. On the medium they are zeroed, or filled with junk. */
+void vhd_clear_bits(const Medium *medium, GRand *rand, bool junk, uint8_t *twin, int64_t size);
+
+#endif

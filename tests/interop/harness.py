@@ -1,0 +1,212 @@
+# harness.py - TAP, the programs under test, and folders for their files
+# SPDX-License-Identifier: MIT
+"""Set MINIBLK_BUILD to a build folder. MINIBLK_IMG, MINIBLK_IO and MINIBLK_POKE name programs that are
+elsewhere. Arguments are names of tests, to run only these."""
+
+import functools
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+TIMEOUT = 120                   # seconds; nothing here takes ten
+BUILD = pathlib.Path(os.environ.get('MINIBLK_BUILD', 'build')).resolve()
+IMG = os.environ.get('MINIBLK_IMG', str(BUILD / 'tools/miniblk-img'))
+IO = os.environ.get('MINIBLK_IO', str(BUILD / 'tools/miniblk-io'))
+POKE = os.environ.get('MINIBLK_POKE', str(BUILD / 'tests/interop/poke'))
+
+
+class Failure(Exception):
+    """What was wrong; the test's name says where"""
+
+
+class Skip(Exception):
+    """Why a test was not run"""
+
+
+def check(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def equal(found, expected, what):
+    if found != expected:
+        raise Failure(f'{what}: {short(found)}, should be {short(expected)}')
+
+
+def short(value):
+    text = repr(value)
+    return text if len(text) < 2000 else text[:2000] + '…'
+
+
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            raise Skip(f'{program} is not installed')
+
+
+@functools.cache
+def is_sanitized():
+    return b'__asan_init' in pathlib.Path(POKE).read_bytes()
+
+
+def environment(extra=None):
+    env = {name: value for name, value in os.environ.items() if name != 'SOURCE_DATE_EPOCH'}
+    return {**env, 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC', **(extra or {})}
+
+
+def run(*command, env=None, binary=False, **more):
+    """The finished process; a Failure if it took too long or was killed by a signal"""
+    command = [str(word) for word in command]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT,
+                              stdin=more.pop('stdin', subprocess.DEVNULL),
+                              env=environment(env), text=not binary, errors=None if binary else 'replace',
+                              **more)
+    except subprocess.TimeoutExpired:
+        raise Failure(f'hangs: {shlex.join(command)}') from None
+    if done.returncode < 0 or 'Sanitizer' in str(done.stderr) or 'runtime error' in str(done.stderr):
+        raise Failure(f'ended with {done.returncode}: {shlex.join(command)}\n{done.stderr}')
+    return done
+
+
+def works(*command, **more):
+    """Standard output of a command that must not fail"""
+    done = run(*command, **more)
+    check(done.returncode == 0, f'{shlex.join(str(c) for c in command)} exits with {done.returncode}\n'
+          f'{done.stdout if not more.get("binary") else ""}{done.stderr}')
+    return done.stdout
+
+
+def fails(*command, **more):
+    """Standard error of a command that must fail"""
+    done = run(*command, **more)
+    check(done.returncode == 1,
+          f'{shlex.join(str(c) for c in command)} exits with {done.returncode}, should be 1')
+    return done.stderr
+
+
+def info(image, *options, env=None):
+    """What miniblk-img says of an image"""
+    return json.loads(works(IMG, 'info', '--output=json', *options, image, env=env))
+
+
+def facts(image, *options):
+    """The driver's own facts of a VHD"""
+    return info(image, '-f', 'vpc', *options)['format-specific']['data']
+
+
+class Poked:
+    """What poke.c said: @error and @errno, or @size and the rest. @runs: of each scan, bytes and value;
+    @rets: of each command"""
+
+    def __init__(self, lines):
+        self.error = self.errno = self.size = self.driver = self.close = self.status = None
+        self.runs, self.rets, self.warnings, self.again = [], [], [], []
+        self.strays = self.peak = 0
+        for line in lines:
+            self._take(json.loads(line))
+
+    def _take(self, fact):
+        if ('error' in fact or 'driver' in fact) and (self.error or self.driver):
+            self.again.append(fact)
+        elif 'command' in fact:
+            self.rets.append(fact['ret'])
+        elif 'runs' in fact:
+            self.runs.append([tuple(r) for r in fact['runs']] + ([('more',)] if fact['more'] else []))
+        else:
+            for name, value in fact.items():
+                if name != 'held':
+                    setattr(self, name, value)
+
+
+def poke(image, *commands, flags='', options='driver=vpc'):
+    words = [POKE, *(['-' + flags] if flags else []), *(['-o', options] if options else []), image, *commands]
+    done = run(*words)
+    text = f'{shlex.join(str(w) for w in words)}\n{done.stdout}{done.stderr}'
+    check(done.returncode == 0 and not done.stderr, f'exit status {done.returncode}: {text}')
+    poked = Poked(done.stdout.splitlines())
+    check(not poked.strays, f'{poked.strays} accesses outside of the file: {text}')
+    return poked
+
+
+class Holder:
+    """A process that keeps an image open until its standard input ends. It is told @say, and ready when it
+    says @sign"""
+
+    def __init__(self, command, say, sign):
+        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, env=environment())
+        self.process.stdin.write(say)
+        self.process.stdin.flush()
+        self.seen = ''
+        for line in self.process.stdout:
+            self.seen += line
+            if sign in line:
+                return
+        raise Failure(f'the holder ended early: {shlex.join(str(w) for w in command)}\n{self.seen}')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.process.stdout.read()
+        self.process.wait(TIMEOUT)
+
+
+class Suite:
+    def __init__(self, script):
+        self.script = pathlib.Path(script).resolve()
+        self.tests = []
+
+    def test(self, name, function, *args):
+        """@function gets an empty folder of its own, and @args"""
+        assert name not in (n for n, _, _ in self.tests), f'two tests "{name}"'
+        self.tests.append((name, function, args))
+
+    def fact(self, function):
+        """A decorator: the name of the test is the function's docstring"""
+        self.test(function.__doc__, function)
+        return function
+
+    def _run_one(self, number, name, function, args):
+        base = os.environ.get('TMPDIR') or ('/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
+        try:
+            with tempfile.TemporaryDirectory(prefix='miniblk-', dir=base) as folder:
+                function(pathlib.Path(folder), *args)
+        except Skip as why:
+            print(f'ok {number} - {name} # SKIP {why}', flush=True)
+            return True
+        except Failure as failure:
+            text = str(failure)
+        except Exception:           # a wrong test shall not hide the others
+            text = traceback.format_exc()
+        else:
+            print(f'ok {number} - {name}', flush=True)
+            return True
+        again = f'MINIBLK_BUILD={shlex.quote(str(BUILD))} {sys.executable} {self.script} {shlex.quote(name)}'
+        print(f'not ok {number} - {name}')
+        for line in [*text.splitlines(), 'again: ' + again]:
+            print('# ' + line)
+        sys.stdout.flush()
+        return False
+
+    def main(self):
+        wanted = sys.argv[1:]
+        unknown = set(wanted) - {name for name, _, _ in self.tests}
+        if unknown:
+            sys.exit(f'no such test: {", ".join(sorted(unknown))}')
+        tests = [t for t in self.tests if not wanted or t[0] in wanted]
+        print(f'1..{len(tests)}')
+        results = [self._run_one(number, *test) for number, test in enumerate(tests, 1)]
+        sys.exit(0 if all(results) else 1)

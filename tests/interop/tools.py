@@ -1,0 +1,430 @@
+# tools.py - miniblk-img beside qemu-img, miniblk-io beside qemu-io: the same words, the same answers
+# SPDX-License-Identifier: MIT
+"""Each command line is run by both programs, in two folders with the same files. Output, errors, exit
+status and what the files hold afterwards must agree. Where ours differs by intent, a filter says how."""
+
+import functools
+import json
+import pathlib
+import random
+import re
+import shlex
+import tempfile
+
+import vhd
+from harness import IMG, IO, Suite, check, equal, need, run, works
+from vhd import MIB
+
+suite = Suite(__file__)
+
+
+def make_files(folder):
+    """What the command lines below name"""
+    need('qemu-img', 'qemu-io')
+    rng = random.Random(3)
+    contents = bytearray(5 * MIB)
+    contents[0:MIB] = b'A' * MIB
+    contents[3 * MIB:3 * MIB + 70000] = rng.randbytes(70000)
+    contents[-100:] = b'Z' * 100
+    (folder / 'data.raw').write_bytes(contents)
+    (folder / 'zero.raw').write_bytes(bytes(MIB))
+    (folder / 'zero2.raw').write_bytes(bytes(2 * MIB))
+    contents[70000] ^= 1
+    (folder / 'other.raw').write_bytes(contents)
+    works('qemu-img', 'create', '-q', '-f', 'vpc', '-o', 'force_size=on', folder / 'theirs.vhd', '40M')
+    works('qemu-io', '-f', 'vpc', '-c', 'write -P 65 0 1M', '-c', 'write -P 66 20M 3M', folder / 'theirs.vhd')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'timestamp=1000000000', folder / 'ours.vhd', '40M')
+    works(IO, '-f', 'vpc', '-c', 'write -P 65 6M 1M', '-c', 'write -P 66 20M 3M', folder / 'ours.vhd')
+    works(IMG, 'convert', '-f', 'raw', '-O', 'vpc', folder / 'data.raw', folder / 'data.vhd')
+    (folder / 'fixed.vhd').write_bytes(vhd.fixed(MIB, creator=b'win '))
+
+
+@functools.cache
+def files():
+    """The same for all tests; its folder goes with the object"""
+    folder = tempfile.TemporaryDirectory()
+    make_files(pathlib.Path(folder.name))
+    return folder
+
+
+def twins(folder):
+    for name in ('q', 'm'):
+        works('cp', '-a', files().name, folder / name)
+    return folder / 'q', folder / 'm'
+
+
+def same_program(text):
+    return re.sub(r'\b(qemu|miniblk)-(img|io)\b', r'tool-\2', text)
+
+
+def compare(found, expected, filters):
+    for what in ('stdout', 'stderr'):
+        texts = []
+        for done in (found, expected):
+            text = same_program(getattr(done, what))
+            for pattern, replacement in filters:
+                text = re.sub(pattern, replacement, text, flags=re.M)
+            texts.append(text)
+        if texts[0] != texts[1]:
+            check(False, f'{what} differs:\n--- theirs\n{texts[1]}\n--- ours\n{texts[0]}')
+    equal(found.returncode, expected.returncode, 'exit status')
+
+
+def guest_view(path):
+    """What a guest sees of a file, whatever its format"""
+    if path.suffix != '.vhd':
+        return path.read_bytes()
+    return vhd.Disk(path.read_bytes()).contents()
+
+
+def same_files(theirs, ours, rounded=False):
+    """@rounded: their disks may be larger. We may leave no new file where they leave one"""
+    names = [{p.name for p in folder.iterdir()} for folder in (ours, theirs)]
+    check(names[0] <= names[1], f'new files {names[0] - names[1]}')
+    for name in names[0]:
+        if (ours / name).read_bytes() == (theirs / name).read_bytes():
+            continue
+        found, expected = guest_view(ours / name), guest_view(theirs / name)
+        if rounded:
+            check(len(found) <= len(expected), f'{name} is larger than theirs')
+            expected = expected[:len(found)]
+        check(found == expected, f'{name} does not hold the same')
+
+
+def test_img(folder, line, filters=(), rounded=False):
+    theirs, ours = twins(folder)
+    words = shlex.split(line)
+    expected, found = run('qemu-img', *words, cwd=theirs), run(IMG, *words, cwd=ours)
+    compare(found, expected, filters)
+    if expected.returncode == 0:
+        equal(sorted(p.name for p in ours.iterdir()), sorted(p.name for p in theirs.iterdir()), 'files')
+    same_files(theirs, ours, rounded)
+
+
+# How messages differ. Pattern, replacement
+PROGRESS = [(r'^ *\([0-9.]+/100%\)\n', '')]      # we report more often
+OWN_WORDS = [(r"^(tool-(img: |io: can't open device )\S+: ).*", r'\1')]   # ours have reason and numbers
+NO_COROUTINES = [('coroutines', 'workers')]       # we have none
+NO_END = [('Offset [0-9]+', 'Offset')]            # the end of a file is another status to them
+CREATES_BY_OPENING = [('Could not (create|open)', 'Could not')]
+
+SAME_IMG = '''
+    info missing.vhd
+    info -f nosuch data.raw
+    info data.raw
+    info --output=json data.raw
+    info --output=xml data.raw
+    info -f raw ours.vhd
+    info
+    info data.raw other.raw
+    nosuch
+    info --output=json -f raw fixed.vhd
+    info -U data.raw
+    info --nosuch data.raw
+    map zero.raw
+    map data.raw
+    map --output=json data.raw
+    map -f vpc theirs.vhd
+    map -f vpc ours.vhd
+    map -f vpc data.vhd
+    map --output=json -f vpc theirs.vhd
+    map --output=json -f vpc ours.vhd
+    map --output=json -f vpc data.vhd
+    map -s 65536 -l 4096 --output=json data.raw
+    map --start-offset=9M data.raw
+    map --start-offset=64k --max-length=4k --output=json data.raw
+    map --output=json -f vpc fixed.vhd
+    map -f vpc --start-offset=3M --output=json theirs.vhd
+    map --output=json --image-opts driver=vpc,file.filename=ours.vhd
+    map missing.raw
+    map
+    compare zero.raw zero2.raw
+    compare -s zero.raw zero2.raw
+    compare data.raw other.raw
+    compare data.raw data.raw
+    compare zero.raw data.raw
+    compare -q zero.raw data.raw
+    compare -f raw -F vpc data.raw data.vhd
+    compare zero.raw missing.raw
+    compare zero.raw
+    compare -f vpc -F vpc ours.vhd theirs.vhd
+    compare data.raw data.vhd
+    create -f vpc -o force_size new.vhd 10M
+    create -f vpc -o subformat=fixed,force_size new.vhd 10M
+    create -f vpc -o force_size=off new.vhd 10M
+    create -f vpc -o size=10M new.vhd 10M
+    create -f vpc -o nosuch=1 new.vhd 10M
+    create -f vpc new.vhd
+    create -f vpc new.vhd abc
+    create -f vpc new.vhd -- -5
+    create -f nosuch new.vhd 1M
+    create new.raw 1M
+    create -f raw new.raw 1000
+    create -q -f raw new.raw 1M
+    create -f vpc -b data.raw new.vhd 1M
+    create
+    create -f vpc -o force_size new.vhd 10M more
+    convert -O vpc -o force_size data.raw new.vhd
+    convert -O vpc -o subformat=fixed,force_size data.raw new.vhd
+    convert -f vpc -O raw theirs.vhd new.raw
+    convert -f vpc -O raw ours.vhd new.raw
+    convert data.raw new.raw
+    convert -f vpc -O vpc -o force_size ours.vhd new.vhd
+    convert -S 0 data.raw new.raw
+    convert -S 64k data.raw new.raw
+    convert -S 0 -O vpc -o force_size data.raw new.vhd
+    convert -m 1 data.raw new.raw
+    convert -m 16 data.raw new.raw
+    convert -W data.raw new.raw
+    convert -W -m 8 -O vpc -o force_size data.raw new.vhd
+    convert -n -O raw zero.raw data.raw
+    convert -n -O raw data.raw zero.raw
+    convert -n -O vpc data.raw ours.vhd
+    convert -n -S 0 -O vpc data.raw ours.vhd
+    convert -n -O raw data.raw missing.raw
+    convert -O nosuch data.raw new.raw
+    convert missing.raw new.raw
+    convert data.raw
+    convert
+    convert -S 3x data.raw new.raw
+    convert -S 1000 data.raw new.raw
+    convert -t nosuch data.raw new.raw
+    convert -T nosuch data.raw new.raw
+    convert -t none -T writeback data.raw new.raw
+    convert -n --target-is-zero -O vpc data.raw ours.vhd
+    convert --target-is-zero data.raw new.raw
+    convert -O vpc -o nosuch=1 data.raw new.vhd
+    convert -c data.raw new.raw
+    convert -q data.raw new.raw
+'''
+
+# Unless told otherwise they round sizes up, we do not
+ROUNDED_IMG = '''
+    create -f vpc new.vhd 10M
+    create -f vpc -o subformat=fixed new.vhd 10M
+    create -f vpc -o size=10M new.vhd
+    convert -O vpc data.raw new.vhd
+    convert -O vpc -o subformat=fixed data.raw new.vhd
+'''
+
+FILTERED_IMG = [
+    ('compare -s -f raw -F vpc data.raw data.vhd', NO_END),
+    ('compare -p zero.raw data.raw', PROGRESS), ('compare -p data.raw data.raw', PROGRESS),
+    ('convert -p -f vpc -O raw theirs.vhd new.raw', PROGRESS),
+    ('convert -p -O vpc -o force_size data.raw new.vhd', PROGRESS),
+    ('create -f vpc -o subformat=nosuch new.vhd 10M', OWN_WORDS),
+    ('convert -m 0 data.raw new.raw', NO_COROUTINES), ('convert -m 17 data.raw new.raw', NO_COROUTINES),
+    ('create -f raw missing/new.raw 1M', CREATES_BY_OPENING),
+    ('create -f vpc missing/new.vhd 1M', CREATES_BY_OPENING),
+    ('convert data.raw missing/new.raw', CREATES_BY_OPENING),
+]
+
+
+def lines_of(text):
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+suite.test('img', test_img, '')
+for line in lines_of(SAME_IMG):
+    suite.test(f'img {line}', test_img, line)
+for line in lines_of(ROUNDED_IMG):
+    suite.test(f'img {line}', test_img, line, [], True)
+for line, filters in FILTERED_IMG:
+    suite.test(f'img {line}', test_img, line, filters)
+
+
+@suite.fact
+def too_large(folder):
+    """img create of 3000 GiB: refused by both, and only we leave no file"""
+    theirs, ours = twins(folder)
+    words = ['create', '-f', 'vpc', 'new.vhd', '3000G']
+    compare(run(IMG, *words, cwd=ours), run('qemu-img', *words, cwd=theirs), OWN_WORDS)
+    check(not (ours / 'new.vhd').exists(), 'left a file behind')
+
+
+def test_info_json(folder, line):
+    """The keys that both have"""
+    theirs, ours = twins(folder)
+    expected = json.loads(works('qemu-img', 'info', '--output=json', *line.split(), cwd=theirs))
+    found = json.loads(works(IMG, 'info', '--output=json', *line.split(), cwd=ours))
+    equal({key: found.get(key) for key in expected}, expected, 'facts')
+    equal(set(found) - set(expected), {'format-specific'} if found['format'] == 'vpc' else set(),
+          'facts that they have not')
+
+
+def test_info_human(folder, line):
+    """Ours begins like theirs"""
+    theirs, ours = twins(folder)
+    expected = works('qemu-img', 'info', *line.split(), cwd=theirs)
+    found = works(IMG, 'info', *line.split(), cwd=ours)
+    check(found.startswith(expected), f'ours is\n{found}and theirs\n{expected}')
+
+
+for line in ('theirs.vhd', 'ours.vhd', '-f vpc data.vhd', '-f vpc fixed.vhd', 'data.raw'):
+    suite.test(f'img info --output=json {line}: what both have', test_info_json, line)
+    suite.test(f'img info {line}: begins alike', test_info_human, line)
+
+
+@suite.fact
+def guessed_fixed(folder):
+    """img info of a fixed image: QEMU takes it for raw, we for what it is"""
+    theirs, ours = twins(folder)
+    equal(json.loads(works('qemu-img', 'info', '--output=json', 'fixed.vhd', cwd=theirs))['format'], 'raw',
+          'their format')
+    equal(json.loads(works(IMG, 'info', '--output=json', 'fixed.vhd', cwd=ours))['format'], 'vpc',
+          'our format')
+
+
+# io: how fast it was is nobody's business, and theirs rounds it
+
+SPEED = [(r'^(.* (bytes|[KMGT]iB), [0-9]+ ops); .*$', r'\1'), (r'(ops\S*)? \(.*/sec\)$', ''),
+         (r'^([0-9]+,[0-9]+),.*$', r'\1')]
+USAGE = [(r'^(\w+ )(\[|off|len).* -- .*$', r'\1')]              # our own words
+NO_RESIZE = [(r"(Image format driver|driver 'vpc') does not", 'it does not')]
+
+
+def run_io(theirs, ours, commands, options, name):
+    """@commands: parted by semicolons; @options: by spaces"""
+    words = [word for command in commands.split('; ') for word in ('-c', command)]
+    words = [*options.split(), *words, name]
+    return run('qemu-io', *words, cwd=theirs), run(IO, *words, cwd=ours)
+
+
+def test_io(folder, commands, options, name, filters=()):
+    theirs, ours = twins(folder)
+    expected, found = run_io(theirs, ours, commands, options, name)
+    compare(found, expected, [*SPEED, *filters])
+    if 'discard' not in commands:       # which zeroes, or does not
+        same_files(theirs, ours)
+
+
+def test_aio_failure(folder, commands):
+    """Our exit status tells of it, theirs does not"""
+    expected, found = run_io(*twins(folder), commands, '-f vpc', 'theirs.vhd')
+    equal((found.returncode, expected.returncode), (1, 0), 'exit status of ours and theirs')
+    found.returncode = 0
+    compare(found, expected, SPEED)
+
+
+IO_LINES = '''
+    read 0 4k
+    read -P 65 0 4k
+    read -P 66 0 4k
+    read -P 66 0 4k; read -P 65 0 4k
+    read -v 0 64
+    read -v 1M 20
+    read -q 0 512
+    read -C 0 512
+    read 1 3
+    read 0 0
+    read -P 65 -s 100 -l 10 0 1k
+    read -P 65 -s 100 -l 10000 0 1k
+    read -P 65 -s 512 0 1k
+    read 40M 512
+    read 39M 2M
+    read 0 abc
+    read abc 0
+    read 0 3G
+    read 0
+    read -P 300 0 1
+    read 0x200 0x10
+    read 1.5k 1
+    readv -P 65 0 512 1k
+    readv -v 1M 16 16
+    readv 0 512 abc
+    readv 39M 1M 1M
+    readv 0 0
+    write 0 4k; read -P 0xcd 0 4k
+    write -P 0x5a 100 1000; read -P 0x5a 100 1000; read -P 65 0 100
+    write -P 7 1M 3M; read -P 7 1M 3M; map
+    write -q 0 512
+    write -C 0 512
+    write -f 3M 512
+    write 40M 512
+    write 39M 2M; read -P 0 39M 1M
+    write 0 3G
+    write -s data.raw 0 5M
+    write -s missing.raw 0 512
+    write -P 300 0 1
+    write -P 1 -z 0 512
+    write -n 0 512
+    write -u 0 512
+    write -z 0 1M; read -P 0 0 1M; map
+    write -z 3M 1M; read -P 0 3M 1M
+    write -z -u 0 2M; read -P 0 0 2M
+    write -z 100 100; read -P 0 100 100; read -P 65 0 100
+    write -z 39M 2M
+    write -zf 0 512
+    writev -P 9 3M 512 512; read -P 9 3M 1k
+    writev 0 0
+    writev 39M 1M 1M
+    writev 0 abc
+    aio_write -P 3 3M 4k; aio_flush; read -P 3 3M 4k
+    aio_read -P 65 0 4k; aio_flush
+    aio_write -z 0 64k; aio_flush; read -P 0 0 64k
+    aio_read -v 0 32; aio_flush
+    aio_write -q 0 512; aio_flush
+    discard 0 4M; read -q 0 512
+    discard 39M 2M
+    discard 0 0
+    discard 0 abc
+    discard -q 0 2M
+    length
+    map
+    alloc 0
+    alloc 0 40M
+    alloc 5M 1M
+    alloc 0 abc
+    alloc 1
+    alloc 39M 3M
+    flush
+    info
+    nosuch
+    nosuch; read 0 512
+    quit
+    quit; read 0 512
+    sleep 1
+    sleep abc
+    close; read 0 1
+    open data.raw
+    reopen -r; write 0 1
+    reopen -r; reopen -w; write 0 1
+    reopen -rw
+    close; open -o driver=vpc ours.vhd; read -P 65 6M 1M
+    close; open -r -o driver=vpc ours.vhd; write 0 1
+    close; open missing.vhd
+'''
+
+FILTERED_IO = [
+    ('read -1 512', USAGE), ('read', USAGE), ('read 0 1k 2k', USAGE), ('write -j 0 512', USAGE),
+    ('truncate 10M', NO_RESIZE), ('truncate 41M', NO_RESIZE),
+]
+OTHER_IO = [                    # options, image, commands
+    ('-r -f vpc', 'theirs.vhd', 'write 0 1'),
+    ('', 'missing.vhd', 'read 0 1'),
+    ('-f nosuch', 'data.raw', 'read 0 1'),
+    ('-f raw', 'data.raw', 'read -P 65 0 1M'),
+    ('-f raw', 'data.raw', 'truncate 6M; length; read -P 0 5M 1M'),
+    ('-f raw', 'data.raw', 'truncate 1M; length; read 1M 512'),
+    ('-f raw', 'data.raw', 'discard 0 1M; read -P 0 0 1M'),
+    ('-f raw -d ignore', 'data.raw', 'discard 0 1M; read -q 0 1M'),
+    ('-f raw', 'data.raw', 'map'),
+    ('-f raw', 'data.raw', 'write -z 0 1M; read -P 0 0 1M'),
+    ('-f raw -t none', 'data.raw', 'write -P 9 0 512; flush'),
+    ('-f vpc', 'fixed.vhd', 'length; map'),
+    ('-f vpc', 'fixed.vhd', 'write -P 1 0 1M; read -P 1 0 1M'),
+    ('-f vpc', 'fixed.vhd', 'read -P 70 0 1M'),
+    ('-f vpc', 'ours.vhd', 'length; map'),
+]
+
+for commands in lines_of(IO_LINES):
+    suite.test(f'io {commands}', test_io, commands, '-f vpc', 'theirs.vhd')
+for commands, filters in FILTERED_IO:
+    suite.test(f'io {commands}', test_io, commands, '-f vpc', 'theirs.vhd', filters)
+for options, name, commands in OTHER_IO:
+    suite.test(f'io {options} {name}: {commands}', test_io, commands, options, name)
+suite.test('io -f vpc data.raw: read 0 1', test_io, 'read 0 1', '-f vpc', 'data.raw', OWN_WORDS)
+for commands in ('aio_read -P 66 0 4k; aio_flush', 'aio_write 39M 2M; aio_flush'):
+    suite.test(f'io {commands}', test_aio_failure, commands)
+
+suite.main()
