@@ -3,7 +3,8 @@
  *
  * Reads are rounded out and bounced. Writes read the blocks that they cover in part, change them and
  * write them back, with nobody else writing to the node meanwhile: an aligned write of the rest of such
- * a block would be lost.
+ * a block would be lost. Where the file ends in mid-block, the driver writes up to there and no further: a
+ * file that is too long for a moment has no footer at its end for a moment.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,11 +48,13 @@ static int bounced_read(BlockDriverState *bs, void *bounce, int64_t start, int64
     return block_driver_read(bs, start, block_vec(&iov, 1));
 }
 
-static int bounced_write(BlockDriverState *bs, void *bounce, int64_t start, int64_t bytes)
+/* @end: where the file ends, or shall end */
+static int bounced_write(BlockDriverState *bs, void *bounce, int64_t start, int64_t bytes, int64_t end)
 {
-    struct iovec iov = { bounce, (size_t)bytes };
+    struct iovec iov = { bounce, (size_t)MIN(bytes, end - start) };
+    BlockVec vec = block_vec(&iov, 1);
 
-    return block_driver_write(bs, start, block_vec(&iov, 1));
+    return vec.bytes < bytes ? block_driver_write_end(bs, start, vec) : block_driver_write(bs, start, vec);
 }
 
 /* How much of @bytes at @offset one bounce takes, and the aligned piece around that */
@@ -96,19 +99,6 @@ static int read_ends(BlockDriverState *bs, uint8_t *bounce, int64_t start, int64
     return ret;
 }
 
-/* A file that does not end on a block must not come out longer than it was written */
-static int restore_size(BlockDriverState *bs, int64_t end)
-{
-    GError *err = NULL;
-
-    if (bdrv_node_size(bs) <= end || bdrv_node_truncate(bs, end, &err)) {
-        return 0;
-    }
-    int ret = -bdrv_error_code(err);
-    g_error_free(err);
-    return ret;
-}
-
 int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     uint8_t *bounce = bounce_new(bs, vec.bytes);
@@ -122,11 +112,8 @@ int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
         ret = read_ends(bs, bounce, start, length, offset + done, n);
         if (ret == 0) {
             block_vec_to_buf(block_vec_slice(vec, done, n), bounce + (offset + done - start));
-            ret = bounced_write(bs, bounce, start, length);
+            ret = bounced_write(bs, bounce, start, length, end);
         }
-    }
-    if (ret == 0) {
-        ret = restore_size(bs, end);
     }
     gate_leave(&bs->layer->rmw, true);
     free(bounce);

@@ -244,6 +244,7 @@ const BlockDriver bdrv_blkdebug = {
     .open         = blkdebug_open,
     .read         = blkdebug_read,
     .write        = blkdebug_write,
+    .write_end    = blkdebug_write,
     .flush        = blkdebug_flush,
     .close        = blkdebug_close,
     .status       = blkdebug_status,

@@ -20,6 +20,7 @@
 
 typedef struct FileState {
     int fd;                         /* -1: not open */
+    int buffered_fd;                /* of the same file, without O_DIRECT; -1: not needed so far */
     bool device;
     int flush_errno;                /* atomic: of the first flush that failed; 0: none did */
     pthread_mutex_t lock;           /* guards the next two */
@@ -152,6 +153,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
         return false;
     }
     s->device = S_ISBLK(st.st_mode);
+    s->buffered_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     if (!file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {
         return false;
@@ -166,11 +168,6 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
 }
 
 /* With O_DIRECT the kernel may stop inside a unit, but must not be asked to go on from there */
-static int64_t file_whole_units(BlockDriverState *bs, ssize_t bytes)
-{
-    return align_down(bytes, bs->request_alignment);
-}
-
 static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     FileState *s = bs->state;
@@ -187,7 +184,7 @@ static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
         if (got < 0) {
             return -errno;
         }
-        int64_t units = file_whole_units(bs, got);
+        int64_t units = align_down(got, bs->request_alignment);
         if (units == 0) {       /* the file ends here, before its size when it was opened or in mid-unit */
             block_vec_zero(block_vec_slice(vec, got, vec.bytes - got));
             return 0;
@@ -198,15 +195,15 @@ static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return 0;
 }
 
-static int file_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+/* The same goes for writes, of whole @unit bytes */
+static int file_write_to(int fd, int64_t unit, int64_t offset, BlockVec vec)
 {
-    FileState *s = bs->state;
     struct iovec iov[FILE_IOVECS];
     int64_t bytes;
 
     while (vec.bytes > 0) {
         int niov = block_vec_iov(vec, iov, FILE_IOVECS, &bytes);
-        ssize_t put = pwritev(s->fd, iov, niov, offset);
+        ssize_t put = pwritev(fd, iov, niov, offset);
 
         if (put < 0 && errno == EINTR) {
             continue;
@@ -214,7 +211,7 @@ static int file_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
         if (put < 0) {
             return -errno;
         }
-        int64_t units = file_whole_units(bs, put);
+        int64_t units = align_down(put, unit);
         if (units == 0) {
             return -EIO;
         }
@@ -222,6 +219,27 @@ static int file_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
         vec = block_vec_slice(vec, units, vec.bytes - units);
     }
     return 0;
+}
+
+static int file_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    FileState *s = bs->state;
+
+    return file_write_to(s->fd, bs->request_alignment, offset, vec);
+}
+
+/* O_DIRECT knows whole units only, so this goes through the page cache, and the next flush takes it along.
+ * The layer makes no two of these calls at once */
+static int file_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    FileState *s = bs->state;
+
+    if (s->buffered_fd < 0) {
+        g_autofree char *name = g_strdup_printf("/proc/self/fd/%d", s->fd);
+
+        s->buffered_fd = open(name, O_RDWR | O_CLOEXEC);
+    }
+    return s->buffered_fd < 0 ? -errno : file_write_to(s->buffered_fd, 1, offset, vec);
 }
 
 static int file_flush(BlockDriverState *bs)
@@ -253,6 +271,9 @@ static void file_close(BlockDriverState *bs)
 
     if (s->fd >= 0) {
         close(s->fd);
+        if (s->buffered_fd >= 0) {
+            close(s->buffered_fd);
+        }
         pthread_mutex_destroy(&s->lock);
     }
     s->fd = -1;
@@ -513,6 +534,7 @@ const BlockDriver bdrv_file = {
     .open           = file_open,
     .read           = file_read,
     .write          = file_write,
+    .write_end      = file_write_end,
     .flush          = file_flush,
     .close          = file_close,
     .create         = file_create,

@@ -44,6 +44,7 @@ extern const uint8_t block_zeroes[BLOCK_ZEROES];    /* aligned for O_DIRECT */
 /* node.c: the driver's own read and write, aligned and inside the size */
 int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
 
 /* info.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);

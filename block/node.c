@@ -15,16 +15,6 @@ int64_t bdrv_node_size(BlockDriverState *node)
     return __atomic_load_n(&node->size, __ATOMIC_ACQUIRE);
 }
 
-int64_t bdrv_node_alignment(BlockDriverState *node)
-{
-    int64_t alignment = 1;
-
-    for (; node; node = node->file) {
-        alignment = MAX(alignment, node->request_alignment);
-    }
-    return alignment;
-}
-
 static void grow(BlockDriverState *bs, int64_t end)
 {
     int64_t size = bdrv_node_size(bs);
@@ -75,6 +65,18 @@ int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     lock_serial(bs);
     int ret = bs->drv->write(bs, offset, vec);
+    unlock_serial(bs);
+    return wrote(bs, offset + vec.bytes, ret);
+}
+
+/* The same for the last, partial unit of a file */
+int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    if (!bs->drv->write_end) {
+        return -ENOTSUP;
+    }
+    lock_serial(bs);
+    int ret = bs->drv->write_end(bs, offset, vec);
     unlock_serial(bs);
     return wrote(bs, offset + vec.bytes, ret);
 }

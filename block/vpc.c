@@ -65,17 +65,6 @@ static int move_tail(BlockDriverState *bs, int64_t tail)
     return 0;
 }
 
-/* The footer behind a block at @place: right behind it, as QEMU puts blocks there and takes what follows for
- * zero; but where only whole sectors of 4 KiB can be written, so that the file ends with one of them. The
- * next block's bitmap covers it in both cases. */
-static int64_t tail_above(BlockDriverState *bs, int64_t place)
-{
-    VpcState *s = bs->state;
-    int64_t unit = s->block_size % DATA_ALIGN ? VPC_SECTOR : MAX(VPC_SECTOR, bdrv_node_alignment(bs->file));
-
-    return align_up(place_end(s, place) + VPC_SECTOR, MIN(unit, DATA_ALIGN)) - VPC_SECTOR;
-}
-
 /* See that a block at @place ends before the footer */
 static int reserve(BlockDriverState *bs, int64_t place)
 {
@@ -86,11 +75,11 @@ static int reserve(BlockDriverState *bs, int64_t place)
     if (place_end(s, place) <= s->tail) {
         return 0;
     }
-    if (tail_above(bs, place + more * stride) > last_tail(s)) {
+    if (place_end(s, place + more * stride) > last_tail(s)) {
         more = 0;
     }
-    int ret = move_tail(bs, tail_above(bs, place + more * stride));
-    return ret < 0 && more > 0 ? move_tail(bs, tail_above(bs, place)) : ret;
+    int ret = move_tail(bs, place_end(s, place + more * stride));
+    return ret < 0 && more > 0 ? move_tail(bs, place_end(s, place)) : ret;
 }
 
 static int take_block(BlockDriverState *bs, int64_t block, BlockExtent *ext)

@@ -130,6 +130,9 @@ typedef struct BlockDriver {
     int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st);
     /* -ENOTSUP: the layer writes zeroes instead */
     int (*zero)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+    /* With request_alignment, where a file may end in mid-unit: write() for a @vec that ends there, where the
+     * file ends or shall end. Only @offset is aligned, and the file must not come out longer */
+    int (*write_end)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     /* Protocols: remove the file again, after a create that failed */
     void (*remove)(BlockDriverState *bs);
 
@@ -167,8 +170,6 @@ int bdrv_node_flush(BlockDriverState *node);
 int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
 int64_t bdrv_node_size(BlockDriverState *node);
-/* What requests end up as multiples of: the largest request_alignment of @node and those below */
-int64_t bdrv_node_alignment(BlockDriverState *node);
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
