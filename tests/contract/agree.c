@@ -48,6 +48,7 @@ static const Config configs[] = {
     { "junk/512", "driver=vpc", NULL, DYNAMIC(512), 128 * KIB, 512, 12, 100, BITS_JUNK },
     { "junk/4k", "driver=vpc", NULL, DYNAMIC(4k), MIB, 4096, 16, 100, BITS_JUNK },
     { "junk/2m", "driver=vpc", NULL, DYNAMIC(2M), 5 * MIB, 2 * MIB, 10, 80, BITS_JUNK },
+    { "junk/16m", "driver=vpc", NULL, DYNAMIC(16M), 20 * MIB, 2 * MIB, 4, 80, BITS_JUNK, .on_disk = true },
     { "junk/storage", "driver=vpc", NULL, DYNAMIC(64k), MIB, 64 * KIB, 8, 100, BITS_JUNK, .on_disk = true },
     { "junk/window", "driver=vpc", "driver=raw,file.driver=vpc", DYNAMIC(64k), MIB, 64 * KIB, 8, 100, BITS_JUNK,
       .window = true },

@@ -155,9 +155,10 @@ static int storage_flush(void *user)
 
     pthread_mutex_lock(&disk->lock);
     disk->flushes++;
+    int ret = -disk->flush_errno;
     note(disk, (DiskEvent) { DISK_FLUSH });
     pthread_mutex_unlock(&disk->lock);
-    return 0;
+    return ret;
 }
 
 static int storage_truncate(void *user, int64_t size)

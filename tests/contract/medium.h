@@ -23,6 +23,7 @@ typedef struct Disk {
     unsigned fail_after;        /* so many writes are let pass first; */
     bool fail_once;             /* then all of them fail, or one */
     unsigned failed;            /* how many did */
+    int flush_errno;            /* flushes fail with this; 0: they work */
     GArray *log;                /* of DiskEvent; NULL: not wanted. To grow is part of the write that follows */
 } Disk;
 

@@ -507,6 +507,21 @@ static void test_reading_costs_nothing(void)
     count_close(&count);
 }
 
+/* The first one that works after it has to reach the storage */
+static void test_failed_flush_does_not_count(void)
+{
+    Count count = count_open("driver=vpc,size=64M");
+
+    write_block(&count, 0);
+    count_from_here(&count);
+    write_block(&count, 0);
+    count.medium.disk->flush_errno = EIO;
+    g_assert_cmpint(bdrv_flush(count.bs), ==, -EIO);
+    count.medium.disk->flush_errno = 0;
+    g_assert_cmpuint(flushes(&count), ==, 2);
+    count_close(&count);
+}
+
 static void test_only_reservations_flush(void)
 {
     Count count = count_open("driver=vpc,size=1G");
@@ -528,6 +543,7 @@ int main(int argc, char **argv)
     g_test_add_func("/flushes/new-block-costs-two", test_new_block_costs_two);
     g_test_add_func("/flushes/nothing-written-costs-nothing", test_nothing_written_costs_nothing);
     g_test_add_func("/flushes/reading-costs-nothing", test_reading_costs_nothing);
+    g_test_add_func("/flushes/failed-does-not-count", test_failed_flush_does_not_count);
     g_test_add_func("/flushes/only-reservations-flush", test_only_reservations_flush);
     return kit_run();
 }

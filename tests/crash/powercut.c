@@ -35,6 +35,8 @@ static const Image images[] = {
     { "junk", "driver=vpc,block_size=16k", 128 * KIB, 16 * KIB, START_JUNK, 30, "driver=vpc" },
     { "aligned", "driver=vpc,block_size=4k", 64 * KIB, 4096, START_EMPTY, 8,
       "driver=vpc,file.driver=blkdebug,file.align=4096", 4096 },
+    { "aligned/fixed", "driver=vpc,subformat=fixed", 64 * KIB, 4096, START_EMPTY, 8,
+      "driver=vpc,file.driver=blkdebug,file.align=4096", 4096 },
 };
 
 /* What the guest did, and which events of the log it caused */
