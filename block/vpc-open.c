@@ -296,7 +296,9 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t file_s
         bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
     } else if (be32_load(h->checksum) != sum) {
         bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x", be32_load(h->checksum), sum);
-    } else if (table % VPC_SECTOR || table > (uint64_t)file_size - 4 * (uint64_t)entries) {
+    } else if (table % VPC_SECTOR) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: BAT offset %" PRIu64 " is not a multiple of 512", table);
+    } else if (table > (uint64_t)file_size - 4 * (uint64_t)entries) {
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT of %u entries at %" PRIu64 " is not inside the file of %"
                        PRId64 " bytes", entries, table, file_size);
     } else {
