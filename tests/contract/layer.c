@@ -146,9 +146,9 @@ static void test_bad_iovecs(const void *drv)
     image_free(&image);
 }
 
-static void test_read_only(const void *drv)
+static void check_read_only(const BlockDriver *drv, unsigned open_flags)
 {
-    Image image = image_new(drv, BDRV_O_UNMAP);
+    Image image = image_new(drv, open_flags);
     const unsigned flags[] = { 0, BDRV_REQ_FUA, BDRV_REQ_MAY_UNMAP };
 
     g_assert_true(bdrv_is_read_only(image.bs));
@@ -161,6 +161,12 @@ static void test_read_only(const void *drv)
     g_assert_cmpint(bdrv_flush(image.bs), ==, 0);
     assert_file_untouched(&image);
     image_free(&image);
+}
+
+static void test_read_only(const void *drv)
+{
+    check_read_only(drv, 0);
+    check_read_only(drv, BDRV_O_UNMAP);
 }
 
 static void test_zero_length(const void *drv)
