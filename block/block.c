@@ -1,7 +1,7 @@
 /* block.c - the tree of nodes: open, create, close */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include "block/drivers.h"
 #include "block/layer.h"
@@ -97,6 +97,7 @@ static void node_free(BlockDriverState *bs)
     pthread_mutex_destroy(&bs->layer->serial);
     gate_destroy(&bs->layer->rmw);
     keyval_free(bs->layer->options);
+    keyval_free(bs->layer->backing_options);
     g_free(bs->layer);
     g_free(bs->state);
     g_free(bs->filename);
@@ -232,6 +233,9 @@ static BlockDriverState *open_node(BlockTree *tree, const BlockDriver *drv, KeyV
     if (drv->is_protocol) {
         name_file(kv, drv->open_options, filename);
     }
+    if (drv->open_backing) {
+        bs->layer->backing_options = keyval_take_subtree(kv, "backing");
+    }
     const char *name = bs->file ? bs->file->filename : keyval_get(kv, "filename");
 
     g_free(bs->filename);
@@ -282,9 +286,7 @@ static BlockDriverState *open_probed(BlockTree *tree, KeyVal *kv, const char *fi
         return NULL;
     }
     BlockDriverState *bs = open_node(tree, drv, kv, filename, flags, file, errp);
-    if (bs) {
-        bs->layer->probe = score;
-    }
+    tree->probe = score;
     return bs;
 }
 
@@ -308,6 +310,136 @@ static BlockDriverState *open_root(BlockTree *tree, KeyVal *kv, const char *file
     return open_probed(tree, kv, filename, flags & ~BDRV_O_PROBE, errp);
 }
 
+static BlockDriverState *lowest(BlockDriverState *bs)
+{
+    while (bs->file) {
+        bs = bs->file;
+    }
+    return bs;
+}
+
+static bool is_open_in_chain(BlockDriverState *bs, const char *filename)
+{
+    for (; bs; bs = bs->layer->child) {
+        BlockDriverState *leaf = lowest(bs);
+
+        if (leaf->drv->has_file && leaf->drv->has_file(leaf, filename)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static KeyVal *merge_options(const KeyVal *first, const char *text, GError **errp)
+{
+    KeyVal *all = keyval_parse(text, errp);
+
+    for (size_t i = 0; all && i < keyval_count(first); i++) {
+        keyval_set(all, keyval_key(first, i), keyval_value(first, i));
+    }
+    return all;
+}
+
+BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp)
+{
+    g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, options, errp);
+    const char *read_only = bdrv_get_backing_option(bs, "read-only");
+    bool write = read_only && !strcmp(read_only, "off");    /* to commit */
+    unsigned flags = write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(BDRV_O_RDWR | BDRV_O_UNMAP);
+
+    if (!kv) {
+        return NULL;
+    }
+    if (!keyval_get(kv, "file.driver")) {
+        keyval_set(kv, "file.driver", "file");      /* also where the first image is in the caller's storage */
+    }
+    const char *name = keyval_get(kv, "file.filename");
+
+    name = name ? name : filename;
+    if (name && is_open_in_chain(bs, name)) {
+        bdrv_set_error(errp, ELOOP, "it is one of the images that lead to it: the chain has no end");
+        return NULL;
+    }
+    BlockDriverState *backing = open_child(bs->layer->tree, kv, filename, flags, errp);
+
+    if (backing) {
+        backing->layer->child = bs;
+    }
+    return backing;
+}
+
+void bdrv_close_backing(BlockDriverState *backing)
+{
+    node_close(backing);
+    node_free(backing);
+}
+
+const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
+{
+    return keyval_get(bs->layer->backing_options, key);
+}
+
+unsigned bdrv_backing_depth(BlockDriverState *bs)
+{
+    unsigned depth = 0;
+
+    while ((bs = bs->layer->child)) {
+        depth++;
+    }
+    return depth;
+}
+
+bool bdrv_is_probed(BlockDriverState *bs)
+{
+    return bs->layer->tree->probe > 0;
+}
+
+/* One after another, not one inside the other: a chain may be long */
+static bool open_parents(BlockDriverState *bs, GError **errp)
+{
+    for (; bs; bs = bs->backing) {
+        if (bs->file && !open_parents(bs->file, errp)) {
+            return false;
+        }
+        if (bs->drv->open_backing && !(bs->flags & BDRV_O_NO_BACKING) && !bs->drv->open_backing(bs, errp)) {
+            if (bs->layer->child) {
+                g_prefix_error(errp, "parent '%s': ", bs->filename);
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All writes go to a file that nobody else sees */
+static BlockDriverState *open_snapshot(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
+                                       GError **errp)
+{
+    const char *folder = getenv("TMPDIR");
+    BlockDriverState *base = open_root(tree, kv, filename, flags & ~(BDRV_O_SNAPSHOT | BDRV_O_RDWR), errp);
+    g_autoptr(KeyVal) scratch = keyval_new();
+
+    if (!base) {
+        return NULL;
+    }
+    keyval_set(scratch, "file.driver", "file");
+    keyval_set(scratch, "file.filename", folder && *folder ? folder : "/var/tmp");
+    keyval_set(scratch, "file.temporary", "on");
+    keyval_set(scratch, "file.cache.no-flush", "on");
+    keyval_set(scratch, "file.cache.direct", "off");
+    BlockDriverState *bs = open_node(tree, &bdrv_cow, scratch, NULL, flags | BDRV_O_RDWR, NULL, errp);
+
+    if (!bs) {
+        bdrv_close_backing(base);
+        return NULL;
+    }
+    bs->backing = base;
+    base->layer->child = bs;
+    g_free(bs->filename);
+    bs->filename = g_strdup(base->filename);
+    return bs;
+}
+
 static BlockDriverState *open_image(const BlockStorage *storage, const char *filename, const char *options,
                                     unsigned flags, GError **errp)
 {
@@ -317,12 +449,16 @@ static BlockDriverState *open_image(const BlockStorage *storage, const char *fil
         return NULL;
     }
     BlockTree *tree = tree_new(storage);
-    BlockDriverState *bs = open_root(tree, kv, filename, flags, errp);
+    BlockDriverState *bs = flags & BDRV_O_SNAPSHOT ? open_snapshot(tree, kv, filename, flags, errp)
+                                                   : open_root(tree, kv, filename, flags, errp);
 
-    if (!bs) {
-        tree_free(tree);
+    if (bs && open_parents(bs, errp)) {
+        return bs;
     }
-    return bs;
+    node_close(bs);
+    node_free(bs);
+    tree_free(tree);
+    return NULL;
 }
 
 BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned flags, GError **errp)

@@ -8,6 +8,7 @@
 static const BlockDriver *const drivers[] = {
     &bdrv_vpc,
     &bdrv_raw,
+    &bdrv_cow,
     &bdrv_blkdebug,
     &bdrv_file,
     &bdrv_mem,

@@ -36,6 +36,7 @@ static const char *const file_locking_words[] = { "auto", "on", "off", NULL };
 typedef struct FileOpenOptions {
     char *filename;
     int locking;                    /* FileLocking */
+    bool temporary;
 } FileOpenOptions;
 
 static const BlockOption file_open_options[] = {
@@ -43,6 +44,8 @@ static const BlockOption file_open_options[] = {
       .help = "the file or block device" },
     { "locking", BLOCK_OPT_ENUM, offsetof(FileOpenOptions, locking), "auto", file_locking_words,
       .help = "keep other programs from changing it; auto: if the file system can" },
+    { "temporary", BLOCK_OPT_BOOL, offsetof(FileOpenOptions, temporary), "off",
+      .help = "filename is a folder: a new file there, without a name and gone at close" },
     { NULL }
 };
 
@@ -148,7 +151,8 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
     struct stat st;
 
-    s->fd = file_open_fd(o->filename, (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0), &st, errp);
+    s->fd = file_open_fd(o->filename, (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0) |
+                         (o->temporary ? O_TMPFILE : 0), &st, errp);
     if (s->fd < 0) {
         return false;
     }
@@ -508,6 +512,15 @@ static bool file_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     return true;
 }
 
+static bool file_has_file(BlockDriverState *bs, const char *filename)
+{
+    FileState *s = bs->state;
+    struct stat mine, other;
+
+    return fstat(s->fd, &mine) == 0 && stat(filename, &other) == 0 && mine.st_dev == other.st_dev &&
+           mine.st_ino == other.st_ino;
+}
+
 static bool file_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
 {
     FileState *s = bs->state;
@@ -542,5 +555,6 @@ const BlockDriver bdrv_file = {
     .zero           = file_zero,
     .remove         = file_remove,
     .truncate       = file_truncate,
+    .has_file       = file_has_file,
     .info           = file_info,
 };

@@ -75,7 +75,7 @@ BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp)
     own->info.filename = bs->filename;
     own->info.virtual_size = bdrv_node_size(bs);
     own->info.actual_size = -1;
-    own->info.probe = bs->layer->probe;
+    own->info.probe = tree->probe;
 
     gate_enter(&tree->gate, false);
     bool ok = collect(bs, &own->info, &items, errp);
@@ -168,4 +168,9 @@ const char *bdrv_get_driver_name(BlockDriverState *bs)
 const char *bdrv_get_filename(BlockDriverState *bs)
 {
     return bs->filename;
+}
+
+BlockDriverState *bdrv_get_backing(BlockDriverState *bs)
+{
+    return bs->backing;
 }

@@ -15,6 +15,7 @@ typedef struct BlockTree {
     BlockGate gate;                 /* shared: requests that move bytes; exclusive: those that need to be alone */
     bool alone;                     /* the gate is held exclusively; read under the gate */
     int full;                       /* atomic: so much dirty metadata that the next writer should flush */
+    int probe;                      /* how sure the guess of the root's driver was; 0: it was named */
     pthread_mutex_t notes_lock;     /* guards the rest */
     GPtrArray *warnings;            /* char *, only ever added to */
     BlockInfo errors;               /* its io_* fields */
@@ -27,7 +28,8 @@ typedef struct BlockLayer {
     BlockTree *tree;
     KeyVal *options;                /* while bs is created: those of bs->file, */
     struct BlockDriverState *maker; /* and the node that made it */
-    int probe;                      /* how sure the guess of the driver was; 0: it was named */
+    KeyVal *backing_options;        /* "backing.…", until that is open */
+    struct BlockDriverState *child; /* the image whose backing this is; NULL: none, or bs->file of one */
     pthread_mutex_t map_lock;       /* around every map() and commit(); guards meta. A node's is taken before its
                                      * child's */
     pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */

@@ -137,8 +137,20 @@ int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return ret;
 }
 
+/* Zeroes that hide what a parent has; none where it has zeroes. How much was done, or -errno */
+static int64_t hide_backing(BlockDriverState *bs, const BlockExtent *ext, int64_t offset, int64_t bytes)
+{
+    BlockStatus st;
+    int ret = bdrv_node_status(ext->child, in_child(ext, offset), bytes, BDRV_STATUS_WANT_ZERO, &st);
+
+    if (ret == 0 && !st.zero) {
+        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, st.bytes });
+    }
+    return ret < 0 ? ret : st.bytes;
+}
+
 /* Zero the first part of [@offset, @offset + @bytes); how much is the answer. A hole needs nothing, and
- * nobody discards what belongs to a parent; bytes that have a place are zeroed there; the rest is a write. */
+ * nobody discards what belongs to a parent; bytes that have a place are zeroed there. */
 static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
     BlockExtent ext;
@@ -152,8 +164,7 @@ static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, u
         return bytes;
     }
     if (ext.child != bs->file) {
-        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, bytes });
-        return ret < 0 ? ret : bytes;
+        return hide_backing(bs, &ext, offset, bytes);
     }
     ret = find_extent(bs, offset, bytes, BLOCK_MAP_WRITE, &ext);
     if (ret < 0) {

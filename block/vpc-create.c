@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include "block/vpc.h"
+#include "block/vpc-parent.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -27,6 +29,8 @@ typedef struct Reader {
     bool batmap;
 } Reader;
 
+#define LOCATOR_SPACE   4096            /* of a parent locator, and where it begins, */
+#define LOCATOR_ROOM    65536           /* and where Windows leaves room for more */
 #define MAX_CHS_SIZE ((int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR)
 
 /* Every QEMU takes current_size for "qem2", and nobody else looks */
@@ -43,7 +47,8 @@ static const Reader reader_table[] = {      /* in the order of readers[] */
 enum { READER_QEMU = 4 };
 
 const BlockOption vpc_create_options[] = {
-    { "size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, size), NULL, .help = "virtual disk size" },
+    { "size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, size), "",
+      .help = "virtual disk size; the parent's if not given" },
     { "subformat", BLOCK_OPT_ENUM, offsetof(VpcCreateOptions, subformat), "", .values = subformats,
       .help = "type of virtual hard disk format" },
     { "block_size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, block_size), "2M",
@@ -57,6 +62,10 @@ const BlockOption vpc_create_options[] = {
     { "uuid", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, uuid), "", .help = "unique id; random if not given" },
     { "timestamp", BLOCK_OPT_INT, offsetof(VpcCreateOptions, timestamp), "",
       .help = "time of creation in seconds since 1970; SOURCE_DATE_EPOCH or now if not given" },
+    { "backing_file", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent), "",
+      .help = "make a differencing disk with this parent, named as from the new image's folder" },
+    { "backing_fmt", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent_driver), "",
+      .help = "the parent's driver: vpc if not given, or raw" },
     { NULL }
 };
 
@@ -111,22 +120,93 @@ static int64_t round_to_geometry(int64_t size)
 /* What is to be made, all of it checked */
 typedef struct Plan {
     const Reader *reader;
-    bool fixed;
-    int64_t size, block_size, entries;
+    bool fixed, differencing;
+    int64_t wanted, size;           /* as asked for, and rounded */
+    int64_t block_size, entries;
     VpcFooter footer;
+    VpcHeader header;
+    VpcLocatorData locators[3];     /* W2ku, W2ru, MacX */
 } Plan;
 
-static bool plan_size(Plan *plan, const VpcCreateOptions *o, GError **errp)
+static bool parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0, digits = 0;
+
+    for (; form[i] && text[i]; i++) {
+        if (form[i] == '-' ? text[i] != '-' : !g_ascii_isxdigit(text[i])) {
+            break;
+        }
+        if (form[i] == 'x') {
+            uint8_t digit = (uint8_t)g_ascii_xdigit_value(text[i]);
+
+            uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | digit);
+            digits++;
+        }
+    }
+    if (form[i] || text[i]) {
+        bdrv_set_error(errp, EINVAL, "uuid '%s' is not of the form %s", text, form);
+        return false;
+    }
+    return true;
+}
+
+/* The parent of a new child, and what there is to know of it */
+static bool describe_parent(Plan *plan, const char *child, const char *path, BlockDriverState *parent, GError **errp)
+{
+    BlockInfo *info = bdrv_get_info(parent, errp);
+    const BlockInfoItem *uuid = info ? bdrv_info_find(info, "uuid") : NULL;
+    struct stat st;
+    bool ok = info && (!uuid || parse_uuid(uuid->text, plan->header.parent_uuid, errp));
+
+    bdrv_info_free(info);
+    if (!ok) {
+        return false;
+    }
+    if (stat(path, &st) == 0 && st.st_mtime > VPC_EPOCH) {
+        be32_store(plan->header.parent_timestamp, (uint32_t)(st.st_mtime - VPC_EPOCH));
+    }
+    if (plan->wanted < 0) {
+        plan->wanted = bdrv_getlength(parent);
+    }
+    return vpc_describe_parent(child, path, &plan->header, plan->locators, errp);
+}
+
+static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o, GError **errp)
+{
+    plan->wanted = o->size;
+    if (!o->parent) {
+        return true;
+    }
+    g_autofree char *folder = g_path_get_dirname(child);
+    g_autofree char *path = g_path_is_absolute(o->parent) || !strcmp(folder, ".") ? g_strdup(o->parent)
+                                                          : g_build_filename(folder, o->parent, NULL);
+    g_autofree char *options = g_strdup_printf("driver=%s", o->parent_driver ? o->parent_driver : "vpc");
+    BlockDriverState *parent = bdrv_open(path, options, BDRV_O_NO_BACKING, errp);
+    bool ok = parent && describe_parent(plan, child, path, parent, errp);
+
+    bdrv_close(parent);
+    if (!ok) {
+        g_prefix_error(errp, "parent '%s': ", path);
+    }
+    return ok;
+}
+
+static bool plan_size(Plan *plan, GError **errp)
 {
     int64_t max = plan->fixed ? plan->reader->max_size : MIN(plan->reader->max_size, VPC_MAX_SIZE);
     int64_t unit = plan->reader->unit;
 
-    if (o->size < 0 || o->size > max) {
-        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes (%" PRId64 " GiB) that %s can "
-                       "have", o->size, max, max >> 30, plan->fixed ? "this VHD" : "a dynamic VHD");
+    if (plan->wanted < 0) {
+        bdrv_set_error(errp, EINVAL, "driver 'vpc' needs the option 'size'");
         return false;
     }
-    plan->size = unit ? round_up(o->size, unit) : round_to_geometry(o->size);
+    if (plan->wanted > max) {
+        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes (%" PRId64 " GiB) that %s can "
+                       "have", plan->wanted, max, max >> 30, plan->fixed ? "this VHD" : "a dynamic VHD");
+        return false;
+    }
+    plan->size = unit ? round_up(plan->wanted, unit) : round_to_geometry(plan->wanted);
     return true;
 }
 
@@ -149,29 +229,6 @@ static bool plan_blocks(Plan *plan, const VpcCreateOptions *o, GError **errp)
         bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64
                        " sectors in the file when full, more than the %u that VHD can number", o->block_size, plan->size,
                        sectors, VPC_LAST_SECTOR);
-        return false;
-    }
-    return true;
-}
-
-static bool parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
-{
-    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    size_t i = 0, digits = 0;
-
-    for (; form[i] && text[i]; i++) {
-        if (form[i] == '-' ? text[i] != '-' : !g_ascii_isxdigit(text[i])) {
-            break;
-        }
-        if (form[i] == 'x') {
-            uint8_t digit = (uint8_t)g_ascii_xdigit_value(text[i]);
-
-            uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | digit);
-            digits++;
-        }
-    }
-    if (form[i] || text[i]) {
-        bdrv_set_error(errp, EINVAL, "uuid '%s' is not of the form %s", text, form);
         return false;
     }
     return true;
@@ -249,18 +306,24 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
     be16_store(f->cylinders, (uint16_t)g.cylinders);
     f->heads = (uint8_t)g.heads;
     f->sectors = (uint8_t)g.sectors;
-    be32_store(f->type, plan->fixed ? VPC_FIXED : VPC_DYNAMIC);
+    be32_store(f->type, plan->fixed ? VPC_FIXED : plan->differencing ? VPC_DIFFERENCING : VPC_DYNAMIC);
     be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
     return true;
 }
 
-static bool make_plan(Plan *plan, const VpcCreateOptions *o, GError **errp)
+static bool make_plan(Plan *plan, const char *filename, const VpcCreateOptions *o, GError **errp)
 {
     int reader = o->reader < 0 && !o->force_size ? READER_QEMU : o->reader;
 
     plan->reader = reader < 0 ? &any_reader : &reader_table[reader];
-    plan->fixed = (o->subformat < 0 ? plan->reader->subformat : o->subformat) == SUBFORMAT_FIXED;
-    return plan_size(plan, o, errp) && (plan->fixed || plan_blocks(plan, o, errp)) && plan_footer(plan, o, errp);
+    plan->differencing = o->parent != NULL;
+    plan->fixed = (o->subformat < 0 && !o->parent ? plan->reader->subformat : o->subformat) == SUBFORMAT_FIXED;
+    if (plan->fixed && plan->differencing) {
+        bdrv_set_error(errp, EINVAL, "a fixed disk can't have a parent");
+        return false;
+    }
+    return plan_parent(plan, filename, o, errp) && plan_size(plan, errp) &&
+           (plan->fixed || plan_blocks(plan, o, errp)) && plan_footer(plan, o, errp);
 }
 
 static int create_fixed(BlockDriverState *bs, const Plan *plan)
@@ -268,18 +331,18 @@ static int create_fixed(BlockDriverState *bs, const Plan *plan)
     return bdrv_node_pwrite(bs->file, plan->size, &plan->footer, sizeof(plan->footer));
 }
 
-static int write_header(BlockDriverState *bs, const Plan *plan, int64_t bat)
+static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
 {
-    VpcHeader h = { 0 };
+    VpcHeader *h = &plan->header;
 
-    memcpy(h.cookie, VPC_HEADER_COOKIE, 8);
-    memset(h.data_offset, 0xff, sizeof(h.data_offset));
-    be64_store(h.table_offset, (uint64_t)bat);
-    be32_store(h.version, VPC_HEADER_VERSION);
-    be32_store(h.entries, (uint32_t)plan->entries);
-    be32_store(h.block_size, (uint32_t)plan->block_size);
-    be32_store(h.checksum, vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum)));
-    return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), &h, sizeof(h));
+    memcpy(h->cookie, VPC_HEADER_COOKIE, 8);
+    memset(h->data_offset, 0xff, sizeof(h->data_offset));
+    be64_store(h->table_offset, (uint64_t)bat);
+    be32_store(h->version, VPC_HEADER_VERSION);
+    be32_store(h->entries, (uint32_t)plan->entries);
+    be32_store(h->block_size, (uint32_t)plan->block_size);
+    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), h, sizeof(*h));
 }
 
 static int write_bat(BlockDriverState *bs, int64_t from, int64_t to)
@@ -295,37 +358,68 @@ static int write_bat(BlockDriverState *bs, int64_t from, int64_t to)
     return ret;
 }
 
-/* Of an image that has no block yet: nothing is full. Where it ends, or -errno */
-static int64_t write_batmap(BlockDriverState *bs, const Plan *plan, int64_t at)
+/* Of an image that has no block yet: nothing is full. *@end is where it ends */
+static int write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
 {
     VpcBatmap map = { VPC_BATMAP_COOKIE };
     int64_t bytes = MAX(round_up((plan->entries + 7) / 8, VPC_SECTOR), VPC_SECTOR);
-    int64_t start = at + (int64_t)sizeof(map);
+    int64_t at = *end, start = at + (int64_t)sizeof(map);
 
     be64_store(map.offset, (uint64_t)start);
     be32_store(map.sectors, (uint32_t)(bytes / VPC_SECTOR));
     be32_store(map.version, VPC_BATMAP_VERSION);
     be32_store(map.checksum, ~0u);
+    *end = start + bytes;
     int ret = bdrv_node_pwrite(bs->file, at, &map, sizeof(map));
-    if (ret == 0) {
-        ret = bdrv_node_zero(bs->file, start, bytes, 0);
-    }
-    return ret < 0 ? ret : start + bytes;
+
+    return ret < 0 ? ret : bdrv_node_zero(bs->file, start, bytes, 0);
 }
 
-static int create_dynamic(BlockDriverState *bs, const Plan *plan)
+/* The data of locator @slot at @at, and its entry in the header; *@end is where its space ends */
+static int write_locator(BlockDriverState *bs, Plan *plan, unsigned slot, int64_t space, int64_t at, int64_t *end)
+{
+    VpcLocator *l = &plan->header.locators[slot];
+    gsize length;
+    const void *data = g_bytes_get_data(plan->locators[slot].bytes, &length);
+
+    space = MAX(space, round_up((int64_t)length, LOCATOR_SPACE));
+    be32_store(l->code, plan->locators[slot].code);
+    be32_store(l->space, (uint32_t)space);
+    be32_store(l->length, (uint32_t)length);
+    be64_store(l->offset, (uint64_t)at);
+    *end = at + space;
+    int ret = bdrv_node_pwrite(bs->file, at, data, (int64_t)length);
+
+    return ret < 0 ? ret : bdrv_node_zero(bs->file, at + (int64_t)length, space - (int64_t)length, 0);
+}
+
+/* Windows puts the relative name before the BAT and the absolute one, with more room, behind it */
+static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 {
     int64_t bat = sizeof(VpcFooter) + sizeof(VpcHeader);
-    int64_t end = bat + round_up(plan->entries * 4, VPC_SECTOR);
-    int ret = write_header(bs, plan, bat);
+    int ret = plan->differencing ? write_locator(bs, plan, 1, LOCATOR_SPACE, LOCATOR_SPACE, &bat) : 0;
 
+    *end = bat + round_up(plan->entries * 4, VPC_SECTOR);
     if (ret == 0) {
-        ret = write_bat(bs, bat, end);
+        ret = write_bat(bs, bat, *end);
     }
     if (ret == 0 && plan->reader->batmap) {
-        end = write_batmap(bs, plan, end);
-        ret = end < 0 ? (int)end : 0;
+        ret = write_batmap(bs, plan, end);
     }
+    if (ret == 0 && plan->differencing) {
+        ret = write_locator(bs, plan, 0, LOCATOR_ROOM, round_up(*end, LOCATOR_SPACE), end);
+    }
+    if (ret == 0 && plan->differencing) {
+        ret = write_locator(bs, plan, 2, LOCATOR_SPACE, *end, end);
+    }
+    return ret < 0 ? ret : write_header(bs, plan, bat);
+}
+
+static int create_sparse(BlockDriverState *bs, Plan *plan)
+{
+    int64_t end;
+    int ret = write_tables(bs, plan, &end);
+
     if (ret == 0) {
         ret = bdrv_node_pwrite(bs->file, end, &plan->footer, sizeof(plan->footer));
     }
@@ -335,13 +429,18 @@ static int create_dynamic(BlockDriverState *bs, const Plan *plan)
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     Plan plan = { 0 };
+    bool ok = make_plan(&plan, bs->filename, opts, errp) && bdrv_create_file(bs, errp);
 
-    if (!make_plan(&plan, opts, errp) || !bdrv_create_file(bs, errp)) {
-        return false;
+    if (ok) {
+        int ret = plan.fixed ? create_fixed(bs, &plan) : create_sparse(bs, &plan);
+
+        if (ret < 0) {
+            bdrv_set_error(errp, -ret, "could not write the new image: %s", g_strerror(-ret));
+        }
+        ok = ret == 0;
     }
-    int ret = plan.fixed ? create_fixed(bs, &plan) : create_dynamic(bs, &plan);
-    if (ret < 0) {
-        bdrv_set_error(errp, -ret, "could not write the new image: %s", g_strerror(-ret));
+    for (size_t i = 0; i < G_N_ELEMENTS(plan.locators); i++) {
+        g_clear_pointer(&plan.locators[i].bytes, g_bytes_unref);
     }
-    return ret == 0;
+    return ok;
 }

@@ -17,7 +17,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     uint32_t version = be32_load(f->creator_version);
     time_t when = (time_t)(VPC_EPOCH + (int64_t)be32_load(f->timestamp));
     char creator[5] = "", text[32] = "";
-    const uint8_t *u = f->uuid;
+    g_autofree char *uuid = vpc_uuid_text(f->uuid);
     struct tm tm;
 
     for (size_t i = 0; i < 4; i++) {
@@ -25,12 +25,11 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     }
     strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
 
-    bdrv_info_text(items, "type", s->fixed ? "fixed" : "dynamic");
+    bdrv_info_text(items, "type", s->fixed ? "fixed" : s->differencing ? "differencing" : "dynamic");
     bdrv_info_text(items, "footer", "%s", found[s->found]);
     bdrv_info_text(items, "creator", "%s", g_strchomp(creator));
     bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
-    bdrv_info_text(items, "uuid", "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
-                   u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    bdrv_info_text(items, "uuid", "%s", uuid);
     bdrv_info_text(items, "timestamp", "%s", text);
     bdrv_info_bool(items, "saved-state", f->saved_state != 0);
 }

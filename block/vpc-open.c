@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "block/vpc.h"
+#include "block/vpc-parent.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -19,6 +20,18 @@ const BlockOption vpc_open_options[] = {
     { "force_size_calc", BLOCK_OPT_ENUM, offsetof(VpcOptions, size_rule), "auto", .values = size_rules,
       .help = "which of the two sizes in a footer counts; auto: by its creator, as QEMU 10; "
               "qemu9: as QEMU 9 and older" },
+    { "parent", BLOCK_OPT_STRING, offsetof(VpcOptions, parent), "",
+      .help = "a differencing disk's parent, whatever the image says" },
+    { "parent-search", BLOCK_OPT_STRING, offsetof(VpcOptions, search), "",
+      .help = "folders to look for parents in, separated by ':'" },
+    { "parent-root", BLOCK_OPT_STRING, offsetof(VpcOptions, root), "",
+      .help = "folder that no parent may be outside of" },
+    { "drives", BLOCK_OPT_STRING, offsetof(VpcOptions, drives), "",
+      .help = "folders that stand for drive letters in names of parents, as C=/mnt/c;D=/data" },
+    { "ignore-parent-id", BLOCK_OPT_BOOL, offsetof(VpcOptions, ignore_id), "off",
+      .help = "take a parent whose unique id is another" },
+    { "max-depth", BLOCK_OPT_INT, offsetof(VpcOptions, max_depth), "4096",
+      .help = "how many parents there may be, one behind the other" },
     { NULL }
 };
 
@@ -233,10 +246,9 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
     if (version >> 16 != VPC_VERSION >> 16) {
         bdrv_set_error(errp, ENOTSUP, "footer: file format version is %u.%u, should be 1.0", version >> 16,
                        version & 0xffff);
-    } else if (type == VPC_DIFFERENCING) {
-        bdrv_set_error(errp, ENOTSUP, "this is a differencing disk (type 4): what it does not hold is in its "
-                       "parent, and following parents is not supported");
-    } else if (type != VPC_FIXED && type != VPC_DYNAMIC) {
+    } else if (type == VPC_DIFFERENCING && (bs->flags & BDRV_O_NO_BACKING) && (bs->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EACCES, "a differencing disk can't be written to without its parent");
+    } else if (type != VPC_FIXED && type != VPC_DYNAMIC && type != VPC_DIFFERENCING) {
         bdrv_set_error(errp, EINVAL, "footer: disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)",
                        type);
     } else if (be64_load(f->current_size) > INT64_MAX) {
@@ -249,7 +261,7 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
         if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
             bdrv_warn(bs, "a suspended machine refers to this disk (saved state): writing may damage its guest");
         }
-        bs->size = vpc_size(f, s->size_rule);
+        bs->size = vpc_size(f, s->options.size_rule);
         return true;
     }
     return false;
@@ -385,9 +397,16 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     const VpcOptions *o = opts;
     Ends ends = { 0 };
 
-    s->size_rule = o->size_rule;
-    if (!read_ends(bs, &ends, errp) || !choose_footer(bs, &ends, errp) || !check_footer(bs, errp)) {
+    s->options = *o;
+    s->options.parent = g_strdup(o->parent);
+    s->options.search = g_strdup(o->search);
+    s->options.root = g_strdup(o->root);
+    s->options.drives = g_strdup(o->drives);
+    const VpcParentRules rules = { s->options.drives, s->options.search };
+
+    if (!vpc_check_parent_rules(&rules, errp) || !read_ends(bs, &ends, errp) || !choose_footer(bs, &ends, errp) || !check_footer(bs, errp)) {
         return false;
     }
+    s->differencing = type_of(&s->footer) == VPC_DIFFERENCING;
     return type_of(&s->footer) == VPC_FIXED ? open_fixed(bs, errp) : open_dynamic(bs, &ends, errp);
 }

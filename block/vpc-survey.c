@@ -27,7 +27,7 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
         const VpcLocator *l = &s->header.locators[i];
         uint64_t space = be32_load(l->space);
 
-        space = MAX(space < VPC_SECTOR ? space * VPC_SECTOR : space, be32_load(l->length));
+        space *= space < VPC_SECTOR ? VPC_SECTOR : 1;
         if (be32_load(l->code) && !claim(s, be64_load(l->offset), space, file_size)) {
             bdrv_warn(bs, "parent locator %zu at %" PRIu64 " is not inside the file", i, be64_load(l->offset));
         }

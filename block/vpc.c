@@ -3,6 +3,7 @@
  *
  *   fixed     guest data, footer
  *   dynamic   footer, header, BAT, block ... block, room, footer        each block: bitmap, data
+ *   differencing    the same; what is not in a block, or whose bit is clear, is in the parent
  *
  * A new block goes above everything that exists. To have a footer at the end of the file at all times,
  * room is reserved for many blocks: a footer is written further out, made durable, and only then the old
@@ -82,7 +83,9 @@ static int reserve(BlockDriverState *bs, int64_t place)
     return ret < 0 && more > 0 ? move_tail(bs, place_end(s, place)) : ret;
 }
 
-static int take_block(BlockDriverState *bs, int64_t block, BlockExtent *ext)
+/* A new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one only the
+ * sectors that are written */
+static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockExtent *ext)
 {
     VpcState *s = bs->state;
     int64_t place = place_above(s, s->end);
@@ -95,8 +98,16 @@ static int take_block(BlockDriverState *bs, int64_t block, BlockExtent *ext)
         return ret;
     }
     s->used = true;
-    *ext = (BlockExtent) { block * s->block_size, s->block_size, bs->file, place + s->bitmap_bytes,
-                           BLOCK_EXTENT_NEW | BLOCK_EXTENT_ZEROED };
+    if (s->differencing) {
+        int64_t in = align_down(offset % s->block_size, VPC_SECTOR);
+        int64_t end = MIN(align_up(offset % s->block_size + bytes, VPC_SECTOR), s->block_size);
+
+        *ext = (BlockExtent) { offset - offset % s->block_size + in, end - in, bs->file,
+                               place + s->bitmap_bytes + in, BLOCK_EXTENT_NEW };
+    } else {
+        *ext = (BlockExtent) { offset - offset % s->block_size, s->block_size, bs->file, place + s->bitmap_bytes,
+                               BLOCK_EXTENT_NEW | BLOCK_EXTENT_ZEROED };
+    }
     return 0;
 }
 
@@ -247,20 +258,20 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
         return map_present(bs, offset, bytes, (int64_t)sector * VPC_SECTOR, mode, ext);
     }
     if (write) {
-        return alone ? take_block(bs, block, ext) : -EAGAIN;
+        return alone ? take_block(bs, offset, bytes, ext) : -EAGAIN;
     }
     map_absent(bs, entries, block, offset + bytes, ext);
     return 0;
 }
 
-/* Its bitmap on disk, where nothing refers to it yet, and its BAT entry in memory */
-static int commit_block(BlockDriverState *bs, int64_t block, int64_t place, int64_t piece, uint8_t *entries)
+/* Its bitmap on disk, where nothing refers to it yet, and its BAT entry in memory. A differencing disk's
+ * is left as it is there, all zero: sectors come to be one by one */
+static int commit_block(BlockDriverState *bs, int64_t place, int64_t piece, uint8_t *entries, uint8_t *entry)
 {
     VpcState *s = bs->state;
-    uint8_t *entry = entry_in(entries, block);
     g_autofree uint8_t *bitmap = g_malloc((gsize)s->bitmap_bytes);
 
-    memset(bitmap, 0xff, (size_t)s->bitmap_bytes);
+    memset(bitmap, s->differencing ? 0 : 0xff, (size_t)s->bitmap_bytes);
     int ret = bdrv_node_pwrite(bs->file, place, bitmap, s->bitmap_bytes);
     if (ret < 0) {
         return ret;
@@ -294,17 +305,17 @@ static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
 {
     VpcState *s = bs->state;
     int64_t block = ext->offset / s->block_size, piece;
+    int64_t place = ext->child_offset - ext->offset % s->block_size - s->bitmap_bytes;
     uint8_t *entries;
     int ret = get_bat(bs, block, BLOCK_MAP_WAIT, &piece, &entries);
 
-    if (ret < 0) {
-        return ret;
+    if (ret == 0 && be32_load(entry_in(entries, block)) == VPC_UNUSED) {
+        ret = commit_block(bs, place, piece, entries, entry_in(entries, block));
+        if (!s->differencing) {
+            return ret;
+        }
     }
-    uint32_t sector = be32_load(entry_in(entries, block));
-    if (sector == VPC_UNUSED) {
-        return commit_block(bs, block, ext->child_offset - s->bitmap_bytes, piece, entries);
-    }
-    return commit_sectors(bs, ext, (int64_t)sector * VPC_SECTOR);
+    return ret < 0 ? ret : commit_sectors(bs, ext, place);
 }
 
 static int vpc_flush(BlockDriverState *bs)
@@ -323,6 +334,10 @@ static void vpc_close(BlockDriverState *bs)
         bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);
     }
     g_clear_pointer(&s->overlapping, g_hash_table_destroy);
+    g_free(s->options.parent);
+    g_free(s->options.search);
+    g_free(s->options.root);
+    g_free(s->options.drives);
 }
 
 const BlockDriver bdrv_vpc = {
@@ -336,6 +351,7 @@ const BlockDriver bdrv_vpc = {
     .create_options = vpc_create_options,
     .probe          = vpc_probe,
     .open           = vpc_open,
+    .open_backing   = vpc_open_backing,
     .read           = bdrv_mapped_read,     /* the layer moves the bytes */
     .write          = bdrv_mapped_write,
     .flush          = vpc_flush,

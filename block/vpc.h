@@ -16,6 +16,9 @@ enum { VPC_SIZE_AUTO, VPC_SIZE_CHS, VPC_SIZE_CURRENT, VPC_SIZE_QEMU9 };
 
 typedef struct VpcOptions {
     int size_rule;
+    char *parent, *search, *root, *drives;      /* NULL: not given */
+    bool ignore_id;
+    int64_t max_depth;
 } VpcOptions;
 
 /* Where the footer that counts was found */
@@ -24,18 +27,18 @@ typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
 typedef struct VpcState {
     VpcFooter footer;           /* the one that counts, as it is on disk */
     VpcFound found;
-    bool fixed;
-    int size_rule;
+    bool fixed, differencing;
+    VpcOptions options;         /* the strings are the state's own */
     int64_t limit;              /* guest data ends at or before this: at the footer, or the end of the file */
 
-    /* dynamic only */
+    /* dynamic and differencing */
     VpcHeader header;           /* as it is on disk */
     int64_t bat_offset, bat_bytes;      /* bytes: without padding */
     int64_t block_size, bitmap_bytes;
     VpcRange metadata[13];      /* where no block may be: footer, header, BAT, locators, batmap */
     unsigned metadata_count;
 
-    /* dynamic, and open for writing */
+    /* dynamic and differencing, and open for writing */
     int64_t tail;               /* where the footer at the end of the file is, */
     int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
     int64_t ceiling;            /* a BAT entry points here, past the end of the file: never grow so far */
@@ -73,14 +76,20 @@ bool vpc_survey(BlockDriverState *bs, GError **errp);
 /* Why the block at @place can't be used; NULL if it can */
 const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
 
+/* vpc-backing.c */
+bool vpc_open_backing(BlockDriverState *bs, GError **errp);
+/* "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
+char *vpc_uuid_text(const uint8_t uuid[16]);
+
 /* vpc-create.c */
 typedef struct VpcCreateOptions {
-    int64_t size;
+    int64_t size;               /* -1: the parent's */
     int subformat;              /* index into vpc_subformats; -1: what the reader wants */
     int64_t block_size;
     bool force_size;
     int reader;                 /* -1: any */
     char *creator, *uuid;       /* NULL: by the reader; random */
+    char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];

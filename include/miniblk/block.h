@@ -22,12 +22,13 @@ typedef struct _GError GError;
 enum {
     BDRV_O_RDWR         = 1 << 0,
     BDRV_O_PROBE        = 1 << 1,   /* no driver= given: guess. Without it a driver must be named */
-                                    /* 1 << 2 is kept for BDRV_O_SNAPSHOT */
+    BDRV_O_SNAPSHOT     = 1 << 2,   /* writes go to a scratch file, and away on close */
     BDRV_O_NOCACHE      = 1 << 3,   /* O_DIRECT */
     BDRV_O_NO_FLUSH     = 1 << 4,   /* flush does nothing: for images that may be lost */
     BDRV_O_NO_LOCK      = 1 << 5,   /* do not lock files against other programs */
     BDRV_O_WRITETHROUGH = 1 << 6,   /* every write is flushed before it is reported done */
     BDRV_O_UNMAP        = 1 << 7,   /* discards and BDRV_REQ_MAY_UNMAP give space back; ignored without it */
+    BDRV_O_NO_BACKING   = 1 << 8,   /* do not look for a parent: reads of what is there give zeroes */
 };
 
 /* Set or clear the flags above that @mode stands for, in QEMU's words: writeback, writethrough,
@@ -108,6 +109,9 @@ int64_t bdrv_getlength(BlockDriverState *bs);           /* bytes, as the guest s
 bool bdrv_is_read_only(BlockDriverState *bs);
 const char *bdrv_get_driver_name(BlockDriverState *bs);
 const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "" if it has none */
+/* The image that has what this one does not; NULL: none. It is for bdrv_get_info() and the functions
+ * above only, and goes with @bs. */
+BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
 bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp);
 
@@ -122,6 +126,13 @@ typedef struct BlockCopyOptions {
 
 /* Copy all of @from to the start of @to, which must be at least as long. @opts may be NULL. */
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp);
+
+/* Write into the @depth-th image behind @bs, 1 its parent, what @bs and those between have of their own. That
+ * image must be open for writing, "backing.read-only=off"; what lies between, and its other children, if there
+ * are any, see a changed parent afterwards. @bs itself is not changed: the call can be made again after it was
+ * interrupted. @progress may be NULL. */
+bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
+                 void *user, GError **errp);
 
 /* What an image says of itself. Keys are lower case with '-', as in JSON. */
 typedef struct BlockInfoItem {

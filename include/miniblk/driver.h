@@ -109,6 +109,9 @@ typedef struct BlockDriver {
     /* bs->file is open (unless a protocol); set bs->size; @opts is your options struct, gone when
      * open returns. On failure the layer calls close() */
     bool (*open)(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
+    /* After open(): if bytes of this image are in another one, open that as bs->backing with
+     * bdrv_open_backing(). Not called with BDRV_O_NO_BACKING */
+    bool (*open_backing)(BlockDriverState *bs, GError **errp);
     /* @offset and @vec are inside the node's size, 0 < vec.bytes, aligned to bs->request_alignment */
     int (*read)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     int (*write)(BlockDriverState *bs, int64_t offset, BlockVec vec);
@@ -138,6 +141,8 @@ typedef struct BlockDriver {
 
     /* Anyone */
     bool (*truncate)(BlockDriverState *bs, int64_t size, GError **errp);
+    /* Protocols: is this the name of the file that is open here? */
+    bool (*has_file)(BlockDriverState *bs, const char *filename);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
 } BlockDriver;
 
@@ -173,6 +178,16 @@ int64_t bdrv_node_size(BlockDriverState *node);
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
+
+/* In open_backing(): open an image for reading, by the user's "backing.…" options and, where these say
+ * nothing, by @options; @filename may be NULL if they name it. Refuses a file that is open already in one
+ * of the images that lead here. NULL and @errp set on failure. What is not made bs->backing is to be closed */
+BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp);
+void bdrv_close_backing(BlockDriverState *backing);
+/* The value of the user's "backing.KEY"; NULL: not given */
+const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
+unsigned bdrv_backing_depth(BlockDriverState *bs);      /* how many images lead here: 0 for the one opened first */
+bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */
 
 /* The layer's copy of the caller's storage, for the protocol that serves it; NULL: this image has none */
 BlockStorage *bdrv_get_storage(BlockDriverState *bs);

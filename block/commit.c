@@ -1,0 +1,92 @@
+/* commit.c - write what an image has over one of its parents into that parent */
+/* SPDX-License-Identifier: MIT
+ *
+ * The image on top is left as it is, so that it reads the same at every moment: also after the work was
+ * interrupted, and done again.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include "block/layer.h"
+
+#define PIECE_BYTES (1 << 20)
+
+typedef struct Commit {
+    BlockDriverState *top, *base;
+    unsigned depth;                 /* of the base */
+    uint8_t *buf;
+} Commit;
+
+/* The first part of what is at @offset, to where it belongs. How much that was, or -errno */
+static int64_t commit_first(Commit *c, int64_t offset, int64_t bytes)
+{
+    BlockStatus st;
+    int ret = bdrv_node_status(c->top, offset, bytes, 0, &st);
+
+    if (ret < 0 || st.depth >= c->depth) {
+        return ret < 0 ? ret : st.bytes;
+    }
+    if (st.zero) {
+        ret = bdrv_node_zero(c->base, offset, st.bytes, 0);
+    } else {
+        st.bytes = MIN(st.bytes, PIECE_BYTES);
+        ret = bdrv_node_pread(c->top, offset, c->buf, st.bytes);
+        ret = ret < 0 ? ret : bdrv_node_pwrite(c->base, offset, c->buf, st.bytes);
+    }
+    return ret < 0 ? ret : st.bytes;
+}
+
+static int64_t commit_all(Commit *c, void (*progress)(void *, int64_t, int64_t), void *user)
+{
+    int64_t size = bdrv_node_size(c->top), n = 0;
+
+    for (int64_t offset = 0; offset < size && n >= 0; offset += n) {
+        n = commit_first(c, offset, size - offset);
+        if (progress && n > 0) {
+            progress(user, offset + n, size);
+        }
+    }
+    return n < 0 ? n : bdrv_node_flush(c->base);
+}
+
+/* Nothing is begun that could not be ended */
+static bool check_base(BlockDriverState *top, BlockDriverState *base, unsigned depth, GError **errp)
+{
+    if (!base) {
+        bdrv_set_error(errp, EINVAL, "the image has no parent %u levels below", depth);
+    } else if (!(base->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EACCES, "parent '%s' is not open for writing", base->filename);
+    } else if (bdrv_node_size(base) < bdrv_node_size(top) && !bdrv_node_truncate(base, bdrv_node_size(top), errp)) {
+        g_prefix_error(errp, "parent '%s' has %" PRId64 " bytes, fewer than the image's %" PRId64 ": ", base->filename,
+                       bdrv_node_size(base), bdrv_node_size(top));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
+                 void *user, GError **errp)
+{
+    BlockTree *tree = bs->layer->tree;
+    Commit c = { bs, bs, depth };
+    int64_t ret = -ENOMEM;
+
+    for (unsigned i = 0; i < depth && c.base; i++) {
+        c.base = c.base->backing;
+    }
+    gate_enter(&tree->gate, true);
+    tree->alone = true;
+    bool ok = depth > 0 && check_base(bs, c.base, depth, errp);
+    if (ok) {
+        c.buf = g_try_malloc(PIECE_BYTES);
+        ret = c.buf ? commit_all(&c, progress, user) : ret;
+        g_free(c.buf);
+    }
+    tree->alone = false;
+    gate_leave(&tree->gate, true);
+    if (ok && ret < 0) {
+        bdrv_set_error(errp, (int)-ret, "could not write to parent '%s': %s", c.base->filename, g_strerror((int)-ret));
+        ok = false;
+    }
+    return ok;
+}

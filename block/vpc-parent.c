@@ -1,0 +1,359 @@
+/* vpc-parent.c - VHD: where a differencing disk's parent may be, as its own file tells */
+/* SPDX-License-Identifier: MIT
+ *
+ * The places, in the order in which they are tried:
+ *  1. W2ru: relative to the folder of the child, its symbolic links resolved, then as it was named
+ *  2. MacX: a file URL, and again without looking at percent escapes, which Xen's tools do not know
+ *  3. W2ku: through the drive map; as it is if it has no drive; its last part, in the child's folder
+ *  4. the name in the header, by the rules of W2ku
+ *  5. Wi2r and Wi2k, by the rules of W2ru and W2ku
+ *  6. the last part of each of these, in each search folder
+ *  7. what of all these is not there, but is in its folder in other case
+ * All of it was written by whoever made the image: names are cut and joined as text, and no place in the
+ * list is more than a proposal.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include "block/vpc-parent.h"
+#include "util/path.h"
+#include "util/utf16.h"
+
+static bool has_drive(const char *path)
+{
+    return g_ascii_isalpha(path[0]) && path[1] == ':';
+}
+
+static bool is_mapping(const char *item)
+{
+    return g_ascii_isalpha(item[0]) && item[1] == '=' && item[2];
+}
+
+bool vpc_check_parent_rules(const VpcParentRules *rules, GError **errp)
+{
+    g_auto(GStrv) items = g_strsplit(rules->drives ? rules->drives : "", ";", -1);
+
+    for (char **item = items; *item; item++) {
+        if (**item && !is_mapping(*item)) {
+            bdrv_set_error(errp, EINVAL, "drive map: '%s' is not a letter and a folder, such as C=/mnt/c",
+                           *item);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The folder that stands for a drive; NULL: none. g_free() it */
+static char *drive_folder(const VpcParentRules *rules, char letter)
+{
+    g_auto(GStrv) items = g_strsplit(rules->drives ? rules->drives : "", ";", -1);
+
+    for (char **item = items; *item; item++) {
+        if (is_mapping(*item) && g_ascii_tolower(**item) == g_ascii_tolower(letter)) {
+            return g_strdup(*item + 2);
+        }
+    }
+    return NULL;
+}
+
+typedef struct Search {
+    const VpcParentRules *rules;
+    GPtrArray *found;           /* VpcCandidate * */
+    GHashTable *seen;           /* their paths, made absolute */
+    GPtrArray *names;           /* VpcCandidate *, path: only the last part of each name */
+    char *cwd;                  /* symbolic links resolved */
+    char *resolved, *named;     /* the child's folder: where links lead, and as the user has it; or NULL */
+} Search;
+
+static VpcCandidate *new_candidate(char *path, char *source)
+{
+    VpcCandidate *c = g_new(VpcCandidate, 1);
+
+    *c = (VpcCandidate) { path, source };
+    return c;
+}
+
+static void free_candidate(void *candidate)
+{
+    VpcCandidate *c = candidate;
+
+    g_free(c->path);
+    g_free(c->source);
+    g_free(c);
+}
+
+/* Takes @path. @how: what was done to what @source says, "" if nothing */
+static void add(Search *s, char *path, const char *source, const char *how)
+{
+    bool possible = strlen(path) < PATH_MAX;
+
+    if (possible && g_hash_table_add(s->seen, g_canonicalize_filename(path, s->cwd))) {
+        g_ptr_array_add(s->found, new_candidate(path, g_strconcat(source, how, NULL)));
+    } else {
+        g_free(path);
+    }
+}
+
+static void add_beside_child(Search *s, const char *name, const char *source, const char *how)
+{
+    if (s->resolved) {
+        add(s, path_join(s->resolved, name), source, how);
+    }
+    if (s->named) {
+        add(s, path_join(s->named, name), source, how);
+    }
+}
+
+/* A file on another host has no path here */
+static void add_path(Search *s, const char *path, const char *source)
+{
+    g_autofree char *folder = has_drive(path) ? drive_folder(s->rules, path[0]) : NULL;
+
+    if (folder) {
+        g_autofree char *rooted = path_join("/", path + 2);     /* ".." of a drive's root is that root */
+
+        add(s, path_join(folder, rooted), source, ", drive map");
+    } else if (path[0] == '/' && path[1] != '/') {
+        add(s, path_join("/", path), source, "");
+    } else if (!has_drive(path) && path[0] != '/') {
+        add_beside_child(s, path, source, "");
+    }
+}
+
+/* @path with '/'. @absolute: it is meant to be, so that its last part is worth a look beside the child */
+static void add_name(Search *s, const char *path, const char *source, bool absolute)
+{
+    const char *last = path_last(has_drive(path) ? path + 2 : path);
+
+    if (!last) {
+        return;
+    }
+    add_path(s, path, source);
+    if (absolute) {
+        add_beside_child(s, last, source, ", last part");
+    }
+    g_ptr_array_add(s->names, new_candidate(g_strdup(last), g_strdup(source)));
+}
+
+/* Changes @path */
+static void add_windows_name(Search *s, char *path, const char *source, bool absolute)
+{
+    g_strdelimit(path, "\\", '/');
+    /* what switches off Windows's limit on the length of paths */
+    bool verbatim = g_str_has_prefix(path, "//?/") && has_drive(path + 4);
+
+    add_name(s, path + (verbatim ? 4 : 0), source, absolute);
+}
+
+/* "file://localhost/a", "file:///a", and Xen's, where no host is named: "file://./a", "file://a" */
+static void add_url(Search *s, const char *url, const char *source)
+{
+    if (g_ascii_strncasecmp(url, "file:", 5)) {
+        return;
+    }
+    const char *path = url + 5;
+
+    path += g_str_has_prefix(path, "//") ? 2 : 0;
+    path += g_ascii_strncasecmp(path, "localhost/", 10) ? 0 : 9;
+    g_autofree char *plain = g_uri_unescape_string(path, NULL);
+
+    if (plain) {
+        add_name(s, plain, source, false);
+    }
+    add_name(s, path, source, false);
+}
+
+static char *from_latin1(const char *data, size_t bytes)
+{
+    GString *text = g_string_new(NULL);
+
+    for (size_t i = 0; i < bytes && data[i]; i++) {
+        g_string_append_unichar(text, (uint8_t)data[i]);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void add_locator(Search *s, const VpcLocatorData *locator)
+{
+    gsize bytes;
+    const char *data = g_bytes_get_data(locator->bytes, &bytes);
+    const char *source = vpc_locator_name(locator->code);
+    bool ansi = locator->code == VPC_LOCATOR_WI2R || locator->code == VPC_LOCATOR_WI2K;
+    bool absolute = locator->code == VPC_LOCATOR_W2KU || locator->code == VPC_LOCATOR_WI2K;
+
+    if (locator->code == VPC_LOCATOR_MACX) {
+        g_autofree char *url = g_strndup(data, bytes);
+
+        add_url(s, url, source);
+    } else {
+        g_autofree char *path = ansi ? from_latin1(data, bytes) : utf16_to_utf8(data, bytes, UTF16_LE);
+
+        add_windows_name(s, path, source, absolute);
+    }
+}
+
+static void add_locators(Search *s, const VpcLocatorData *locators, uint32_t code)
+{
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        if (locators[i].code == code && locators[i].bytes && g_bytes_get_size(locators[i].bytes) > 0) {
+            add_locator(s, &locators[i]);
+        }
+    }
+}
+
+/* The name in the header is big-endian nearly everywhere; names hold letters of ASCII nearly always */
+static Utf16Order order_of_name(const uint8_t *name, size_t bytes)
+{
+    size_t big = 0, little = 0;
+
+    for (size_t i = 0; i < bytes && (name[i] || name[i + 1]); i += 2) {
+        big += name[i] == 0;
+        little += name[i + 1] == 0;
+    }
+    return little > big ? UTF16_LE : UTF16_BE;
+}
+
+static void add_header_name(Search *s, const VpcHeader *header)
+{
+    const uint8_t *name = header->parent_name;
+    size_t bytes = sizeof(header->parent_name);
+    g_autofree char *text = utf16_to_utf8(name, bytes, order_of_name(name, bytes));
+    bool mark = g_str_has_prefix(text, "\xef\xbb\xbf");     /* tapdisk 0.1 left the order to iconv() */
+
+    add_windows_name(s, text + (mark ? 3 : 0), "name in the header", true);
+}
+
+static void add_search_folders(Search *s)
+{
+    g_auto(GStrv) folders = g_strsplit(s->rules->search ? s->rules->search : "", ":", -1);
+
+    for (char **folder = folders; *folder; folder++) {
+        for (guint i = 0; **folder && i < s->names->len; i++) {
+            const VpcCandidate *name = s->names->pdata[i];
+
+            add(s, path_join(*folder, name->path), name->source, ", search folder");
+        }
+    }
+}
+
+/* A candidate that does not exist, and what its folder holds instead */
+typedef struct Missing {
+    const VpcCandidate *as;
+    char *folded;
+    char *entry;                /* NULL: nothing; the first in the order of bytes */
+} Missing;
+
+static void clear_missing(void *missing)
+{
+    Missing *m = missing;
+
+    g_free(m->folded);
+    g_free(m->entry);
+}
+
+static char *fold_case(const char *name)
+{
+    return g_utf8_validate(name, -1, NULL) ? g_utf8_casefold(name, -1) : g_ascii_strdown(name, -1);
+}
+
+static void match_entries(const char *folder, GArray *missing)
+{
+    g_autoptr(GDir) dir = missing->len > 0 ? g_dir_open(folder, 0, NULL) : NULL;
+    const char *entry;
+
+    while (dir && (entry = g_dir_read_name(dir))) {
+        g_autofree char *folded = fold_case(entry);
+
+        for (guint i = 0; i < missing->len; i++) {
+            Missing *m = &g_array_index(missing, Missing, i);
+
+            if (!strcmp(m->folded, folded) && (!m->entry || strcmp(entry, m->entry) < 0)) {
+                g_free(m->entry);
+                m->entry = g_strdup(entry);
+            }
+        }
+    }
+}
+
+/* Of the first @count candidates, those in @folder: one listing for all of them */
+static void add_other_case_in(Search *s, const char *folder, guint count)
+{
+    g_autoptr(GArray) missing = g_array_new(FALSE, TRUE, sizeof(Missing));
+
+    g_array_set_clear_func(missing, clear_missing);
+    for (guint i = 0; i < count; i++) {
+        const VpcCandidate *c = s->found->pdata[i];
+        g_autofree char *where = g_path_get_dirname(c->path);
+
+        if (!strcmp(where, folder) && !g_file_test(c->path, G_FILE_TEST_EXISTS)) {
+            Missing m = { c, fold_case(path_last(c->path)), NULL };
+
+            g_array_append_val(missing, m);
+        }
+    }
+    match_entries(folder, missing);
+    for (guint i = 0; i < missing->len; i++) {
+        const Missing *m = &g_array_index(missing, Missing, i);
+
+        if (m->entry) {
+            add(s, path_join(folder, m->entry), m->as->source, ", in other case");
+        }
+    }
+}
+
+static void add_other_case(Search *s)
+{
+    g_autoptr(GHashTable) listed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    guint count = s->found->len;
+
+    for (guint i = 0; i < count; i++) {
+        const VpcCandidate *c = s->found->pdata[i];
+        char *folder = g_path_get_dirname(c->path);
+
+        if (g_hash_table_add(listed, folder)) {
+            add_other_case_in(s, folder, count);
+        }
+    }
+}
+
+static void start(Search *s, const char *child)
+{
+    g_autofree char *real = path_resolve(child);
+
+    s->cwd = path_resolve(".");
+    if (!s->cwd) {
+        s->cwd = g_strdup("/");
+    }
+    if (*child) {
+        s->named = g_path_get_dirname(child);
+    }
+    if (real && *child) {
+        g_autofree char *named = g_canonicalize_filename(s->named, s->cwd);
+        g_autofree char *resolved = g_path_get_dirname(real);
+
+        /* the same folder is named in the user's words */
+        s->resolved = strcmp(named, resolved) ? g_steal_pointer(&resolved) : NULL;
+    }
+}
+
+GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS],
+                                 const char *child, const VpcParentRules *rules)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(free_candidate);
+    Search s = { rules, g_ptr_array_new_with_free_func(free_candidate), seen, names };
+
+    start(&s, child);
+    add_locators(&s, locators, VPC_LOCATOR_W2RU);
+    add_locators(&s, locators, VPC_LOCATOR_MACX);
+    add_locators(&s, locators, VPC_LOCATOR_W2KU);
+    add_header_name(&s, header);
+    add_locators(&s, locators, VPC_LOCATOR_WI2R);
+    add_locators(&s, locators, VPC_LOCATOR_WI2K);
+    add_search_folders(&s);
+    add_other_case(&s);
+    g_free(s.cwd);
+    g_free(s.resolved);
+    g_free(s.named);
+    return s.found;
+}

@@ -1,0 +1,63 @@
+/* vpc-parent.h - VHD: where a differencing disk's parent may be, as its own file tells */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_VPC_PARENT_H
+#define BLOCK_VPC_PARENT_H
+
+#include <glib.h>
+#include <miniblk/driver.h>
+#include "block/vpc-format.h"
+
+/* How names of another host are turned into paths of this one */
+typedef struct VpcParentRules {
+    const char *drives;         /* "C=/mnt/c;D=/data": folders for drive letters; NULL: none */
+    const char *search;         /* "/a:/b": folders to look for the last part of each name in; NULL: none */
+} VpcParentRules;
+
+/* False if the drive map is not of that form; vpc_parent_candidates() leaves out what is not */
+bool vpc_check_parent_rules(const VpcParentRules *rules, GError **errp);
+
+/* One place to look at, and who says so */
+typedef struct VpcCandidate {
+    char *path;                 /* of this host */
+    char *source;               /* "W2ru locator", "header's name", for messages */
+} VpcCandidate;
+
+/* The data of the eight locators, as they are on disk; an entry is NULL where the slot is unused, of an
+ * unknown kind, or not to be believed (a warning says why) */
+typedef struct VpcLocatorData {
+    uint32_t code;
+    GBytes *bytes;
+} VpcLocatorData;
+
+enum { VPC_LOCATORS = 8 };
+
+/* "W2ru locator"; NULL: there is no such kind */
+const char *vpc_locator_name(uint32_t code);
+
+bool vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS],
+                       GError **errp);
+void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS]);
+
+/* Where the parent of the image @child may be, in the order in which the places are to be tried; each path
+ * once. Nothing is opened, but folders may be listed to find a name in other case. @child "": it is no
+ * file, so nothing is relative to it. Never NULL; elements are VpcCandidate *, freed with the array. */
+GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS],
+                                 const char *child, const VpcParentRules *rules);
+
+/* What to write into a child so that others find @parent: both are paths of this host, @parent as the user
+ * gave it. Fills the name in @header, and in *@out the data of W2ku, W2ru and MacX, in this order; the
+ * caller unrefs them. On failure there is nothing in *@out to free. */
+bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp);
+
+/* The codes of the locators, big-endian on disk */
+enum {
+    VPC_LOCATOR_W2RU = 0x57327275,
+    VPC_LOCATOR_W2KU = 0x57326b75,
+    VPC_LOCATOR_WI2R = 0x57693272,
+    VPC_LOCATOR_WI2K = 0x5769326b,
+    VPC_LOCATOR_MAC  = 0x4d616320,
+    VPC_LOCATOR_MACX = 0x4d616358,
+};
+
+#endif
