@@ -114,6 +114,9 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
         tool_error("%s: The image size must be specified only once", filename);
         return false;
     }
+    if (!size && !given && keyval_get(options, "backing_file")) {
+        return true;        /* the parent's */
+    }
     if (!size && !given) {
         tool_error("%s: Image creation needs a size parameter", filename);
         return false;
@@ -150,7 +153,7 @@ static bool create(const BlockDriver *drv, const char *filename, const char *siz
 
 typedef struct CreateArgs {
     const char *format, *filename, *size;
-    const char *refused;        /* what no driver can do yet; NULL: nothing */
+    const char *backing, *backing_format;   /* NULL: not given */
     bool quiet;
     KeyVal *options;
 } CreateArgs;
@@ -166,10 +169,10 @@ static bool parse_args(CreateArgs *args, int argc, char **argv)
             args->format = optarg;
             break;
         case 'b':
-            args->refused = "Backing file";
+            args->backing = optarg;
             break;
         case 'F':
-            args->refused = args->refused ? args->refused : "Backing file format";
+            args->backing_format = optarg;
             break;
         case 'o':
             if (!img_add_create_options(args->options, optarg)) {
@@ -189,6 +192,19 @@ static bool parse_args(CreateArgs *args, int argc, char **argv)
     return true;
 }
 
+static bool set_backing(KeyVal *options, const BlockDriver *drv, const char *where, const char *key,
+                        const char *value, const char *what)
+{
+    if (value && !find_option(drv, key)) {
+        tool_error("%s%s not supported for file format '%s'", where, what, drv->name);
+        return false;
+    }
+    if (value) {
+        keyval_set(options, key, value);
+    }
+    return true;
+}
+
 static bool create_from_args(const CreateArgs *args)
 {
     g_autofree char *where = g_strdup_printf("%s%s", args->filename ? args->filename : "",
@@ -204,8 +220,8 @@ static bool create_from_args(const CreateArgs *args)
     if (!args->filename) {
         img_usage_error("Expecting image file name");
     }
-    if (args->refused) {
-        tool_error("%s%s not supported for file format '%s'", where, args->refused, drv->name);
+    if (!set_backing(args->options, drv, where, "backing_file", args->backing, "Backing file") ||
+        !set_backing(args->options, drv, where, "backing_fmt", args->backing_format, "Backing file format")) {
         return false;
     }
     return img_check_create_options(args->options, drv, where) &&

@@ -20,7 +20,7 @@ static const struct ImgCommand {
     { "convert", img_convert, "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [-q] "
                               "[-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-o options] "
                               "[-S sparse_size] [-m num_workers] [-W] filename output_filename" },
-    { "create",  img_create,  "[-q] [-f fmt] [-u] [-o options] filename [size]" },
+    { "create",  img_create,  "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]" },
     { "info",    img_info,    "[--image-opts] [-f fmt] [--output=ofmt] [-U] filename" },
     { "map",     img_map,     "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] "
                               "[--output=ofmt] [-U] filename" },
@@ -29,7 +29,8 @@ static const struct ImgCommand {
 static const char parameter_help[] =
     "Parameters:\n"
     "  -f fmt, -O output_fmt  image format, one of those below; a source's is guessed if it is not given\n"
-    "  -F fmt                 the second image's format (compare)\n"
+    "  -F fmt                 the second image's format (compare), or that of backing_file (create)\n"
+    "  -b backing_file        make a differencing disk with this parent (create)\n"
     "  -o options             name=value,...; '-o help' lists those of the format\n"
     "  -t cache               how to write the output: writeback, writethrough, none, directsync or unsafe\n"
     "                         (default for convert); -T src_cache: how to read the input\n"

@@ -156,8 +156,8 @@ static bool take_open_option(IoOpenArgs *args, int c)
         args->options = optarg;
         return true;
     case 's':
-        tool_error("-s (snapshot) is not supported yet");
-        return false;
+        args->flags |= BDRV_O_SNAPSHOT;
+        return true;
     case 'C':
         tool_error("-C (copy-on-read) is not supported yet");
         return false;

@@ -20,6 +20,7 @@ static const char help_text[] =
     "  -i, --aio MODE         threads, native or io_uring: all of them are threads here\n"
     "  -k, --native-aio       the same as -i native\n"
     "  -m, --misalign         use memory at odd addresses\n"
+    "  -s, --snapshot         write to a scratch file over the image, thrown away at the end\n"
     "  -U, --force-share      do not lock the image against other programs; needs -r\n"
     "  -h, --help             this text\n"
     "  -V, --version          the version\n"
@@ -65,9 +66,6 @@ static void print_help(void)
 static bool refuse(int c)
 {
     switch (c) {
-    case 's':
-        tool_error("--snapshot is not supported yet");
-        break;
     case 'C':
         tool_error("--copy-on-read is not supported yet");
         break;
@@ -97,6 +95,9 @@ static bool take_option(Settings *s, int c)
         return true;
     case 't':
         return io_parse_cache(optarg, &s->image.flags);
+    case 's':
+        s->image.flags |= BDRV_O_SNAPSHOT;
+        return true;
     case 'n':
         return io_parse_cache("none", &s->image.flags);
     case 'd':
