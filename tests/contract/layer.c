@@ -25,6 +25,7 @@ static const Recipe recipes[] = {
     { "file", "driver=file,size=1M", "driver=file" },
     { "mem", NULL, "driver=mem,size=1M" },
     { "null", NULL, "driver=null,size=1M", .forgets = true },
+    { "cow", "driver=file,size=0", "driver=cow,backing.driver=raw,backing.file.driver=mem,backing.file.size=1M" },
 };
 
 static const Recipe *recipe_of(const BlockDriver *drv)

@@ -27,6 +27,7 @@ typedef struct Config {
     unsigned flags;
     Bits bits;
     bool on_disk;
+    bool child;                 /* of a disk with holes */
 } Config;
 
 static const Config configs[] = {
@@ -47,10 +48,22 @@ static const Config configs[] = {
     { "aligned/fixed", "driver=vpc,subformat=fixed", "driver=vpc,file.driver=blkdebug,file.align=4096",
       SHARED_BYTES + 2 * THREADS * 777 + 368, 777, 2, 250 },  /* stripes share the last unit with the footer */
     { "storage", "driver=vpc,block_size=4k", "driver=vpc", MIB, 1801, 2, 400, .on_disk = true },
+    { "child/512", "driver=vpc,block_size=512", "driver=vpc", 512 * KIB, 1801, 3, 400, .child = true },
+    { "child/4k", "driver=vpc,block_size=64k", "driver=vpc", SHARED_BYTES + 20 * THREADS * 8 * SECTOR, 8 * SECTOR, 4,
+      400, .child = true },
+    { "child/bytes", "driver=vpc,block_size=16k", "driver=vpc", MIB, 1801, 3, 400, .child = true },
+    { "child/2m", "driver=vpc,block_size=2M", "driver=vpc", 9 * MIB, 65537, 2, 300, .child = true },
+    { "child/tiny-cache", "driver=vpc,block_size=4k", "driver=vpc,metadata-cache-size=4k", 4 * MIB, 20001, 2, 300,
+      .child = true },
+    { "child/direct", "driver=vpc,block_size=16k", "driver=vpc", MIB, 1801, 2, 250, .flags = BDRV_O_NOCACHE,
+      .child = true },
+    { "child/aligned", "driver=vpc,block_size=16k", "driver=vpc,file.driver=blkdebug,file.align=4096", 512 * KIB, 777,
+      2, 250, .child = true },
 };
 
 typedef struct Team {
     const Config *config;
+    Medium parent;
     BlockDriverState *bs;
     uint8_t *twin;              /* each byte belongs to the thread of its stripe */
 } Team;
@@ -258,9 +271,31 @@ static void spread_junk(const Medium *medium, Team *team)
     g_rand_free(rand);
 }
 
+/* Every other piece of it is there; the shared sectors are not */
+static char *make_parent(Team *team)
+{
+    enum { PIECE = 5000 };
+    int64_t size = team->config->size;
+    g_autofree char *create = g_strdup_printf("driver=vpc,block_size=4k,size=%" PRId64, size);
+
+    team->parent = medium_on_file("parent");
+    medium_create(&team->parent, create);
+    BlockDriverState *bs = medium_open(&team->parent, "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+    for (int64_t at = SHARED_BYTES; at < size; at += 2 * PIECE) {
+        int64_t bytes = MIN(PIECE, size - at);
+
+        kit_fill(team->twin + at, at, bytes, 55);
+        g_assert_cmpint(bdrv_pwrite(bs, at, team->twin + at, bytes, 0), ==, 0);
+    }
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    return g_strdup(",backing_file=parent");
+}
+
 static void make_image(const Medium *medium, Team *team)
 {
-    g_autofree char *create = g_strdup_printf("%s,size=%" PRId64, team->config->create, team->config->size);
+    g_autofree char *parent = team->config->child ? make_parent(team) : g_strdup("");
+    g_autofree char *create = g_strdup_printf("%s,size=%" PRId64 "%s", team->config->create, team->config->size,
+                                              parent);
 
     medium_create(medium, create);
     if (team->config->bits == BITS_JUNK) {
@@ -288,6 +323,7 @@ static bool run_team(unsigned seed, const void *data)
     check_all(&team, members);
     g_assert_cmpint(bdrv_close(team.bs), ==, 0);
     medium_clear(&medium);
+    medium_clear(&team.parent);
     g_free(team.twin);
     return true;
 }

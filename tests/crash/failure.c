@@ -22,6 +22,7 @@ typedef struct Image {
     const char *create;
     int64_t size, block;
     Start start;
+    bool child;                 /* a differencing disk over a parent that has something everywhere */
 } Image;
 
 static const Image images[] = {
@@ -31,6 +32,8 @@ static const Image images[] = {
     { "clear", "driver=vpc,block_size=16k", 128 * KIB, 16 * KIB, START_CLEAR },
     { "junk", "driver=vpc,block_size=16k", 128 * KIB, 16 * KIB, START_JUNK },
     { "fixed", "driver=vpc,subformat=fixed", 64 * KIB, 4096, START_EMPTY },
+    { "child/512", "driver=vpc,block_size=512", 16 * KIB, 512, START_EMPTY, true },
+    { "child/16k", "driver=vpc,block_size=16k", 128 * KIB, 16 * KIB, START_EMPTY, true },
 };
 
 /* How the disk fails */
@@ -87,7 +90,7 @@ enum { STEPS = G_N_ELEMENTS(steps) };
 
 typedef struct Run {
     const Case *test;
-    Medium medium;
+    Medium medium, parent;      /* the parent never fails */
     BlockDriverState *bs;
     uint8_t *now, *safe;        /* what it holds; what the last flush that worked made sure of */
     uint8_t *buf;
@@ -99,6 +102,14 @@ typedef struct Run {
 static int64_t size_of(const Run *run)
 {
     return run->test->image->size;
+}
+
+static void open_image(Run *run, const char *options, unsigned flags)
+{
+    g_autofree char *all = run->test->image->child ? g_strdup_printf("%s,parent=%s", options, run->parent.file)
+                                                   : g_strdup(options);
+
+    run->bs = medium_open(&run->medium, all, flags);
 }
 
 static int64_t offset_of(const Run *run, const Step *step)
@@ -240,7 +251,7 @@ static void check_on_disk(Run *run, int closed)
     if (strstr(run->test->image->create, "fixed") == NULL) {
         vhd_assert_sound(&run->medium);
     }
-    run->bs = medium_open(&run->medium, "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+    open_image(run, "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
     g_assert_null(bdrv_get_warning(run->bs, 0));
     read_all(run);
     if (closed == 0) {
@@ -260,7 +271,7 @@ static void check_goes_on(Run *run)
     g_assert_cmpint(bdrv_pwrite(run->bs, offset, run->now + offset, 100, 0), ==, 0);
     check_memory(run);
     g_assert_cmpint(bdrv_close(run->bs), ==, 0);
-    run->bs = medium_open(&run->medium, "driver=vpc", 0);
+    open_image(run, "driver=vpc", 0);
     check_memory(run);
     g_assert_cmpint(bdrv_close(run->bs), ==, 0);
     vhd_assert_sound(&run->medium);
@@ -280,6 +291,19 @@ static void clear_bits(Run *run, const Medium *medium)
     g_rand_free(rand);
 }
 
+/* As long as the child */
+static char *make_parent(Run *run)
+{
+    static const char create[] = "driver=vpc,subformat=fixed,file.cache.no-flush=on";
+    g_autofree char *options = g_strdup_printf("%s,size=%" PRId64, create, run->test->image->size);
+
+    run->parent = medium_on_file("parent");
+    medium_create(&run->parent, options);
+    kit_fill(run->now, 0, run->test->image->size, 55);
+    medium_write(&run->parent, 0, run->now, run->test->image->size);
+    return g_strdup_printf(",backing_file=%s", run->parent.file);
+}
+
 static void copy_to_file(const Medium *disk, const char *file)
 {
     int64_t size = medium_size(disk);
@@ -293,7 +317,8 @@ static void copy_to_file(const Medium *disk, const char *file)
 static void make_image(Run *run)
 {
     const Image *image = run->test->image;
-    g_autofree char *options = g_strdup_printf("%s,size=%" PRId64, image->create, image->size);
+    g_autofree char *parent = image->child ? make_parent(run) : g_strdup("");
+    g_autofree char *options = g_strdup_printf("%s,size=%" PRId64 "%s", image->create, image->size, parent);
     Medium made = medium_on_disk();
 
     medium_create(&made, options);
@@ -323,7 +348,7 @@ static void open_to_fail_half(Run *run, unsigned skip)
     disk->fail_after = skip;
     disk->fail_errno = run->test->fault->err;
     disk->fail_once = run->test->fault->once;
-    run->bs = medium_open(&run->medium, "driver=vpc", BDRV_O_RDWR);
+    open_image(run, "driver=vpc", BDRV_O_RDWR);
 }
 
 static void open_to_fail(Run *run, unsigned skip)
@@ -334,7 +359,7 @@ static void open_to_fail(Run *run, unsigned skip)
         "file.inject-error.0.errno=%d,file.inject-error.0.once=%s,file.image.cache.no-flush=on",
         fault->iotype, skip, fault->err, fault->once ? "on" : "off");
 
-    run->bs = medium_open(&run->medium, options, BDRV_O_RDWR);
+    open_image(run, options, BDRV_O_RDWR);
 }
 
 static bool was_injected(Run *run)
@@ -390,6 +415,7 @@ static bool fail_after(unsigned skip, const void *data)
     g_assert_true(run.seen || skip > 0);
     unseen = run.seen ? 0 : unseen + 1;
     medium_clear(&run.medium);
+    medium_clear(&run.parent);
     g_free(run.now);
     g_free(run.safe);
     g_free(run.buf);

@@ -24,6 +24,7 @@ typedef struct Image {
     unsigned seeds;
     const char *options;
     int64_t sector;             /* of the disk: what is never torn; 0: SECTOR */
+    bool child;                 /* a differencing disk; its parent is a file with something in it */
 } Image;
 
 static const Image images[] = {
@@ -37,6 +38,11 @@ static const Image images[] = {
       "driver=vpc,file.driver=blkdebug,file.align=4096", 4096 },
     { "aligned/fixed", "driver=vpc,subformat=fixed", 64 * KIB, 4096, START_EMPTY, 8,
       "driver=vpc,file.driver=blkdebug,file.align=4096", 4096 },
+    { "child/512", "driver=vpc,block_size=512", 16 * KIB, 512, START_EMPTY, 12, "driver=vpc", .child = true },
+    { "child/16k", "driver=vpc,block_size=16k", 128 * KIB, 16 * KIB, START_EMPTY, 30, "driver=vpc", .child = true },
+    { "child/2m", "driver=vpc,block_size=2M", 5 * MIB, 2 * MIB, START_EMPTY, 3, "driver=vpc", .child = true },
+    { "child/aligned", "driver=vpc,block_size=16k", 128 * KIB, 16 * KIB, START_EMPTY, 8,
+      "driver=vpc,file.driver=blkdebug,file.align=4096", 4096, .child = true },
 };
 
 /* What the guest did, and which events of the log it caused */
@@ -49,7 +55,7 @@ typedef struct Op {
 typedef struct Workload {
     const Image *image;
     GRand *rand;
-    Medium medium;
+    Medium medium, parent;      /* the parent is not cut */
     Disk *durable;              /* the disk as the last flush before the cut left it */
     BlockDriverState *bs;
     int64_t size;
@@ -139,9 +145,12 @@ static void close_image(Workload *w)
     end_op(w, op);
 }
 
-static void open_image(Workload *w)
+static void open_image(Workload *w, const Medium *medium, const char *options, unsigned flags)
 {
-    w->bs = medium_open(&w->medium, w->image->options, BDRV_O_RDWR);
+    g_autofree char *all = w->image->child ? g_strdup_printf("%s,parent=%s", options, w->parent.file)
+                                           : g_strdup(options);
+
+    w->bs = medium_open(medium, all, flags);
 }
 
 static void do_something(Workload *w)
@@ -161,7 +170,7 @@ static void do_something(Workload *w)
         break;
     default:
         close_image(w);
-        open_image(w);
+        open_image(w, &w->medium, w->image->options, BDRV_O_RDWR);
     }
 }
 
@@ -176,15 +185,31 @@ static void fill_image(Workload *w)
     vhd_clear_bits(&w->medium, w->rand, w->image->start == START_JUNK, w->sure, w->size);
 }
 
+/* Shorter than its child, and full of what shows wherever the child has lost something */
+static char *make_parent(Workload *w)
+{
+    int64_t bytes = MAX(w->size * 7 / 8 / SECTOR, 1) * SECTOR;
+    g_autofree char *options = g_strdup_printf("driver=vpc,block_size=4k,size=%" PRId64, bytes);
+
+    w->parent = medium_on_file("parent");
+    medium_create(&w->parent, options);
+    BlockDriverState *bs = medium_open(&w->parent, "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+    kit_fill(w->sure, 0, bytes, 55);
+    g_assert_cmpint(bdrv_pwrite(bs, 0, w->sure, bytes, 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    return g_strdup_printf(",backing_file=%s", w->parent.file);
+}
+
 static void make_image(Workload *w)
 {
     w->size = (1 + below(w, w->image->max_size / SECTOR)) * SECTOR;
-    g_autofree char *options = g_strdup_printf("%s,size=%" PRId64, w->image->create, w->size);
+    w->sure = g_malloc0((gsize)w->size);
+    w->got = g_malloc((gsize)w->size);
+    g_autofree char *parent = w->image->child ? make_parent(w) : g_strdup("");
+    g_autofree char *options = g_strdup_printf("%s,size=%" PRId64 "%s", w->image->create, w->size, parent);
 
     w->medium = medium_on_disk();
     medium_create(&w->medium, options);
-    w->sure = g_malloc0((gsize)w->size);
-    w->got = g_malloc((gsize)w->size);
     if (w->image->start != START_EMPTY) {
         fill_image(w);
     }
@@ -195,7 +220,7 @@ static void make_image(Workload *w)
 static void run_workload(Workload *w)
 {
     make_image(w);
-    open_image(w);
+    open_image(w, &w->medium, w->image->options, BDRV_O_RDWR);
     while (w->count < OPS) {
         do_something(w);
     }
@@ -309,7 +334,7 @@ static void check_write(Workload *w, const Medium *medium, guint cut)
     g_assert_cmpint(bdrv_pwrite(w->bs, at, want + at, bytes, 0), ==, 0);
     g_assert_cmpint(bdrv_flush(w->bs), ==, 0);
     g_assert_cmpint(bdrv_close(w->bs), ==, 0);
-    w->bs = medium_open(medium, "driver=vpc", 0);
+    open_image(w, medium, "driver=vpc", 0);
     g_assert_cmpint(bdrv_pread(w->bs, 0, w->got, w->size, 0), ==, 0);
     kit_assert_same(w->got, want, w->size, 0);
 }
@@ -322,7 +347,7 @@ static void check_cut(Workload *w, guint flushed, guint cut, Keep keep)
         g_error("cut at %u of %u: the file does not end in a footer", cut, w->medium.disk->log->len);
     }
     vhd_assert_sound(&medium);
-    w->bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+    open_image(w, &medium, "driver=vpc", BDRV_O_RDWR);
     g_assert_null(bdrv_get_warning(w->bs, 0));
     check_contents(w, cut);
     check_write(w, &medium, cut);
@@ -358,6 +383,7 @@ static bool run_seed(unsigned seed, const void *data)
     run_workload(&w);
     check_all_cuts(&w);
     medium_clear(&w.medium);
+    medium_clear(&w.parent);
     disk_free(w.durable);
     g_free(w.sure);
     g_free(w.got);

@@ -103,7 +103,7 @@ for case in [
     Case('features 0', lambda: dynamic(features=0)),
     Case('a reserved byte set', lambda: dynamic(reserved=b'\0' * 100 + b'R' + b'\0' * 325)),
     Case('saved state', lambda: dynamic(saved_state=1), warn_write='saved state'),
-    Case('differencing', lambda: dynamic(type=4), refuse=r'differencing disk \(type 4\).*not supported'),
+    Case('differencing', lambda: dynamic(type=4), refuse='differencing disk.*the image names no place'),
     *[Case(f'disk type {n}', lambda n=n: dynamic(type=n), refuse=f'disk type is {n}, should be')
       for n in (0, 1, 5, 6)],
     *[Case(f'data offset {n}', lambda n=n: dynamic(data_offset=n), refuse=f'data offset is {n}, no place')
@@ -283,8 +283,7 @@ def locator_after_blocks():
 for case in [
     Case('locator past the end', lambda: spoilt_locator(512, 20, 1 << 40),
          warn='parent locator 0 at 1099511627776 is not inside the file'),
-    Case('locator longer than its room', lambda: spoilt_locator(512, 0xffffffff, 2048),
-         warn='parent locator 0 at 2048 is not inside the file'),
+    Case('locator longer than its room', lambda: spoilt_locator(512, 0xffffffff, 2048)),
     Case('locator at 2^64 - 512', lambda: spoilt_locator(512, 20, vhd.ONES - 511),
          warn='parent locator 0 at 18446744073709551104 is not'),
     Case('locator of no length', lambda: spoilt_locator(0, 0, 0)),

@@ -161,7 +161,6 @@ SAME_IMG = '''
     create new.raw 1M
     create -f raw new.raw 1000
     create -q -f raw new.raw 1M
-    create -f vpc -b data.raw new.vhd 1M
     create
     create -f vpc -o force_size new.vhd 10M more
     convert -O vpc -o force_size data.raw new.vhd

@@ -5,6 +5,7 @@ sources; docs/VHD.md is where both have the format from. Offsets and lengths are
 called sectors. Images are held in memory, as bytearrays."""
 
 import struct
+import typing
 
 SECTOR = 512
 FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
@@ -94,6 +95,28 @@ def make_header(table_offset, entries, block_size, locators, fields):
     return bytes(buf)
 
 
+class Locator(typing.NamedTuple):
+    """One of a child's names for its parent. @data: as it is on disk"""
+
+    code: bytes
+    data: bytes
+    room: int = SECTOR
+    slot: int = -1                  # in the header; -1: its place in the list
+    said: int = -1                  # what the header says of the room; -1: the truth
+    length: int = -1                # and of the length
+    before_bat: bool = False
+
+
+def utf16(text, order='le'):
+    """Windows lets names hold half of a surrogate pair"""
+    return text.encode('utf-16-' + order, 'surrogatepass')
+
+
+def locator(code, text, **more):
+    encoded = utf16(text) if code[:2] == 'W2' else text.encode('latin-1' if code[:2] == 'Wi' else 'utf-8')
+    return Locator(code.encode(), encoded, **{'room': round_up(len(encoded), SECTOR), **more})
+
+
 def bitmap_bytes(block_size):
     return round_up(round_up(block_size // SECTOR, 8) // 8, SECTOR)
 
@@ -143,20 +166,22 @@ class Builder:
     def __init__(self):
         self.image = Image(3 * SECTOR)
         self.image.places, self.image.locators = {}, []
+        self.table = bytearray(192)     # of the locators
 
     def add(self, data, align=SECTOR):
         at = round_up(len(self.image), align)
         self.image.extend(bytes(at - len(self.image)) + data)
         return at
 
-    def add_locators(self, locators):
-        """@locators: code, contents, bytes of room. The table of them for the header"""
-        table = b''
-        for code, text, room in locators:
-            at = self.add(text.ljust(room, b'l'))
-            self.image.locators.append((at, room))
-            table += struct.pack('>4sIIIQ', code, room, len(text), 0, at)
-        return table.ljust(192, b'\0')
+    def add_locators(self, locators, before_bat):
+        for slot, found in enumerate(Locator(*fields) for fields in locators):
+            if found.before_bat == before_bat:
+                at = self.add(found.data.ljust(found.room, b'l'), 4096 if before_bat else SECTOR)
+                room = found.room if found.said < 0 else found.said
+                length = len(found.data) if found.length < 0 else found.length
+                self.image.locators.append((at, found.room))
+                struct.pack_into('>4sIIIQ', self.table, 24 * (found.slot if found.slot >= 0 else slot),
+                                 found.code, room, length, 0, at)
 
     def add_batmap(self, entries, full):
         """@full: the blocks all of whose sectors are there"""
@@ -180,21 +205,30 @@ class Builder:
 def dynamic(size=8 * MIB, blocks=None, block_size=2 * MIB, entries=None, bits=None, gap=0, locators=(),
             batmap=None,
             pad=b'\xff', header=None, **fields):
-    """@blocks: number to contents, in the order they shall have in the file; fields are the footer's"""
+    """@blocks: number to contents, in the order they shall have in the file; @locators: Locators, or the
+    first fields of these; fields are the footer's"""
     blocks = {0: b'D'} if blocks is None else blocks
     entries = round_up(size, block_size) // block_size if entries is None else entries
     b = Builder()
+    b.add_locators(locators, True)
     b.image.bat_at = b.add(b'\xff' * 4 * entries + pad * (-4 * entries % SECTOR))
     if batmap is not None:
         b.add_batmap(entries, batmap)
-    table = b.add_locators(locators)
+    b.add_locators(locators, False)
     b.add(bytes(gap))
     for block, data in blocks.items():
         b.add_block(block, data, (bits or {}).get(block), block_size)
     footer = make_footer(size, DYNAMIC, **fields)
     b.add(footer)
     b.image.change(0, footer)
-    return b.image.change(SECTOR, make_header(b.image.bat_at, entries, block_size, table, header or {}))
+    found = make_header(b.image.bat_at, entries, block_size, bytes(b.table), header or {})
+    return b.image.change(SECTOR, found)
+
+
+def differencing(name=b'', parent_uuid=UUID, parent_timestamp=0, header=None, **more):
+    """@name: the parent's in the header, as it is on disk; the rest is as for dynamic()"""
+    found = {'parent_name': name, 'parent_uuid': parent_uuid, 'parent_timestamp': parent_timestamp}
+    return dynamic(**{'type': DIFFERENCING, **more}, header={**found, **(header or {})})
 
 
 def is_footer(data):
@@ -205,10 +239,11 @@ def is_footer(data):
 
 
 class Disk:
-    """A sound image, or one with bad blocks, taken apart. ValueError: no VHD that makes sense"""
+    """A sound image, or one with bad blocks, taken apart. ValueError: no VHD that makes sense. @parent: the
+    contents of the parent's disk"""
 
-    def __init__(self, data):
-        self.data = data
+    def __init__(self, data, parent=b''):
+        self.data, self.parent = data, parent
         self.tail_at = len(data) - SECTOR
         footer = bytes(data[-SECTOR:])
         if not is_footer(footer):
@@ -300,19 +335,28 @@ class Disk:
             if self.full and self.full[block // 8] & 0x80 >> block % 8:
                 self.problems.append(f'batmap: block {block} is not full')
 
+    def name_in(self, code):
+        """The data of the locator with this code; None: there is none"""
+        for i in range(8):
+            found, _, length, _, at = struct.unpack_from('>4sIIIQ', self.header['locators'], 24 * i)
+            if found == code:
+                return bytes(self.data[at:at + length])
+        return None
+
     def read_block(self, block):
         """What a reader that obeys bitmaps sees; None: it can't be read"""
         if block >= len(self.bat) or block in self.bad:
             return None
+        below = self.parent[block * self.block_size:][:self.block_size].ljust(self.block_size, b'\0')
         if self.bat[block] == UNUSED:
-            return bytes(self.block_size)
+            return below
         at = self.bat[block] * SECTOR
         bits = self.data[at:at + self.bitmap_bytes]
         data = bytearray(self.data[at + self.bitmap_bytes:][:self.block_size].ljust(self.block_size, b'\0'))
         if any(b != 0xff for b in bits):
             for i in range(self.block_size // SECTOR):
                 if not bits[i // 8] & 0x80 >> i % 8:
-                    data[i * SECTOR:(i + 1) * SECTOR] = bytes(SECTOR)
+                    data[i * SECTOR:(i + 1) * SECTOR] = below[i * SECTOR:(i + 1) * SECTOR]
         return bytes(data)
 
     def blocks(self):
