@@ -6,6 +6,7 @@
 #include <miniblk/driver.h>
 #include "kit.h"
 #include "medium.h"
+#include "util/be.h"
 #include "vhd.h"
 
 enum { MIB = 1 << 20, SIZE = MIB };
@@ -609,6 +610,32 @@ static void test_one_bad_block_costs_one_block(void)
     medium_clear(&medium);
 }
 
+/* A bitmap of several sectors: the bits of sectors 4095 and 4096 are the last of one and the first of the
+ * next */
+static void test_bits_in_two_sectors(void)
+{
+    enum { EDGE = 4096 * 512 };
+    Medium medium = medium_on_disk();
+    uint8_t entry[4], out[1024], in[1024];
+
+    medium_create(&medium, "driver=vpc,size=16M,block_size=16M");
+    BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+    g_assert_cmpint(bdrv_pwrite(bs, 0, "x", 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_read(&medium, 1536, entry, sizeof(entry));
+    medium_write(&medium, (int64_t)be32_load(entry) * 512 + 511, "\0\0", 2);
+
+    bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+    kit_fill(out, EDGE - 512, sizeof(out), 1);
+    g_assert_cmpint(bdrv_pwrite(bs, EDGE - 512, out, sizeof(out), 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    bs = medium_open(&medium, "driver=vpc", 0);
+    g_assert_cmpint(bdrv_pread(bs, EDGE - 512, in, sizeof(in), 0), ==, 0);
+    kit_assert_same(in, out, sizeof(in), EDGE - 512);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_clear(&medium);
+}
+
 /* Creating */
 
 static void check_create_refuses(const char *options, int code)
@@ -692,6 +719,7 @@ int main(int argc, char **argv)
     g_test_add_func("/errors/first-is-kept", test_first_error_is_kept);
     g_test_add_func("/errors/warning-explains", test_warning_explains_error);
     g_test_add_func("/errors/one-bad-block-costs-one-block", test_one_bad_block_costs_one_block);
+    g_test_add_func("/blocks/bits-in-two-sectors", test_bits_in_two_sectors);
     g_test_add_func("/create/too-large", test_create_too_large);
     g_test_add_func("/create/bad-options", test_create_bad_options);
     g_test_add_func("/create/largest", test_create_largest);
