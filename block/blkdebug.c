@@ -217,7 +217,7 @@ static bool blkdebug_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     if (!bdrv_node_truncate(bs->file, size, errp)) {
         return false;
     }
-    bs->size = bdrv_node_size(bs->file);
+    __atomic_store_n(&bs->size, bdrv_node_size(bs->file), __ATOMIC_RELEASE);
     return true;
 }
 

@@ -20,7 +20,7 @@
 
 typedef struct FileState {
     int fd;                         /* -1: not open */
-    int buffered_fd;                /* of the same file, without O_DIRECT; -1: not needed so far */
+    int buffered_fd;                /* atomic: of the same file, without O_DIRECT; -1: not needed so far */
     bool device;
     int flush_errno;                /* atomic: of the first flush that failed; 0: none did */
     pthread_mutex_t lock;           /* guards the next two */
@@ -241,7 +241,7 @@ static int file_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
     if (s->buffered_fd < 0) {
         g_autofree char *name = g_strdup_printf("/proc/self/fd/%d", s->fd);
 
-        s->buffered_fd = open(name, O_RDWR | O_CLOEXEC);
+        __atomic_store_n(&s->buffered_fd, open(name, O_RDWR | O_CLOEXEC), __ATOMIC_RELAXED);
     }
     return s->buffered_fd < 0 ? -errno : file_write_to(s->buffered_fd, 1, offset, vec);
 }
@@ -263,7 +263,7 @@ static int file_flush(BlockDriverState *bs)
     }
     err = errno;
     /* The page cache may have dropped what it could not write, and would call the next try a success */
-    if (!(bs->flags & BDRV_O_NOCACHE)) {
+    if (!(bs->flags & BDRV_O_NOCACHE) || __atomic_load_n(&s->buffered_fd, __ATOMIC_RELAXED) >= 0) {
         __atomic_store_n(&s->flush_errno, err, __ATOMIC_RELAXED);
     }
     return -err;

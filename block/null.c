@@ -43,7 +43,7 @@ static int null_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsign
 
 static bool null_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 {
-    bs->size = size;
+    __atomic_store_n(&bs->size, size, __ATOMIC_RELEASE);
     return true;
 }
 
