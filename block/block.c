@@ -395,10 +395,10 @@ bool bdrv_is_probed(BlockDriverState *bs)
 }
 
 /* One after another, not one inside the other: a chain may be long */
-static bool open_parents(BlockDriverState *bs, GError **errp)
+bool block_open_parents(BlockDriverState *bs, GError **errp)
 {
     for (; bs; bs = bs->backing) {
-        if (bs->file && !open_parents(bs->file, errp)) {
+        if (bs->file && !block_open_parents(bs->file, errp)) {
             return false;
         }
         if (bs->drv->open_backing && !(bs->flags & BDRV_O_NO_BACKING) && !bs->drv->open_backing(bs, errp)) {
@@ -452,7 +452,7 @@ static BlockDriverState *open_image(const BlockStorage *storage, const char *fil
     BlockDriverState *bs = flags & BDRV_O_SNAPSHOT ? open_snapshot(tree, kv, filename, flags, errp)
                                                    : open_root(tree, kv, filename, flags, errp);
 
-    if (bs && open_parents(bs, errp)) {
+    if (bs && block_open_parents(bs, errp)) {
         return bs;
     }
     node_close(bs);

@@ -48,6 +48,9 @@ int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
 
+/* block.c: the parents of @bs, their parents, and so on */
+bool block_open_parents(BlockDriverState *bs, GError **errp);
+
 /* info.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);
 

@@ -76,15 +76,24 @@ static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **
     return false;
 }
 
-static BlockDriverState *try_parent(BlockDriverState *bs, const char *path, GError **errp)
+static BlockDriverState *open_inside(BlockDriverState *bs, const char *path, GError **errp)
 {
     VpcState *s = bs->state;
     g_autofree char *options = inherited_options(bs);
 
-    if (path && !is_inside(s->options.root, path, errp)) {
-        return NULL;
-    }
-    BlockDriverState *backing = bdrv_open_backing(bs, path, options, errp);
+    return path && !is_inside(s->options.root, path, errp) ? NULL : bdrv_open_backing(bs, path, options, errp);
+}
+
+BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp)
+{
+    g_autofree char *path = vpc_parent_path(bs->filename, filename);
+
+    return open_inside(bs, path, errp);
+}
+
+static BlockDriverState *try_parent(BlockDriverState *bs, const char *path, GError **errp)
+{
+    BlockDriverState *backing = open_inside(bs, path, errp);
 
     if (backing && !is_parent(bs, backing, errp)) {
         bdrv_close_backing(backing);

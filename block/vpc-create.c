@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include "block/vpc.h"
 #include "block/vpc-parent.h"
@@ -29,8 +28,6 @@ typedef struct Reader {
     bool batmap;
 } Reader;
 
-#define LOCATOR_SPACE   4096            /* of a parent locator, and where it begins, */
-#define LOCATOR_ROOM    65536           /* and where Windows leaves room for more */
 #define MAX_CHS_SIZE ((int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR)
 
 /* Every QEMU takes current_size for "qem2", and nobody else looks */
@@ -151,40 +148,20 @@ static bool parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
     return true;
 }
 
-/* The parent of a new child, and what there is to know of it */
-static bool describe_parent(Plan *plan, const char *child, const char *path, BlockDriverState *parent, GError **errp)
-{
-    BlockInfo *info = bdrv_get_info(parent, errp);
-    const BlockInfoItem *uuid = info ? bdrv_info_find(info, "uuid") : NULL;
-    struct stat st;
-    bool ok = info && (!uuid || parse_uuid(uuid->text, plan->header.parent_uuid, errp));
-
-    bdrv_info_free(info);
-    if (!ok) {
-        return false;
-    }
-    if (stat(path, &st) == 0 && st.st_mtime > VPC_EPOCH) {
-        be32_store(plan->header.parent_timestamp, (uint32_t)(st.st_mtime - VPC_EPOCH));
-    }
-    if (plan->wanted < 0) {
-        plan->wanted = bdrv_getlength(parent);
-    }
-    return vpc_describe_parent(child, path, &plan->header, plan->locators, errp);
-}
-
 static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o, GError **errp)
 {
     plan->wanted = o->size;
     if (!o->parent) {
         return true;
     }
-    g_autofree char *folder = g_path_get_dirname(child);
-    g_autofree char *path = g_path_is_absolute(o->parent) || !strcmp(folder, ".") ? g_strdup(o->parent)
-                                                          : g_build_filename(folder, o->parent, NULL);
+    g_autofree char *path = vpc_parent_path(child, o->parent);
     g_autofree char *options = g_strdup_printf("driver=%s", o->parent_driver ? o->parent_driver : "vpc");
     BlockDriverState *parent = bdrv_open(path, options, BDRV_O_NO_BACKING, errp);
-    bool ok = parent && describe_parent(plan, child, path, parent, errp);
+    bool ok = parent && vpc_remember_parent(child, parent, &plan->header, plan->locators, errp);
 
+    if (ok && plan->wanted < 0) {
+        plan->wanted = bdrv_getlength(parent);
+    }
     bdrv_close(parent);
     if (!ok) {
         g_prefix_error(errp, "parent '%s': ", path);
@@ -375,29 +352,16 @@ static int write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
     return ret < 0 ? ret : bdrv_node_zero(bs->file, start, bytes, 0);
 }
 
-/* The data of locator @slot at @at, and its entry in the header; *@end is where its space ends */
-static int write_locator(BlockDriverState *bs, Plan *plan, unsigned slot, int64_t space, int64_t at, int64_t *end)
+static int write_locator(BlockDriverState *bs, Plan *plan, unsigned slot, int64_t at, int64_t *end)
 {
-    VpcLocator *l = &plan->header.locators[slot];
-    gsize length;
-    const void *data = g_bytes_get_data(plan->locators[slot].bytes, &length);
-
-    space = MAX(space, round_up((int64_t)length, LOCATOR_SPACE));
-    be32_store(l->code, plan->locators[slot].code);
-    be32_store(l->space, (uint32_t)space);
-    be32_store(l->length, (uint32_t)length);
-    be64_store(l->offset, (uint64_t)at);
-    *end = at + space;
-    int ret = bdrv_node_pwrite(bs->file, at, data, (int64_t)length);
-
-    return ret < 0 ? ret : bdrv_node_zero(bs->file, at + (int64_t)length, space - (int64_t)length, 0);
+    return vpc_write_locator(bs, &plan->header, slot, &plan->locators[slot], at, end);
 }
 
 /* Windows puts the relative name before the BAT and the absolute one, with more room, behind it */
 static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 {
     int64_t bat = sizeof(VpcFooter) + sizeof(VpcHeader);
-    int ret = plan->differencing ? write_locator(bs, plan, 1, LOCATOR_SPACE, LOCATOR_SPACE, &bat) : 0;
+    int ret = plan->differencing ? write_locator(bs, plan, 1, VPC_LOCATOR_ALIGN, &bat) : 0;
 
     *end = bat + round_up(plan->entries * 4, VPC_SECTOR);
     if (ret == 0) {
@@ -407,10 +371,10 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
         ret = write_batmap(bs, plan, end);
     }
     if (ret == 0 && plan->differencing) {
-        ret = write_locator(bs, plan, 0, LOCATOR_ROOM, round_up(*end, LOCATOR_SPACE), end);
+        ret = write_locator(bs, plan, 0, round_up(*end, VPC_LOCATOR_ALIGN), end);
     }
     if (ret == 0 && plan->differencing) {
-        ret = write_locator(bs, plan, 2, LOCATOR_SPACE, *end, end);
+        ret = write_locator(bs, plan, 2, *end, end);
     }
     return ret < 0 ? ret : write_header(bs, plan, bat);
 }

@@ -246,8 +246,6 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
     if (version >> 16 != VPC_VERSION >> 16) {
         bdrv_set_error(errp, ENOTSUP, "footer: file format version is %u.%u, should be 1.0", version >> 16,
                        version & 0xffff);
-    } else if (type == VPC_DIFFERENCING && (bs->flags & BDRV_O_NO_BACKING) && (bs->flags & BDRV_O_RDWR)) {
-        bdrv_set_error(errp, EACCES, "a differencing disk can't be written to without its parent");
     } else if (type != VPC_FIXED && type != VPC_DYNAMIC && type != VPC_DIFFERENCING) {
         bdrv_set_error(errp, EINVAL, "footer: disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)",
                        type);
@@ -338,12 +336,23 @@ static bool read_header(BlockDriverState *bs, int64_t file_size, GError **errp)
            check_header(bs, (int64_t)at, file_size, errp);
 }
 
+/* Do they differ as a change of the parent leaves them that was cut off? Then the one at the end is as good as new */
+static bool is_half_changed(const Ends *ends)
+{
+    VpcFooter head = ends->head;
+
+    memcpy(head.data_offset, ends->tail.data_offset, sizeof(head.data_offset));
+    memcpy(head.type, ends->tail.type, sizeof(head.type));
+    memcpy(head.checksum, ends->tail.checksum, sizeof(head.checksum));
+    return ends->head_ok && ends->tail_ok && is_sparse(&ends->head) && !memcmp(&head, &ends->tail, sizeof(head));
+}
+
 /* Do head and tail describe different disks? Others change identifiers in one of them only */
 static bool ends_disagree(const Ends *ends)
 {
     const VpcFooter *a = &ends->head, *b = &ends->tail;
 
-    return ends->head_ok && ends->tail_ok &&
+    return ends->head_ok && ends->tail_ok && !is_half_changed(ends) &&
            (memcmp(a->data_offset, b->data_offset, 8) || memcmp(a->current_size, b->current_size, 8) ||
             memcmp(a->cylinders, b->cylinders, 4) || memcmp(a->type, b->type, 4));
 }
@@ -364,9 +373,9 @@ static bool open_for_writing(BlockDriverState *bs, const Ends *ends, GError **er
                        ": the image can be opened for reading only", vpc_bat_entries(s), needed);
         return false;
     }
-    s->ceiling = INT64_MAX;
+    s->ceiling = s->lowest = INT64_MAX;
     s->end = s->limit;
-    s->head_bad = !ends->head_ok;
+    s->head_bad = !ends->head_ok || (is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
     if (!vpc_survey(bs, errp)) {
         return false;

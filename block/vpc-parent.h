@@ -50,6 +50,22 @@ GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData l
 bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *header, VpcLocatorData out[3],
                          GError **errp);
 
+/* @parent as the user of @child names it, as a path: it is relative to the folder of @child. g_free() it */
+char *vpc_parent_path(const char *child, const char *parent);
+
+/* What the file @child is to remember of @parent, an open image: its id, its age, and as vpc_describe_parent()
+ * its names */
+bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp);
+
+#define VPC_LOCATOR_ALIGN 4096          /* where their data begins, as Windows has it */
+
+/* How many bytes a locator takes */
+int64_t vpc_locator_space(const VpcLocatorData *locator);
+/* Its data to @at, and its entry into @header; *@end is where its space ends. 0 or -errno */
+int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,
+                      int64_t at, int64_t *end);
+
 /* The codes of the locators, big-endian on disk */
 enum {
     VPC_LOCATOR_W2RU = 0x57327275,

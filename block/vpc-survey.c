@@ -112,6 +112,7 @@ static void survey_entry(Survey *survey, int64_t block, uint32_t sector)
         return;
     }
     s->end = MAX(s->end, end);
+    s->lowest = MIN(s->lowest, place);
     survey->sorted &= !blocks->len || g_array_index(blocks, uint64_t, blocks->len - 1) < key;
     g_array_append_val(blocks, key);
 }

@@ -44,8 +44,7 @@ static int64_t last_tail(const VpcState *s)
     return MIN(s->ceiling, (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
 }
 
-/* A footer at @tail, so that all before it may be overwritten */
-static int move_tail(BlockDriverState *bs, int64_t tail)
+int vpc_move_tail(BlockDriverState *bs, int64_t tail)
 {
     VpcState *s = bs->state;
     int64_t size = bdrv_node_size(bs->file);
@@ -79,8 +78,8 @@ static int reserve(BlockDriverState *bs, int64_t place)
     if (place_end(s, place + more * stride) > last_tail(s)) {
         more = 0;
     }
-    int ret = move_tail(bs, place_end(s, place + more * stride));
-    return ret < 0 && more > 0 ? move_tail(bs, place_end(s, place)) : ret;
+    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));
+    return ret < 0 && more > 0 ? vpc_move_tail(bs, place_end(s, place)) : ret;
 }
 
 /* A new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one only the
@@ -144,21 +143,20 @@ static void map_absent(BlockDriverState *bs, uint8_t *entries, int64_t block, in
                            block * s->block_size };
 }
 
-static bool sector_is_set(const uint8_t *bitmap, int64_t sector)
+bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector)
 {
     return bitmap[sector / 8] & (0x80 >> sector % 8);
 }
 
-/* The first of [@from, @to) whose bit is not as the one at @from */
-static int64_t run_end(const uint8_t *bitmap, int64_t from, int64_t to)
+int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
 {
-    bool set = sector_is_set(bitmap, from);
+    bool set = vpc_sector_is_set(bitmap, from);
     uint8_t same = set ? 0xff : 0;
 
     while (++from < to) {
         if (from % 8 == 0 && bitmap[from / 8] == same) {
             from += 7;
-        } else if (sector_is_set(bitmap, from) != set) {
+        } else if (vpc_sector_is_set(bitmap, from) != set) {
             return from;
         }
     }
@@ -188,8 +186,8 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int6
         return ret;
     }
     int64_t first = in / VPC_SECTOR;
-    int64_t last = run_end(bitmap, first, (end + VPC_SECTOR - 1) / VPC_SECTOR);
-    bool set = sector_is_set(bitmap, first);
+    int64_t last = vpc_run_end(bitmap, first, (end + VPC_SECTOR - 1) / VPC_SECTOR);
+    bool set = vpc_sector_is_set(bitmap, first);
 
     *ext = (BlockExtent) { offset - in + first * VPC_SECTOR, (last - first) * VPC_SECTOR };
     if (set || (mode & BLOCK_MAP_WRITE)) {
@@ -204,7 +202,7 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int6
 }
 
 /* What open() found wrong with the ends of the file is put right before the first write */
-static int settle(BlockDriverState *bs)
+int vpc_settle(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
     int ret = bdrv_node_pwrite(bs->file, s->tail, &s->footer, sizeof(s->footer));
@@ -238,7 +236,7 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     uint8_t *entries;
 
     if (write && s->unsettled) {
-        int ret = alone ? settle(bs) : -EAGAIN;
+        int ret = alone ? vpc_settle(bs) : -EAGAIN;
 
         if (ret < 0) {
             return ret;
@@ -247,6 +245,10 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     if (s->fixed) {
         map_fixed(bs, offset, ext);
         return 0;
+    }
+    if (write && s->differencing && !bs->backing) {
+        bdrv_warn(bs, "a differencing disk can't be written to without its parent");
+        return -EROFS;
     }
     block = offset / s->block_size;
     int ret = get_bat(bs, block, mode, &piece, &entries);
@@ -318,7 +320,7 @@ static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
     return ret < 0 ? ret : commit_sectors(bs, ext, place);
 }
 
-static int vpc_flush(BlockDriverState *bs)
+int vpc_flush(BlockDriverState *bs)
 {
     int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
 
@@ -330,7 +332,7 @@ static void vpc_close(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
 
-    if (s->tail > s->end && !s->unsettled && move_tail(bs, s->end) == 0) {
+    if (s->tail > s->end && !s->unsettled && vpc_move_tail(bs, s->end) == 0) {
         bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);
     }
     g_clear_pointer(&s->overlapping, g_hash_table_destroy);
@@ -352,6 +354,8 @@ const BlockDriver bdrv_vpc = {
     .probe          = vpc_probe,
     .open           = vpc_open,
     .open_backing   = vpc_open_backing,
+    .open_parent    = vpc_open_parent,
+    .change_backing = vpc_change_backing,
     .read           = bdrv_mapped_read,     /* the layer moves the bytes */
     .write          = bdrv_mapped_write,
     .flush          = vpc_flush,

@@ -41,6 +41,7 @@ typedef struct VpcState {
     /* dynamic and differencing, and open for writing */
     int64_t tail;               /* where the footer at the end of the file is, */
     int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
+    int64_t lowest;             /* where the first block is */
     int64_t ceiling;            /* a BAT entry points here, past the end of the file: never grow so far */
     bool used;                  /* the first place of that room was handed out before: it may not be zero */
     bool head_bad;              /* the copy at the start is to be written, */
@@ -53,6 +54,16 @@ static inline int64_t vpc_bat_entries(const VpcState *s)
 {
     return s->bat_bytes / 4;
 }
+
+/* vpc.c */
+/* A footer at @tail, on stable storage, so that all before it may be overwritten */
+int vpc_move_tail(BlockDriverState *bs, int64_t tail);
+/* The footer to the end of the file, and to the start if s->head_bad */
+int vpc_settle(BlockDriverState *bs);
+int vpc_flush(BlockDriverState *bs);
+bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector);
+/* The first sector of [@from, @to) whose bit is not as the one at @from */
+int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to);
 
 /* vpc-open.c */
 extern const BlockOption vpc_open_options[];
@@ -78,8 +89,12 @@ const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64
 
 /* vpc-backing.c */
 bool vpc_open_backing(BlockDriverState *bs, GError **errp);
+BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp);
 /* "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
 char *vpc_uuid_text(const uint8_t uuid[16]);
+
+/* vpc-rebase.c */
+bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
 
 /* vpc-create.c */
 typedef struct VpcCreateOptions {

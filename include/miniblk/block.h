@@ -134,6 +134,21 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
 bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
                  void *user, GError **errp);
 
+typedef struct BlockRebaseOptions {
+    const char *driver;         /* of the new parent; NULL: vpc */
+    const char *options;        /* to open it with, as bdrv_open()'s; NULL: none */
+    bool names_only;            /* compare and copy nothing: where the parent was moved. @bs may have been opened
+                                 * with BDRV_O_NO_BACKING */
+    void (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} BlockRebaseOptions;
+
+/* Give @bs another parent: @parent, a path as from the image's folder; NULL: none, it stands alone then. First,
+ * what the image has from the old parent and would not have from the new one is copied into it, so that it reads
+ * the same at every moment: also after the call was interrupted, and made again. @opts may be NULL. After a
+ * failure @bs still has the parent that it had; open it anew to be sure of what is on disk. */
+bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp);
+
 /* What an image says of itself. Keys are lower case with '-', as in JSON. */
 typedef struct BlockInfoItem {
     const char *key;

@@ -144,6 +144,13 @@ typedef struct BlockDriver {
     /* Protocols: is this the name of the file that is open here? */
     bool (*has_file)(BlockDriverState *bs, const char *filename);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
+
+    /* Formats, to have their parent changed. As open_backing() another image, @filename as from this one's
+     * folder; it is returned and not made bs->backing */
+    BlockDriverState *(*open_parent)(BlockDriverState *bs, const char *filename, GError **errp);
+    /* The parent is @parent from now on, NULL: none; the layer then makes it bs->backing. Alone, under the map
+     * lock, with nothing dirty. After a cut at any moment the image has the old one or the new one */
+    bool (*change_backing)(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
 } BlockDriver;
 
 struct BlockDriverState {

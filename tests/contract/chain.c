@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "kit.h"
@@ -43,6 +44,7 @@ typedef struct Chain {
     GRand *rand;
     Level levels[MAX_LEVELS];   /* the root first */
     int count;
+    unsigned files;             /* that were named */
     bool snapshot;              /* bs is a scratch file over the top */
     BlockDriverState *bs;
 } Chain;
@@ -66,10 +68,10 @@ static Level *top(Chain *c)
     return &c->levels[c->count - 1];
 }
 
-static void must(bool ok, GError *err)
+static void must(bool ok, GError **err)
 {
     if (!ok) {
-        g_error("%s", bdrv_error_message(err));
+        g_error("%s", bdrv_error_message(*err));
     }
 }
 
@@ -308,6 +310,11 @@ static void do_request(Chain *c)
 
 /* Making levels */
 
+static char *new_name(Chain *c, const char *what)
+{
+    return g_strdup_printf("%s-%u", what, c->files++);
+}
+
 static int64_t pick_size(Chain *c)
 {
     return (1 + below(c, c->config->max_size / SECTOR)) * SECTOR;
@@ -339,7 +346,7 @@ static void create_level(Chain *c, Level *level)
 /* One more level, which is the top then; none is open */
 static void add_level(Chain *c)
 {
-    g_autofree char *name = g_strdup_printf("level-%d", c->count);
+    g_autofree char *name = new_name(c, "level");
     Level *level = &c->levels[c->count++];
 
     *level = (Level) { .kind = CHILD, .medium = medium_on_file(name), .size = pick_size(c) };
@@ -411,7 +418,7 @@ static void do_flatten(Chain *c)
     BlockDriverState *from = open_level(c, c->count - 1, 0, 0);
     BlockDriverState *to = medium_open(&flat, "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
 
-    must(bdrv_copy(from, to, &opts, &err), err);
+    must(bdrv_copy(from, to, &opts, &err), &err);
     check_all(to, top(c));
     g_assert_cmpint(bdrv_close(from), ==, 0);
     g_assert_cmpint(bdrv_close(to), ==, 0);
@@ -489,7 +496,7 @@ static void do_commit(Chain *c)
     BlockDriverState *bs = open_level(c, c->count - 1, (int)depth, one_in(c, 2) ? BDRV_O_RDWR : 0);
     for (int times = 0; fits && times < 2; times++) {
         done = 0;
-        must(bdrv_commit(bs, depth, note_progress, &done, &err), err);
+        must(bdrv_commit(bs, depth, note_progress, &done, &err), &err);
         g_assert_cmpint(done, ==, top(c)->size);
         check_all(bs, top(c));
     }
@@ -523,7 +530,7 @@ static void do_commit_scratch(Chain *c)
     for (int i = 0; i < 12; i++) {
         do_request(c);
     }
-    must(bdrv_commit(c->bs, 1, NULL, NULL, &err), err);
+    must(bdrv_commit(c->bs, 1, NULL, NULL, &err), &err);
     check_all(c->bs, top(c));
     c->snapshot = false;
     close_top(c);
@@ -531,10 +538,151 @@ static void do_commit_scratch(Chain *c)
     medium_clear(&scratch);
 }
 
+/* Another parent */
+
+static void clear_level(Level *level)
+{
+    medium_clear(&level->medium);
+    g_free(level->data);
+    g_free(level->hash);
+}
+
+/* Levels from @first on, below the top, are in the chain no more */
+static void drop_levels(Chain *c, int first)
+{
+    Level kept = *top(c);
+
+    for (int i = first; i < c->count - 1; i++) {
+        clear_level(&c->levels[i]);
+    }
+    c->levels[first] = kept;
+    c->count = first + 1;
+    top(c)->kind = first > 0 ? CHILD : ROOT_DYNAMIC;
+}
+
+/* To open @parent with: that a root is raw has to be said */
+static char *parent_options(Chain *c, const Level *parent)
+{
+    GString *options = g_string_new(NULL);
+    bool in_chain = parent >= c->levels && parent < c->levels + c->count;
+
+    for (int64_t i = in_chain ? parent - c->levels : 0; i > 0; i--) {
+        g_string_append(options, "backing.");
+    }
+    g_string_append(options, in_chain && c->levels[0].kind == ROOT_RAW ? "driver=raw" : "driver=vpc");
+    return g_string_free(options, FALSE);
+}
+
+/* The file of the top with @parent behind it, or nothing, if that is NULL; twice, as if it had been interrupted */
+static void rebase_top(Chain *c, const Level *parent)
+{
+    g_autofree char *options = parent ? parent_options(c, parent) : NULL;
+    g_autofree char *name = !parent ? NULL : one_in(c, 2) ? g_path_get_basename(parent->medium.file)
+                                                         : g_canonicalize_filename(parent->medium.file, NULL);
+    int64_t done = 0;
+    BlockRebaseOptions opts = { parent && parent->kind == ROOT_RAW ? "raw" : NULL, options, false, note_progress, &done };
+    GError *err = NULL;
+
+    for (int times = 0; times < 2; times++) {
+        must(bdrv_rebase(c->bs, name, &opts, &err), &err);
+        check_all(c->bs, top(c));
+        done = 0;
+    }
+}
+
+/* An image that nothing in the chain knows of, open to be written */
+static Level make_stranger(Chain *c)
+{
+    g_autofree char *name = new_name(c, "stranger");
+    Level stranger = { .kind = (int)below(c, CHILD), .medium = medium_on_file(name), .size = pick_size(c) };
+
+    stranger.data = g_malloc0((gsize)stranger.size);
+    create_level(c, &stranger);
+    BlockDriverState *bs = medium_open(&stranger.medium, stranger.kind == ROOT_RAW ? "driver=raw" : "driver=vpc",
+                                       BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+    int64_t half = stranger.size / 2, common = MIN(stranger.size, top(c)->size);
+
+    memcpy(stranger.data, top(c)->data, (size_t)common);
+    kit_fill(stranger.data, 0, half, g_rand_int(c->rand));
+    g_assert_cmpint(bdrv_pwrite(bs, 0, stranger.data, common, 0), ==, 0);
+    memset(stranger.data + common, 0, (size_t)(stranger.size - common));
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    remember(&stranger);
+    return stranger;
+}
+
+static bool may_have_parent(Chain *c)
+{
+    return top(c)->kind == ROOT_DYNAMIC || top(c)->kind == CHILD;
+}
+
+static void do_rebase_on_stranger(Chain *c)
+{
+    if (!may_have_parent(c)) {
+        return;
+    }
+    Level stranger = make_stranger(c);
+
+    open_top(c);
+    rebase_top(c, &stranger);
+    close_top(c);
+    if (c->count == 1) {
+        c->levels[1] = c->levels[0];
+        c->count = 2;
+    } else {
+        drop_levels(c, 1);
+        clear_level(&c->levels[0]);
+    }
+    c->levels[0] = stranger;
+    c->levels[1].kind = CHILD;
+    check_level(c, 1);
+}
+
+/* An ancestor, or nobody */
+static void do_rebase(Chain *c)
+{
+    int first = c->count > 1 ? (int)below(c, c->count) : 0;
+
+    if (!may_have_parent(c)) {
+        return;
+    }
+    open_top(c);
+    rebase_top(c, first > 0 ? &c->levels[first - 1] : NULL);
+    assert_untouched(c, c->count - 1, -1);
+    g_assert_cmpint(bdrv_close(c->bs), ==, 0);
+    drop_levels(c, first);
+    vhd_assert_sound(&top(c)->medium);
+    check_level(c, first);
+}
+
+/* The parent has another name; nothing is copied, and no byte but of names changes */
+static void do_relink(Chain *c)
+{
+    g_autofree char *name = new_name(c, "moved");
+    BlockRebaseOptions opts = { .names_only = true };
+    GError *err = NULL;
+
+    if (c->count == 1) {
+        return;
+    }
+    Level *parent = top(c) - 1;
+    Medium moved = medium_on_file(name);
+
+    g_assert_cmpint(rename(parent->medium.file, moved.file), ==, 0);
+    g_free(parent->medium.file);
+    parent->medium = moved;
+    opts.driver = parent->kind == ROOT_RAW ? "raw" : NULL;
+    c->bs = medium_open(&top(c)->medium, "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH | BDRV_O_NO_BACKING);
+    must(bdrv_rebase(c->bs, name, &opts, &err), &err);
+    g_assert_cmpint(bdrv_close(c->bs), ==, 0);
+    check_level(c, c->count - 1);
+}
+
 static void do_something(Chain *c)
 {
     static void (*const things[])(Chain *) = {
-        do_nothing, do_add, do_snapshot, do_flatten, do_commit, do_commit, do_commit_scratch,
+        do_nothing, do_add, do_add, do_snapshot, do_flatten, do_commit, do_commit, do_commit_scratch, do_rebase,
+        do_rebase_on_stranger, do_relink,
     };
 
     if (one_in(c, 12)) {
@@ -560,9 +708,7 @@ static void conclude(Chain *c)
 static void clear_chain(Chain *c)
 {
     for (int i = 0; i < c->count; i++) {
-        medium_clear(&c->levels[i].medium);
-        g_free(c->levels[i].data);
-        g_free(c->levels[i].hash);
+        clear_level(&c->levels[i]);
     }
     g_rand_free(c->rand);
 }

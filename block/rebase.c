@@ -1,0 +1,170 @@
+/* rebase.c - another parent for an image, which reads as before */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include "block/layer.h"
+
+#define PIECE_BYTES (1 << 20)
+#define UNIT_BYTES  4096            /* what differs is copied in such units: a guest's page */
+
+typedef struct Rebase {
+    BlockDriverState *bs, *parent;  /* the new one; NULL: none */
+    uint8_t *old, *new;             /* of PIECE_BYTES */
+} Rebase;
+
+/* Where the image has nothing of its own: do old and new parent say the same there, without a look at the bytes? */
+static bool is_same(const BlockStatus *old, const BlockStatus *new)
+{
+    bool same_place = old->leaf && new->leaf && old->leaf_offset == new->leaf_offset &&
+                      *old->leaf->filename && !strcmp(old->leaf->filename, new->leaf->filename);
+
+    return (old->zero && new->zero) || same_place;
+}
+
+static int write_differences(Rebase *r, int64_t offset, int64_t bytes)
+{
+    int ret = 0;
+
+    for (int64_t at = 0, end; at < bytes && ret == 0; at = end) {
+        bool differs = false;
+
+        for (end = at; end < bytes; end += MIN(UNIT_BYTES, bytes - end)) {
+            if (memcmp(r->old + end, r->new + end, (size_t)MIN(UNIT_BYTES, bytes - end)) == 0) {
+                break;
+            }
+            differs = true;
+        }
+        if (differs) {
+            ret = bdrv_node_pwrite(r->bs, offset + at, r->old + at, end - at);
+        } else {
+            end = at + MIN(UNIT_BYTES, bytes - at);
+        }
+    }
+    return ret;
+}
+
+static int copy_differences(Rebase *r, int64_t offset, int64_t bytes)
+{
+    int ret = bdrv_node_pread(r->bs, offset, r->old, bytes);
+
+    if (ret == 0 && r->parent) {
+        ret = bdrv_node_pread(r->parent, offset, r->new, bytes);
+    }
+    return ret < 0 ? ret : write_differences(r, offset, bytes);
+}
+
+/* The first part of what is at @offset. How much that was, or -errno */
+static int64_t copy_first(Rebase *r, int64_t offset, int64_t bytes)
+{
+    BlockStatus old, new = { .bytes = bytes, .zero = true };
+    int ret = bdrv_node_status(r->bs, offset, bytes, 0, &old);
+
+    if (ret < 0 || (old.depth == 0 && old.data)) {
+        return ret < 0 ? ret : old.bytes;
+    }
+    if (r->parent) {
+        ret = bdrv_node_status(r->parent, offset, old.bytes, 0, &new);
+    }
+    bytes = MIN(old.bytes, new.bytes);
+    if (ret == 0 && !is_same(&old, &new)) {
+        bytes = MIN(bytes, PIECE_BYTES - offset % UNIT_BYTES);
+        ret = copy_differences(r, offset, bytes);
+    }
+    return ret < 0 ? ret : bytes;
+}
+
+static int64_t copy_all(Rebase *r, const BlockRebaseOptions *opts)
+{
+    int64_t size = bdrv_node_size(r->bs), n = 0;
+
+    r->old = g_try_malloc(PIECE_BYTES);
+    r->new = g_try_malloc0(PIECE_BYTES);
+    if (!r->old || !r->new) {
+        n = -ENOMEM;
+    }
+    for (int64_t offset = 0; offset < size && n >= 0; offset += n) {
+        n = copy_first(r, offset, size - offset);
+        if (opts->progress && n > 0) {
+            opts->progress(opts->user, offset + n, size);
+        }
+    }
+    g_free(r->old);
+    g_free(r->new);
+    return n;
+}
+
+static bool open_new_parent(Rebase *r, const char *filename, const BlockRebaseOptions *opts, GError **errp)
+{
+    BlockLayer *layer = r->bs->layer;
+    g_autoptr(KeyVal) kv = keyval_parse(opts->options, errp);
+
+    if (!kv) {
+        return false;
+    }
+    if (opts->driver) {
+        keyval_set(kv, "driver", opts->driver);
+    }
+    KeyVal *others = layer->backing_options;
+
+    layer->backing_options = kv;
+    r->parent = r->bs->drv->open_parent(r->bs, filename, errp);
+    layer->backing_options = others;
+    if (!r->parent) {
+        g_prefix_error(errp, "new parent '%s': ", filename);
+        return false;
+    }
+    return block_open_parents(r->parent, errp);
+}
+
+static bool change_parent(Rebase *r, const BlockRebaseOptions *opts, GError **errp)
+{
+    BlockDriverState *bs = r->bs;
+    int64_t ret = opts->names_only ? 0 : copy_all(r, opts);
+
+    ret = ret < 0 ? ret : bdrv_node_flush(bs);
+    if (ret < 0) {
+        bdrv_set_error(errp, (int)-ret, "could not copy what differs between the parents: %s", g_strerror((int)-ret));
+        return false;
+    }
+    pthread_mutex_lock(&bs->layer->map_lock);
+    bool ok = bs->drv->change_backing(bs, r->parent, errp);
+    pthread_mutex_unlock(&bs->layer->map_lock);
+    return ok;
+}
+
+static bool check(BlockDriverState *bs, const BlockRebaseOptions *opts, GError **errp)
+{
+    if (!bs->drv->change_backing) {
+        bdrv_set_error(errp, ENOTSUP, "driver '%s' has no parents", bs->drv->name);
+    } else if (!(bs->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EPERM, "the image is open for reading only");
+    } else if ((bs->flags & BDRV_O_NO_BACKING) && !opts->names_only) {
+        bdrv_set_error(errp, EINVAL, "the image was opened without its parent: only the names can be changed");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp)
+{
+    static const BlockRebaseOptions defaults;
+    BlockTree *tree = bs->layer->tree;
+    Rebase r = { bs };
+
+    opts = opts ? opts : &defaults;
+    gate_enter(&tree->gate, true);
+    tree->alone = true;
+    bool ok = check(bs, opts, errp) && (!parent || open_new_parent(&r, parent, opts, errp)) &&
+              change_parent(&r, opts, errp);
+    if (ok && !(bs->flags & BDRV_O_NO_BACKING)) {
+        BlockDriverState *old = bs->backing;
+
+        bs->backing = r.parent;
+        r.parent = old;
+    }
+    bdrv_close_backing(r.parent);
+    tree->alone = false;
+    gate_leave(&tree->gate, true);
+    return ok;
+}

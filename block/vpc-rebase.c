@@ -1,0 +1,243 @@
+/* vpc-rebase.c - VHD: what a child remembers of its parent, and how it comes to remember another */
+/* SPDX-License-Identifier: MIT
+ *
+ * There is one header, and it must not be torn. So what is new goes where nothing is, and the footers, a
+ * sector each, are what changes over:
+ *
+ *   1  a footer further out                                             flush
+ *   2  locators and header before it, above all blocks                  flush
+ *   3  both footers refer to that header: now the new parent counts     flush
+ *   4  the header to its usual place as well, which nothing refers to   flush
+ *   5  both footers refer to that: others put blocks above the last one, not seeing a header there
+ *
+ * After a cut at any place the footer at the end of the file refers to one of two headers, both whole, and
+ * open() lets the copy at the start differ in just this.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "block/drivers.h"
+#include "block/vpc.h"
+#include "block/vpc-parent.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+#define LOCATOR_ROOM    65536           /* of the absolute name, where Windows leaves room for a longer one */
+#define HEADER_HOME     512             /* where everybody has the header */
+
+char *vpc_parent_path(const char *child, const char *parent)
+{
+    g_autofree char *folder = g_path_get_dirname(child);
+
+    return g_path_is_absolute(parent) || !strcmp(folder, ".") ? g_strdup(parent)
+                                                              : g_build_filename(folder, parent, NULL);
+}
+
+bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp)
+{
+    struct stat st;
+
+    if (parent->drv == &bdrv_vpc) {     /* others have no id */
+        memcpy(header->parent_uuid, ((const VpcState *)parent->state)->footer.uuid, sizeof(header->parent_uuid));
+    }
+    if (stat(parent->filename, &st) == 0 && st.st_mtime > VPC_EPOCH) {
+        be32_store(header->parent_timestamp, (uint32_t)(st.st_mtime - VPC_EPOCH));
+    }
+    return vpc_describe_parent(child, parent->filename, header, out, errp);
+}
+
+int64_t vpc_locator_space(const VpcLocatorData *locator)
+{
+    int64_t length = (int64_t)g_bytes_get_size(locator->bytes);
+
+    return MAX(round_up(length, VPC_LOCATOR_ALIGN), locator->code == VPC_LOCATOR_W2KU ? LOCATOR_ROOM : VPC_LOCATOR_ALIGN);
+}
+
+int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,
+                      int64_t at, int64_t *end)
+{
+    VpcLocator *l = &header->locators[slot];
+    int64_t space = vpc_locator_space(locator);
+    gsize length;
+    const void *data = g_bytes_get_data(locator->bytes, &length);
+
+    be32_store(l->code, locator->code);
+    be32_store(l->space, (uint32_t)space);
+    be32_store(l->length, (uint32_t)length);
+    be64_store(l->offset, (uint64_t)at);
+    *end = at + space;
+    int ret = bdrv_node_pwrite(bs->file, at, data, (int64_t)length);
+
+    return ret < 0 ? ret : bdrv_node_zero(bs->file, at + (int64_t)length, space - (int64_t)length, 0);
+}
+
+static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
+{
+    be32_store(header->checksum, vpc_checksum(header, sizeof(*header), offsetof(VpcHeader, checksum)));
+    int ret = bdrv_node_pwrite(bs->file, at, header, sizeof(*header));
+
+    return ret < 0 ? ret : bdrv_node_flush(bs->file);
+}
+
+/* Steps 1 and 2; *@locators_end is where the header is */
+static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const VpcLocatorData locators[3],
+                              int64_t *locators_end)
+{
+    VpcState *s = bs->state;
+    int64_t at = round_up(s->end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
+
+    for (unsigned i = 0; i < 3 && locators[i].bytes; i++) {
+        tail += vpc_locator_space(&locators[i]);
+    }
+    int ret = tail > s->tail ? vpc_move_tail(bs, tail) : 0;
+
+    s->used = true;
+    for (unsigned i = 0; i < 3 && locators[i].bytes && ret == 0; i++) {
+        ret = vpc_write_locator(bs, header, i, &locators[i], at, &at);
+    }
+    *locators_end = at;
+    return ret < 0 ? ret : write_header(bs, header, at);
+}
+
+/* Steps 3 and 5. If it fails, the next write puts the old ones back */
+static int refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
+{
+    VpcState *s = bs->state;
+    VpcFooter *f = &s->footer, old = s->footer;
+
+    be64_store(f->data_offset, (uint64_t)header_at);
+    be32_store(f->type, type);
+    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    s->head_bad = true;
+    int ret = vpc_settle(bs);
+    if (ret < 0) {
+        s->footer = old;
+    }
+    return ret;
+}
+
+/* Is nothing but the header in its usual place? */
+static bool home_is_free(const VpcState *s, int64_t header_at)
+{
+    int64_t end = HEADER_HOME + sizeof(VpcHeader);
+
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        const VpcRange *r = &s->metadata[i];
+
+        if (r->start < end && HEADER_HOME < r->end && r->start != header_at) {
+            return false;
+        }
+    }
+    return s->lowest >= end;
+}
+
+static int change_over(BlockDriverState *bs, VpcHeader *header, const VpcLocatorData locators[3], uint32_t type)
+{
+    VpcState *s = bs->state;
+    bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
+    int64_t at;
+    int ret = write_above_blocks(bs, header, locators, &at);
+
+    ret = ret < 0 ? ret : refer_to(bs, at, type);
+    if (ret < 0) {
+        return ret;
+    }
+    s->header = *header;
+    s->differencing = type == VPC_DIFFERENCING;
+    s->end = at + (int64_t)sizeof(*header);
+    ret = home ? write_header(bs, header, HEADER_HOME) : 0;
+    if (ret == 0 && home) {
+        ret = refer_to(bs, HEADER_HOME, type);
+        s->end = ret < 0 ? s->end : at;
+    }
+    return ret;
+}
+
+/* All of a block that is there: what its bitmap leaves out is zero from now on. Most programs, QEMU among them,
+ * do not look at the bitmaps of a disk without a parent */
+static int complete_block(BlockDriverState *bs, int64_t place)
+{
+    VpcState *s = bs->state;
+    int64_t sectors = s->block_size / VPC_SECTOR;
+    uint8_t *bitmap;
+    int ret = bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, &bitmap);
+
+    for (int64_t i = 0, next; i < sectors && ret == 0; i = next) {
+        next = vpc_run_end(bitmap, i, sectors);
+        if (!vpc_sector_is_set(bitmap, i)) {
+            ret = bdrv_node_zero(bs->file, place + s->bitmap_bytes + i * VPC_SECTOR, (next - i) * VPC_SECTOR, 0);
+        }
+    }
+    if (ret == 0) {
+        memset(bitmap, 0xff, (size_t)(sectors + 7) / 8);
+        bdrv_meta_dirty(bs, place, 0, s->bitmap_bytes);
+    }
+    return ret;
+}
+
+static int complete_blocks(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
+    int ret = 0;
+
+    for (int64_t at = 0; at < s->bat_bytes && ret == 0; at += VPC_BAT_PIECE) {
+        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
+
+        ret = bdrv_node_pread(bs->file, s->bat_offset + at, piece, bytes);
+        for (int64_t i = 0; i < bytes && ret == 0; i += 4) {
+            int64_t place = (int64_t)be32_load(piece + i) * VPC_SECTOR;
+
+            if (be32_load(piece + i) != VPC_UNUSED && !vpc_misplaced(s, (at + i) / 4, place, bs->size)) {
+                ret = complete_block(bs, place);
+            }
+        }
+        ret = ret < 0 ? ret : vpc_flush(bs);
+    }
+    return ret;
+}
+
+static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (s->fixed) {
+        bdrv_set_error(errp, ENOTSUP, "a fixed disk can't have a parent");
+        return false;
+    }
+    int ret = s->unsettled ? vpc_settle(bs) : 0;
+    if (ret == 0 && !parent) {
+        ret = complete_blocks(bs);
+    }
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not write: %s", g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
+{
+    VpcState *s = bs->state;
+    VpcHeader header = s->header;
+    VpcLocatorData locators[VPC_LOCATORS] = { 0 };
+
+    memset(header.parent_uuid, 0, sizeof(header.parent_uuid));
+    memset(header.parent_timestamp, 0, sizeof(header.parent_timestamp));
+    memset(header.parent_name, 0, sizeof(header.parent_name));
+    memset(header.locators, 0, sizeof(header.locators));
+    if ((parent && !vpc_remember_parent(bs->filename, parent, &header, locators, errp)) ||
+        !make_ready(bs, parent, errp)) {
+        vpc_free_locators(locators);
+        return false;
+    }
+    int ret = change_over(bs, &header, locators, parent ? VPC_DIFFERENCING : VPC_DYNAMIC);
+
+    vpc_free_locators(locators);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not write the new parent's names: %s", g_strerror(-ret));
+        return false;
+    }
+    s->metadata_count = 0;
+    return vpc_claim_metadata(bs, s->tail, errp);
+}
