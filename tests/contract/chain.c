@@ -652,6 +652,9 @@ static void do_rebase(Chain *c)
     g_assert_cmpint(bdrv_close(c->bs), ==, 0);
     drop_levels(c, first);
     vhd_assert_sound(&top(c)->medium);
+    if (first == 0) {
+        vhd_assert_complete(&top(c)->medium, top(c)->data, top(c)->size);
+    }
     check_level(c, first);
 }
 

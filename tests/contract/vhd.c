@@ -12,7 +12,8 @@ static const uint32_t unused = 0xffffffff;
 
 /* The tables of a dynamic image */
 typedef struct Vhd {
-    int64_t bat, entries, block, bitmap, tail;
+    int64_t bat, entries, block, bitmap, tail, header;
+    struct { int64_t start, end; } locators[8];     /* unused: both 0 */
     uint32_t *sectors;          /* by block; as in the file but for the byte order */
 } Vhd;
 
@@ -43,12 +44,19 @@ static Vhd read_tables(const Medium *medium, const uint8_t *footer)
     uint8_t header[1024];
     Vhd vhd = { .tail = medium_size(medium) - SECTOR };
 
-    medium_read(medium, (int64_t)be64_load(footer + 16), header, sizeof(header));
+    vhd.header = (int64_t)be64_load(footer + 16);
+    medium_read(medium, vhd.header, header, sizeof(header));
     g_assert_cmpmem(header, 8, "cxsparse", 8);
     vhd.bat = (int64_t)be64_load(header + 16);
     vhd.entries = be32_load(header + 28);
     vhd.block = be32_load(header + 32);
     vhd.bitmap = (vhd.block / SECTOR + 8 * SECTOR - 1) / (8 * SECTOR) * SECTOR;
+    for (int i = 0; i < 8; i++) {
+        const uint8_t *locator = header + 576 + 24 * i;
+
+        vhd.locators[i].start = (int64_t)be64_load(locator + 16);
+        vhd.locators[i].end = vhd.locators[i].start + be32_load(locator + 4);
+    }
     vhd.sectors = g_new(uint32_t, (gsize)vhd.entries + 1);
     medium_read(medium, vhd.bat, vhd.sectors, vhd.entries * 4);
     for (int64_t i = 0; i < vhd.entries; i++) {
@@ -76,6 +84,11 @@ static int by_number(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+static void assert_apart(int64_t start, int64_t end, int64_t other, int64_t other_end)
+{
+    g_assert_true(end <= other || other_end <= start);
+}
+
 static void assert_blocks(const Vhd *vhd)
 {
     int64_t end = vhd->bat + (vhd->entries * 4 + SECTOR - 1) / SECTOR * SECTOR;
@@ -88,6 +101,10 @@ static void assert_blocks(const Vhd *vhd)
         end = place + vhd->bitmap + vhd->block;
         g_assert_cmpint(end, <=, vhd->tail);
         g_assert_true(vhd->block % 4096 || (place + vhd->bitmap) % 4096 == 0);
+        assert_apart(place, end, vhd->header, vhd->header + 1024);
+        for (int l = 0; l < 8; l++) {
+            assert_apart(place, end, vhd->locators[l].start, vhd->locators[l].end);
+        }
     }
 }
 
@@ -102,6 +119,26 @@ void vhd_assert_sound(const Medium *medium)
     Vhd vhd = read_tables(medium, tail);
 
     assert_blocks(&vhd);
+    g_free(vhd.sectors);
+}
+
+void vhd_assert_complete(const Medium *medium, const uint8_t *twin, int64_t size)
+{
+    uint8_t tail[SECTOR];
+
+    assert_ends(medium, tail);
+    Vhd vhd = read_tables(medium, tail);
+    g_autofree uint8_t *got = g_malloc((gsize)vhd.block);
+
+    for (int64_t block = 0, start = 0; start < size; block++, start += vhd.block) {
+        int64_t bytes = MIN(vhd.block, size - start);
+
+        memset(got, 0, (size_t)bytes);
+        if (vhd.sectors[block] != unused) {
+            medium_read(medium, (int64_t)vhd.sectors[block] * SECTOR + vhd.bitmap, got, bytes);
+        }
+        kit_assert_same(got, twin + start, bytes, start);
+    }
     g_free(vhd.sectors);
 }
 

@@ -12,6 +12,9 @@ bool vhd_ends_well(const Medium *medium);
  * metadata or past the footer, and data is aligned to 4 KiB where blocks are multiples of that */
 void vhd_assert_sound(const Medium *medium);
 
+/* Fail unless a dynamic image reads as @twin to those, QEMU among them, who do not look at its bitmaps */
+void vhd_assert_complete(const Medium *medium, const uint8_t *twin, int64_t size);
+
 /* Clear some bits of the bitmaps of a dynamic image; the sectors read as zeroes then, and so they are in
  * @twin, the contents of the disk. On the medium they are zeroed, or filled with junk. */
 void vhd_clear_bits(const Medium *medium, GRand *rand, bool junk, uint8_t *twin, int64_t size);

@@ -232,6 +232,9 @@ static void check_state(Run *run, Disk *disk, bool done)
         g_assert_true(vhd_ends_well(&medium));
         if (done) {
             vhd_assert_sound(&medium);
+            if (run->job->kind == REBASE_NONE) {
+                vhd_assert_complete(&medium, run->want, SIZE);
+            }
         }
     }
 }
@@ -317,6 +320,14 @@ typedef struct Fault {
     bool once;
 } Fault;
 
+/* The image is good for use after it could not be rebased */
+static void use_on(Run *run, BlockDriverState *bs, int64_t at, int64_t bytes)
+{
+    kit_fill(run->want + at, at, bytes, 77);
+    g_assert_cmpint(bdrv_pwrite(bs, at, run->want + at, bytes, 0), ==, 0);
+    g_assert_cmpint(bdrv_flush(bs), ==, 0);
+}
+
 /* False: there were not so many writes */
 static bool check_failure(Run *run, Fault fault, unsigned after)
 {
@@ -327,6 +338,7 @@ static bool check_failure(Run *run, Fault fault, unsigned after)
     disk->flush_errno = fault.flush;
     disk->fail_after = after;
     disk->fail_once = fault.once;
+    g_autofree uint8_t *want = g_memdup2(run->want, SIZE);
     bool ok = do_job(run, bs);
     unsigned failed = disk->failed;
 
@@ -335,10 +347,14 @@ static bool check_failure(Run *run, Fault fault, unsigned after)
         read_all(run, bs);
         kit_assert_same(run->got, run->want, SIZE, 0);
     }
+    if (!ok && fault.once && run->job->kind != RELINK && run->job->kind != COMMIT) {
+        use_on(run, bs, 0, SIZE);
+    }
     bdrv_close(bs);
     disk->fail_errno = disk->flush_errno = 0;
     check_state(run, disk, ok);
     check_rerun(run, disk);
+    memcpy(run->want, want, SIZE);
     disk_free(disk);
     return failed > 0;
 }
