@@ -14,6 +14,7 @@
  * open() lets the copy at the start differ in just this.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "block/drivers.h"
@@ -132,26 +133,35 @@ static bool home_is_free(const VpcState *s, int64_t header_at)
     return s->lowest >= end;
 }
 
-static int change_over(BlockDriverState *bs, VpcHeader *header, const VpcLocatorData locators[3], uint32_t type)
+/* Steps 1 to 3 */
+static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], uint32_t type, VpcHeader *header,
+                       int64_t *header_at)
 {
     VpcState *s = bs->state;
-    bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
-    int64_t at;
-    int ret = write_above_blocks(bs, header, locators, &at);
+    int ret = write_above_blocks(bs, header, locators, header_at);
 
-    ret = ret < 0 ? ret : refer_to(bs, at, type);
-    if (ret < 0) {
-        return ret;
-    }
-    s->header = *header;
-    s->differencing = type == VPC_DIFFERENCING;
-    s->end = at + (int64_t)sizeof(*header);
-    ret = home ? write_header(bs, header, HEADER_HOME) : 0;
-    if (ret == 0 && home) {
-        ret = refer_to(bs, HEADER_HOME, type);
-        s->end = ret < 0 ? s->end : at;
+    ret = ret < 0 ? ret : refer_to(bs, *header_at, type);
+    if (ret == 0) {
+        s->header = *header;
+        s->differencing = type == VPC_DIFFERENCING;
+        s->end = *header_at + (int64_t)sizeof(*header);
     }
     return ret;
+}
+
+/* Steps 4 and 5. The parent has been changed in any case */
+static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
+{
+    VpcState *s = bs->state;
+    int ret = write_header(bs, &s->header, HEADER_HOME);
+
+    ret = ret < 0 ? ret : refer_to(bs, HEADER_HOME, type);
+    if (ret < 0) {
+        bdrv_warn(bs, "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s", HEADER_HOME,
+                  header_at, g_strerror(-ret));
+    } else {
+        s->end = header_at;
+    }
 }
 
 /* All of a block that is there: what its bitmap leaves out is zero from now on. Most programs, QEMU among them,
@@ -231,12 +241,18 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
         vpc_free_locators(locators);
         return false;
     }
-    int ret = change_over(bs, &header, locators, parent ? VPC_DIFFERENCING : VPC_DYNAMIC);
+    uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
+    bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
+    int64_t header_at;
+    int ret = change_over(bs, locators, type, &header, &header_at);
 
     vpc_free_locators(locators);
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not write the new parent's names: %s", g_strerror(-ret));
         return false;
+    }
+    if (home) {
+        go_home(bs, type, header_at);
     }
     s->metadata_count = 0;
     return vpc_claim_metadata(bs, s->tail, errp);

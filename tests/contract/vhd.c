@@ -142,6 +142,31 @@ void vhd_assert_complete(const Medium *medium, const uint8_t *twin, int64_t size
     g_free(vhd.sectors);
 }
 
+void vhd_fill_clear(const Medium *medium)
+{
+    uint8_t tail[SECTOR], junk[SECTOR];
+
+    assert_ends(medium, tail);
+    memset(junk, 0xa5, sizeof(junk));
+    Vhd vhd = read_tables(medium, tail);
+    g_autofree uint8_t *bitmap = g_malloc((gsize)vhd.bitmap);
+
+    for (int64_t block = 0; block < vhd.entries; block++) {
+        int64_t place = (int64_t)vhd.sectors[block] * SECTOR;
+
+        if (vhd.sectors[block] == unused) {
+            continue;
+        }
+        medium_read(medium, place, bitmap, vhd.bitmap);
+        for (int64_t i = 0; i < vhd.block / SECTOR; i++) {
+            if (!(bitmap[i / 8] & 0x80 >> i % 8)) {
+                medium_write(medium, place + vhd.bitmap + i * SECTOR, junk, SECTOR);
+            }
+        }
+    }
+    g_free(vhd.sectors);
+}
+
 /* Bits of one block that are set, in runs; at least one in three stays as it is */
 static void clear_block(const Medium *medium, const Vhd *vhd, int64_t block, GRand *rand, bool junk,
                         uint8_t *twin, int64_t size)

@@ -15,6 +15,9 @@ void vhd_assert_sound(const Medium *medium);
 /* Fail unless a dynamic image reads as @twin to those, QEMU among them, who do not look at its bitmaps */
 void vhd_assert_complete(const Medium *medium, const uint8_t *twin, int64_t size);
 
+/* Junk where bits are clear: nobody is to read it */
+void vhd_fill_clear(const Medium *medium);
+
 /* Clear some bits of the bitmaps of a dynamic image; the sectors read as zeroes then, and so they are in
  * @twin, the contents of the disk. On the medium they are zeroed, or filled with junk. */
 void vhd_clear_bits(const Medium *medium, GRand *rand, bool junk, uint8_t *twin, int64_t size);
