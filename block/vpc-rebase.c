@@ -81,9 +81,9 @@ static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
-/* Steps 1 and 2; *@locators_end is where the header is */
+/* Steps 1 and 2. No block goes where this was written, also if it fails: new places are taken to be zero */
 static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const VpcLocatorData locators[3],
-                              int64_t *locators_end)
+                              int64_t *header_at)
 {
     VpcState *s = bs->state;
     int64_t at = round_up(s->end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
@@ -93,11 +93,11 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
     }
     int ret = tail > s->tail ? vpc_move_tail(bs, tail) : 0;
 
-    s->used = true;
+    s->end = ret < 0 ? s->end : tail;
     for (unsigned i = 0; i < 3 && locators[i].bytes && ret == 0; i++) {
         ret = vpc_write_locator(bs, header, i, &locators[i], at, &at);
     }
-    *locators_end = at;
+    *header_at = at;
     return ret < 0 ? ret : write_header(bs, header, at);
 }
 
@@ -144,7 +144,6 @@ static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], u
     if (ret == 0) {
         s->header = *header;
         s->differencing = type == VPC_DIFFERENCING;
-        s->end = *header_at + (int64_t)sizeof(*header);
     }
     return ret;
 }
@@ -161,6 +160,7 @@ static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
                   header_at, g_strerror(-ret));
     } else {
         s->end = header_at;
+        s->used = true;
     }
 }
 

@@ -26,6 +26,7 @@ typedef struct Job {
 static const Job jobs[] = {
     { "rebase", REBASE },
     { "rebase/first", REBASE_FIRST },
+    { "rebase/first/512", REBASE_FIRST, .block_size = "512" },
     { "rebase/none", REBASE_NONE },
     { "rebase/none/512", REBASE_NONE, .block_size = "512" },
     { "relink", RELINK },
@@ -340,7 +341,7 @@ typedef struct Fault {
 /* The image is good for use after it was rebased, or could not be */
 static void use_on(Run *run, BlockDriverState *bs)
 {
-    for (int64_t at = 0; at < SIZE && run->job->kind <= REBASE_NONE; at += 7000) {
+    for (int64_t at = 0; at < SIZE && run->job->kind <= REBASE_NONE; at += 500) {
         kit_fill(run->want + at, at, 1, 77);
         g_assert_cmpint(bdrv_pwrite(bs, at, run->want + at, 1, 0), ==, 0);
         g_assert_cmpint(bdrv_flush(bs), ==, 0);
