@@ -21,24 +21,22 @@ static bool is_same(const BlockStatus *old, const BlockStatus *new)
     return (old->zero && new->zero) || same_place;
 }
 
+static bool unit_differs(const Rebase *r, int64_t at, int64_t bytes)
+{
+    return memcmp(r->old + at, r->new + at, (size_t)MIN(UNIT_BYTES, bytes - at)) != 0;
+}
+
 static int write_differences(Rebase *r, int64_t offset, int64_t bytes)
 {
     int ret = 0;
 
     for (int64_t at = 0, end; at < bytes && ret == 0; at = end) {
-        bool differs = false;
+        bool differs = unit_differs(r, at, bytes);
 
-        for (end = at; end < bytes; end += MIN(UNIT_BYTES, bytes - end)) {
-            if (memcmp(r->old + end, r->new + end, (size_t)MIN(UNIT_BYTES, bytes - end)) == 0) {
-                break;
-            }
-            differs = true;
+        for (end = at; end < bytes && unit_differs(r, end, bytes) == differs; end += UNIT_BYTES) {
         }
-        if (differs) {
-            ret = bdrv_node_pwrite(r->bs, offset + at, r->old + at, end - at);
-        } else {
-            end = at + MIN(UNIT_BYTES, bytes - at);
-        }
+        end = MIN(end, bytes);
+        ret = differs ? bdrv_node_pwrite(r->bs, offset + at, r->old + at, end - at) : 0;
     }
     return ret;
 }
