@@ -166,13 +166,14 @@ static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
 
 /* All of a block that is there: what its bitmap leaves out is zero from now on. Most programs, QEMU among them,
  * do not look at the bitmaps of a disk without a parent */
-static int complete_block(BlockDriverState *bs, int64_t place)
+static int complete_block(BlockDriverState *bs, int64_t block, int64_t place)
 {
     VpcState *s = bs->state;
     int64_t sectors = s->block_size / VPC_SECTOR;
     uint8_t *bitmap;
-    int ret = bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, &bitmap);
+    int ret = vpc_check_block(bs, block, place, true);
 
+    ret = ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, &bitmap);
     for (int64_t i = 0, next; i < sectors && ret == 0; i = next) {
         next = vpc_run_end(bitmap, i, sectors);
         if (!vpc_sector_is_set(bitmap, i)) {
@@ -197,10 +198,10 @@ static int complete_blocks(BlockDriverState *bs)
 
         ret = bdrv_node_pread(bs->file, s->bat_offset + at, piece, bytes);
         for (int64_t i = 0; i < bytes && ret == 0; i += 4) {
-            int64_t place = (int64_t)be32_load(piece + i) * VPC_SECTOR;
+            uint32_t sector = be32_load(piece + i);
 
-            if (be32_load(piece + i) != VPC_UNUSED && !vpc_misplaced(s, (at + i) / 4, place, bs->size)) {
-                ret = complete_block(bs, place);
+            if (sector != VPC_UNUSED) {
+                ret = complete_block(bs, (at + i) / 4, (int64_t)sector * VPC_SECTOR);
             }
         }
         ret = ret < 0 ? ret : vpc_flush(bs);

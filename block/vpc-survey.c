@@ -87,6 +87,20 @@ const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64
     return NULL;
 }
 
+int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
+{
+    const VpcState *s = bs->state;
+    const char *why = vpc_misplaced(s, block, place, bs->size);
+
+    if (!why && write && s->overlapping && g_hash_table_contains(s->overlapping, GSIZE_TO_POINTER((gsize)block))) {
+        why = "shares its place with another";
+    }
+    if (why) {
+        bdrv_warn(bs, "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
+    }
+    return why ? -EIO : 0;
+}
+
 /* Blocks of a BAT, as numbers that sort by their place */
 typedef struct Survey {
     BlockDriverState *bs;

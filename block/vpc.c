@@ -171,17 +171,9 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int6
     int64_t block = offset / s->block_size, in = offset % s->block_size;
     int64_t end = MIN(in + bytes, s->block_size);
     uint8_t *bitmap;
-    const char *why = vpc_misplaced(s, block, place, bs->size);
+    int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
 
-    if (!why && (mode & BLOCK_MAP_WRITE) && s->overlapping &&
-        g_hash_table_contains(s->overlapping, GSIZE_TO_POINTER((gsize)block))) {
-        why = "shares its place with another";
-    }
-    if (why) {
-        bdrv_warn(bs, "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
-        return -EIO;
-    }
-    int ret = bdrv_meta_get(bs, place, s->bitmap_bytes, mode, &bitmap);
+    ret = ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, mode, &bitmap);
     if (ret < 0) {
         return ret;
     }

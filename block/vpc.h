@@ -86,6 +86,8 @@ bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp);
 bool vpc_survey(BlockDriverState *bs, GError **errp);
 /* Why the block at @place can't be used; NULL if it can */
 const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
+/* May it be read, or, @write, written to? -EIO and a warning if not */
+int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
 
 /* vpc-backing.c */
 bool vpc_open_backing(BlockDriverState *bs, GError **errp);
