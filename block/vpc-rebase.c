@@ -169,7 +169,8 @@ static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
 static int complete_block(BlockDriverState *bs, int64_t block, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t sectors = s->block_size / VPC_SECTOR;
+    int64_t bytes = MIN(s->block_size, bs->size - block * s->block_size);     /* the file may end behind them */
+    int64_t sectors = (bytes + VPC_SECTOR - 1) / VPC_SECTOR;
     uint8_t *bitmap;
     int ret = vpc_check_block(bs, block, place, true);
 
