@@ -5,32 +5,40 @@
 #include <string.h>
 #include <time.h>
 #include "block/vpc.h"
+#include "block/vpc-parent.h"
 #include "util/be.h"
 #include "util/checked.h"
 
 #define MIB (1LL << 20)
+
+static char *time_text(const uint8_t timestamp[4])
+{
+    time_t when = (time_t)(VPC_EPOCH + (int64_t)be32_load(timestamp));
+    char text[32] = "";
+    struct tm tm;
+
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
+    return g_strdup(text);
+}
 
 static void add_identity(const VpcState *s, BlockInfoBuilder *items)
 {
     static const char *const found[] = { "at the end", "at the end, 511 bytes", "at the start, the end is damaged" };
     const VpcFooter *f = &s->footer;
     uint32_t version = be32_load(f->creator_version);
-    time_t when = (time_t)(VPC_EPOCH + (int64_t)be32_load(f->timestamp));
-    char creator[5] = "", text[32] = "";
-    g_autofree char *uuid = vpc_uuid_text(f->uuid);
-    struct tm tm;
+    char creator[5] = "";
+    g_autofree char *uuid = vpc_uuid_text(f->uuid), *when = time_text(f->timestamp);
 
     for (size_t i = 0; i < 4; i++) {
         creator[i] = g_ascii_isprint(f->creator[i]) ? (char)f->creator[i] : f->creator[i] ? '?' : ' ';
     }
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
 
     bdrv_info_text(items, "type", s->fixed ? "fixed" : s->differencing ? "differencing" : "dynamic");
     bdrv_info_text(items, "footer", "%s", found[s->found]);
     bdrv_info_text(items, "creator", "%s", g_strchomp(creator));
     bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
     bdrv_info_text(items, "uuid", "%s", uuid);
-    bdrv_info_text(items, "timestamp", "%s", text);
+    bdrv_info_text(items, "timestamp", "%s", when);
     bdrv_info_bool(items, "saved-state", f->saved_state != 0);
 }
 
@@ -94,6 +102,79 @@ static int64_t count_blocks(BlockDriverState *bs)
     return count;
 }
 
+/* "parent-w2ru"; of a second one of a kind, "parent-w2ru-2" */
+static char *locator_key(const VpcLocatorData *locators, unsigned slot)
+{
+    g_autofree char *name = g_ascii_strdown(vpc_locator_name(locators[slot].code), -1);
+    unsigned same = 1;
+
+    for (unsigned i = 0; i < slot; i++) {
+        same += locators[i].bytes && locators[i].code == locators[slot].code;
+    }
+    *strchr(name, ' ') = 0;
+    return same > 1 ? g_strdup_printf("parent-%s-%u", name, same) : g_strdup_printf("parent-%s", name);
+}
+
+static void add_names(const VpcState *s, const VpcLocatorData *locators, BlockInfoBuilder *items)
+{
+    g_autofree char *name = vpc_header_name(&s->header);
+
+    if (*name) {
+        bdrv_info_text(items, "parent-name", "%s", name);
+    }
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        if (!locators[i].bytes) {
+            continue;
+        }
+        bool alias = locators[i].code == VPC_LOCATOR_MAC;      /* a Mac's own structure, not text */
+        g_autofree char *key = locator_key(locators, i), *text = alias ? NULL : vpc_locator_text(&locators[i]);
+
+        bdrv_info_text(items, key, "%s", alias ? "an alias" : text);
+    }
+}
+
+/* In the words of every format: what the image calls its parent, and where that is, or would be looked for first */
+static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, BlockInfoBuilder *items)
+{
+    static const uint8_t none[16];
+    VpcState *s = bs->state;
+    const VpcParentRules rules = { s->options.drives, s->options.search, .same_case = true };
+    g_autoptr(GPtrArray) places = vpc_parent_candidates(&s->header, locators, bs->filename, &rules);
+    const VpcCandidate *first = places->len ? g_ptr_array_index(places, 0) : NULL;
+    const char *named = s->options.parent ? s->options.parent : bdrv_get_backing_option(bs, "file.filename");
+    const char *place = bs->backing ? bs->backing->filename : named ? named : first ? first->path : NULL;
+    const char *driver = bs->backing ? bs->backing->drv->name : bdrv_get_backing_option(bs, "driver");
+
+    if (first || place) {
+        bdrv_info_text(items, "backing-filename", "%s", first ? first->name : place);
+    }
+    if (place) {
+        bdrv_info_text(items, "full-backing-filename", "%s", place);
+    }
+    if (driver || memcmp(s->header.parent_uuid, none, sizeof(none))) {
+        bdrv_info_text(items, "backing-filename-format", "%s", driver ? driver : "vpc");
+    }
+}
+
+static bool add_parent(BlockDriverState *bs, BlockInfoBuilder *items, GError **errp)
+{
+    VpcState *s = bs->state;
+    VpcLocatorData locators[VPC_LOCATORS];
+    g_autofree char *uuid = vpc_uuid_text(s->header.parent_uuid), *when = time_text(s->header.parent_timestamp);
+
+    if (!vpc_read_locators(bs, &s->header, locators, errp)) {
+        return false;
+    }
+    bdrv_info_text(items, "parent-uuid", "%s", uuid);
+    if (be32_load(s->header.parent_timestamp)) {
+        bdrv_info_text(items, "parent-timestamp", "%s", when);
+    }
+    add_names(s, locators, items);
+    add_backing(bs, locators, items);
+    vpc_free_locators(locators);
+    return true;
+}
+
 bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
 {
     VpcState *s = bs->state;
@@ -114,5 +195,5 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
         bdrv_info_int(items, "blocks-allocated", allocated);
     }
     bdrv_info_text(items, "ready-for-azure", why ? "no, because %s" : "yes", why);
-    return true;
+    return !s->differencing || add_parent(bs, items, errp);
 }

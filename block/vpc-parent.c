@@ -61,15 +61,16 @@ typedef struct Search {
     GPtrArray *found;           /* VpcCandidate * */
     GHashTable *seen;           /* their paths, made absolute */
     GPtrArray *names;           /* VpcCandidate *, path: only the last part of each name */
+    const char *name;           /* the one whose places are added now */
     char *cwd;                  /* symbolic links resolved */
     char *resolved, *named;     /* the child's folder: where links lead, and as the user has it; or NULL */
 } Search;
 
-static VpcCandidate *new_candidate(char *path, char *source)
+static VpcCandidate *new_candidate(char *path, const char *name, char *source)
 {
     VpcCandidate *c = g_new(VpcCandidate, 1);
 
-    *c = (VpcCandidate) { path, source };
+    *c = (VpcCandidate) { path, g_strdup(name), source };
     return c;
 }
 
@@ -78,6 +79,7 @@ static void free_candidate(void *candidate)
     VpcCandidate *c = candidate;
 
     g_free(c->path);
+    g_free(c->name);
     g_free(c->source);
     g_free(c);
 }
@@ -88,7 +90,7 @@ static void add(Search *s, char *path, const char *source, const char *how)
     bool possible = strlen(path) < PATH_MAX;
 
     if (possible && g_hash_table_add(s->seen, g_canonicalize_filename(path, s->cwd))) {
-        g_ptr_array_add(s->found, new_candidate(path, g_strconcat(source, how, NULL)));
+        g_ptr_array_add(s->found, new_candidate(path, s->name, g_strconcat(source, how, NULL)));
     } else {
         g_free(path);
     }
@@ -128,11 +130,13 @@ static void add_name(Search *s, const char *path, const char *source, bool absol
     if (!last) {
         return;
     }
+    for (s->name = path; g_str_has_prefix(s->name, "./"); s->name += 2) {
+    }
     add_path(s, path, source);
     if (absolute) {
         add_beside_child(s, last, source, ", last part");
     }
-    g_ptr_array_add(s->names, new_candidate(g_strdup(last), g_strdup(source)));
+    g_ptr_array_add(s->names, new_candidate(g_strdup(last), s->name, g_strdup(source)));
 }
 
 /* Changes @path */
@@ -173,22 +177,32 @@ static char *from_latin1(const char *data, size_t bytes)
     return g_string_free(text, FALSE);
 }
 
-static void add_locator(Search *s, const VpcLocatorData *locator)
+char *vpc_locator_text(const VpcLocatorData *locator)
 {
     gsize bytes;
     const char *data = g_bytes_get_data(locator->bytes, &bytes);
+
+    switch (locator->code) {
+    case VPC_LOCATOR_MACX:
+        return g_strndup(data, bytes);
+    case VPC_LOCATOR_WI2R:
+    case VPC_LOCATOR_WI2K:
+        return from_latin1(data, bytes);
+    default:
+        return utf16_to_utf8(data, bytes, UTF16_LE);
+    }
+}
+
+static void add_locator(Search *s, const VpcLocatorData *locator)
+{
     const char *source = vpc_locator_name(locator->code);
-    bool ansi = locator->code == VPC_LOCATOR_WI2R || locator->code == VPC_LOCATOR_WI2K;
     bool absolute = locator->code == VPC_LOCATOR_W2KU || locator->code == VPC_LOCATOR_WI2K;
+    g_autofree char *text = vpc_locator_text(locator);
 
     if (locator->code == VPC_LOCATOR_MACX) {
-        g_autofree char *url = g_strndup(data, bytes);
-
-        add_url(s, url, source);
+        add_url(s, text, source);
     } else {
-        g_autofree char *path = ansi ? from_latin1(data, bytes) : utf16_to_utf8(data, bytes, UTF16_LE);
-
-        add_windows_name(s, path, source, absolute);
+        add_windows_name(s, text, source, absolute);
     }
 }
 
@@ -213,14 +227,21 @@ static Utf16Order order_of_name(const uint8_t *name, size_t bytes)
     return little > big ? UTF16_LE : UTF16_BE;
 }
 
-static void add_header_name(Search *s, const VpcHeader *header)
+char *vpc_header_name(const VpcHeader *header)
 {
     const uint8_t *name = header->parent_name;
     size_t bytes = sizeof(header->parent_name);
     g_autofree char *text = utf16_to_utf8(name, bytes, order_of_name(name, bytes));
     bool mark = g_str_has_prefix(text, "\xef\xbb\xbf");     /* tapdisk 0.1 left the order to iconv() */
 
-    add_windows_name(s, text + (mark ? 3 : 0), "name in the header", true);
+    return g_strdup(text + (mark ? 3 : 0));
+}
+
+static void add_header_name(Search *s, const VpcHeader *header)
+{
+    g_autofree char *text = vpc_header_name(header);
+
+    add_windows_name(s, text, "name in the header", true);
 }
 
 static void add_search_folders(Search *s)
@@ -231,6 +252,7 @@ static void add_search_folders(Search *s)
         for (guint i = 0; **folder && i < s->names->len; i++) {
             const VpcCandidate *name = s->names->pdata[i];
 
+            s->name = name->name;
             add(s, path_join(*folder, name->path), name->source, ", search folder");
         }
     }
@@ -296,6 +318,7 @@ static void add_other_case_in(Search *s, const char *folder, guint count)
         const Missing *m = &g_array_index(missing, Missing, i);
 
         if (m->entry) {
+            s->name = m->as->name;
             add(s, path_join(folder, m->entry), m->as->source, ", in other case");
         }
     }
@@ -351,7 +374,9 @@ GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData l
     add_locators(&s, locators, VPC_LOCATOR_WI2R);
     add_locators(&s, locators, VPC_LOCATOR_WI2K);
     add_search_folders(&s);
-    add_other_case(&s);
+    if (!rules->same_case) {
+        add_other_case(&s);
+    }
     g_free(s.cwd);
     g_free(s.resolved);
     g_free(s.named);

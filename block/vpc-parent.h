@@ -11,6 +11,7 @@
 typedef struct VpcParentRules {
     const char *drives;         /* "C=/mnt/c;D=/data": folders for drive letters; NULL: none */
     const char *search;         /* "/a:/b": folders to look for the last part of each name in; NULL: none */
+    bool same_case;             /* list no folders to find a name in other case */
 } VpcParentRules;
 
 /* False if the drive map is not of that form; vpc_parent_candidates() leaves out what is not */
@@ -19,6 +20,7 @@ bool vpc_check_parent_rules(const VpcParentRules *rules, GError **errp);
 /* One place to look at, and who says so */
 typedef struct VpcCandidate {
     char *path;                 /* of this host */
+    char *name;                 /* what led to it, as it is written there, but with '/', and without "./" */
     char *source;               /* "W2ru locator", "header's name", for messages */
 } VpcCandidate;
 
@@ -37,6 +39,10 @@ const char *vpc_locator_name(uint32_t code);
 bool vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS],
                        GError **errp);
 void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS]);
+
+/* A parent's names as they are written, in UTF-8. g_free() them */
+char *vpc_locator_text(const VpcLocatorData *locator);
+char *vpc_header_name(const VpcHeader *header);
 
 /* Where the parent of the image @child may be, in the order in which the places are to be tried; each path
  * once. Nothing is opened, but folders may be listed to find a name in other case. @child "": it is no
