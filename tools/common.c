@@ -17,14 +17,28 @@ void tool_init(const char *argv0)
     }
 }
 
+char *tool_printable(const char *text)
+{
+    char *copy = g_strdup(text);
+
+    for (unsigned char *c = (unsigned char *)copy; *c; c++) {
+        bool escape = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;      /* of C1, in UTF-8 */
+
+        if ((*c < ' ' && *c != '\n') || *c == 0x7f || escape) {
+            *c = '?';
+            c[escape] = '?';
+        }
+    }
+    return copy;
+}
+
+/* Texts of the library may quote what an image says */
 static void print_message(const char *kind, const char *format, va_list ap)
 {
+    g_autofree char *text = g_strdup_vprintf(format, ap), *printable = tool_printable(text);
+
     fflush(stdout);     /* in a common log, what came first stands first */
-    flockfile(stderr);
-    fprintf(stderr, "%s: %s", tool_name, kind);
-    vfprintf(stderr, format, ap);
-    fputc('\n', stderr);
-    funlockfile(stderr);
+    fprintf(stderr, "%s: %s%s\n", tool_name, kind, printable);
 }
 
 void tool_error(const char *format, ...)

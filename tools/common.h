@@ -15,6 +15,9 @@ void tool_init(const char *argv0);
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* "NAME: warning: text" */
 
+/* @text without what would move a terminal's cursor, or more; g_free() it */
+char *tool_printable(const char *text);
+
 /* Print the warnings of @bs from the *@seen-th on, with @filename before them; counts *@seen on */
 void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen);
 

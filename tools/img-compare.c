@@ -97,8 +97,7 @@ int img_compare(int argc, char **argv)
     int result = COMPARE_NOT_OPENED;
 
     parse_args(&args, argc, argv);
-    if (!bdrv_parse_cache_mode(args.cache, &a->flags)) {
-        tool_error("Invalid source cache option: %s", args.cache);
+    if (!img_parse_cache("source ", args.cache, &a->flags)) {
         return COMPARE_NOT_OPENED;
     }
     b->flags = a->flags;

@@ -40,6 +40,12 @@ static bool parse_option(ConvertArgs *args, int c)
     case 'O':
         args->to.format = optarg;
         break;
+    case 'B':
+        args->backing = optarg;
+        break;
+    case 'F':
+        args->backing_format = optarg;
+        break;
     case 't':
         args->cache = optarg;
         break;
@@ -87,7 +93,7 @@ bool convert_parse_args(ConvertArgs *args, int argc, char **argv)
     };
     int c;
 
-    while ((c = img_getopt(argc, argv, ":hf:O:co:S:pt:T:qnm:WU", long_options)) != -1) {
+    while ((c = img_getopt(argc, argv, ":hf:O:B:F:co:S:pt:T:qnm:WU", long_options)) != -1) {
         if (!parse_option(args, c)) {
             return false;
         }
@@ -115,6 +121,9 @@ static const char *find_conflict(const ConvertArgs *args)
     if (args->copy.target_is_zero && !args->existing) {
         return "--target-is-zero requires use of -n flag";
     }
+    if (args->copy.target_is_zero && args->backing) {
+        return "Cannot use --target-is-zero when the destination image has a backing file";
+    }
     if (options && args->existing) {
         return "-o has no effect when skipping image creation";
     }
@@ -127,15 +136,8 @@ static const char *find_conflict(const ConvertArgs *args)
 static bool parse_caches(ConvertArgs *args)
 {
     args->to.flags |= BDRV_O_RDWR | (args->copy.sparse < 0 ? 0 : BDRV_O_UNMAP);
-    if (!bdrv_parse_cache_mode(args->cache, &args->to.flags)) {
-        tool_error("Invalid cache option: %s", args->cache);
-        return false;
-    }
-    if (!bdrv_parse_cache_mode(args->from_cache, &args->from.flags)) {
-        tool_error("Invalid source cache option: %s", args->from_cache);
-        return false;
-    }
-    return true;
+    return img_parse_cache("", args->cache, &args->to.flags) &&
+           img_parse_cache("source ", args->from_cache, &args->from.flags);
 }
 
 bool convert_check_args(ConvertArgs *args)

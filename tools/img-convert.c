@@ -29,11 +29,6 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
     return true;
 }
 
-static void report_progress(void *user, int64_t done, int64_t total)
-{
-    img_progress_update(user, total > 0 ? 100.0 * (double)done / (double)total : 100);
-}
-
 static bool copy(ConvertArgs *args)
 {
     ImgProgress progress;
@@ -45,9 +40,10 @@ static bool copy(ConvertArgs *args)
         return false;
     }
     img_progress_start(&progress, args->progress, args->quiet);
-    args->copy.progress = progress.on ? report_progress : NULL;
+    args->copy.progress = progress.on ? img_progress_report : NULL;
     args->copy.user = &progress;
-    ok = bdrv_copy(args->from.bs, args->to.bs, &args->copy, &err);
+    ok = args->differences ? convert_differences(args, &progress, &err)
+                           : bdrv_copy(args->from.bs, args->to.bs, &args->copy, &err);
     if (ok) {
         img_progress_update(&progress, 100);
     }
@@ -78,16 +74,29 @@ static bool is_regular_file(const char *filename)
 }
 
 /* Locks say so, too, but there may be none */
-static bool is_same_file(const ConvertArgs *args)
+static bool is_both(const ConvertArgs *args)
 {
-    struct stat from, to;
+    BlockDriverState *bs = args->from.bs;
 
-    if (stat(bdrv_get_filename(args->from.bs), &from) < 0 || stat(args->to.filename, &to) < 0
-        || from.st_dev != to.st_dev || from.st_ino != to.st_ino) {
-        return false;
+    while (bs && !img_is_same_file(bdrv_get_filename(bs), args->to.filename)) {
+        bs = bdrv_get_backing(bs);
     }
-    tool_error("'%s' is both input and output", args->to.filename);
-    return true;
+    if (bs) {
+        tool_error("'%s' is both input and output", args->to.filename);
+    }
+    return bs != NULL;
+}
+
+/* The parent's driver is named in none of the formats */
+static char *parent_options(const ConvertArgs *args)
+{
+    const char *driver = keyval_get(args->options, "backing_fmt");
+    g_autoptr(KeyVal) options = keyval_new();
+
+    if (driver) {
+        keyval_set(options, "backing.driver", driver);
+    }
+    return keyval_format(options);
 }
 
 static bool convert_to_new(ConvertArgs *args)
@@ -95,10 +104,15 @@ static bool convert_to_new(ConvertArgs *args)
     const BlockDriver *drv = img_find_creator(args->to.format, "");
     bool is_file;
 
-    if (!drv || !img_check_create_options(args->options, drv, "") || !create_target(args, drv)) {
+    if (!drv || !img_set_backing(args->options, drv, args->backing, args->backing_format, args->to.filename, "") ||
+        !img_check_create_options(args->options, drv, "") || !create_target(args, drv)) {
         return false;
     }
+    g_autofree char *options = parent_options(args);
+
+    args->to.options = options;
     is_file = is_regular_file(args->to.filename);
+    args->differences = keyval_get(args->options, "backing_file") != NULL;
     args->copy.target_is_zero = is_file && args->copy.sparse >= 0;
     if (copy_and_close(args)) {
         return true;
@@ -116,7 +130,8 @@ static bool convert(ConvertArgs *args)
     if (!convert_check_args(args) || !img_open(&args->from)) {
         return false;
     }
-    ok = !is_same_file(args) && (args->existing ? copy_and_close(args) : convert_to_new(args));
+    args->differences = args->backing != NULL;
+    ok = !is_both(args) && (args->existing ? copy_and_close(args) : convert_to_new(args));
     img_close(&args->from);
     return ok;
 }

@@ -9,7 +9,9 @@ typedef struct ConvertArgs {
     ImgImage from, to;
     const char *cache, *from_cache;
     KeyVal *options;
+    const char *backing, *backing_format;   /* NULL: not given */
     bool existing;              /* -n */
+    bool differences;           /* the output has a parent: write only what that has not */
     bool compress, progress, quiet;
     BlockCopyOptions copy;
 } ConvertArgs;
@@ -18,5 +20,8 @@ typedef struct ConvertArgs {
 bool convert_parse_args(ConvertArgs *args, int argc, char **argv);
 /* Do the options go together? Sets the images' flags. False after a message */
 bool convert_check_args(ConvertArgs *args);
+
+/* Make args->to.bs read as args->from.bs does, writing only where it does not yet. False and @errp set on failure */
+bool convert_differences(const ConvertArgs *args, ImgProgress *progress, GError **errp);
 
 #endif

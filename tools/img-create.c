@@ -192,8 +192,8 @@ static bool parse_args(CreateArgs *args, int argc, char **argv)
     return true;
 }
 
-static bool set_backing(KeyVal *options, const BlockDriver *drv, const char *where, const char *key,
-                        const char *value, const char *what)
+static bool set_option(KeyVal *options, const BlockDriver *drv, const char *where, const char *key,
+                       const char *value, const char *what)
 {
     if (value && !find_option(drv, key)) {
         tool_error("%s%s not supported for file format '%s'", where, what, drv->name);
@@ -201,6 +201,27 @@ static bool set_backing(KeyVal *options, const BlockDriver *drv, const char *whe
     }
     if (value) {
         keyval_set(options, key, value);
+    }
+    return true;
+}
+
+bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backing, const char *format,
+                     const char *filename, const char *where)
+{
+    if (!set_option(options, drv, where, "backing_file", backing, "Backing file") ||
+        !set_option(options, drv, where, "backing_fmt", format, "Backing file format")) {
+        return false;
+    }
+    backing = keyval_get(options, "backing_file");
+    if (!backing && keyval_get(options, "backing_fmt")) {
+        tool_error("%sBacking format cannot be used without backing file", where);
+        return false;
+    }
+    g_autofree char *path = backing ? img_path_from(filename, backing) : NULL;
+
+    if (path && img_is_same_file(path, filename)) {
+        tool_error("%sError: Trying to create an image with the same filename as the backing file", where);
+        return false;
     }
     return true;
 }
@@ -220,11 +241,8 @@ static bool create_from_args(const CreateArgs *args)
     if (!args->filename) {
         img_usage_error("Expecting image file name");
     }
-    if (!set_backing(args->options, drv, where, "backing_file", args->backing, "Backing file") ||
-        !set_backing(args->options, drv, where, "backing_fmt", args->backing_format, "Backing file format")) {
-        return false;
-    }
-    return img_check_create_options(args->options, drv, where) &&
+    return img_set_backing(args->options, drv, args->backing, args->backing_format, args->filename, where) &&
+           img_check_create_options(args->options, drv, where) &&
            create(drv, args->filename, args->size, args->options, args->quiet);
 }
 

@@ -9,6 +9,21 @@
 #include "tools/json.h"
 #include "util/size.h"
 
+/* What the driver says in the words of every format; NULL: nothing */
+static const char *find_text(const BlockInfo *info, const char *key)
+{
+    const BlockInfoItem *item = bdrv_info_find(info, key);
+
+    return item ? item->text : NULL;
+}
+
+static bool is_common(const BlockInfoItem *item)
+{
+    static const char *const keys[] = { "backing-filename", "full-backing-filename", "backing-filename-format", NULL };
+
+    return g_strv_contains(keys, item->key);
+}
+
 static void json_item(Json *json, const BlockInfoItem *item)
 {
     switch (item->type) {
@@ -32,32 +47,41 @@ static void json_specific(Json *json, const BlockInfo *info)
     json_key(json, "data");
     json_begin(json);
     for (int i = 0; i < info->count; i++) {
-        json_item(json, &info->items[i]);
+        if (!is_common(&info->items[i])) {
+            json_item(json, &info->items[i]);
+        }
     }
     json_end(json);
     json_end(json);
 }
 
-static void print_json(const BlockInfo *info, const char *filename)
+static void json_common(Json *json, const BlockInfo *info, const char *key)
 {
-    Json json = { 0 };
-
-    json_begin(&json);
-    json_int(&json, "virtual-size", info->virtual_size);
-    json_text(&json, "filename", filename);
-    if (info->cluster_size > 0) {
-        json_int(&json, "cluster-size", info->cluster_size);
+    if (find_text(info, key)) {
+        json_text(json, key, find_text(info, key));
     }
-    json_text(&json, "format", info->driver);
+}
+
+/* An object was begun */
+static void print_json(Json *json, const BlockInfo *info, const char *filename)
+{
+    json_common(json, info, "backing-filename-format");
+    json_int(json, "virtual-size", info->virtual_size);
+    json_text(json, "filename", filename);
+    if (info->cluster_size > 0) {
+        json_int(json, "cluster-size", info->cluster_size);
+    }
+    json_text(json, "format", info->driver);
     if (info->actual_size >= 0) {
-        json_int(&json, "actual-size", info->actual_size);
+        json_int(json, "actual-size", info->actual_size);
     }
     if (info->count) {
-        json_specific(&json, info);
+        json_specific(json, info);
     }
-    json_bool(&json, "dirty-flag", false);
-    json_end(&json);
-    printf("\n");
+    json_common(json, info, "full-backing-filename");
+    json_common(json, info, "backing-filename");
+    json_bool(json, "dirty-flag", false);
+    json_end(json);
 }
 
 /* A raw disk is what is left when nothing was recognised: that is no news */
@@ -71,6 +95,32 @@ static void print_guess(const BlockInfo *info)
     }
 }
 
+/* In one line, whatever it is */
+static void print_text(const char *before, const char *text, const char *after)
+{
+    g_autofree char *printable = tool_printable(text);
+
+    printf("%s%s%s", before, g_strdelimit(printable, "\n", '?'), after);
+}
+
+static void print_backing(const BlockInfo *info)
+{
+    const char *name = find_text(info, "backing-filename"), *full = find_text(info, "full-backing-filename");
+
+    if (name) {
+        print_text("backing file: ", name, "");
+        if (!full) {
+            printf(" (cannot determine actual path)");
+        } else if (strcmp(name, full)) {
+            print_text(" (actual path: ", full, ")");
+        }
+        printf("\n");
+    }
+    if (find_text(info, "backing-filename-format")) {
+        print_text("backing file format: ", find_text(info, "backing-filename-format"), "\n");
+    }
+}
+
 static void print_item(const BlockInfoItem *item)
 {
     printf("    ");
@@ -79,7 +129,7 @@ static void print_item(const BlockInfoItem *item)
     }
     switch (item->type) {
     case BLOCK_INFO_TEXT:
-        printf(": %s\n", item->text);
+        print_text(": ", item->text, "\n");
         break;
     case BLOCK_INFO_INT:
         printf(": %" PRId64 "\n", item->number);
@@ -95,11 +145,13 @@ static void print_human(const BlockInfo *info, const char *filename)
     g_autofree char *size = size_format(info->virtual_size);
     g_autofree char *used = info->actual_size >= 0 ? size_format(info->actual_size) : g_strdup("unavailable");
 
-    printf("image: %s\nfile format: %s\n", filename, info->driver);
+    print_text("image: ", filename, "\n");
+    printf("file format: %s\n", info->driver);
     printf("virtual size: %s (%" PRId64 " bytes)\ndisk size: %s\n", size, info->virtual_size, used);
     if (info->cluster_size > 0) {
         printf("cluster_size: %" PRId64 "\n", info->cluster_size);
     }
+    print_backing(info);
     if (info->probe > 0 && info->probe < 100) {
         print_guess(info);
     }
@@ -107,47 +159,95 @@ static void print_human(const BlockInfo *info, const char *filename)
         printf("Format specific information:\n");
     }
     for (int i = 0; i < info->count; i++) {
-        print_item(&info->items[i]);
+        if (!is_common(&info->items[i])) {
+            print_item(&info->items[i]);
+        }
     }
 }
 
-static bool print_info(ImgImage *image, bool json)
+static void free_info(void *info)
 {
-    GError *err = NULL;
-    BlockInfo *info = bdrv_get_info(image->bs, &err);
-    const char *filename;
-
-    if (!info) {
-        tool_error("%s: %s", image->filename, bdrv_error_message(err));
-        bdrv_error_free(err);
-        return false;
-    }
-    filename = info->filename && *info->filename ? info->filename : image->filename;
-    (json ? print_json : print_human)(info, filename);
     bdrv_info_free(info);
-    return true;
+}
+
+/* Of all of them before the first is printed; NULL after a message */
+static GPtrArray *collect(const ImgImage *image, bool chain)
+{
+    g_autoptr(GPtrArray) infos = g_ptr_array_new_with_free_func(free_info);
+
+    for (BlockDriverState *bs = image->bs; bs; bs = chain ? bdrv_get_backing(bs) : NULL) {
+        GError *err = NULL;
+        BlockInfo *info = bdrv_get_info(bs, &err);
+
+        if (!info) {
+            tool_error("%s: %s", bs == image->bs ? image->filename : bdrv_get_filename(bs), bdrv_error_message(err));
+            bdrv_error_free(err);
+            return NULL;
+        }
+        g_ptr_array_add(infos, info);
+    }
+    return g_steal_pointer(&infos);
+}
+
+static const char *name_of(const BlockInfo *info, const ImgImage *image)
+{
+    return info->filename && *info->filename ? info->filename : image->filename;
+}
+
+static void print_all_json(const GPtrArray *infos, const ImgImage *image, bool chain)
+{
+    Json json = { 0 };
+
+    if (chain) {
+        json_begin_list(&json);
+    }
+    for (guint i = 0; i < infos->len; i++) {
+        (chain ? json_begin_item : json_begin)(&json);
+        print_json(&json, infos->pdata[i], name_of(infos->pdata[i], image));
+    }
+    if (chain) {
+        json_end_list(&json);
+    }
+    printf("\n");
+}
+
+static bool print_info(const ImgImage *image, bool chain, bool json)
+{
+    g_autoptr(GPtrArray) infos = collect(image, chain);
+
+    if (infos && json) {
+        print_all_json(infos, image, chain);
+    }
+    for (guint i = 0; infos && !json && i < infos->len; i++) {
+        printf("%s", i ? "\n" : "");
+        print_human(infos->pdata[i], name_of(infos->pdata[i], image));
+    }
+    return infos != NULL;
 }
 
 int img_info(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT }, { 0 }
+        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT },
+        { "backing-chain", 0, NULL, IMG_OPT_BACKING_CHAIN }, { 0 }
     };
     ImgImage image = { 0 };
-    bool json = false, ok;
+    bool chain = false, json = false, ok;
     int c;
 
     while ((c = img_getopt(argc, argv, ":hf:U", long_options)) != -1) {
         if (c == IMG_OPT_OUTPUT && !img_parse_output(optarg, &json)) {
             return EXIT_FAILURE;
         }
+        chain |= c == IMG_OPT_BACKING_CHAIN;
         img_take_option(&image, c);
     }
     if (optind != argc - 1) {
         img_usage_error("Expecting one image file name");
     }
     image.filename = argv[optind];
-    ok = img_open(&image) && print_info(&image, json);
+    image.flags |= chain ? 0 : BDRV_O_NO_BACKING;
+    ok = img_open(&image) && print_info(&image, chain, json);
     img_close(&image);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

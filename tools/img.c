@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <glib.h>
 #include "tools/img.h"
@@ -15,25 +16,34 @@ static const struct ImgCommand {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
+    { "commit",  img_commit,  "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename" },
     { "compare", img_compare, "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] "
                               "filename1 filename2" },
     { "convert", img_convert, "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [-q] "
-                              "[-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-o options] "
+                              "[-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] "
+                              "[-B backing_file [-F backing_fmt]] [-o options] "
                               "[-S sparse_size] [-m num_workers] [-W] filename output_filename" },
     { "create",  img_create,  "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]" },
-    { "info",    img_info,    "[--image-opts] [-f fmt] [--output=ofmt] [-U] filename" },
+    { "info",    img_info,    "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename" },
     { "map",     img_map,     "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] "
                               "[--output=ofmt] [-U] filename" },
+    { "rebase",  img_rebase,  "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] "
+                              "-b backing_file [-F backing_fmt] filename" },
 };
 
 static const char parameter_help[] =
     "Parameters:\n"
     "  -f fmt, -O output_fmt  image format, one of those below; a source's is guessed if it is not given\n"
-    "  -F fmt                 the second image's format (compare), or that of backing_file (create)\n"
-    "  -b backing_file        make a differencing disk with this parent (create)\n"
+    "  -F fmt                 the second image's format (compare), or that of backing_file\n"
+    "  -b backing_file        the parent of a differencing disk: to be made (create), or a new one (rebase);\n"
+    "                         as from the disk's folder; \"\": none;  -B: the same (convert)\n"
+    "  -b base                the parent, or a parent of it, to be written to (commit; default: the parent)\n"
+    "  -u                     change the parent's names only: it was moved, or has a double (rebase)\n"
+    "  -d                     accepted: a child is never emptied (commit)\n"
+    "  --backing-chain        parents, too (info)\n"
     "  -o options             name=value,...; '-o help' lists those of the format\n"
     "  -t cache               how to write the output: writeback, writethrough, none, directsync or unsafe\n"
-    "                         (default for convert); -T src_cache: how to read the input\n"
+    "                         (default for convert); -T src_cache: how to read the input, or parents (rebase)\n"
     "  --image-opts           filename is a list of options, such as driver=vpc,file.filename=a.vhd\n"
     "  --target-image-opts    so is output_filename; needs -n\n"
     "  --output=ofmt          human (default) or json\n"
@@ -138,7 +148,7 @@ void img_take_option(ImgImage *image, int c)
     }
 }
 
-bool img_open(ImgImage *image)
+bool img_open_silently(ImgImage *image)
 {
     GError *err = NULL;
 
@@ -146,14 +156,23 @@ bool img_open(ImgImage *image)
         tool_error("--image-opts and --format are mutually exclusive");
         return false;
     }
-    image->bs = tool_open(image->filename, image->format, NULL, image->image_opts, image->flags, &err);
+    image->bs = tool_open(image->filename, image->format, image->options, image->image_opts, image->flags, &err);
     if (!image->bs) {
         tool_error("Could not open '%s': %s", image->filename, bdrv_error_message(err));
         bdrv_error_free(err);
         return false;
     }
-    tool_print_warnings(image->bs, image->filename, &image->warnings);
     return true;
+}
+
+bool img_open(ImgImage *image)
+{
+    bool ok = img_open_silently(image);
+
+    if (ok) {
+        tool_print_warnings(image->bs, image->filename, &image->warnings);
+    }
+    return ok;
 }
 
 int img_close(ImgImage *image)
@@ -192,6 +211,35 @@ void img_progress_end(ImgProgress *progress)
     if (progress->shown >= 0) {
         printf("\n");
     }
+}
+
+void img_progress_report(void *progress, int64_t done, int64_t total)
+{
+    img_progress_update(progress, total > 0 ? 100.0 * (double)done / (double)total : 100);
+}
+
+bool img_parse_cache(const char *what, const char *cache, unsigned *flags)
+{
+    if (bdrv_parse_cache_mode(cache, flags)) {
+        return true;
+    }
+    tool_error("Invalid %scache option: %s", what, cache);
+    return false;
+}
+
+bool img_is_same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev
+        && first.st_ino == second.st_ino;
+}
+
+char *img_path_from(const char *image, const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(image);
+
+    return g_path_is_absolute(path) ? g_strdup(path) : g_build_filename(folder, path, NULL);
 }
 
 static int run_command(int argc, char **argv)

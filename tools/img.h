@@ -8,14 +8,17 @@
 #include "util/keyval.h"
 
 /* A subcommand: argv[0] is its name. Returns the exit status; messages are printed. */
+int img_commit(int argc, char **argv);
 int img_compare(int argc, char **argv);
 int img_convert(int argc, char **argv);
 int img_create(int argc, char **argv);
 int img_info(int argc, char **argv);
 int img_map(int argc, char **argv);
+int img_rebase(int argc, char **argv);
 
 /* Long options that have no letter */
-enum { IMG_OPT_IMAGE_OPTS = 256, IMG_OPT_TARGET_IMAGE_OPTS, IMG_OPT_TARGET_IS_ZERO, IMG_OPT_OUTPUT };
+enum { IMG_OPT_IMAGE_OPTS = 256, IMG_OPT_TARGET_IMAGE_OPTS, IMG_OPT_TARGET_IS_ZERO, IMG_OPT_OUTPUT,
+       IMG_OPT_BACKING_CHAIN };
 
 #define IMG_HELP_OPTION { "help", 0, NULL, 'h' }
 /* What img_take_option() takes, beside -f and -U */
@@ -39,6 +42,7 @@ typedef struct ImgImage {
     const char *filename;
     const char *format;         /* NULL: probe */
     bool image_opts;            /* @filename is an options string */
+    const char *options;        /* more of them; NULL: none */
     unsigned flags;             /* BDRV_O_… */
     BlockDriverState *bs;       /* NULL: not open */
     unsigned warnings;          /* how many were printed */
@@ -48,6 +52,8 @@ typedef struct ImgImage {
 void img_take_option(ImgImage *image, int c);
 /* False after a message */
 bool img_open(ImgImage *image);
+/* The same, with its warnings left for img_close() */
+bool img_open_silently(ImgImage *image);
 /* Print what warnings came since, and close. 0 or -errno */
 int img_close(ImgImage *image);
 
@@ -62,6 +68,16 @@ typedef struct ImgProgress {
 void img_progress_start(ImgProgress *progress, bool wanted, bool quiet);
 void img_progress_update(ImgProgress *progress, double percent);
 void img_progress_end(ImgProgress *progress);
+/* For the library to call, with @progress for @user */
+void img_progress_report(void *progress, int64_t done, int64_t total);
+
+/* A message, and false, if @cache, @what's, is none of QEMU's cache modes. @what: "" or "source " */
+bool img_parse_cache(const char *what, const char *cache, unsigned *flags);
+
+/* Do these paths lead to the same file? */
+bool img_is_same_file(const char *a, const char *b);
+/* @path as from the folder of @image, itself a path; g_free() it */
+char *img_path_from(const char *image, const char *path);
 
 /* -o: add to @options what @text says. False after a message */
 bool img_add_create_options(KeyVal *options, const char *text);
@@ -69,6 +85,10 @@ bool img_add_create_options(KeyVal *options, const char *text);
 const BlockDriver *img_find_creator(const char *format, const char *where);
 /* False after such a message if @drv does not know all of @options */
 bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, const char *where);
+/* -b or -B, and -F, into the @options of a new image; each may be NULL. False after such a message if @drv has no
+ * parents, or if the parent is the file @filename that is to be made */
+bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backing, const char *format,
+                     const char *filename, const char *where);
 /* True, after printing them, if @options ask for the options that there are */
 bool img_create_help(const KeyVal *options, const BlockDriver *drv);
 

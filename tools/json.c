@@ -12,18 +12,44 @@ void json_key(Json *json, const char *key)
     json->first = false;
 }
 
-void json_begin(Json *json)
+static void begin(Json *json, const char *bracket)
 {
-    printf("{");
+    printf("%s", bracket);
     json->depth++;
     json->first = true;
 }
 
-void json_end(Json *json)
+static void end(Json *json, const char *bracket)
 {
     json->depth--;
-    printf("\n%*s}", json->depth * 4, "");
+    printf("\n%*s%s", json->depth * 4, "", bracket);
     json->first = false;
+}
+
+void json_begin(Json *json)
+{
+    begin(json, "{");
+}
+
+void json_end(Json *json)
+{
+    end(json, "}");
+}
+
+void json_begin_list(Json *json)
+{
+    begin(json, "[");
+}
+
+void json_begin_item(Json *json)
+{
+    printf("%s\n%*s", json->first ? "" : ",", json->depth * 4, "");
+    json_begin(json);
+}
+
+void json_end_list(Json *json)
+{
+    end(json, "]");
 }
 
 static void print_json_char(gunichar c)

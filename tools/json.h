@@ -17,6 +17,11 @@ void json_key(Json *json, const char *key);
 void json_begin(Json *json);
 void json_end(Json *json);
 
+/* A list; json_begin_item() begins an object in it, and json_end() ends that */
+void json_begin_list(Json *json);
+void json_begin_item(Json *json);
+void json_end_list(Json *json);
+
 /* ASCII only; what is no UTF-8 becomes U+FFFD */
 void json_text(Json *json, const char *key, const char *text);
 void json_int(Json *json, const char *key, int64_t number);

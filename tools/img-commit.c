@@ -1,0 +1,139 @@
+/* img-commit.c - miniblk-img commit: write what an image has of its own into a parent */
+/* SPDX-License-Identifier: MIT */
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "tools/img.h"
+
+typedef struct CommitArgs {
+    ImgImage image;
+    const char *base;           /* NULL: the parent */
+    const char *cache;
+    bool quiet, progress;
+} CommitArgs;
+
+/* How many images behind @bs the file @path is; 0: nowhere. @beside: a path as from the folder of the image
+ * whose parent it is, which is how an image would name it; else as from here */
+static unsigned find_file(BlockDriverState *bs, const char *path, bool beside)
+{
+    BlockDriverState *backing;
+
+    for (unsigned depth = 1; (backing = bdrv_get_backing(bs)); bs = backing, depth++) {
+        g_autofree char *from = img_path_from(bdrv_get_filename(bs), path);
+
+        if (img_is_same_file(beside ? from : path, bdrv_get_filename(backing))) {
+            return depth;
+        }
+    }
+    return 0;
+}
+
+/* 0 after a message */
+static unsigned find_base(const CommitArgs *args)
+{
+    BlockDriverState *bs = args->image.bs;
+    unsigned depth = !args->base ? bdrv_get_backing(bs) != NULL : find_file(bs, args->base, true);
+
+    if (!depth && args->base) {
+        depth = find_file(bs, args->base, false);
+    }
+    if (!depth && args->base) {
+        tool_error("Did not find '%s' in the backing chain of '%s'", args->base, args->image.filename);
+    } else if (!depth) {
+        tool_error("Image does not have a backing file");
+    }
+    return depth;
+}
+
+/* "backing.backing.read-only=off": only the image that is written to is opened for that */
+static char *writing_options(unsigned depth)
+{
+    GString *options = g_string_new(NULL);
+
+    while (depth--) {
+        g_string_append(options, "backing.");
+    }
+    g_string_append(options, "read-only=off");
+    return g_string_free(options, FALSE);
+}
+
+/* Open again, for writing. False after a message */
+static bool reopen(CommitArgs *args, unsigned depth)
+{
+    ImgImage *image = &args->image;
+    g_autofree char *options = writing_options(depth);
+    unsigned found;
+
+    bdrv_close(image->bs);
+    image->options = options;
+    found = img_open(image) ? find_base(args) : 0;
+    image->options = NULL;
+    if (found && found != depth) {
+        tool_error("the backing chain of '%s' was changed meanwhile", image->filename);
+    }
+    return found == depth;
+}
+
+static bool write_base(CommitArgs *args, unsigned depth)
+{
+    ImgProgress progress;
+    GError *err = NULL;
+    bool ok;
+
+    img_progress_start(&progress, args->progress, args->quiet);
+    ok = bdrv_commit(args->image.bs, depth, progress.on ? img_progress_report : NULL, &progress, &err);
+    if (ok) {
+        img_progress_update(&progress, 100);
+    }
+    img_progress_end(&progress);
+    if (!ok) {
+        tool_error("%s", bdrv_error_message(err));
+        bdrv_error_free(err);
+    }
+    return ok;
+}
+
+static bool commit(CommitArgs *args)
+{
+    unsigned depth = img_open_silently(&args->image) ? find_base(args) : 0;
+    bool ok = depth && reopen(args, depth) && write_base(args, depth);
+
+    ok = img_close(&args->image) == 0 && ok;
+    if (ok && !args->quiet) {
+        printf("Image committed.\n");
+    }
+    return ok;
+}
+
+int img_commit(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        IMG_HELP_OPTION, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }, { 0 }
+    };
+    CommitArgs args = { .cache = "writeback" };
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":f:ht:b:dpq", long_options)) != -1) {
+        switch (c) {
+        case 'b':
+            args.base = optarg;
+            break;
+        case 't':
+            args.cache = optarg;
+            break;
+        case 'p':
+            args.progress = true;
+            break;
+        case 'q':
+            args.quiet = true;
+            break;
+        default:
+            img_take_option(&args.image, c);
+        }
+    }
+    if (optind != argc - 1) {
+        img_usage_error("Expecting one image file name");
+    }
+    args.image.filename = argv[optind];
+    return img_parse_cache("", args.cache, &args.image.flags) && commit(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,123 @@
+/* img-rebase.c - miniblk-img rebase: give an image another parent, or none */
+/* SPDX-License-Identifier: MIT */
+#include <glib.h>
+#include <stdlib.h>
+#include "tools/img.h"
+
+typedef struct RebaseArgs {
+    ImgImage image;
+    const char *parent, *parent_format;     /* NULL: not given; "": none */
+    const char *cache, *parent_cache;       /* NULL: not given */
+    bool unsafe;                            /* change the names only */
+    bool quiet, progress;
+} RebaseArgs;
+
+/* "PREFIXcache.direct=on,PREFIXcache.no-flush=off" */
+static char *cache_options(const char *prefix, unsigned flags)
+{
+    return g_strdup_printf("%scache.direct=%s,%scache.no-flush=%s", prefix, flags & BDRV_O_NOCACHE ? "on" : "off",
+                           prefix, flags & BDRV_O_NO_FLUSH ? "on" : "off");
+}
+
+static bool rebase(const RebaseArgs *args, const char *parent_options)
+{
+    const char *parent = args->parent && *args->parent ? args->parent : NULL;
+    BlockRebaseOptions opts = { args->parent_format, parent_options, args->unsafe };
+    ImgProgress progress;
+    GError *err = NULL;
+    bool ok;
+
+    img_progress_start(&progress, args->progress, args->quiet);
+    opts.progress = progress.on ? img_progress_report : NULL;
+    opts.user = &progress;
+    ok = bdrv_rebase(args->image.bs, parent, &opts, &err);
+    if (ok) {
+        img_progress_update(&progress, 100);
+    }
+    img_progress_end(&progress);
+    if (!ok) {
+        tool_error("Could not change the backing file to '%s': %s", args->parent ? args->parent : "",
+                   bdrv_error_message(err));
+        bdrv_error_free(err);
+    }
+    return ok;
+}
+
+static bool open_and_rebase(RebaseArgs *args)
+{
+    ImgImage *image = &args->image;
+    unsigned flags = 0;
+    bool cached = args->parent_cache != NULL;
+    int ret;
+
+    if (!img_parse_cache("", args->cache, &image->flags) ||
+        (cached && !img_parse_cache("source ", args->parent_cache, &flags))) {
+        return false;
+    }
+    g_autofree char *old = cached && !args->unsafe ? cache_options("backing.", flags) : NULL;
+    g_autofree char *new = cached ? cache_options("", flags) : NULL;
+
+    image->flags |= BDRV_O_RDWR | BDRV_O_UNMAP | (args->unsafe ? BDRV_O_NO_BACKING : 0);
+    image->options = old;
+    bool ok = img_open(image) && rebase(args, new);
+
+    image->options = NULL;
+    ret = img_close(image);
+    if (ok && ret < 0) {
+        tool_error("error while writing %s: %s", image->filename, g_strerror(-ret));
+    }
+    return ok && ret == 0;
+}
+
+static void parse_args(RebaseArgs *args, int argc, char **argv)
+{
+    static const struct option long_options[] = { IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { 0 } };
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":hf:F:b:upt:T:qU", long_options)) != -1) {
+        switch (c) {
+        case 'F':
+            args->parent_format = optarg;
+            break;
+        case 'b':
+            args->parent = optarg;
+            break;
+        case 'u':
+            args->unsafe = true;
+            break;
+        case 'p':
+            args->progress = true;
+            break;
+        case 't':
+            args->cache = optarg;
+            break;
+        case 'T':
+            args->parent_cache = optarg;
+            break;
+        case 'q':
+            args->quiet = true;
+            break;
+        default:
+            img_take_option(&args->image, c);
+        }
+    }
+    if (optind != argc - 1) {
+        img_usage_error("Expecting one image file name");
+    }
+    args->image.filename = argv[optind];
+}
+
+int img_rebase(int argc, char **argv)
+{
+    RebaseArgs args = { .cache = "writeback" };
+
+    parse_args(&args, argc, argv);
+    if (!args.unsafe && !args.parent) {
+        img_usage_error("Must specify backing file (-b) or use unsafe mode (-u)");
+    }
+    if (args.parent && *args.parent && args.parent_format && !bdrv_find_driver(args.parent_format)) {
+        tool_error("Invalid format name: '%s'", args.parent_format);
+        return EXIT_FAILURE;
+    }
+    return open_and_rebase(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
