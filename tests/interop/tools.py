@@ -7,12 +7,12 @@ import functools
 import json
 import pathlib
 import random
-import re
 import shlex
 import tempfile
 
 import vhd
 from harness import IMG, IO, Suite, check, equal, need, run, works
+from twins import OWN_WORDS, PROGRESS, compare, lines_of
 from vhd import MIB
 
 suite = Suite(__file__)
@@ -53,23 +53,6 @@ def twins(folder):
     return folder / 'q', folder / 'm'
 
 
-def same_program(text):
-    return re.sub(r'\b(qemu|miniblk)-(img|io)\b', r'tool-\2', text)
-
-
-def compare(found, expected, filters):
-    for what in ('stdout', 'stderr'):
-        texts = []
-        for done in (found, expected):
-            text = same_program(getattr(done, what))
-            for pattern, replacement in filters:
-                text = re.sub(pattern, replacement, text, flags=re.M)
-            texts.append(text)
-        if texts[0] != texts[1]:
-            check(False, f'{what} differs:\n--- theirs\n{texts[1]}\n--- ours\n{texts[0]}')
-    equal(found.returncode, expected.returncode, 'exit status')
-
-
 def guest_view(path):
     """What a guest sees of a file, whatever its format"""
     if path.suffix != '.vhd':
@@ -102,8 +85,6 @@ def test_img(folder, line, filters=(), rounded=False):
 
 
 # How messages differ. Pattern, replacement
-PROGRESS = [(r'^ *\([0-9.]+/100%\)\n', '')]      # we report more often
-OWN_WORDS = [(r"^(tool-(img: |io: can't open device )\S+: ).*", r'\1')]   # ours have reason and numbers
 NO_COROUTINES = [('coroutines', 'workers')]       # we have none
 NO_END = [('Offset [0-9]+', 'Offset')]            # the end of a file is another status to them
 CREATES_BY_OPENING = [('Could not (create|open)', 'Could not')]
@@ -217,11 +198,6 @@ FILTERED_IMG = [
     ('create -f vpc missing/new.vhd 1M', CREATES_BY_OPENING),
     ('convert data.raw missing/new.raw', CREATES_BY_OPENING),
 ]
-
-
-def lines_of(text):
-    return [line.strip() for line in text.strip().splitlines()]
-
 
 suite.test('img', test_img, '')
 for line in lines_of(SAME_IMG):
