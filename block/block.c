@@ -47,14 +47,13 @@ bool bdrv_parse_cache_mode(const char *mode, unsigned *flags)
     return false;
 }
 
-static BlockTree *tree_new(const BlockStorage *storage)
+static BlockTree *tree_new(void)
 {
     BlockTree *tree = g_new0(BlockTree, 1);
 
     gate_init(&tree->gate);
     pthread_mutex_init(&tree->notes_lock, NULL);
     tree->warnings = g_ptr_array_new_with_free_func(g_free);
-    tree->storage = storage ? g_memdup2(storage, sizeof(*storage)) : NULL;
     return tree;
 }
 
@@ -63,7 +62,6 @@ static void tree_free(BlockTree *tree)
     gate_destroy(&tree->gate);
     pthread_mutex_destroy(&tree->notes_lock);
     g_ptr_array_unref(tree->warnings);
-    g_free(tree->storage);
     g_free(tree);
 }
 
@@ -84,37 +82,55 @@ static BlockDriverState *node_new(BlockTree *tree, const BlockDriver *drv, unsig
     return bs;
 }
 
+/* This one only */
 static void node_free(BlockDriverState *bs)
 {
-    if (!bs) {
-        return;
-    }
+    BlockLayer *layer = bs->layer;
+
     block_meta_free(bs);
-    node_free(bs->backing);
-    node_free(bs->file);
-    pthread_mutex_destroy(&bs->layer->map_lock);
-    pthread_cond_destroy(&bs->layer->page_read);
-    pthread_mutex_destroy(&bs->layer->serial);
-    gate_destroy(&bs->layer->rmw);
-    keyval_free(bs->layer->options);
-    keyval_free(bs->layer->backing_options);
-    g_free(bs->layer);
+    pthread_mutex_destroy(&layer->map_lock);
+    pthread_cond_destroy(&layer->page_read);
+    pthread_mutex_destroy(&layer->serial);
+    gate_destroy(&layer->rmw);
+    keyval_free(layer->options);
+    keyval_free(layer->backing_options);
+    g_free(layer->storage);
+    if (layer->chain && layer->depth == 0) {
+        g_hash_table_unref(layer->chain);
+    }
+    g_free(layer);
     g_free(bs->state);
     g_free(bs->filename);
     g_free(bs);
 }
 
-/* Drivers may still use their children while they close */
-static void node_close(BlockDriverState *bs)
+/* Drivers may still use their children while they close. A chain may be long: only what is below an image is
+ * closed inside of it */
+static void close_drivers(BlockDriverState *bs)
 {
-    if (!bs) {
-        return;
+    for (; bs; bs = bs->backing) {
+        if (bs->drv->close) {
+            bs->drv->close(bs);
+        }
+        close_drivers(bs->file);
     }
-    if (bs->drv->close) {
-        bs->drv->close(bs);
+}
+
+static void free_nodes(BlockDriverState *bs)
+{
+    while (bs) {
+        BlockDriverState *backing = bs->backing;
+
+        free_nodes(bs->file);
+        node_free(bs);
+        bs = backing;
     }
-    node_close(bs->backing);
-    node_close(bs->file);
+}
+
+void block_close(BlockDriverState *bs)
+{
+    close_drivers(bs);
+    free_nodes(bs);
 }
 
 /* @filename is for a driver that takes one, and wasn't given another among its options */
@@ -139,9 +155,14 @@ static const BlockDriver *take_driver(KeyVal *kv, const BlockDriver *fallback, G
     return drv;
 }
 
-static const BlockDriver *default_protocol(BlockTree *tree)
+static const BlockDriver *default_protocol(const BlockSource *from)
 {
-    return tree->storage ? &bdrv_mem : &bdrv_file;
+    return from->storage ? &bdrv_mem : &bdrv_file;
+}
+
+static BlockStorage *copy_storage(const BlockStorage *storage)
+{
+    return storage ? g_memdup2(storage, sizeof(*storage)) : NULL;
 }
 
 static const char *file_key(const BlockDriver *drv)
@@ -209,14 +230,19 @@ static bool call_create(BlockDriverState *bs, KeyVal *kv, bool lenient, GError *
     return ok;
 }
 
-static BlockDriverState *open_child(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
-                                    GError **errp);
+/* A protocol is told what to open */
+static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv, GError **errp)
+{
+    name_file(kv, bs->drv->open_options, from->filename);
+    bs->layer->storage = copy_storage(from->storage);
+    return block_may_open(from->chain, bs->drv, keyval_get(kv, "filename"), errp);
+}
 
 /* @file: the child where it is open already, taken over in any case; NULL: open it */
-static BlockDriverState *open_node(BlockTree *tree, const BlockDriver *drv, KeyVal *kv, const char *filename,
-                                   unsigned flags, BlockDriverState *file, GError **errp)
+static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, unsigned flags,
+                                   BlockDriverState *file, GError **errp)
 {
-    BlockDriverState *bs = node_new(tree, drv, flags);
+    BlockDriverState *bs = node_new(from->tree, drv, flags);
 
     bs->file = file;
     if (!take_node_options(bs, kv, errp)) {
@@ -225,13 +251,13 @@ static BlockDriverState *open_node(BlockTree *tree, const BlockDriver *drv, KeyV
     if (!drv->is_protocol && !bs->file) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
-        bs->file = open_child(tree, below, filename, bs->flags, errp);
+        bs->file = block_open_child(from, below, bs->flags, errp);
         if (!bs->file) {
             goto fail;
         }
     }
-    if (drv->is_protocol) {
-        name_file(kv, drv->open_options, filename);
+    if (drv->is_protocol && !use_source(bs, from, kv, errp)) {
+        goto fail;
     }
     if (drv->open_backing) {
         bs->layer->backing_options = keyval_take_subtree(kv, "backing");
@@ -244,17 +270,16 @@ static BlockDriverState *open_node(BlockTree *tree, const BlockDriver *drv, KeyV
         return bs;
     }
 fail:
-    node_close(bs->file);
+    block_close(bs->file);
     node_free(bs);
     return NULL;
 }
 
-static BlockDriverState *open_child(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
-                                    GError **errp)
+BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
-    const BlockDriver *drv = take_driver(kv, default_protocol(tree), errp);
+    const BlockDriver *drv = take_driver(kv, default_protocol(from), errp);
 
-    return drv ? open_node(tree, drv, kv, filename, flags, NULL, errp) : NULL;
+    return drv ? open_node(from, drv, kv, flags, NULL, errp) : NULL;
 }
 
 /* Nobody may turn a disk into another by what a guest writes into it: what is not certain is not written */
@@ -268,11 +293,10 @@ static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError 
     return false;
 }
 
-static BlockDriverState *open_probed(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
-                                     GError **errp)
+static BlockDriverState *open_probed(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
     g_autoptr(KeyVal) below = keyval_take_subtree(kv, "file");
-    BlockDriverState *file = open_child(tree, below, filename, flags, errp);
+    BlockDriverState *file = block_open_child(from, below, flags, errp);
     int score;
 
     if (!file) {
@@ -281,17 +305,15 @@ static BlockDriverState *open_probed(BlockTree *tree, KeyVal *kv, const char *fi
     const BlockDriver *drv = bdrv_probe(file, &score, errp);
 
     if (!drv || !may_write(drv, score, flags, errp)) {
-        node_close(file);
-        node_free(file);
+        block_close(file);
         return NULL;
     }
-    BlockDriverState *bs = open_node(tree, drv, kv, filename, flags, file, errp);
-    tree->probe = score;
+    BlockDriverState *bs = open_node(from, drv, kv, flags, file, errp);
+    from->tree->probe = score;
     return bs;
 }
 
-static BlockDriverState *open_root(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
-                                   GError **errp)
+static BlockDriverState *open_root(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
     GError *err = NULL;
     const BlockDriver *drv = take_driver(kv, NULL, &err);
@@ -301,92 +323,13 @@ static BlockDriverState *open_root(BlockTree *tree, KeyVal *kv, const char *file
         return NULL;
     }
     if (drv) {
-        return open_node(tree, drv, kv, filename, flags & ~BDRV_O_PROBE, NULL, errp);
+        return open_node(from, drv, kv, flags & ~BDRV_O_PROBE, NULL, errp);
     }
     if (!(flags & BDRV_O_PROBE)) {
         bdrv_set_error(errp, EINVAL, "no driver named, and guessing was not asked for");
         return NULL;
     }
-    return open_probed(tree, kv, filename, flags & ~BDRV_O_PROBE, errp);
-}
-
-static BlockDriverState *lowest(BlockDriverState *bs)
-{
-    while (bs->file) {
-        bs = bs->file;
-    }
-    return bs;
-}
-
-static bool is_open_in_chain(BlockDriverState *bs, const char *filename)
-{
-    for (; bs; bs = bs->layer->child) {
-        BlockDriverState *leaf = lowest(bs);
-
-        if (leaf->drv->has_file && leaf->drv->has_file(leaf, filename)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static KeyVal *merge_options(const KeyVal *first, const char *text, GError **errp)
-{
-    KeyVal *all = keyval_parse(text, errp);
-
-    for (size_t i = 0; all && i < keyval_count(first); i++) {
-        keyval_set(all, keyval_key(first, i), keyval_value(first, i));
-    }
-    return all;
-}
-
-BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp)
-{
-    g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, options, errp);
-    const char *read_only = bdrv_get_backing_option(bs, "read-only");
-    bool write = read_only && !strcmp(read_only, "off");    /* to commit */
-    unsigned flags = write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(BDRV_O_RDWR | BDRV_O_UNMAP);
-
-    if (!kv) {
-        return NULL;
-    }
-    if (!keyval_get(kv, "file.driver")) {
-        keyval_set(kv, "file.driver", "file");      /* also where the first image is in the caller's storage */
-    }
-    const char *name = keyval_get(kv, "file.filename");
-
-    name = name ? name : filename;
-    if (name && is_open_in_chain(bs, name)) {
-        bdrv_set_error(errp, ELOOP, "it is one of the images that lead to it: the chain has no end");
-        return NULL;
-    }
-    BlockDriverState *backing = open_child(bs->layer->tree, kv, filename, flags, errp);
-
-    if (backing) {
-        backing->layer->child = bs;
-    }
-    return backing;
-}
-
-void bdrv_close_backing(BlockDriverState *backing)
-{
-    node_close(backing);
-    node_free(backing);
-}
-
-const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
-{
-    return keyval_get(bs->layer->backing_options, key);
-}
-
-unsigned bdrv_backing_depth(BlockDriverState *bs)
-{
-    unsigned depth = 0;
-
-    while ((bs = bs->layer->child)) {
-        depth++;
-    }
-    return depth;
+    return open_probed(from, kv, flags & ~BDRV_O_PROBE, errp);
 }
 
 bool bdrv_is_probed(BlockDriverState *bs)
@@ -394,29 +337,12 @@ bool bdrv_is_probed(BlockDriverState *bs)
     return bs->layer->tree->probe > 0;
 }
 
-/* One after another, not one inside the other: a chain may be long */
-bool block_open_parents(BlockDriverState *bs, GError **errp)
-{
-    for (; bs; bs = bs->backing) {
-        if (bs->file && !block_open_parents(bs->file, errp)) {
-            return false;
-        }
-        if (bs->drv->open_backing && !(bs->flags & BDRV_O_NO_BACKING) && !bs->drv->open_backing(bs, errp)) {
-            if (bs->layer->child) {
-                g_prefix_error(errp, "parent '%s': ", bs->filename);
-            }
-            return false;
-        }
-    }
-    return true;
-}
-
 /* All writes go to a file that nobody else sees */
-static BlockDriverState *open_snapshot(BlockTree *tree, KeyVal *kv, const char *filename, unsigned flags,
-                                       GError **errp)
+static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
     const char *folder = getenv("TMPDIR");
-    BlockDriverState *base = open_root(tree, kv, filename, flags & ~(BDRV_O_SNAPSHOT | BDRV_O_RDWR), errp);
+    const BlockSource nothing = { .tree = from->tree };
+    BlockDriverState *base = open_root(from, kv, flags & ~(BDRV_O_SNAPSHOT | BDRV_O_RDWR), errp);
     g_autoptr(KeyVal) scratch = keyval_new();
 
     if (!base) {
@@ -427,14 +353,14 @@ static BlockDriverState *open_snapshot(BlockTree *tree, KeyVal *kv, const char *
     keyval_set(scratch, "file.temporary", "on");
     keyval_set(scratch, "file.cache.no-flush", "on");
     keyval_set(scratch, "file.cache.direct", "off");
-    BlockDriverState *bs = open_node(tree, &bdrv_cow, scratch, NULL, flags | BDRV_O_RDWR, NULL, errp);
+    BlockDriverState *bs = open_node(&nothing, &bdrv_cow, scratch, flags | BDRV_O_RDWR, NULL, errp);
 
-    if (!bs) {
-        bdrv_close_backing(base);
+    if (!bs || !block_link_backing(bs, base, errp)) {
+        block_close(base);
+        block_close(bs);
         return NULL;
     }
     bs->backing = base;
-    base->layer->child = bs;
     g_free(bs->filename);
     bs->filename = g_strdup(base->filename);
     return bs;
@@ -448,16 +374,15 @@ static BlockDriverState *open_image(const BlockStorage *storage, const char *fil
     if (!kv) {
         return NULL;
     }
-    BlockTree *tree = tree_new(storage);
-    BlockDriverState *bs = flags & BDRV_O_SNAPSHOT ? open_snapshot(tree, kv, filename, flags, errp)
-                                                   : open_root(tree, kv, filename, flags, errp);
+    const BlockSource from = { tree_new(), filename, storage };
+    BlockDriverState *bs = flags & BDRV_O_SNAPSHOT ? open_snapshot(&from, kv, flags, errp)
+                                                   : open_root(&from, kv, flags, errp);
 
     if (bs && block_open_parents(bs, errp)) {
         return bs;
     }
-    node_close(bs);
-    node_free(bs);
-    tree_free(tree);
+    block_close(bs);
+    tree_free(from.tree);
     return NULL;
 }
 
@@ -481,17 +406,16 @@ int bdrv_close(BlockDriverState *bs)
     int ret = bdrv_flush(bs);
 
     tree->alone = true;
-    node_close(bs);
-    node_free(bs);
+    block_close(bs);
     tree_free(tree);
     return ret;
 }
 
 /* The file at the bottom of @kv, a chain of filters over a protocol, made empty. The node that made it
  * remembers whether it was there before; NULL on failure */
-static BlockDriverState *make_file(BlockTree *tree, KeyVal *kv, const char *filename, GError **errp)
+static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, GError **errp)
 {
-    const BlockDriver *drv = take_driver(kv, default_protocol(tree), errp);
+    const BlockDriver *drv = take_driver(kv, default_protocol(from), errp);
 
     if (!drv) {
         return NULL;
@@ -499,15 +423,16 @@ static BlockDriverState *make_file(BlockTree *tree, KeyVal *kv, const char *file
     if (!drv->is_protocol && !drv->map) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
-        return make_file(tree, below, filename, errp);
+        return make_file(from, below, errp);
     }
     if (!drv->create || drv->map) {
         bdrv_set_error(errp, ENOTSUP, "driver '%s' can't make the file below an image", drv->name);
         return NULL;
     }
-    BlockDriverState *maker = node_new(tree, drv, BDRV_O_RDWR);
+    BlockDriverState *maker = node_new(from->tree, drv, BDRV_O_RDWR);
 
-    name_file(kv, drv->create_options, filename);
+    name_file(kv, drv->create_options, from->filename);
+    maker->layer->storage = copy_storage(from->storage);
     maker->layer->options = keyval_new();
     if (!call_create(maker, kv, true, errp)) {
         node_free(maker);
@@ -519,17 +444,19 @@ static BlockDriverState *make_file(BlockTree *tree, KeyVal *kv, const char *file
 bool bdrv_create_file(BlockDriverState *bs, GError **errp)
 {
     BlockLayer *layer = bs->layer;
+    BlockSource from = { layer->tree, bs->filename, layer->storage };
     g_autofree char *text = keyval_format(layer->options);
     g_autoptr(KeyVal) making = keyval_parse(text, errp);
 
     if (!making) {
         return false;
     }
-    layer->maker = make_file(layer->tree, making, bs->filename, errp);
+    layer->maker = make_file(&from, making, errp);
     if (!layer->maker) {
         return false;
     }
-    bs->file = open_child(layer->tree, layer->options, bs->filename, BDRV_O_RDWR, errp);
+    from.storage = layer->maker->layer->storage;        /* it is empty now, and says so */
+    bs->file = block_open_child(&from, layer->options, BDRV_O_RDWR, errp);
     return bs->file != NULL;
 }
 
@@ -543,21 +470,22 @@ static bool flush_created(BlockDriverState *bs, GError **errp)
     return ret == 0;
 }
 
-static bool create_node(BlockTree *tree, const BlockDriver *drv, KeyVal *kv, const char *filename, GError **errp)
+static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, GError **errp)
 {
-    BlockDriverState *bs = node_new(tree, drv, BDRV_O_RDWR);
+    BlockDriverState *bs = node_new(from->tree, drv, BDRV_O_RDWR);
     BlockLayer *layer = bs->layer;
 
     if (drv->is_protocol) {
-        name_file(kv, drv->create_options, filename);
+        name_file(kv, drv->create_options, from->filename);
     }
     g_free(bs->filename);
-    bs->filename = g_strdup(filename ? filename : "");
+    bs->filename = g_strdup(from->filename ? from->filename : "");
+    layer->storage = copy_storage(from->storage);
     layer->options = drv->is_protocol ? keyval_new() : keyval_take_subtree(kv, file_key(drv));
 
     bool ok = call_create(bs, kv, false, errp) && flush_created(bs, errp);
 
-    node_close(bs->file);
+    block_close(bs->file);
     if (layer->maker) {
         if (!ok && layer->maker->drv->remove) {
             layer->maker->drv->remove(layer->maker);
@@ -584,10 +512,10 @@ static bool create_image(const BlockStorage *storage, const char *filename, cons
     if (!drv || !drv->create) {
         return false;
     }
-    BlockTree *tree = tree_new(storage);
-    bool ok = create_node(tree, drv, kv, filename, errp);
+    const BlockSource from = { tree_new(), filename, storage };
+    bool ok = create_node(&from, drv, kv, errp);
 
-    tree_free(tree);
+    tree_free(from.tree);
     return ok;
 }
 

@@ -512,13 +512,20 @@ static bool file_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     return true;
 }
 
-static bool file_has_file(BlockDriverState *bs, const char *filename)
+/* A device may have a file to name it in any folder */
+static bool file_identify(BlockDriverState *bs, const char *filename, BlockIdentity *id)
 {
-    FileState *s = bs->state;
-    struct stat mine, other;
+    struct stat st;
+    int ret = bs ? fstat(((FileState *)bs->state)->fd, &st) : stat(filename, &st);
 
-    return fstat(s->fd, &mine) == 0 && stat(filename, &other) == 0 && mine.st_dev == other.st_dev &&
-           mine.st_ino == other.st_ino;
+    if (ret < 0) {
+        return false;
+    }
+    *id = (BlockIdentity) { st.st_dev, st.st_ino };
+    if (S_ISBLK(st.st_mode)) {
+        *id = (BlockIdentity) { UINT64_MAX, st.st_rdev };
+    }
+    return true;
 }
 
 static bool file_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
@@ -555,6 +562,6 @@ const BlockDriver bdrv_file = {
     .zero           = file_zero,
     .remove         = file_remove,
     .truncate       = file_truncate,
-    .has_file       = file_has_file,
+    .identify       = file_identify,
     .info           = file_info,
 };

@@ -152,7 +152,7 @@ void block_note_error(BlockTree *tree, const char *operation, int64_t offset, in
 
 BlockStorage *bdrv_get_storage(BlockDriverState *bs)
 {
-    return bs->layer->tree->storage;
+    return bs->layer->storage;
 }
 
 bool bdrv_is_read_only(BlockDriverState *bs)

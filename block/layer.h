@@ -19,7 +19,6 @@ typedef struct BlockTree {
     pthread_mutex_t notes_lock;     /* guards the rest */
     GPtrArray *warnings;            /* char *, only ever added to */
     BlockInfo errors;               /* its io_* fields */
-    BlockStorage *storage;          /* a copy of the caller's; NULL: none */
 } BlockTree;
 
 typedef struct BlockMetaCache BlockMetaCache;
@@ -28,8 +27,12 @@ typedef struct BlockLayer {
     BlockTree *tree;
     KeyVal *options;                /* while bs is created: those of bs->file, */
     struct BlockDriverState *maker; /* and the node that made it */
+    BlockStorage *storage;          /* of a protocol, and while bs is created: a copy of the program's; NULL: none */
     KeyVal *backing_options;        /* "backing.…", until that is open */
-    struct BlockDriverState *child; /* the image whose backing this is; NULL: none, or bs->file of one */
+    unsigned depth;                 /* how many images have this one behind them, directly or not; bs->file: 0 */
+    GHashTable *chain;              /* the files of those images and this one, see backing.c; the first has made it
+                                     * and frees it. NULL: the first has no backing so far */
+    const struct BlockLeaf *leaf;   /* this image's entry; NULL: none */
     pthread_mutex_t map_lock;       /* around every map() and commit(); guards meta. A node's is taken before its
                                      * child's */
     pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
@@ -43,13 +46,37 @@ typedef struct BlockLayer {
 #define BLOCK_ZEROES 65536
 extern const uint8_t block_zeroes[BLOCK_ZEROES];    /* aligned for O_DIRECT */
 
+/* What the lowest node of an image is opened on */
+typedef struct BlockSource {
+    BlockTree *tree;
+    const char *filename;           /* NULL: the options name it */
+    const BlockStorage *storage;    /* in place of a file; NULL: none */
+    GHashTable *chain;              /* must not be in there; NULL: it may be anything */
+} BlockSource;
+
+/* block.c */
+BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp);
+/* With all that is below and behind it; NULL is allowed */
+void block_close(BlockDriverState *bs);
+
+/* backing.c */
+/* What is behind @bs, and behind that */
+bool block_open_parents(BlockDriverState *bs, GError **errp);
+/* @backing is what is behind @bs. False if it is one of the images that lead there */
+bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError **errp);
+/* False if what @filename names to the protocol @drv is in @chain */
+bool block_may_open(GHashTable *chain, const BlockDriver *drv, const char *filename, GError **errp);
+/* The set that @bs, the first of its chain, keeps, and its own entry; empty: a new one is begun when it is needed */
+typedef struct BlockChain {
+    GHashTable *files;
+    const struct BlockLeaf *leaf;
+} BlockChain;
+BlockChain block_swap_chain(BlockDriverState *bs, BlockChain chain);
+
 /* node.c: the driver's own read and write, aligned and inside the size */
 int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
-
-/* block.c: the parents of @bs, their parents, and so on */
-bool block_open_parents(BlockDriverState *bs, GError **errp);
 
 /* info.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);

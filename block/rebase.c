@@ -153,15 +153,20 @@ bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOpti
     opts = opts ? opts : &defaults;
     gate_enter(&tree->gate, true);
     tree->alone = true;
+    BlockChain other = block_swap_chain(bs, (BlockChain) { 0 });    /* images of the old one may be in the new one */
     bool ok = check(bs, opts, errp) && (!parent || open_new_parent(&r, parent, opts, errp)) &&
               change_parent(&r, opts, errp);
+
     if (ok && !(bs->flags & BDRV_O_NO_BACKING)) {
         BlockDriverState *old = bs->backing;
 
         bs->backing = r.parent;
         r.parent = old;
+    } else {
+        other = block_swap_chain(bs, other);
     }
     bdrv_close_backing(r.parent);
+    g_clear_pointer(&other.files, g_hash_table_unref);
     tree->alone = false;
     gate_leave(&tree->gate, true);
     return ok;

@@ -102,43 +102,106 @@ static BlockDriverState *try_parent(BlockDriverState *bs, const char *path, GErr
     return backing;
 }
 
-static bool not_found(BlockDriverState *bs, const GString *tried, GError **errp)
+/* Until bs->backing is there */
+typedef struct Search {
+    BlockDriverState *bs;
+    VpcLocatorData locators[VPC_LOCATORS];
+    GString *tried;             /* what it was not, and why */
+    GError *stop;               /* nothing else is worth a try; or NULL */
+} Search;
+
+static bool is_over(const Search *search)
 {
-    VpcState *s = bs->state;
+    return search->bs->backing || search->stop;
+}
+
+static void try_place(Search *search, const VpcCandidate *place)
+{
+    GError *err = NULL;
+
+    search->bs->backing = try_parent(search->bs, place->path, &err);
+    if (!err) {
+        return;
+    }
+    if (bdrv_error_code(err) == EMFILE || bdrv_error_code(err) == ENFILE) {
+        search->stop = err;
+        return;
+    }
+    g_string_append_printf(search->tried, "%s %s (%s): %s", search->tried->len ? ";" : "",
+                           place->path, place->source, err->message);
+    g_error_free(err);
+}
+
+/* Those from @first on */
+static void try_places(Search *search, const GPtrArray *places, guint first)
+{
+    for (guint i = first; i < places->len && !is_over(search); i++) {
+        try_place(search, g_ptr_array_index(places, i));
+    }
+}
+
+/* Folders are listed only if nothing else helps: in a long chain, each of them would be once for each image */
+static void try_all(Search *search)
+{
+    VpcState *s = search->bs->state;
+    VpcParentRules rules = { s->options.drives, s->options.search, .exact = true };
+    g_autoptr(GPtrArray) places = vpc_parent_candidates(&s->header, search->locators, search->bs->filename, &rules);
+
+    try_places(search, places, 0);
+    if (!is_over(search)) {
+        rules.exact = false;
+        g_autoptr(GPtrArray) more = vpc_parent_candidates(&s->header, search->locators, search->bs->filename, &rules);
+
+        try_places(search, more, places->len);
+    }
+}
+
+static bool not_found(Search *search, GError **errp)
+{
+    VpcState *s = search->bs->state;
     g_autofree char *id = vpc_uuid_text(s->header.parent_uuid);
 
-    bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s%s%s", id,
-                   tried->len ? ":" : ": the image names no place to look at", tried->str);
+    if (search->stop) {
+        g_propagate_error(errp, search->stop);
+    } else {
+        const char *tried = search->tried->len ? search->tried->str : " the image names no place to look at";
+
+        bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s:%s",
+                       id, tried);
+    }
     return false;
 }
 
 static bool search_parent(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
-    const VpcParentRules rules = { s->options.drives, s->options.search };
-    VpcLocatorData locators[VPC_LOCATORS] = { 0 };
+    Search search = { .bs = bs };
 
-    if (!vpc_read_locators(bs, &s->header, locators, errp)) {
+    if (!vpc_read_locators(bs, &s->header, search.locators, errp)) {
         return false;
     }
-    g_autoptr(GPtrArray) places = vpc_parent_candidates(&s->header, locators, bs->filename, &rules);
-    GString *tried = g_string_new(NULL);
+    search.tried = g_string_new(NULL);
+    try_all(&search);
+    bool found = bs->backing || not_found(&search, errp);
 
-    for (guint i = 0; i < places->len && !bs->backing; i++) {
-        const VpcCandidate *place = g_ptr_array_index(places, i);
-        GError *err = NULL;
-
-        bs->backing = try_parent(bs, place->path, &err);
-        if (err) {
-            g_string_append_printf(tried, "%s %s (%s): %s", i ? ";" : "", place->path, place->source, err->message);
-            g_error_free(err);
-        }
-    }
-    bool found = bs->backing || not_found(bs, tried, errp);
-
-    g_string_free(tried, TRUE);
-    vpc_free_locators(locators);
+    g_string_free(search.tried, TRUE);
+    vpc_free_locators(search.locators);
     return found;
+}
+
+/* What the user's options say */
+static bool open_named(BlockDriverState *bs, GError **errp)
+{
+    const char *parent = ((VpcState *)bs->state)->options.parent;
+    const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : parent;
+
+    bs->backing = try_parent(bs, parent, errp);
+    if (!bs->backing && name) {
+        g_prefix_error(errp, "parent '%s': ", name);
+    } else if (!bs->backing) {
+        g_prefix_error(errp, "parent: ");
+    }
+    return bs->backing;
 }
 
 /* Signs that a parent was changed behind its child's back; copying files makes them, too */
@@ -153,8 +216,8 @@ static void compare_with_parent(BlockDriverState *bs)
                   bs->backing->filename, (int64_t)st.st_mtime - VPC_EPOCH - stored);
     }
     if (bdrv_node_size(bs->backing) > bs->size) {
-        bdrv_warn(bs, "parent '%s' has %" PRId64 " bytes, more than the %" PRId64 " of this image", bs->backing->filename,
-                  bdrv_node_size(bs->backing), bs->size);
+        bdrv_warn(bs, "parent '%s' has %" PRId64 " bytes, more than the %" PRId64 " of this image",
+                  bs->backing->filename, bdrv_node_size(bs->backing), bs->size);
     }
 }
 
@@ -178,16 +241,8 @@ bool vpc_open_backing(BlockDriverState *bs, GError **errp)
     bool named = s->options.parent || bdrv_get_backing_option(bs, "file.filename") ||
                  bdrv_get_backing_option(bs, "file.driver");
 
-    if (!named) {
-        if (!search_parent(bs, errp)) {
-            return false;
-        }
-    } else {
-        bs->backing = try_parent(bs, s->options.parent, errp);
-        if (!bs->backing) {
-            g_prefix_error(errp, "parent '%s': ", s->options.parent ? s->options.parent : "");
-            return false;
-        }
+    if (!(named ? open_named(bs, errp) : search_parent(bs, errp))) {
+        return false;
     }
     compare_with_parent(bs);
     return true;

@@ -359,6 +359,16 @@ static void start(Search *s, const char *child)
     }
 }
 
+static void add_all(Search *s, const VpcHeader *header, const VpcLocatorData *locators)
+{
+    add_locators(s, locators, VPC_LOCATOR_W2RU);
+    add_locators(s, locators, VPC_LOCATOR_MACX);
+    add_locators(s, locators, VPC_LOCATOR_W2KU);
+    add_header_name(s, header);
+    add_locators(s, locators, VPC_LOCATOR_WI2R);
+    add_locators(s, locators, VPC_LOCATOR_WI2K);
+}
+
 GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS],
                                  const char *child, const VpcParentRules *rules)
 {
@@ -367,14 +377,9 @@ GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData l
     Search s = { rules, g_ptr_array_new_with_free_func(free_candidate), seen, names };
 
     start(&s, child);
-    add_locators(&s, locators, VPC_LOCATOR_W2RU);
-    add_locators(&s, locators, VPC_LOCATOR_MACX);
-    add_locators(&s, locators, VPC_LOCATOR_W2KU);
-    add_header_name(&s, header);
-    add_locators(&s, locators, VPC_LOCATOR_WI2R);
-    add_locators(&s, locators, VPC_LOCATOR_WI2K);
+    add_all(&s, header, locators);
     add_search_folders(&s);
-    if (!rules->same_case) {
+    if (!rules->exact) {
         add_other_case(&s);
     }
     g_free(s.cwd);

@@ -11,7 +11,7 @@
 typedef struct VpcParentRules {
     const char *drives;         /* "C=/mnt/c;D=/data": folders for drive letters; NULL: none */
     const char *search;         /* "/a:/b": folders to look for the last part of each name in; NULL: none */
-    bool same_case;             /* list no folders to find a name in other case */
+    bool exact;                 /* do not list folders to find a name in other case, last of all */
 } VpcParentRules;
 
 /* False if the drive map is not of that form; vpc_parent_candidates() leaves out what is not */
@@ -45,8 +45,8 @@ char *vpc_locator_text(const VpcLocatorData *locator);
 char *vpc_header_name(const VpcHeader *header);
 
 /* Where the parent of the image @child may be, in the order in which the places are to be tried; each path
- * once. Nothing is opened, but folders may be listed to find a name in other case. @child "": it is no
- * file, so nothing is relative to it. Never NULL; elements are VpcCandidate *, freed with the array. */
+ * once. Nothing is opened. @child "": it is no file, so nothing is relative to it. Never NULL; elements are
+ * VpcCandidate *, freed with the array. */
 GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS],
                                  const char *child, const VpcParentRules *rules);
 

@@ -64,6 +64,11 @@ typedef struct BlockProbe {
 
 #define BLOCK_PROBE_BYTES 2048
 
+/* Tells what protocols open apart, whatever it is called: of two names of one file it is the same */
+typedef struct BlockIdentity {
+    uint64_t where, which;          /* as a file system and an inode; compared within one driver */
+} BlockIdentity;
+
 /* One option of a driver, filled into its options struct by the layer.
  * Where it was not given and @def is "", a string is NULL, a number or enum -1, a bool false. */
 typedef struct BlockOption {
@@ -141,8 +146,9 @@ typedef struct BlockDriver {
 
     /* Anyone */
     bool (*truncate)(BlockDriverState *bs, int64_t size, GError **errp);
-    /* Protocols: is this the name of the file that is open here? */
-    bool (*has_file)(BlockDriverState *bs, const char *filename);
+    /* Protocols: the identity of what is open here or, with @bs NULL, of what would be by the name @filename.
+     * False: not known. Without it a parent may be opened that leads to itself, down to the depth allowed */
+    bool (*identify)(BlockDriverState *bs, const char *filename, BlockIdentity *id);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
 
     /* Formats, to have their parent changed. As open_backing() another image, @filename as from this one's
@@ -188,15 +194,17 @@ bool bdrv_create_file(BlockDriverState *bs, GError **errp);
 
 /* In open_backing(): open an image for reading, by the user's "backing.…" options and, where these say
  * nothing, by @options; @filename may be NULL if they name it. Refuses a file that is open already in one
- * of the images that lead here. NULL and @errp set on failure. What is not made bs->backing is to be closed */
+ * of the images that lead here. NULL and @errp set on failure: with EMFILE or ENFILE, other places are not
+ * worth a try. What is not made bs->backing is to be closed */
 BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp);
 void bdrv_close_backing(BlockDriverState *backing);
+
 /* The value of the user's "backing.KEY"; NULL: not given */
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
 unsigned bdrv_backing_depth(BlockDriverState *bs);      /* how many images lead here: 0 for the one opened first */
 bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */
 
-/* The layer's copy of the caller's storage, for the protocol that serves it; NULL: this image has none */
+/* The layer's copy of the storage that the program has this node serve; NULL: none */
 BlockStorage *bdrv_get_storage(BlockDriverState *bs);
 
 /* Tables of a format, in memory: pages of bs->file, named by where they begin. Call from map(),

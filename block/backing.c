@@ -1,0 +1,182 @@
+/* backing.c - the images behind an image, opened one after another */
+/* SPDX-License-Identifier: MIT
+ *
+ * A chain is an image, its parent, that one's parent, and so on; a bs->file that is a format begins one of
+ * its own. The first image of a chain keeps the set of the files of all of them, so that none is opened
+ * twice in it: that would have no end.
+ */
+#include <errno.h>
+#include <string.h>
+#include "block/layer.h"
+
+typedef struct BlockLeaf {
+    const BlockDriver *drv;         /* a protocol */
+    BlockIdentity id;
+} BlockLeaf;
+
+static guint hash_leaf(gconstpointer data)
+{
+    const BlockLeaf *leaf = data;
+    uint64_t sum = (leaf->id.where ^ (uintptr_t)leaf->drv) * 0x9e3779b97f4a7c15 + leaf->id.which;
+
+    return (guint)(sum * 0x9e3779b97f4a7c15 >> 32);
+}
+
+static gboolean same_leaf(gconstpointer a, gconstpointer b)
+{
+    const BlockLeaf *left = a, *right = b;
+
+    return left->drv == right->drv && left->id.where == right->id.where && left->id.which == right->id.which;
+}
+
+/* The protocol that has all of the image's file, and not a format between them, which may show a part of it.
+ * NULL: there is none */
+static BlockDriverState *whole_file(BlockDriverState *bs)
+{
+    BlockDriverState *node = bs->file ? bs->file : bs;
+
+    while (node->file && !node->drv->map) {
+        node = node->file;
+    }
+    return node->drv->is_protocol ? node : NULL;
+}
+
+static bool has_no_end(GError **errp)
+{
+    bdrv_set_error(errp, ELOOP, "it is one of the images that lead to it: the chain has no end");
+    return false;
+}
+
+/* False if it is there already; what can't be told apart is not in the set */
+static bool add_leaf(BlockDriverState *bs)
+{
+    BlockLayer *layer = bs->layer;
+    BlockDriverState *node = whole_file(bs);
+    BlockLeaf leaf = { .drv = node ? node->drv : NULL };
+
+    if (!node || !node->drv->identify || !node->drv->identify(node, NULL, &leaf.id)) {
+        return true;
+    }
+    if (g_hash_table_contains(layer->chain, &leaf)) {
+        return false;
+    }
+    layer->leaf = g_memdup2(&leaf, sizeof(leaf));
+    g_hash_table_add(layer->chain, (gpointer)layer->leaf);
+    return true;
+}
+
+static GHashTable *chain_of(BlockDriverState *bs)
+{
+    if (!bs->layer->chain) {
+        bs->layer->chain = g_hash_table_new_full(hash_leaf, same_leaf, g_free, NULL);
+        add_leaf(bs);
+    }
+    return bs->layer->chain;
+}
+
+bool block_may_open(GHashTable *chain, const BlockDriver *drv, const char *filename, GError **errp)
+{
+    BlockLeaf leaf = { .drv = drv };
+    bool known = chain && filename && drv->identify && drv->identify(NULL, filename, &leaf.id);
+
+    return !known || !g_hash_table_contains(chain, &leaf) || has_no_end(errp);
+}
+
+bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
+{
+    backing->layer->chain = chain_of(bs);
+    backing->layer->depth = bs->layer->depth + 1;
+    return add_leaf(backing) || has_no_end(errp);
+}
+
+static KeyVal *merge_options(const KeyVal *first, const char *text, GError **errp)
+{
+    KeyVal *all = keyval_parse(text, errp);
+
+    for (size_t i = 0; all && i < keyval_count(first); i++) {
+        keyval_set(all, keyval_key(first, i), keyval_value(first, i));
+    }
+    return all;
+}
+
+/* Files are the one thing that a long chain may want more of than there are */
+static void say_how_many(BlockDriverState *bs, GError **errp)
+{
+    if (bdrv_error_code(*errp) == EMFILE || bdrv_error_code(*errp) == ENFILE) {
+        g_prefix_error(errp, "with %u of the chain's images open: ", bs->layer->depth + 1);
+    }
+}
+
+BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp)
+{
+    g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, options, errp);
+    const char *read_only = bdrv_get_backing_option(bs, "read-only");
+    bool write = read_only && !strcmp(read_only, "off");    /* to commit */
+    unsigned flags = write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(BDRV_O_RDWR | BDRV_O_UNMAP);
+    const BlockSource from = { bs->layer->tree, filename, NULL, chain_of(bs) };
+    GError *err = NULL;
+
+    if (!kv) {
+        return NULL;
+    }
+    BlockDriverState *backing = block_open_child(&from, kv, flags, &err);
+
+    if (backing && !block_link_backing(bs, backing, &err)) {
+        block_close(backing);
+        backing = NULL;
+    }
+    if (!backing) {
+        say_how_many(bs, &err);
+        g_propagate_error(errp, err);
+    }
+    return backing;
+}
+
+BlockChain block_swap_chain(BlockDriverState *bs, BlockChain chain)
+{
+    BlockLayer *layer = bs->layer;
+    const BlockChain old = { layer->chain, layer->leaf };
+
+    layer->chain = chain.files;
+    layer->leaf = chain.leaf;
+    return old;
+}
+
+void bdrv_close_backing(BlockDriverState *backing)
+{
+    if (!backing) {
+        return;
+    }
+    if (backing->layer->leaf) {
+        g_hash_table_remove(backing->layer->chain, backing->layer->leaf);
+    }
+    block_close(backing);
+}
+
+const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
+{
+    return keyval_get(bs->layer->backing_options, key);
+}
+
+unsigned bdrv_backing_depth(BlockDriverState *bs)
+{
+    return bs->layer->depth;
+}
+
+/* One after another, not one inside the other: a chain may be long */
+bool block_open_parents(BlockDriverState *bs, GError **errp)
+{
+    for (; bs; bs = bs->backing) {
+        if (bs->file && !block_open_parents(bs->file, errp)) {
+            return false;
+        }
+        if (bs->drv->open_backing && !(bs->flags & BDRV_O_NO_BACKING) && !bs->drv->open_backing(bs, errp)) {
+            if (bs->layer->depth > 0) {
+                g_prefix_error(errp, "parent '%s': ", bs->filename);
+            }
+            return false;
+        }
+        g_clear_pointer(&bs->layer->backing_options, keyval_free);
+    }
+    return true;
+}
