@@ -1,4 +1,4 @@
-/* backing.c - the images behind an image, opened one after another */
+/* backing.c - the images behind an image: where the program says they are, opened one after another */
 /* SPDX-License-Identifier: MIT
  *
  * A chain is an image, its parent, that one's parent, and so on; a bs->file that is a format begins one of
@@ -27,6 +27,14 @@ static gboolean same_leaf(gconstpointer a, gconstpointer b)
     const BlockLeaf *left = a, *right = b;
 
     return left->drv == right->drv && left->id.where == right->id.where && left->id.which == right->id.which;
+}
+
+static BlockDriverState *lowest(BlockDriverState *bs)
+{
+    while (bs->file) {
+        bs = bs->file;
+    }
+    return bs;
 }
 
 /* The protocol that has all of the image's file, and not a format between them, which may show a part of it.
@@ -89,10 +97,13 @@ bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError 
     return add_leaf(backing) || has_no_end(errp);
 }
 
-static KeyVal *merge_options(const KeyVal *first, const char *text, GError **errp)
+static KeyVal *merge_options(const KeyVal *first, const char *driver, const char *text, GError **errp)
 {
     KeyVal *all = keyval_parse(text, errp);
 
+    if (all && driver) {
+        keyval_set(all, "driver", driver);
+    }
     for (size_t i = 0; all && i < keyval_count(first); i++) {
         keyval_set(all, keyval_key(first, i), keyval_value(first, i));
     }
@@ -107,13 +118,14 @@ static void say_how_many(BlockDriverState *bs, GError **errp)
     }
 }
 
-BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp)
+BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *offer, const char *options,
+                                  GError **errp)
 {
-    g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, options, errp);
+    g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, offer->driver, options, errp);
     const char *read_only = bdrv_get_backing_option(bs, "read-only");
     bool write = read_only && !strcmp(read_only, "off");    /* to commit */
     unsigned flags = write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(BDRV_O_RDWR | BDRV_O_UNMAP);
-    const BlockSource from = { bs->layer->tree, filename, NULL, chain_of(bs) };
+    const BlockSource from = { bs->layer->tree, offer->filename, offer->storage, chain_of(bs) };
     GError *err = NULL;
 
     if (!kv) {
@@ -142,6 +154,13 @@ BlockChain block_swap_chain(BlockDriverState *bs, BlockChain chain)
     return old;
 }
 
+BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp)
+{
+    const BlockParentOffer offer = { .filename = (char *)filename };
+
+    return bdrv_open_offer(bs, &offer, options, errp);
+}
+
 void bdrv_close_backing(BlockDriverState *backing)
 {
     if (!backing) {
@@ -155,12 +174,21 @@ void bdrv_close_backing(BlockDriverState *backing)
 
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
 {
-    return keyval_get(bs->layer->backing_options, key);
+    return bs->layer->backing_options ? keyval_get(bs->layer->backing_options, key) : NULL;
 }
 
 unsigned bdrv_backing_depth(BlockDriverState *bs)
 {
     return bs->layer->depth;
+}
+
+static void tell_image(BlockDriverState *bs, GError **errp)
+{
+    if (*bs->filename) {
+        g_prefix_error(errp, "parent '%s': ", bs->filename);
+    } else {
+        g_prefix_error(errp, "parent (in storage), %u images down the chain: ", bs->layer->depth);
+    }
 }
 
 /* One after another, not one inside the other: a chain may be long */
@@ -172,11 +200,78 @@ bool block_open_parents(BlockDriverState *bs, GError **errp)
         }
         if (bs->drv->open_backing && !(bs->flags & BDRV_O_NO_BACKING) && !bs->drv->open_backing(bs, errp)) {
             if (bs->layer->depth > 0) {
-                g_prefix_error(errp, "parent '%s': ", bs->filename);
+                tell_image(bs, errp);
             }
             return false;
         }
-        g_clear_pointer(&bs->layer->backing_options, keyval_free);
+        if (bs->backing) {
+            g_clear_pointer(&bs->layer->backing_options, keyval_free);
+        }
     }
     return true;
+}
+
+/* The program's resolver */
+
+static BlockParentOffer *add_offer(BlockParentAnswer *answer, const char *driver)
+{
+    size_t count = answer->count++;
+
+    if ((count & (count - 1)) == 0) {       /* room for twice as many */
+        BlockParentOffer *offers = g_new0(BlockParentOffer, MAX(2 * count, 1));
+
+        for (size_t i = 0; i < count; i++) {
+            offers[i] = answer->offers[i];
+        }
+        g_free(answer->offers);
+        answer->offers = offers;
+    }
+    answer->offers[count].driver = g_strdup(driver);
+    return &answer->offers[count];
+}
+
+void bdrv_offer_file(BlockParentAnswer *answer, const char *filename, const char *driver)
+{
+    add_offer(answer, driver)->filename = g_strdup(filename);
+}
+
+void bdrv_offer_storage(BlockParentAnswer *answer, const BlockStorage *storage, const char *driver)
+{
+    add_offer(answer, driver)->storage = g_memdup2(storage, sizeof(*storage));
+}
+
+bool bdrv_has_resolver(BlockDriverState *bs)
+{
+    const BlockResolver *resolver = bs->layer->tree->resolver;
+
+    return resolver && resolver->find;
+}
+
+BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
+                                        const char *const *places)
+{
+    const BlockResolver *resolver = bs->layer->tree->resolver;
+    BlockParentAnswer *answer = g_new0(BlockParentAnswer, 1);
+    const BlockParentQuery query = {
+        .child   = bs->filename,
+        .storage = lowest(bs)->layer->storage,
+        .depth   = bs->layer->depth + 1,
+        .uuid    = uuid,
+        .names   = names,
+        .places  = places,
+    };
+
+    answer->search = !bdrv_has_resolver(bs) || resolver->find(resolver->user, &query, answer);
+    return answer;
+}
+
+void bdrv_parent_answer_free(BlockParentAnswer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++) {
+        g_free(answer->offers[i].filename);
+        g_free(answer->offers[i].storage);
+        g_free(answer->offers[i].driver);
+    }
+    g_free(answer->offers);
+    g_free(answer);
 }

@@ -366,19 +366,21 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
     return bs;
 }
 
-static BlockDriverState *open_image(const BlockStorage *storage, const char *filename, const char *options,
-                                    unsigned flags, GError **errp)
+BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp)
 {
-    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+    g_autoptr(KeyVal) kv = keyval_parse(args->options, errp);
 
     if (!kv) {
         return NULL;
     }
-    const BlockSource from = { tree_new(), filename, storage };
-    BlockDriverState *bs = flags & BDRV_O_SNAPSHOT ? open_snapshot(&from, kv, flags, errp)
-                                                   : open_root(&from, kv, flags, errp);
+    const BlockSource from = { tree_new(), args->filename, args->storage };
+
+    from.tree->resolver = args->resolver;
+    BlockDriverState *bs = args->flags & BDRV_O_SNAPSHOT ? open_snapshot(&from, kv, args->flags, errp)
+                                                         : open_root(&from, kv, args->flags, errp);
 
     if (bs && block_open_parents(bs, errp)) {
+        from.tree->resolver = NULL;
         return bs;
     }
     block_close(bs);
@@ -388,13 +390,17 @@ static BlockDriverState *open_image(const BlockStorage *storage, const char *fil
 
 BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned flags, GError **errp)
 {
-    return open_image(NULL, filename, options, flags, errp);
+    const BlockOpenArgs args = { .filename = filename, .options = options, .flags = flags };
+
+    return bdrv_open_with(&args, errp);
 }
 
 BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *options, unsigned flags,
                                     GError **errp)
 {
-    return open_image(storage, NULL, options, flags, errp);
+    const BlockOpenArgs args = { .storage = storage, .options = options, .flags = flags };
+
+    return bdrv_open_with(&args, errp);
 }
 
 int bdrv_close(BlockDriverState *bs)

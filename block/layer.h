@@ -19,6 +19,7 @@ typedef struct BlockTree {
     pthread_mutex_t notes_lock;     /* guards the rest */
     GPtrArray *warnings;            /* char *, only ever added to */
     BlockInfo errors;               /* its io_* fields */
+    const BlockResolver *resolver;  /* the program's, while it opens the image; NULL: none */
 } BlockTree;
 
 typedef struct BlockMetaCache BlockMetaCache;

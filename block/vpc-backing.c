@@ -1,8 +1,9 @@
 /* vpc-backing.c - VHD: find the parent of a differencing disk, and open it if it is the right one */
 /* SPDX-License-Identifier: MIT
  *
- * What the user names is taken. Else the places that the image names are tried in the order of
- * vpc-parent.c, and the first image there with the right unique id is the parent.
+ * What the user names is taken. Else the program's resolver is asked, and what it offers is tried; then, if
+ * it lets us, the places that the image names, in the order of vpc-parent.c. The first image there with the
+ * right unique id is the parent.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,11 +22,11 @@ char *vpc_uuid_text(const uint8_t u[16])
                            u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
 }
 
-/* Parents of the parent are looked for by the same rules */
-static char *inherited_options(BlockDriverState *bs)
+/* Parents of the parent are looked for by the same rules. @offered: its driver, if the user names none; or NULL */
+static char *inherited_options(BlockDriverState *bs, const char *offered)
 {
     const VpcOptions *o = &((VpcState *)bs->state)->options;
-    const char *driver = bdrv_get_backing_option(bs, "driver");
+    const char *said = bdrv_get_backing_option(bs, "driver"), *driver = said ? said : offered;
     g_autofree char *depth = g_strdup_printf("%" PRId64, o->max_depth);
     const char *const inherited[][2] = {
         { "driver", "vpc" }, { "parent-search", o->search }, { "parent-root", o->root }, { "drives", o->drives },
@@ -76,24 +77,26 @@ static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **
     return false;
 }
 
-static BlockDriverState *open_inside(BlockDriverState *bs, const char *path, GError **errp)
+static BlockDriverState *open_inside(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
 {
     VpcState *s = bs->state;
-    g_autofree char *options = inherited_options(bs);
+    g_autofree char *options = inherited_options(bs, offer->driver);
 
-    return path && !is_inside(s->options.root, path, errp) ? NULL : bdrv_open_backing(bs, path, options, errp);
+    return offer->filename && !is_inside(s->options.root, offer->filename, errp)
+           ? NULL : bdrv_open_offer(bs, offer, options, errp);
 }
 
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp)
 {
     g_autofree char *path = vpc_parent_path(bs->filename, filename);
+    const BlockParentOffer offer = { .filename = path };
 
-    return open_inside(bs, path, errp);
+    return open_inside(bs, &offer, errp);
 }
 
-static BlockDriverState *try_parent(BlockDriverState *bs, const char *path, GError **errp)
+static BlockDriverState *try_parent(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
 {
-    BlockDriverState *backing = open_inside(bs, path, errp);
+    BlockDriverState *backing = open_inside(bs, offer, errp);
 
     if (backing && !is_parent(bs, backing, errp)) {
         bdrv_close_backing(backing);
@@ -115,11 +118,11 @@ static bool is_over(const Search *search)
     return search->bs->backing || search->stop;
 }
 
-static void try_place(Search *search, const VpcCandidate *place)
+static void try_offer(Search *search, const BlockParentOffer *offer, const char *source)
 {
     GError *err = NULL;
 
-    search->bs->backing = try_parent(search->bs, place->path, &err);
+    search->bs->backing = try_parent(search->bs, offer, &err);
     if (!err) {
         return;
     }
@@ -128,7 +131,7 @@ static void try_place(Search *search, const VpcCandidate *place)
         return;
     }
     g_string_append_printf(search->tried, "%s %s (%s): %s", search->tried->len ? ";" : "",
-                           place->path, place->source, err->message);
+                           offer->filename ? offer->filename : "storage", source, err->message);
     g_error_free(err);
 }
 
@@ -136,8 +139,37 @@ static void try_place(Search *search, const VpcCandidate *place)
 static void try_places(Search *search, const GPtrArray *places, guint first)
 {
     for (guint i = first; i < places->len && !is_over(search); i++) {
-        try_place(search, g_ptr_array_index(places, i));
+        const VpcCandidate *place = g_ptr_array_index(places, i);
+
+        try_offer(search, &(BlockParentOffer) { .filename = place->path }, place->source);
     }
+}
+
+/* True: the image's own places may be looked at, too */
+static bool try_resolver(Search *search, const GPtrArray *places)
+{
+    static const uint8_t none[16];
+    BlockDriverState *bs = search->bs;
+    const VpcHeader *header = &((VpcState *)bs->state)->header;
+    g_autofree char *uuid = memcmp(header->parent_uuid, none, 16) ? vpc_uuid_text(header->parent_uuid) : NULL;
+    g_autoptr(GPtrArray) names = vpc_parent_names(header, search->locators), paths = g_ptr_array_new();
+
+    for (guint i = 0; i < places->len; i++) {
+        g_ptr_array_add(paths, ((const VpcCandidate *)places->pdata[i])->path);
+    }
+    g_ptr_array_add(paths, NULL);
+    BlockParentAnswer *answer = bdrv_ask_for_backing(bs, uuid, (const char *const *)names->pdata,
+                                                     (const char *const *)paths->pdata);
+    bool go_on = answer->search;
+
+    for (size_t i = 0; i < answer->count && !is_over(search); i++) {
+        try_offer(search, &answer->offers[i], "the program's resolver");
+    }
+    if (!go_on && !search->tried->len) {
+        g_string_append(search->tried, " the program's resolver knows none, and wants no other place looked at");
+    }
+    bdrv_parent_answer_free(answer);
+    return go_on;
 }
 
 /* Folders are listed only if nothing else helps: in a long chain, each of them would be once for each image */
@@ -147,6 +179,9 @@ static void try_all(Search *search)
     VpcParentRules rules = { s->options.drives, s->options.search, .exact = true };
     g_autoptr(GPtrArray) places = vpc_parent_candidates(&s->header, search->locators, search->bs->filename, &rules);
 
+    if (bdrv_has_resolver(search->bs) && !try_resolver(search, places)) {
+        return;
+    }
     try_places(search, places, 0);
     if (!is_over(search)) {
         rules.exact = false;
@@ -192,16 +227,21 @@ static bool search_parent(BlockDriverState *bs, GError **errp)
 /* What the user's options say */
 static bool open_named(BlockDriverState *bs, GError **errp)
 {
-    const char *parent = ((VpcState *)bs->state)->options.parent;
-    const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : parent;
+    const BlockParentOffer offer = { .filename = ((VpcState *)bs->state)->options.parent };
+    const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : offer.filename;
 
-    bs->backing = try_parent(bs, parent, errp);
+    bs->backing = try_parent(bs, &offer, errp);
     if (!bs->backing && name) {
         g_prefix_error(errp, "parent '%s': ", name);
     } else if (!bs->backing) {
         g_prefix_error(errp, "parent: ");
     }
     return bs->backing;
+}
+
+static char *name_of(BlockDriverState *bs)
+{
+    return *bs->filename ? g_strdup_printf("'%s'", bs->filename) : g_strdup("(in storage)");
 }
 
 /* Signs that a parent was changed behind its child's back; copying files makes them, too */
@@ -216,8 +256,10 @@ static void compare_with_parent(BlockDriverState *bs)
                   bs->backing->filename, (int64_t)st.st_mtime - VPC_EPOCH - stored);
     }
     if (bdrv_node_size(bs->backing) > bs->size) {
-        bdrv_warn(bs, "parent '%s' has %" PRId64 " bytes, more than the %" PRId64 " of this image",
-                  bs->backing->filename, bdrv_node_size(bs->backing), bs->size);
+        g_autofree char *name = name_of(bs->backing);
+
+        bdrv_warn(bs, "parent %s has %" PRId64 " bytes, more than the %" PRId64 " of this image", name,
+                  bdrv_node_size(bs->backing), bs->size);
     }
 }
 
@@ -234,8 +276,10 @@ bool vpc_open_backing(BlockDriverState *bs, GError **errp)
         return false;
     }
     if (bdrv_backing_depth(bs) >= s->options.max_depth) {
-        bdrv_set_error(errp, ELOOP, "'%s', %u images down the chain, has a parent, too: max-depth is %" PRId64,
-                       bs->filename, bdrv_backing_depth(bs), s->options.max_depth);
+        g_autofree char *name = name_of(bs);
+
+        bdrv_set_error(errp, ELOOP, "%s, %u images down the chain, has a parent, too: max-depth is %" PRId64, name,
+                       bdrv_backing_depth(bs), s->options.max_depth);
         return false;
     }
     bool named = s->options.parent || bdrv_get_backing_option(bs, "file.filename") ||

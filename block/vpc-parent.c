@@ -387,3 +387,24 @@ GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData l
     g_free(s.named);
     return s.found;
 }
+
+GPtrArray *vpc_parent_names(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS])
+{
+    static const VpcParentRules none;
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func(free_candidate);
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(free_candidate);
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    Search s = { &none, places, seen, found };
+
+    add_all(&s, header, locators);
+    for (guint i = 0; i < found->len; i++) {
+        const VpcCandidate *name = found->pdata[i];
+
+        if (g_hash_table_add(seen, g_strdup(name->path))) {
+            g_ptr_array_add(names, g_strdup(name->path));
+        }
+    }
+    g_ptr_array_add(names, NULL);
+    return names;
+}

@@ -50,6 +50,10 @@ char *vpc_header_name(const VpcHeader *header);
 GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS],
                                  const char *child, const VpcParentRules *rules);
 
+/* The last part of each name that the image has for its parent, in that order, each once. Elements are
+ * char *, freed with the array, and NULL at its end. */
+GPtrArray *vpc_parent_names(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS]);
+
 /* What to write into a child so that others find @parent: both are paths of this host, @parent as the user
  * gave it. Fills the name in @header, and in *@out the data of W2ku, W2ru and MacX, in this order; the
  * caller unrefs them. On failure there is nothing in *@out to free. */

@@ -64,6 +64,49 @@ BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *opt
                                     GError **errp);
 bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp);
 
+/* Which image is the parent of this one? The strings are the library's, and good until find() returns. Names
+ * and places are what the image says: believe none of it. */
+typedef struct BlockParentQuery {
+    const char *child;              /* filename of the image whose parent is wanted; "" if it has none */
+    const BlockStorage *storage;    /* which storage of the program's that image is in; NULL: none */
+    unsigned depth;                 /* of that parent, as in BlockStatus: 1 is behind the image that is opened */
+    const char *uuid;               /* unique id of the parent, as "01234567-89ab-cdef-0123-456789abcdef"; NULL:
+                                     * the image gives none, its parent is raw */
+    const char *const *names;       /* what the image calls it, without folders, */
+    const char *const *places;      /* and paths where it would be looked for, in this order. Both end in NULL */
+} BlockParentQuery;
+
+typedef struct BlockParentAnswer BlockParentAnswer;
+
+/* In find(): the parent may be this. @driver NULL: the same as the child's. What is handed over is copied;
+ * the storage's user must outlive the image, or bdrv_open_with() if that fails. */
+void bdrv_offer_file(BlockParentAnswer *answer, const char *filename, const char *driver);
+void bdrv_offer_storage(BlockParentAnswer *answer, const BlockStorage *storage, const char *driver);
+
+/* A program that knows where parents are. An image whose options name its parent has that one, and find() is
+ * not asked. Else it is, once for each image of the chain and before any place is looked at, and may make any
+ * number of offers. They are tried in this order, and the first that is right is the parent: as in a place that
+ * the image names, it must have the unique id (unless that is to be ignored) and be none of the images that
+ * lead to it, and a file must be inside "parent-root". If none is right, true: the places are looked at as
+ * well; false: they are not, and the image is not opened.
+ * It is called by the thread that opens the image, before bdrv_open_with() returns and never afterwards; it may
+ * open other images, and must return. It is not asked for an image whose driver was only guessed. */
+typedef struct BlockResolver {
+    void *user;                     /* handed to find() */
+    bool (*find)(void *user, const BlockParentQuery *query, BlockParentAnswer *answer);
+} BlockResolver;
+
+typedef struct BlockOpenArgs {
+    const char *filename;           /* the first four as above */
+    const BlockStorage *storage;    /* in place of a file; NULL: none */
+    const char *options;
+    unsigned flags;
+    const BlockResolver *resolver;  /* asked for parents; NULL: parents are where images say */
+} BlockOpenArgs;
+
+/* All ways to open an image in one. What @args points to is not needed afterwards, but for the storage's user */
+BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp);
+
 /* Requests: 0 or -errno; all the bytes or an error. Offsets and lengths are bytes, any alignment,
  * inside bdrv_getlength(), at most BDRV_MAX_BYTES. Safe from any thread, any number at once.
  * A write that failed may have changed any of its bytes, and nothing else. */

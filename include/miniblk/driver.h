@@ -199,7 +199,29 @@ bool bdrv_create_file(BlockDriverState *bs, GError **errp);
 BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp);
 void bdrv_close_backing(BlockDriverState *backing);
 
-/* The value of the user's "backing.KEY"; NULL: not given */
+/* What the program's resolver offers as a parent */
+typedef struct BlockParentOffer {
+    char *filename;                 /* NULL: it is in @storage */
+    BlockStorage *storage;          /* NULL: it is a file */
+    char *driver;                   /* NULL: not said */
+} BlockParentOffer;
+
+struct BlockParentAnswer {
+    bool search;                    /* if no offer is right, look where the image says */
+    size_t count;
+    BlockParentOffer *offers;       /* in the order in which they are to be tried */
+};
+
+/* In open_backing(): ask the program's resolver, where there is one; the arguments are fields of
+ * BlockParentQuery. Never NULL */
+bool bdrv_has_resolver(BlockDriverState *bs);
+BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
+                                        const char *const *places);
+void bdrv_parent_answer_free(BlockParentAnswer *answer);
+/* bdrv_open_backing() of what was offered */
+BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *offer, const char *options,
+                                  GError **errp);
+/* The value of the user's "backing.KEY", until bs->backing is open; NULL: not given */
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
 unsigned bdrv_backing_depth(BlockDriverState *bs);      /* how many images lead here: 0 for the one opened first */
 bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */

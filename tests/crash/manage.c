@@ -131,27 +131,49 @@ static void set_up(Run *run)
     run->start = disk.disk;
 }
 
-/* The image on top, of what is committed: a file whose parent is the disk */
-static char *top_options(Run *run, bool write_base)
+typedef struct Base {
+    const Run *run;
+    Disk *disk;
+} Base;
+
+static bool offer_base(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
 {
-    if (run->job->kind != COMMIT) {
-        return g_strdup("driver=vpc");
+    const Base *base = user;
+    BlockStorage storage = disk_storage(base->disk);
+
+    if (query->depth == 1) {
+        bdrv_offer_storage(answer, &storage, base->run->job->base_driver);
     }
-    return g_strdup_printf("driver=vpc,file.driver=file,file.filename=%s,ignore-parent-id=on,backing.driver=%s,"
-                           "backing.file.driver=mem%s", run->top.file, run->job->base_driver,
-                           write_base ? ",backing.read-only=off" : "");
+    return query->depth > 1;
+}
+
+/* The image on top, of what is committed: a file whose parent is the disk */
+static BlockDriverState *open_top(Run *run, Disk *disk, unsigned flags)
+{
+    Medium medium = { .disk = disk };
+    Base base = { run, disk };
+    const BlockResolver resolver = { &base, offer_base };
+    const char *options = flags & BDRV_O_RDWR ? "driver=vpc,ignore-parent-id=on,backing.read-only=off"
+                                              : "driver=vpc,ignore-parent-id=on";
+    const BlockOpenArgs args = { run->top.file, NULL, options, flags, &resolver };
+
+    if (run->job->kind != COMMIT) {
+        return medium_open(&medium, "driver=vpc", flags);
+    }
+    BlockDriverState *bs = bdrv_open_with(&args, NULL);
+
+    g_assert_nonnull(bs);
+    return bs;
 }
 
 static void make_top(Run *run)
 {
-    Medium disk = { .disk = run->start };
     g_autofree char *create = child_of(run, &run->parent);
 
     run->top = medium_on_file("top");
-    g_autofree char *options = top_options(run, false);
     medium_create(&run->top, create);
     memcpy(run->want, run->base, SIZE);
-    BlockDriverState *bs = medium_open(&disk, options, BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+    BlockDriverState *bs = open_top(run, run->start, BDRV_O_RDWR | BDRV_O_NO_FLUSH);
 
     write_some(run, bs, run->want, 50);
     g_assert_cmpint(bdrv_close(bs), ==, 0);
@@ -168,14 +190,6 @@ static void tear_down(Run *run)
 }
 
 /* The work */
-
-static BlockDriverState *open_top(Run *run, Disk *disk, unsigned flags)
-{
-    Medium medium = { .disk = disk };
-    g_autofree char *options = top_options(run, flags & BDRV_O_RDWR);
-
-    return medium_open(&medium, options, flags);
-}
 
 static bool do_job(Run *run, BlockDriverState *bs)
 {
