@@ -4,6 +4,7 @@
 what is left when we are killed."""
 
 import collections
+import contextlib
 import fcntl
 import functools
 import json
@@ -21,7 +22,7 @@ import time
 import vhd
 from harness import IMG, IO, Failure, Holder, Skip, Suite, check, environment, equal, fails, info, need, run, works
 from readers import DISK, READERS, create_child, make_chain, read_ours, read_second
-from twins import OWN_WORDS, PROGRESS, compare, lines_of
+from twins import PROGRESS, compare, lines_of
 from vhd import MIB, Locator, locator, utf16
 
 suite = Suite(__file__)
@@ -415,11 +416,25 @@ def found_elsewhere(folder):
 
 @suite.fact
 def other_case(folder):
-    """info lists no folders: a name in other case is found when the parent is opened"""
+    """info --backing-chain: a parent whose name is in other case"""
     path = save_base_and_child(folder, locator('W2ru', r'.\BASE.vhd'))
-    equal(info(path)['full-backing-filename'], f'{folder}/BASE.vhd', 'place')
+    equal(info(path)['full-backing-filename'], f'{folder}/BASE.vhd', 'place, unseen')
     found = json.loads(works(IMG, 'info', '-f', 'vpc', '--output=json', '--backing-chain', path))
     equal(found[0]['full-backing-filename'], f'{folder}/base.vhd', 'place')
+
+
+@suite.fact
+def no_folder_is_listed(folder):
+    """info without --backing-chain lists no folders"""
+    path = save_base_and_child(folder, locator('W2ru', r'.\sub\BASE.vhd'))
+    (folder / 'sub').mkdir()
+    os.utime(folder / 'sub', (1, time.time()))
+    info(path)
+    info(path, '-f', 'vpc')
+    equal(os.stat(folder / 'sub').st_atime, 1, 'when the folder was listed')
+    os.listdir(folder / 'sub')
+    if os.stat(folder / 'sub').st_atime == 1:
+        raise Skip('the file system does not note when a folder is listed')
 
 
 @suite.fact
@@ -653,7 +668,9 @@ def locked_between(folder):
     with Holder([IO, '-r', '-f', 'vpc', paths[0]], 'read 0 512\n', 'read 512/512'):
         check('lock' in fails(*command, cwd=folder), 'no word of a lock')
     check(paths[0].read_bytes() == before, 'the base was changed')
-    with Holder([IO, '-r', '-f', 'raw', paths[1]], 'read 0 512\n', 'read 512/512'):
+    with contextlib.ExitStack() as stack:
+        for path in paths[1:]:
+            stack.enter_context(Holder([IO, '-r', '-f', 'raw', path], 'read 0 512\n', 'read 512/512'))
         works(*command, cwd=folder)
     check(read_ours(paths[:1], folder) == twin, 'contents differ')
 
