@@ -90,6 +90,15 @@ bool block_may_open(GHashTable *chain, const BlockDriver *drv, const char *filen
     return !known || !g_hash_table_contains(chain, &leaf) || has_no_end(errp);
 }
 
+bool bdrv_chain_has_file(BlockDriverState *bs, const char *filename)
+{
+    BlockDriverState *node = whole_file(bs);
+    BlockLeaf leaf = { .drv = node ? node->drv : NULL };
+
+    return node && node->drv->identify && node->drv->identify(NULL, filename, &leaf.id) &&
+           g_hash_table_contains(chain_of(bs), &leaf);
+}
+
 bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
     backing->layer->chain = chain_of(bs);

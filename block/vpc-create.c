@@ -156,9 +156,15 @@ static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o
     }
     g_autofree char *path = vpc_parent_path(child, o->parent);
     g_autofree char *options = g_strdup_printf("driver=%s", o->parent_driver ? o->parent_driver : "vpc");
-    BlockDriverState *parent = bdrv_open(path, options, BDRV_O_NO_BACKING, errp);
-    bool ok = parent && vpc_remember_parent(child, parent, &plan->header, plan->locators, errp);
+    BlockDriverState *parent = bdrv_open(path, options, 0, NULL);
+    parent = parent ? parent : bdrv_open(path, options, BDRV_O_NO_BACKING, errp);
+    bool ok = parent != NULL;
 
+    if (ok && bdrv_chain_has_file(parent, child)) {
+        bdrv_set_error(errp, EINVAL, "the new image would be written over it, or over an image that it needs");
+        ok = false;
+    }
+    ok = ok && vpc_remember_parent(child, parent, &plan->header, plan->locators, errp);
     if (ok && plan->wanted < 0) {
         plan->wanted = bdrv_getlength(parent);
     }

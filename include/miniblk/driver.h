@@ -223,6 +223,8 @@ BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *
                                   GError **errp);
 /* The value of the user's "backing.KEY", until bs->backing is open; NULL: not given */
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
+/* Is @filename the file of @bs, or of an image behind it? */
+bool bdrv_chain_has_file(BlockDriverState *bs, const char *filename);
 unsigned bdrv_backing_depth(BlockDriverState *bs);      /* how many images lead here: 0 for the one opened first */
 bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */
 

@@ -796,6 +796,46 @@ def create_over_parent(folder):
     check((folder / 'stranger.vhd').read_bytes() == before, 'the parent was changed')
 
 
+@suite.fact
+def create_over_grandparent(folder):
+    """create: nor is an image that its parent needs"""
+    paths, twin = copy_chain(folder)
+    (folder / 'hard').hardlink_to(paths[0])
+    for name in (paths[0].name, 'hard'):
+        error = fails(IMG, 'create', '-f', 'vpc', '-b', paths[-1].name, name, cwd=folder)
+        check('written over it, or over an image that it needs' in error, f'error "{error}"')
+    check(read_ours(paths, folder) == twin, 'contents differ')
+
+
+@suite.fact
+def sibling(folder):
+    """commit: the parent's other children say that it was changed behind their back"""
+    for name in ('base', 'a', 'b'):
+        parent = [] if name == 'base' else ['-b', 'base.vhd']
+        works(IMG, 'create', '-q', '-f', 'vpc', *parent, f'{name}.vhd', *([] if parent else ['2M']), cwd=folder)
+        if name == 'base':
+            os.utime(folder / 'base.vhd', (1.5e9, 1.5e9))
+    works(IO, '-f', 'vpc', '-c', 'write -P 3 0 64k', folder / 'a.vhd')
+    equal(run(IO, '-f', 'vpc', '-c', 'read -P 0 0 64k', folder / 'b.vhd').stderr, '', 'said before')
+    works(IMG, 'commit', '-f', 'vpc', folder / 'a.vhd')
+    said = run(IO, '-f', 'vpc', '-c', 'read -P 3 0 64k', folder / 'b.vhd').stderr
+    check('was changed at another time than this image remembers' in said, f'it says "{said}"')
+
+
+@suite.fact
+def short_block_alone(folder):
+    """rebase to nobody: a last block that is cut short stays so, and the footer behind it whole"""
+    size = 3 * MIB
+    parent = vhd.dynamic(size, {0: b'P', 1: b'P'})
+    child = vhd.differencing(utf16('parent.vhd', 'be'), size=size, blocks={1: b'C'}, uuid=bytes(16))
+    del child[-512 - MIB:-512]
+    (folder / 'parent.vhd').write_bytes(parent)
+    (folder / 'child.vhd').write_bytes(child)
+    works(IMG, 'rebase', '-f', 'vpc', '-b', '', folder / 'child.vhd')
+    works(IO, '-f', 'vpc', '-c', 'read -P 0x50 0 2M', '-c', 'read -P 0x43 2M 1M', folder / 'child.vhd')
+    equal(vhd.Disk((folder / 'child.vhd').read_bytes()).problems, [], 'problems')
+
+
 # Killed in the middle
 
 KILLS = 3 if is_sanitized() else 6
