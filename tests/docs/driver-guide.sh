@@ -7,7 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 copy_source() {
-    cp -r "$source"/{block,docs,examples,include,meson.build,tools,util} "$scratch" && mkdir "$scratch/tests" &&
+    cp -r "$source"/{bench,block,docs,examples,include,meson.build,tools,util} "$scratch" && mkdir "$scratch/tests" &&
         touch "$scratch/tests/meson.build"
 }
 
