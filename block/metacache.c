@@ -4,8 +4,8 @@
  * One cache a node, of pages named by where they begin in bs->file. All of it is guarded by the node's map
  * lock, which is let go of only while a page is read:
  *
- *   absent -> being read -> clean <-> dirty        clean pages go, least recently used first,
- *                        -> absent (read failed)   when there are too many; dirty ones stay
+ *   absent -> being read -> clean <-> dirty        when there are too many, clean pages go, oldest first, but
+ *                        -> absent (read failed)   one that was asked for again has another turn; dirty ones stay
  */
 #include <errno.h>
 #include <string.h>
@@ -16,6 +16,7 @@
 typedef struct Page {
     int64_t offset, bytes;
     enum { READING, CLEAN, DIRTY } state;
+    bool wanted;                /* asked for again since it was read, or since evict() last met it */
     GList link;                 /* in the cache's clean or dirty list */
     uint8_t *dirty;             /* one byte a sector, behind the data */
     uint8_t data[];
@@ -23,7 +24,7 @@ typedef struct Page {
 
 struct BlockMetaCache {
     GHashTable *pages;          /* by offset */
-    GQueue clean, dirty;        /* most recently used first */
+    GQueue clean, dirty;        /* evict() takes clean ones from the tail */
     int64_t clean_bytes, dirty_bytes;
 };
 
@@ -72,18 +73,24 @@ static void make_clean(BlockMetaCache *cache, Page *page)
     cache->clean_bytes += page->bytes;
 }
 
-static void evict(BlockDriverState *bs, BlockMetaCache *cache)
+/* Until there is room for @bytes more */
+static void evict(BlockDriverState *bs, BlockMetaCache *cache, int64_t bytes)
 {
-    while (cache->clean_bytes > bs->layer->meta_limit && cache->clean.length > 1) {
+    while (cache->clean_bytes + bytes > bs->layer->meta_limit && cache->clean.length > 0) {
         Page *page = g_queue_pop_tail_link(&cache->clean)->data;
 
-        cache->clean_bytes -= page->bytes;
-        g_hash_table_remove(cache->pages, &page->offset);
+        if (page->wanted) {
+            page->wanted = false;
+            g_queue_push_head_link(&cache->clean, &page->link);
+        } else {
+            cache->clean_bytes -= page->bytes;
+            g_hash_table_remove(cache->pages, &page->offset);
+        }
     }
 }
 
 /* Lets go of the map lock; others who want this page wait for it */
-static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int64_t bytes)
+static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int64_t bytes, uint8_t **data)
 {
     BlockLayer *layer = bs->layer;
     Page *page = page_new(offset, bytes);
@@ -99,8 +106,9 @@ static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int
     if (ret < 0) {
         g_hash_table_remove(cache->pages, &offset);
     } else {
+        evict(bs, cache, bytes);
         make_clean(cache, page);
-        evict(bs, cache);
+        *data = page->data;
     }
     pthread_cond_broadcast(&layer->page_read);
     return ret;
@@ -112,27 +120,19 @@ int bdrv_meta_get(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned 
 
     for (;;) {
         Page *page = g_hash_table_lookup(cache->pages, &offset);
-        int ret = 0;
 
         if (page && page->state != READING) {
-            if (page->state == CLEAN && cache->clean.head != &page->link) {
-                g_queue_unlink(&cache->clean, &page->link);
-                g_queue_push_head_link(&cache->clean, &page->link);
-            }
+            page->wanted = true;
             *data = page->data;
             return 0;
         }
         if (!(mode & BLOCK_MAP_WAIT)) {
             return -EAGAIN;
         }
-        if (page) {
-            pthread_cond_wait(&bs->layer->page_read, &bs->layer->map_lock);
-        } else {
-            ret = load(bs, cache, offset, bytes);
+        if (!page) {
+            return load(bs, cache, offset, bytes, data);
         }
-        if (ret < 0) {
-            return ret;
-        }
+        pthread_cond_wait(&bs->layer->page_read, &bs->layer->map_lock);
     }
 }
 
@@ -207,6 +207,6 @@ int bdrv_meta_write(BlockDriverState *bs)
             make_clean(cache, page);
         }
     }
-    evict(bs, cache);
+    evict(bs, cache, 0);
     return ret;
 }

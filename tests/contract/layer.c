@@ -636,6 +636,31 @@ static void test_bits_in_two_sectors(void)
     medium_clear(&medium);
 }
 
+/* Room for the BAT and two or three of sixteen bitmaps; each time one other block is read in between */
+static void test_tables_wanted_often_stay(void)
+{
+    Medium medium = medium_on_disk();
+    uint8_t byte;
+
+    medium_create(&medium, "driver=vpc,size=1M,block_size=64k");
+    BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+    for (int64_t at = 0; at < MIB; at += 65536) {
+        g_assert_cmpint(bdrv_pwrite(bs, at, "x", 1, 0), ==, 0);
+    }
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    bs = medium_open(&medium, "driver=vpc,metadata-cache-size=2k", 0);
+    g_assert_cmpint(bdrv_pread(bs, 0, &byte, 1, 0), ==, 0);
+    for (int64_t at = 65536; at < MIB; at += 65536) {
+        unsigned before = medium.disk->reads;
+
+        g_assert_cmpint(bdrv_pread(bs, 0, &byte, 1, 0), ==, 0);
+        g_assert_cmpuint(medium.disk->reads - before, ==, 1);
+        g_assert_cmpint(bdrv_pread(bs, at, &byte, 1, 0), ==, 0);
+    }
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_clear(&medium);
+}
+
 /* Creating */
 
 static void check_create_refuses(const char *options, int code)
@@ -720,6 +745,7 @@ int main(int argc, char **argv)
     g_test_add_func("/errors/warning-explains", test_warning_explains_error);
     g_test_add_func("/errors/one-bad-block-costs-one-block", test_one_bad_block_costs_one_block);
     g_test_add_func("/blocks/bits-in-two-sectors", test_bits_in_two_sectors);
+    g_test_add_func("/blocks/tables-wanted-often-stay", test_tables_wanted_often_stay);
     g_test_add_func("/create/too-large", test_create_too_large);
     g_test_add_func("/create/bad-options", test_create_bad_options);
     g_test_add_func("/create/largest", test_create_largest);
