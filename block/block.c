@@ -62,6 +62,7 @@ static void tree_free(BlockTree *tree)
     gate_destroy(&tree->gate);
     pthread_mutex_destroy(&tree->notes_lock);
     g_ptr_array_unref(tree->warnings);
+    block_shortcuts_free(tree);
     g_free(tree);
 }
 
@@ -381,6 +382,7 @@ BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp)
 
     if (bs && block_open_parents(bs, errp)) {
         from.tree->resolver = NULL;
+        block_shortcuts_open(bs);
         return bs;
     }
     block_close(bs);

@@ -9,6 +9,8 @@
 #include "util/gate.h"
 #include "util/keyval.h"
 
+typedef struct BlockShortcuts BlockShortcuts;
+
 /* An open image: nodes that share one way in. A node belongs to one tree only, which is what makes
  * one gate enough. */
 typedef struct BlockTree {
@@ -16,6 +18,7 @@ typedef struct BlockTree {
     bool alone;                     /* the gate is held exclusively; read under the gate */
     int full;                       /* atomic: so much dirty metadata that the next writer should flush */
     int probe;                      /* how sure the guess of the root's driver was; 0: it was named */
+    BlockShortcuts *shortcuts;      /* NULL: none, as while it is being opened */
     pthread_mutex_t notes_lock;     /* guards the rest */
     GPtrArray *warnings;            /* char *, only ever added to */
     BlockInfo errors;               /* its io_* fields */
@@ -26,6 +29,7 @@ typedef struct BlockMetaCache BlockMetaCache;
 
 typedef struct BlockLayer {
     BlockTree *tree;
+    unsigned number;                /* of an image, in shortcut.c; 0: none */
     KeyVal *options;                /* while bs is created: those of bs->file, */
     struct BlockDriverState *maker; /* and the node that made it */
     BlockStorage *storage;          /* of a protocol, and while bs is created: a copy of the program's; NULL: none */
@@ -88,8 +92,18 @@ int block_unaligned_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 
 /* map.c */
+/* The extent of a format at @offset. -EAGAIN: ask again when nobody else is in the image */
+int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
+/* Is a read of [@offset, @offset + @bytes) of @node bdrv_mapped_read(), neither clipped nor bounced? */
+bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes);
 int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
 int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+
+/* shortcut.c */
+void block_shortcuts_open(BlockDriverState *root);      /* once all of its images are open */
+void block_shortcuts_free(BlockTree *tree);
+/* Who is the first to be asked where [@offset, @offset + @bytes) of @bs are: @bs or one of its parents */
+BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t bytes);
 
 /* metacache.c */
 void block_meta_free(BlockDriverState *bs);

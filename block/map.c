@@ -30,8 +30,7 @@ static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const 
            ext->child_offset >= 0 && known && (!(mode & BLOCK_MAP_WRITE) || writable);
 }
 
-/* The extent at @offset. -EAGAIN: ask again when nobody else is in the image */
-static int find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
+int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
 {
     mode |= BLOCK_MAP_WAIT | (bs->layer->tree->alone ? BLOCK_MAP_EXCL : 0);
     pthread_mutex_lock(&bs->layer->map_lock);
@@ -41,6 +40,13 @@ static int find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
     return ret == 0 && !is_sound(bs, offset, mode, ext) ? -EIO : ret;
 }
 
+bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes)
+{
+    return node->drv->read == bdrv_mapped_read && node->request_alignment <= 1 &&
+           bytes <= bdrv_node_size(node) - offset;
+}
+
+/* Where all that is left is in another format's disk, a parent most often, this goes on there */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     int ret = 0;
@@ -48,15 +54,20 @@ int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     while (vec.bytes > 0 && ret == 0) {
         BlockExtent ext;
 
-        ret = find_extent(bs, offset, vec.bytes, 0, &ext);
+        ret = block_find_extent(block_shortcut(bs, offset, vec.bytes), offset, vec.bytes, 0, &ext);
         if (ret < 0) {
             break;
         }
-        int64_t n = MIN(vec.bytes, extent_end(&ext) - offset);
+        int64_t n = MIN(vec.bytes, extent_end(&ext) - offset), at = in_child(&ext, offset);
         BlockVec part = block_vec_slice(vec, 0, n);
 
+        if (ext.child && n == vec.bytes && block_is_mapped(ext.child, at, n)) {
+            bs = ext.child;
+            offset = at;
+            continue;
+        }
         if (ext.child) {
-            ret = bdrv_node_readv(ext.child, in_child(&ext, offset), part);
+            ret = bdrv_node_readv(ext.child, at, part);
         } else {
             block_vec_zero(part);
         }
@@ -119,7 +130,7 @@ int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     while (vec.bytes > 0 && ret == 0) {
         BlockExtent ext;
 
-        ret = find_extent(bs, offset, vec.bytes, BLOCK_MAP_WRITE, &ext);
+        ret = block_find_extent(bs, offset, vec.bytes, BLOCK_MAP_WRITE, &ext);
         if (ret < 0) {
             break;
         }
@@ -154,7 +165,7 @@ static int64_t hide_backing(BlockDriverState *bs, const BlockExtent *ext, int64_
 static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
     BlockExtent ext;
-    int ret = find_extent(bs, offset, bytes, 0, &ext);
+    int ret = block_find_extent(bs, offset, bytes, 0, &ext);
 
     if (ret < 0) {
         return ret;
@@ -166,7 +177,7 @@ static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, u
     if (ext.child != bs->file) {
         return hide_backing(bs, &ext, offset, bytes);
     }
-    ret = find_extent(bs, offset, bytes, BLOCK_MAP_WRITE, &ext);
+    ret = block_find_extent(bs, offset, bytes, BLOCK_MAP_WRITE, &ext);
     if (ret < 0) {
         return ret;
     }
@@ -205,7 +216,7 @@ static int status_below(const BlockExtent *ext, int64_t offset, unsigned flags, 
 int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     BlockExtent ext;
-    int ret = find_extent(bs, offset, bytes, 0, &ext);
+    int ret = block_find_extent(bs, offset, bytes, 0, &ext);
 
     if (ret < 0) {
         return ret;

@@ -162,6 +162,8 @@ bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOpti
 
         bs->backing = r.parent;
         r.parent = old;
+        block_shortcuts_free(tree);
+        block_shortcuts_open(bs);
     } else {
         other = block_swap_chain(bs, other);
     }

@@ -124,7 +124,7 @@ static char *options_of(Chain *c, int index, int writable)
         }
     }
     if (one_in(c, 4)) {
-        g_string_append(options, ",metadata-cache-size=4k");
+        g_string_append_printf(options, ",metadata-cache-size=%d", one_in(c, 2) ? 4096 : 16);
     }
     g_string_free(prefix, TRUE);
     return g_string_free(options, FALSE);

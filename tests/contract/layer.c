@@ -573,8 +573,10 @@ static void test_first_error_is_kept(void)
 static void break_block(const Medium *medium, int block)
 {
     const uint8_t entry[4] = { 0x00, 0x12, 0x34, 0x56 };
+    uint8_t bat[8];
 
-    medium_write(medium, 1536 + 4 * block, entry, sizeof(entry));
+    medium_read(medium, 512 + 16, bat, sizeof(bat));
+    medium_write(medium, (int64_t)be64_load(bat) + 4 * block, entry, sizeof(entry));
 }
 
 static void test_warning_explains_error(void)
@@ -659,6 +661,82 @@ static void test_tables_wanted_often_stay(void)
     }
     g_assert_cmpint(bdrv_close(bs), ==, 0);
     medium_clear(&medium);
+}
+
+/* Parents */
+
+/* A disk of 1 MiB, its child, which has something at 0 only, and that one's child, which has nothing */
+typedef struct Family {
+    Medium base, middle, top;
+} Family;
+
+static void write_one(const Medium *medium, int64_t offset, const char *byte)
+{
+    BlockDriverState *bs = medium_open(medium, "driver=vpc", BDRV_O_RDWR);
+
+    g_assert_cmpint(bdrv_pwrite(bs, offset, byte, 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+}
+
+static Family family_new(const char *block_size)
+{
+    Family f = { medium_on_file("base"), medium_on_file("middle"), medium_on_file("top") };
+    g_autofree char *middle = g_strdup_printf("driver=vpc,backing_file=base,block_size=%s", block_size);
+
+    medium_create(&f.base, "driver=vpc,size=1M");
+    medium_create(&f.middle, middle);
+    medium_create(&f.top, "driver=vpc,backing_file=middle");
+    write_one(&f.base, MIB / 2, "b");
+    write_one(&f.middle, 0, "m");
+    return f;
+}
+
+static void family_free(Family *f)
+{
+    medium_clear(&f->base);
+    medium_clear(&f->middle);
+    medium_clear(&f->top);
+}
+
+static char read_one(BlockDriverState *bs, int64_t offset)
+{
+    char byte = 0;
+
+    g_assert_cmpint(bdrv_pread(bs, offset, &byte, 1, 0), ==, 0);
+    return byte;
+}
+
+/* The middle one keeps no tables in memory, and fails after some reads of them; to ask it takes two */
+static void test_parent_without_it_is_asked_once(void)
+{
+    Family f = family_new("2M");
+    g_autofree char *options = g_strdup_printf("driver=vpc,backing.metadata-cache-size=0,backing.file.driver=blkdebug,"
+                                               "backing.file.inject-error.0.iotype=read,"
+                                               "backing.file.inject-error.0.skip=50,"
+                                               "backing.file.image.filename=%s", f.middle.file);
+    BlockDriverState *bs = medium_open(&f.top, options, 0);
+
+    for (int i = 0; i < 100; i++) {
+        g_assert_cmpint(read_one(bs, MIB / 2), ==, 'b');
+    }
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    family_free(&f);
+}
+
+/* What is looked at around a read is no reason for it to fail, and a block that can't be found is not taken to be
+ * the parent's */
+static void test_parent_with_a_bad_block(void)
+{
+    Family f = family_new("4k");
+    char byte;
+
+    break_block(&f.middle, 0);
+    write_one(&f.base, 8192, "c");
+    BlockDriverState *bs = medium_open(&f.top, "driver=vpc", 0);
+    g_assert_cmpint(read_one(bs, 8192), ==, 'c');
+    g_assert_cmpint(bdrv_pread(bs, 0, &byte, 1, 0), ==, -EIO);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    family_free(&f);
 }
 
 /* Creating */
@@ -746,6 +824,8 @@ int main(int argc, char **argv)
     g_test_add_func("/errors/one-bad-block-costs-one-block", test_one_bad_block_costs_one_block);
     g_test_add_func("/blocks/bits-in-two-sectors", test_bits_in_two_sectors);
     g_test_add_func("/blocks/tables-wanted-often-stay", test_tables_wanted_often_stay);
+    g_test_add_func("/parents/without-it-is-asked-once", test_parent_without_it_is_asked_once);
+    g_test_add_func("/parents/with-a-bad-block", test_parent_with_a_bad_block);
     g_test_add_func("/create/too-large", test_create_too_large);
     g_test_add_func("/create/bad-options", test_create_bad_options);
     g_test_add_func("/create/largest", test_create_largest);

@@ -13,7 +13,8 @@
 #include "medium.h"
 #include "vhd.h"
 
-enum { KIB = 1 << 10, MIB = 1 << 20, SECTOR = 512, THREADS = 8, SHARED = 64, SHARED_BYTES = SHARED * SECTOR };
+enum { KIB = 1 << 10, MIB = 1 << 20, SECTOR = 512, THREADS = 8, SHARED = 64, SHARED_BYTES = SHARED * SECTOR,
+       MAX_PARENTS = 6 };
 
 typedef enum Bits { BITS_SET, BITS_JUNK } Bits;
 
@@ -27,7 +28,7 @@ typedef struct Config {
     unsigned flags;
     Bits bits;
     bool on_disk;
-    bool child;                 /* of a disk with holes */
+    int parents;                /* disks with holes, one below the other */
 } Config;
 
 static const Config configs[] = {
@@ -48,22 +49,25 @@ static const Config configs[] = {
     { "aligned/fixed", "driver=vpc,subformat=fixed", "driver=vpc,file.driver=blkdebug,file.align=4096",
       SHARED_BYTES + 2 * THREADS * 777 + 368, 777, 2, 250 },  /* stripes share the last unit with the footer */
     { "storage", "driver=vpc,block_size=4k", "driver=vpc", MIB, 1801, 2, 400, .on_disk = true },
-    { "child/512", "driver=vpc,block_size=512", "driver=vpc", 512 * KIB, 1801, 3, 400, .child = true },
+    { "child/512", "driver=vpc,block_size=512", "driver=vpc", 512 * KIB, 1801, 3, 400, .parents = 1 },
     { "child/4k", "driver=vpc,block_size=64k", "driver=vpc", SHARED_BYTES + 20 * THREADS * 8 * SECTOR, 8 * SECTOR, 4,
-      400, .child = true },
-    { "child/bytes", "driver=vpc,block_size=16k", "driver=vpc", MIB, 1801, 3, 400, .child = true },
-    { "child/2m", "driver=vpc,block_size=2M", "driver=vpc", 9 * MIB, 65537, 2, 300, .child = true },
+      400, .parents = 1 },
+    { "child/bytes", "driver=vpc,block_size=16k", "driver=vpc", MIB, 1801, 3, 400, .parents = 1 },
+    { "child/2m", "driver=vpc,block_size=2M", "driver=vpc", 9 * MIB, 65537, 2, 300, .parents = 1 },
     { "child/tiny-cache", "driver=vpc,block_size=4k", "driver=vpc,metadata-cache-size=4k", 4 * MIB, 20001, 2, 300,
-      .child = true },
+      .parents = 1 },
     { "child/direct", "driver=vpc,block_size=16k", "driver=vpc", MIB, 1801, 2, 250, .flags = BDRV_O_NOCACHE,
-      .child = true },
+      .parents = 1 },
     { "child/aligned", "driver=vpc,block_size=16k", "driver=vpc,file.driver=blkdebug,file.align=4096", 512 * KIB, 777,
-      2, 250, .child = true },
+      2, 250, .parents = 1 },
+    { "child/deep", "driver=vpc,block_size=64k", "driver=vpc", 4 * MIB, 20001, 3, 400, .parents = 6 },
+    { "child/deep-tiny-cache", "driver=vpc,block_size=64k", "driver=vpc,metadata-cache-size=64", 4 * MIB, 20001, 3, 300,
+      .parents = 6 },
 };
 
 typedef struct Team {
     const Config *config;
-    Medium parent;
+    Medium parents[MAX_PARENTS];
     BlockDriverState *bs;
     uint8_t *twin;              /* each byte belongs to the thread of its stripe */
 } Team;
@@ -271,32 +275,49 @@ static void spread_junk(const Medium *medium, Team *team)
     g_rand_free(rand);
 }
 
-/* Every other piece of it is there; the shared sectors are not */
-static char *make_parent(Team *team)
+/* Of a lone parent every other piece is there, of several each has some that the others do not have; the shared
+ * sectors are in none */
+static void write_parent(Team *team, int index)
 {
     enum { PIECE = 5000 };
-    int64_t size = team->config->size;
-    g_autofree char *create = g_strdup_printf("driver=vpc,block_size=4k,size=%" PRId64, size);
+    int64_t step = team->config->parents == 1 ? 2 * PIECE : 50 * PIECE, size = team->config->size;
+    BlockDriverState *bs = medium_open(&team->parents[index], "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
 
-    team->parent = medium_on_file("parent");
-    medium_create(&team->parent, create);
-    BlockDriverState *bs = medium_open(&team->parent, "driver=vpc", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
-    for (int64_t at = SHARED_BYTES; at < size; at += 2 * PIECE) {
+    for (int64_t at = SHARED_BYTES + index * 7 * PIECE; at < size; at += step) {
         int64_t bytes = MIN(PIECE, size - at);
 
-        kit_fill(team->twin + at, at, bytes, 55);
+        kit_fill(team->twin + at, at, bytes, 55 + (unsigned)index);
         g_assert_cmpint(bdrv_pwrite(bs, at, team->twin + at, bytes, 0), ==, 0);
     }
     g_assert_cmpint(bdrv_close(bs), ==, 0);
-    return g_strdup(",backing_file=parent");
+}
+
+/* What an image has to be created with to have the first @count of them for parents */
+static char *backing_option(int count)
+{
+    return count > 0 ? g_strdup_printf(",backing_file=parent-%d", count - 1) : g_strdup("");
+}
+
+static void make_parents(Team *team)
+{
+    for (int i = 0; i < team->config->parents; i++) {
+        g_autofree char *name = g_strdup_printf("parent-%d", i), *backing = backing_option(i);
+        g_autofree char *create = g_strdup_printf("driver=vpc,block_size=4k,size=%" PRId64 "%s", team->config->size,
+                                                  backing);
+
+        team->parents[i] = medium_on_file(name);
+        medium_create(&team->parents[i], create);
+        write_parent(team, i);
+    }
 }
 
 static void make_image(const Medium *medium, Team *team)
 {
-    g_autofree char *parent = team->config->child ? make_parent(team) : g_strdup("");
+    g_autofree char *backing = backing_option(team->config->parents);
     g_autofree char *create = g_strdup_printf("%s,size=%" PRId64 "%s", team->config->create, team->config->size,
-                                              parent);
+                                              backing);
 
+    make_parents(team);
     medium_create(medium, create);
     if (team->config->bits == BITS_JUNK) {
         spread_junk(medium, team);
@@ -323,7 +344,9 @@ static bool run_team(unsigned seed, const void *data)
     check_all(&team, members);
     g_assert_cmpint(bdrv_close(team.bs), ==, 0);
     medium_clear(&medium);
-    medium_clear(&team.parent);
+    for (int i = 0; i < team.config->parents; i++) {
+        medium_clear(&team.parents[i]);
+    }
     g_free(team.twin);
     return true;
 }
