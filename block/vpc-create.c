@@ -156,7 +156,8 @@ static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o
     }
     g_autofree char *path = vpc_parent_path(child, o->parent);
     g_autofree char *options = g_strdup_printf("driver=%s", o->parent_driver ? o->parent_driver : "vpc");
-    BlockDriverState *parent = bdrv_open(path, options, 0, NULL);
+    bool exists = g_file_test(child, G_FILE_TEST_EXISTS);   /* then it may be one of those */
+    BlockDriverState *parent = exists ? bdrv_open(path, options, 0, NULL) : NULL;
     parent = parent ? parent : bdrv_open(path, options, BDRV_O_NO_BACKING, errp);
     bool ok = parent != NULL;
 
