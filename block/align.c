@@ -83,20 +83,35 @@ int block_unaligned_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return ret;
 }
 
+/* The block that a write begins in (@head), ends in (@tail), or both */
+static int read_end(BlockDriverState *bs, void *bounce, int64_t start, bool head, bool tail)
+{
+    if (head) {
+        block_debug_event(bs, "pwritev_rmw_head");
+    }
+    if (tail) {
+        block_debug_event(bs, "pwritev_rmw_tail");
+    }
+    int ret = bounced_read(bs, bounce, start, bs->request_alignment);
+
+    if (ret == 0 && head) {
+        block_debug_event(bs, "pwritev_rmw_after_head");
+    }
+    if (ret == 0 && tail) {
+        block_debug_event(bs, "pwritev_rmw_after_tail");
+    }
+    return ret;
+}
+
 /* The blocks at both ends that the request does not cover */
 static int read_ends(BlockDriverState *bs, uint8_t *bounce, int64_t start, int64_t length, int64_t offset,
                      int64_t bytes)
 {
-    int64_t unit = bs->request_alignment, last = length - unit;
-    int ret = 0;
+    int64_t last = length - bs->request_alignment;
+    bool head = offset > start, tail = offset + bytes < start + length, same = last == 0;
+    int ret = head || (tail && same) ? read_end(bs, bounce, start, head, tail && same) : 0;
 
-    if (offset > start) {
-        ret = bounced_read(bs, bounce, start, unit);
-    }
-    if (ret == 0 && offset + bytes < start + length && (last > 0 || offset == start)) {
-        ret = bounced_read(bs, bounce + last, start + last, unit);
-    }
-    return ret;
+    return ret == 0 && tail && !same ? read_end(bs, bounce + last, start + last, false, true) : ret;
 }
 
 int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec)

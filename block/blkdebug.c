@@ -1,219 +1,241 @@
-/* blkdebug.c - a filter that makes requests fail, by rules */
+/* blkdebug.c - a filter that makes requests fail, by rules, and all else that a bad disk does */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <glib.h>
+#include "block/blkdebug.h"
 #include "block/drivers.h"
 #include "util/checked.h"
 
-#define BLKDEBUG_SECTOR 512
-#define BLKDEBUG_MAX_ERRNO 4095
-#define BLKDEBUG_MAX_ALIGNMENT 65536
+#define MAX_PIECES 65536            /* of a torn request: longer ones are torn into larger pieces */
 
-enum {
-    BLKDEBUG_READ         = 1 << 0,
-    BLKDEBUG_WRITE        = 1 << 1,
-    BLKDEBUG_WRITE_ZEROES = 1 << 2,
-    BLKDEBUG_DISCARD      = 1 << 3,
-    BLKDEBUG_FLUSH        = 1 << 4,
-    BLKDEBUG_BLOCK_STATUS = 1 << 5,
+/* A write, or part of it, on its way to the node below */
+typedef struct Change {
+    unsigned iotype;
+    int64_t offset, bytes;
+    BlockVec vec;                   /* WRITE */
+    unsigned flags;                 /* WRITE_ZEROES, DISCARD: BLOCK_ZERO_… */
+} Change;
 
-    BLKDEBUG_ANY          = BLKDEBUG_BLOCK_STATUS - 1,  /* a question for holes has to be named */
-};
-
-/* In the order of the bits */
-static const char *const blkdebug_iotypes[] = {
-    "read", "write", "write-zeroes", "discard", "flush", "block-status", NULL,
-};
-
-static const char *const blkdebug_events[] = { "none", NULL };
-
-typedef struct BlkdebugRule {
-    unsigned iotypes;               /* BLKDEBUG_… */
-    int err;
-    int64_t offset;                 /* the request covers this byte; -1: wherever it is */
-    int64_t skip;                   /* as many more requests are let pass; guarded by the mutex */
-    bool once;
-    bool spent;                     /* guarded by the mutex */
-} BlkdebugRule;
-
-typedef struct BlkdebugState {
-    pthread_mutex_t mutex;
-    bool ready;                     /* the mutex is there */
-    size_t count;
-    BlkdebugRule *rules;
-    int64_t injected;               /* how many requests were made to fail; guarded by the mutex */
-} BlkdebugState;
-
-typedef struct BlkdebugRuleOptions {
-    int event;
-    int iotype;                     /* bit number of BLKDEBUG_…; -1: BLKDEBUG_ANY */
-    int64_t err;
-    int64_t sector;
-    int64_t skip;
-    bool once;
-} BlkdebugRuleOptions;
-
-static const BlockOption blkdebug_rule_options[] = {
-    { "event", BLOCK_OPT_ENUM, offsetof(BlkdebugRuleOptions, event), "none", blkdebug_events,
-      .help = "none: the rule always holds" },
-    { "iotype", BLOCK_OPT_ENUM, offsetof(BlkdebugRuleOptions, iotype), "", blkdebug_iotypes,
-      .help = "the requests that fail; all but block-status if not given" },
-    { "errno", BLOCK_OPT_INT, offsetof(BlkdebugRuleOptions, err), "5",
-      .help = "the error that they fail with" },
-    { "sector", BLOCK_OPT_INT, offsetof(BlkdebugRuleOptions, sector), "-1",
-      .help = "only requests that cover this sector of 512 bytes; -1: any" },
-    { "skip", BLOCK_OPT_INT, offsetof(BlkdebugRuleOptions, skip), "0",
-      .help = "let so many of them pass first" },
-    { "once", BLOCK_OPT_BOOL, offsetof(BlkdebugRuleOptions, once), "off",
-      .help = "only the first of them fails" },
-    { NULL }
-};
-
-typedef struct BlkdebugOptions {
-    BlockOptionList rules;          /* of BlkdebugRuleOptions */
-    int64_t align;                  /* -1: any */
-} BlkdebugOptions;
-
-static const BlockOption blkdebug_options[] = {
-    { "inject-error", BLOCK_OPT_LIST, offsetof(BlkdebugOptions, rules), "",
-      .items = blkdebug_rule_options, .item_size = sizeof(BlkdebugRuleOptions), .help = "who fails" },
-    { "align", BLOCK_OPT_SIZE, offsetof(BlkdebugOptions, align), "",
-      .help = "take only requests so aligned, as a disk with large sectors does" },
-    { NULL }
-};
-
-static bool blkdebug_fill_rule(BlkdebugRule *rule, const BlkdebugRuleOptions *o, GError **errp)
+static Change change_slice(const Change *c, int64_t start, int64_t bytes)
 {
-    if (o->err <= 0 || o->err > BLKDEBUG_MAX_ERRNO) {
-        bdrv_set_error(errp, EINVAL, "errno %" PRId64 " is not between 1 and %d", o->err, BLKDEBUG_MAX_ERRNO);
-        return false;
-    }
-    if (o->sector < -1 || o->sector > INT64_MAX / BLKDEBUG_SECTOR) {
-        bdrv_set_error(errp, EINVAL, "sector %" PRId64 " is not on any disk", o->sector);
-        return false;
-    }
-    if (o->skip < 0) {
-        bdrv_set_error(errp, EINVAL, "skip %" PRId64 " is negative", o->skip);
-        return false;
-    }
-    *rule = (BlkdebugRule) {
-        .iotypes = o->iotype < 0 ? BLKDEBUG_ANY : 1u << o->iotype,
-        .err     = (int)o->err,
-        .offset  = o->sector < 0 ? -1 : o->sector * BLKDEBUG_SECTOR,
-        .skip    = o->skip,
-        .once    = o->once,
-    };
-    return true;
+    Change part = *c;
+
+    part.offset += start;
+    part.bytes = bytes;
+    part.vec = c->iotype == BLKDEBUG_WRITE ? block_vec_slice(c->vec, start, bytes) : c->vec;
+    return part;
 }
 
-static bool blkdebug_set_alignment(BlockDriverState *bs, int64_t align, GError **errp)
+static int make_change(BlockDriverState *bs, const Change *c)
 {
-    if (align >= 0 && (!is_power_of_two(align) || align > BLKDEBUG_MAX_ALIGNMENT)) {
-        bdrv_set_error(errp, EINVAL, "align %" PRId64 " is not a power of two up to %d", align,
-                       BLKDEBUG_MAX_ALIGNMENT);
-        return false;
-    }
-    bs->request_alignment = MAX(align, 1);
-    return true;
+    return c->iotype == BLKDEBUG_WRITE ? bdrv_node_writev(bs->file, c->offset, c->vec)
+                                       : bdrv_node_zero(bs->file, c->offset, c->bytes, c->flags);
 }
 
-static bool blkdebug_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+/* What a power cut or a bad cable leaves of it: whole sectors, any of them */
+static int make_torn_change(BlockDriverState *bs, const Change *c, uint64_t random)
 {
-    const BlkdebugOptions *o = opts;
-    const BlkdebugRuleOptions *rules = o->rules.items;
-    BlkdebugState *s = bs->state;
-
-    pthread_mutex_init(&s->mutex, NULL);
-    s->ready = true;
-    s->rules = g_new0(BlkdebugRule, o->rules.count);
-    for (s->count = 0; s->count < o->rules.count; s->count++) {
-        if (!blkdebug_fill_rule(&s->rules[s->count], &rules[s->count], errp)) {
-            return false;
-        }
-    }
-    bs->size = bdrv_node_size(bs->file);
-    return blkdebug_set_alignment(bs, o->align, errp);
-}
-
-static bool blkdebug_matches(const BlkdebugRule *rule, unsigned iotype, int64_t offset, int64_t bytes)
-{
-    if (rule->spent || !(rule->iotypes & iotype)) {
-        return false;
-    }
-    return rule->offset < 0 || (rule->offset >= offset && rule->offset - offset < bytes);
-}
-
-/* Rules are asked in order, up to the first that makes the request fail. 0 or -errno */
-static int blkdebug_check(BlockDriverState *bs, unsigned iotype, int64_t offset, int64_t bytes)
-{
-    BlkdebugState *s = bs->state;
+    int64_t unit = MAX(bs->request_alignment, BLKDEBUG_SECTOR);
     int ret = 0;
 
-    pthread_mutex_lock(&s->mutex);
-    for (size_t i = 0; i < s->count && ret == 0; i++) {
-        BlkdebugRule *rule = &s->rules[i];
-
-        if (!blkdebug_matches(rule, iotype, offset, bytes)) {
-            continue;
-        }
-        if (rule->skip > 0) {
-            rule->skip--;
-            continue;
-        }
-        rule->spent = rule->once;
-        ret = -rule->err;
-        s->injected++;
+    while (c->bytes / unit > MAX_PIECES) {
+        unit *= 2;
     }
-    pthread_mutex_unlock(&s->mutex);
+    for (int64_t at = 0, n; at < c->bytes && ret == 0; at += n) {
+        n = MIN(align_down(c->offset + at, unit) + unit - (c->offset + at), c->bytes - at);
+        if (blkdebug_mix(random + (uint64_t)at) & 1) {
+            Change part = change_slice(c, at, n);
+
+            ret = make_change(bs, &part);
+        }
+    }
+    return ret;
+}
+
+static int make_short_change(BlockDriverState *bs, const Change *c, int64_t sectors)
+{
+    int64_t bytes = MIN(sectors, c->bytes / BLKDEBUG_SECTOR + 1) * BLKDEBUG_SECTOR - c->offset % BLKDEBUG_SECTOR;
+    Change part = change_slice(c, 0, CLAMP(bytes, 0, c->bytes));
+
+    return part.bytes > 0 ? make_change(bs, &part) : 0;
+}
+
+static BlkdebugFate judge(BlockDriverState *bs, unsigned iotype, int64_t offset, int64_t bytes)
+{
+    bool may_grow = iotype & (BLKDEBUG_WRITE | BLKDEBUG_WRITE_ZEROES | BLKDEBUG_TRUNCATE);
+    BlkdebugRequest req = { iotype, offset, bytes, may_grow && offset + bytes > bdrv_node_size(bs) };
+
+    return blkdebug_judge(bs->state, &req);
+}
+
+static int change_piece(BlockDriverState *bs, const Change *c)
+{
+    BlkdebugFate fate = judge(bs, c->iotype, c->offset, c->bytes);
+    int ret = 0;
+
+    switch (fate.effect) {
+    case BLKDEBUG_EFFECT_NONE:
+        break;
+    case BLKDEBUG_EFFECT_SHORT:
+        ret = make_short_change(bs, c, fate.sectors);
+        break;
+    case BLKDEBUG_EFFECT_TORN:
+        ret = make_torn_change(bs, c, fate.random);
+        break;
+    case BLKDEBUG_EFFECT_ALL:
+        ret = make_change(bs, c);
+        break;
+    }
+    return fate.err ? -fate.err : ret;
+}
+
+static int change(BlockDriverState *bs, const Change *c, int64_t max)
+{
+    int ret = 0;
+
+    for (int64_t done = 0, n; done < c->bytes && ret == 0; done += n) {
+        n = MIN(c->bytes - done, max);
+        Change piece = change_slice(c, done, n);
+
+        ret = change_piece(bs, &piece);
+    }
     return ret;
 }
 
 static int blkdebug_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    int ret = blkdebug_check(bs, BLKDEBUG_READ, offset, vec.bytes);
+    BlkdebugState *s = bs->state;
+    int ret = 0;
 
-    return ret < 0 ? ret : bdrv_node_readv(bs->file, offset, vec);
+    blkdebug_event(s, BLKDEBUG_EVENT_READ_AIO);
+    for (int64_t done = 0, n; done < vec.bytes && ret == 0; done += n) {
+        n = MIN(vec.bytes - done, s->limits.max_transfer);
+        ret = -judge(bs, BLKDEBUG_READ, offset + done, n).err;
+        if (ret == 0) {
+            ret = bdrv_node_readv(bs->file, offset + done, block_vec_slice(vec, done, n));
+        }
+    }
+    return ret;
 }
 
 static int blkdebug_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    int ret = blkdebug_check(bs, BLKDEBUG_WRITE, offset, vec.bytes);
+    BlkdebugState *s = bs->state;
+    Change c = { BLKDEBUG_WRITE, offset, vec.bytes, .vec = vec };
 
-    return ret < 0 ? ret : bdrv_node_writev(bs->file, offset, vec);
+    blkdebug_event(s, BLKDEBUG_EVENT_WRITE_AIO);
+    blkdebug_event(s, BLKDEBUG_EVENT_PWRITEV);
+    int ret = change(bs, &c, s->limits.max_transfer);
+    blkdebug_event(s, BLKDEBUG_EVENT_PWRITEV_DONE);
+    return ret;
 }
 
 static int blkdebug_flush(BlockDriverState *bs)
 {
-    return blkdebug_check(bs, BLKDEBUG_FLUSH, 0, 0);
+    BlkdebugState *s = bs->state;
+
+    blkdebug_event(s, BLKDEBUG_EVENT_FLUSH_TO_OS);
+    blkdebug_event(s, BLKDEBUG_EVENT_FLUSH_TO_DISK);
+    BlkdebugFate fate = judge(bs, BLKDEBUG_FLUSH, 0, 0);
+    bool all = fate.effect == BLKDEBUG_EFFECT_ALL;
+
+    if (fate.err == 0) {
+        return all ? 0 : 1;
+    }
+    if (all) {
+        bdrv_node_flush(bs->file);
+    }
+    return -fate.err;
 }
 
 static void blkdebug_close(BlockDriverState *bs)
 {
     BlkdebugState *s = bs->state;
 
-    if (s->ready) {
-        pthread_mutex_destroy(&s->mutex);
+    if (!s->ready) {
+        return;
     }
-    g_free(s->rules);
+    blkdebug_forget_breaks(s);
+    g_ptr_array_unref(s->breaks);
+    g_array_unref(s->rules);
+    g_array_unref(s->transitions);
+    pthread_cond_destroy(&s->resumed);
+    pthread_mutex_destroy(&s->mutex);
 }
 
 static int blkdebug_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
 {
-    return blkdebug_check(bs, BLKDEBUG_BLOCK_STATUS, offset, bytes);
+    return -judge(bs, BLKDEBUG_BLOCK_STATUS, offset, bytes).err;
+}
+
+/* Where zeroes are not asked for in whole units */
+static int write_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    static const uint8_t page[4096];
+    BlkdebugState *s = bs->state;
+    struct iovec iov[16];
+    int ret = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(iov); i++) {
+        iov[i] = (struct iovec) { (void *)page, sizeof(page) };
+    }
+    BlockVec zeroes = block_vec(iov, G_N_ELEMENTS(iov));
+
+    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
+        n = MIN(bytes - done, zeroes.bytes);
+        Change c = { BLKDEBUG_WRITE, offset + done, n, .vec = block_vec_slice(zeroes, 0, n) };
+
+        ret = change(bs, &c, s->limits.max_transfer);
+    }
+    return ret;
+}
+
+static int zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    const BlkdebugLimits *l = &((BlkdebugState *)bs->state)->limits;
+    int64_t end = offset + bytes;
+    int64_t first = MIN(round_up(offset, l->zero_unit), end), last = MAX(round_down(end, l->zero_unit), first);
+    Change c = { BLKDEBUG_WRITE_ZEROES, first, last - first, .flags = flags };
+    int ret = write_zeroes(bs, offset, first - offset);
+
+    if (ret == 0) {
+        ret = change(bs, &c, l->max_zero);
+    }
+    return ret < 0 ? ret : write_zeroes(bs, last, end - last);
+}
+
+static int discard(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    const BlkdebugLimits *l = &((BlkdebugState *)bs->state)->limits;
+    int64_t first = round_up(offset, l->discard_unit), last = round_down(offset + bytes, l->discard_unit);
+    Change c = { BLKDEBUG_DISCARD, first, last - first, .flags = flags };
+
+    return change(bs, &c, l->max_discard);
 }
 
 static int blkdebug_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
-    unsigned iotype = flags & BLOCK_ZERO_DISCARD ? BLKDEBUG_DISCARD : BLKDEBUG_WRITE_ZEROES;
-    int ret = blkdebug_check(bs, iotype, offset, bytes);
+    BlkdebugState *s = bs->state;
 
-    return ret < 0 ? ret : bdrv_node_zero(bs->file, offset, bytes, flags);
+    if (flags & BLOCK_ZERO_DISCARD) {
+        return discard(bs, offset, bytes, flags);
+    }
+    blkdebug_event(s, BLKDEBUG_EVENT_PWRITEV_ZERO);
+    int ret = zero(bs, offset, bytes, flags);
+    blkdebug_event(s, BLKDEBUG_EVENT_PWRITEV_DONE);
+    return ret;
 }
 
 static bool blkdebug_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 {
+    int64_t was = bdrv_node_size(bs);
+    BlkdebugFate fate = judge(bs, BLKDEBUG_TRUNCATE, MIN(was, size), MAX(was, size) - MIN(was, size));
+
+    if (fate.err) {
+        bdrv_set_error(errp, fate.err, "could not resize from %" PRId64 " to %" PRId64 " bytes: %s", was, size,
+                       g_strerror(fate.err));
+        return false;
+    }
     if (!bdrv_node_truncate(bs->file, size, errp)) {
         return false;
     }
@@ -226,10 +248,12 @@ static bool blkdebug_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilde
     BlkdebugState *s = bs->state;
 
     pthread_mutex_lock(&s->mutex);
-    int64_t injected = s->injected;
+    int64_t errors = s->errors, lies = s->lies, state = s->state;
     pthread_mutex_unlock(&s->mutex);
 
-    bdrv_info_int(items, "injected-errors", injected);
+    bdrv_info_int(items, "injected-errors", errors);
+    bdrv_info_int(items, "injected-lies", lies);
+    bdrv_info_int(items, "debug-state", state);
     return true;
 }
 
@@ -251,4 +275,5 @@ const BlockDriver bdrv_blkdebug = {
     .zero         = blkdebug_zero,
     .truncate     = blkdebug_truncate,
     .info         = blkdebug_info,
+    .debug        = &blkdebug_debug,
 };

@@ -83,6 +83,9 @@ int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
 
+/* debug.c: tell the driver, see BlockDebug */
+void block_debug_event(BlockDriverState *bs, const char *event);
+
 /* info.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);
 

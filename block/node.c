@@ -254,7 +254,10 @@ int bdrv_node_flush(BlockDriverState *node)
     } else if (node->drv->flush && !(node->flags & BDRV_O_NO_FLUSH)) {
         ret = node->drv->flush(node);
     }
-    return ret < 0 ? ret : bdrv_node_flush(node->file);
+    if (ret != 0) {
+        return MIN(ret, 0);
+    }
+    return bdrv_node_flush(node->file);
 }
 
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp)

@@ -192,6 +192,15 @@ typedef struct BlockRebaseOptions {
  * failure @bs still has the parent that it had; open it anew to be sure of what is on disk. */
 bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp);
 
+/* For tests: stop a request at a point of its way, and let it go on. The image must have a blkdebug node below; the
+ * first on the way down is meant. @event is one that happens there, @tag any name. Stopped requests are still inside
+ * the image, and others may have to wait for them. Requests may run meanwhile. 0, or -ENOTSUP: there is no such
+ * node, or the event never happens; -ENOENT: there is no such event, or tag. */
+int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *tag);   /* for one request: the next */
+int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of this tag; who was stopped goes on */
+int bdrv_debug_resume(BlockDriverState *bs, const char *tag);       /* of several, the one with the latest breakpoint */
+bool bdrv_debug_is_suspended(BlockDriverState *bs, const char *tag);        /* is a request stopped there? */
+
 /* What an image says of itself. Keys are lower case with '-', as in JSON. */
 typedef struct BlockInfoItem {
     const char *key;

@@ -96,6 +96,17 @@ typedef struct BlockOptionList {
 
 typedef struct BlockInfoBuilder BlockInfoBuilder;
 
+/* What bdrv_debug_breakpoint() and its like do to a node; all are required, and are called at any time */
+typedef struct BlockDebug {
+    /* The layer changes a part of a unit of request_alignment, and is about to read the unit that a write begins in
+     * ("pwritev_rmw_head") or ends in ("pwritev_rmw_tail"), or has ("pwritev_rmw_after_head", "…_after_tail") */
+    void (*event)(BlockDriverState *bs, const char *event);
+    int (*breakpoint)(BlockDriverState *bs, const char *event, const char *tag);
+    int (*remove_breakpoint)(BlockDriverState *bs, const char *tag);
+    int (*resume)(BlockDriverState *bs, const char *tag);
+    bool (*is_suspended)(BlockDriverState *bs, const char *tag);
+} BlockDebug;
+
 /* A driver. Required: name, open, read; for a format map, for writing write (and commit, where
  * map may answer NEW). The rest is optional. Fields are only ever appended. */
 typedef struct BlockDriver {
@@ -121,7 +132,7 @@ typedef struct BlockDriver {
     int (*read)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     int (*write)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     /* Write back what you keep in memory, alone in the image; the layer then flushes your children.
-     * A protocol: what was written is on stable storage */
+     * A protocol: what was written is on stable storage. A filter may return 1: the child is not to be flushed */
     int (*flush)(BlockDriverState *bs);
     /* Free what bs->state holds, also after an open() that failed half-way; children are still open */
     void (*close)(BlockDriverState *bs);
@@ -150,6 +161,7 @@ typedef struct BlockDriver {
      * False: not known. Without it a parent may be opened that leads to itself, down to the depth allowed */
     bool (*identify)(BlockDriverState *bs, const char *filename, BlockIdentity *id);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
+    const BlockDebug *debug;        /* stops requests where a test wants it; NULL: can't */
 
     /* Formats, to have their parent changed. As open_backing() another image, @filename as from this one's
      * folder; it is returned and not made bs->backing */
