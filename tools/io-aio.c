@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 #include <glib.h>
 #include "tools/io.h"
 
@@ -55,7 +56,7 @@ bool io_aio_start(IoRequest *req)
     int ret;
 
     reap_done();
-    if (jobs.length >= MAX_RUNNING) {
+    if (jobs.length >= MAX_RUNNING && !io_break_any()) {    /* else the oldest may be stopped, and wait for us */
         reap(jobs.head);
     }
     job->req = req;
@@ -70,8 +71,34 @@ bool io_aio_start(IoRequest *req)
     return true;
 }
 
+bool io_aio_is_busy(void)
+{
+    reap_done();
+    return jobs.head;
+}
+
+/* As long as breakpoints are about. False: a request is stopped, and there is nobody else to resume it */
+static bool drain_carefully(void)
+{
+    const struct timespec ms = { 0, 1000000 };
+
+    while (io_aio_is_busy()) {
+        const char *tag = io_break_stopped();
+
+        if (tag) {
+            printf("Request '%s' is suspended, and would be waited for in vain\n", tag);
+            return false;
+        }
+        nanosleep(&ms, NULL);
+    }
+    return true;
+}
+
 bool io_aio_drain(void)
 {
+    if (io_break_any() && !drain_carefully()) {
+        return false;
+    }
     while (jobs.head) {
         reap(jobs.head);
     }

@@ -162,6 +162,13 @@ bool io_run_line(const char *line)
     "  -U          do not lock the image; needs -r\n" \
     "  -o options  such as driver=vpc,file.driver=file\n"
 
+#define BREAK_HELP \
+    "For aio_read and aio_write; others would stop for good. The image must be on a blkdebug\n" \
+    "node; its events are read_aio, write_aio, pwritev, pwritev_zero, pwritev_done,\n" \
+    "flush_to_os, flush_to_disk, pwritev_rmw_head, pwritev_rmw_after_head, pwritev_rmw_tail\n" \
+    "and pwritev_rmw_after_tail. Who is stopped is still inside the image: others may have to\n" \
+    "wait for it.\n"
+
 #define CHANGES (IO_NEEDS_IMAGE | IO_WRITES)
 
 const IoCommand io_commands[] = {
@@ -173,6 +180,8 @@ const IoCommand io_commands[] = {
       "writev in the background", AIO_HELP ZERO_HELP WRITE_HELP },
     { "alloc", "a", io_cmd_alloc, 1, 2, IO_NEEDS_IMAGE, "off [len]",
       "count the bytes that this image has, not a parent", NULL },
+    { "break", NULL, io_cmd_break, 2, 2, IO_NEEDS_IMAGE, "event tag",
+      "stop the next request that comes to an event, and call it tag", BREAK_HELP },
     { "close", "c", io_cmd_close, 0, 0, IO_NEEDS_IMAGE, NULL, "close the image", NULL },
     { "discard", "d", io_cmd_discard, 2, -1, CHANGES, "[-Cq] off len", "tell that bytes are no longer needed",
       REPORT_HELP },
@@ -192,15 +201,20 @@ const IoCommand io_commands[] = {
       "  -p          ignored\n" },
     { "readv", NULL, io_cmd_readv, 2, -1, IO_NEEDS_IMAGE, "[-Cqv] [-P pattern] off len [len..]",
       "read bytes into several buffers", READ_HELP },
+    { "remove_break", NULL, io_cmd_remove_break, 1, 1, IO_NEEDS_IMAGE, "tag",
+      "forget a breakpoint; who was stopped by it goes on", NULL },
     { "reopen", NULL, io_cmd_reopen, 0, -1, IO_NEEDS_IMAGE, "[(-r|-w)] [-c cache] [-o options]",
       "close the image and open it in another way",
       "  -r          for reading only\n"
       "  -w          for writing, too\n"
       "  -c cache    as -t of open\n"
       "  -o options  in addition to those that it has, or instead\n" },
+    { "resume", NULL, io_cmd_resume, 1, 1, IO_NEEDS_IMAGE, "tag", "let a request that was stopped go on", NULL },
     { "sleep", NULL, io_cmd_sleep, 1, 1, 0, "ms", "wait, in milliseconds", NULL },
     { "truncate", "t", io_cmd_truncate, 1, 3, CHANGES, "[-m mode] len", "change the length of the image",
       "  -m mode     off (default): what is added has no space of its own; nothing else is supported\n" },
+    { "wait_break", NULL, io_cmd_wait_break, 1, 1, IO_NEEDS_IMAGE, "tag", "wait until a request is stopped",
+      "Fails if none is running any more, or after a minute.\n" },
     { "write", "w", io_cmd_write, 2, -1, CHANGES, "[-bcCfnpquz] [-P pattern | -s file] off len",
       "write bytes", ZERO_HELP
       "  -n          with -z: fail where zeroes would have to be written out; not supported\n" WRITE_HELP

@@ -110,12 +110,13 @@ bool io_open_image(const IoOpenArgs *args)
 
 bool io_close_image(void)
 {
+    if (!io_bs) {
+        return true;
+    }
+    io_break_clear();
     bool ok = io_aio_drain();
     int ret;
 
-    if (!io_bs) {
-        return ok;
-    }
     io_print_warnings();
     ret = bdrv_close(io_bs);
     io_bs = NULL;

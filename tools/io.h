@@ -119,8 +119,16 @@ bool io_rw_vector(IoRequest *req, char **words, int count, int fill);
 
 /* Takes @req over. False: it could not be started, which was reported */
 bool io_aio_start(IoRequest *req);
-/* Wait for all of them. False: one has failed since the last call */
+/* Wait for all of them. False: one has failed since the last call, or is stopped, which was reported */
 bool io_aio_drain(void);
+/* Is one of them not done yet? */
+bool io_aio_is_busy(void);
+
+/* ---- breakpoints: io-break.c */
+
+bool io_break_any(void);            /* was one set since the image was opened? */
+const char *io_break_stopped(void); /* the tag of a request that is stopped; NULL: none */
+void io_break_clear(void);          /* before the image is closed: nobody is stopped any more */
 
 /* ---- the commands themselves */
 
@@ -131,6 +139,11 @@ bool io_cmd_read(int argc, char **argv);
 bool io_cmd_readv(int argc, char **argv);
 bool io_cmd_write(int argc, char **argv);
 bool io_cmd_writev(int argc, char **argv);
+
+bool io_cmd_break(int argc, char **argv);           /* io-break.c */
+bool io_cmd_remove_break(int argc, char **argv);
+bool io_cmd_resume(int argc, char **argv);
+bool io_cmd_wait_break(int argc, char **argv);
 
 bool io_cmd_close(int argc, char **argv);           /* io-image.c */
 bool io_cmd_open(int argc, char **argv);
