@@ -62,8 +62,7 @@ static int make_short_change(BlockDriverState *bs, const Change *c, int64_t sect
 
 static BlkdebugFate judge(BlockDriverState *bs, unsigned iotype, int64_t offset, int64_t bytes)
 {
-    bool may_grow = iotype & (BLKDEBUG_WRITE | BLKDEBUG_WRITE_ZEROES | BLKDEBUG_TRUNCATE);
-    BlkdebugRequest req = { iotype, offset, bytes, may_grow && offset + bytes > bdrv_node_size(bs) };
+    BlkdebugRequest req = { iotype, offset, bytes, .grows = offset + bytes > bdrv_node_size(bs) };
 
     return blkdebug_judge(bs->state, &req);
 }

@@ -163,6 +163,10 @@ static const Course courses[] = {
     { "of two changes of state, the first counts", RULE(0) "event=read_aio,"RULE(0) "state=2,"RULE(1) "event=read_aio,"
       RULE(1) "state=3,"RULE(1) "errno=0,set-state.0.event=write_aio,set-state.0.new_state=2,"
       "set-state.1.event=write_aio,set-state.1.new_state=3", "rwr", "..X" },
+    { "a state that never comes", RULE(0) "event=write_aio,"RULE(0) "state=2,set-state.0.event=write_aio,"
+      "set-state.0.state=5,set-state.0.new_state=2", "wwr", "..." },
+    { "a rule that is spent replaces nobody", RULE(0) "event=write_aio,"RULE(0) "iotype=write,"RULE(0) "once=on,"
+      RULE(1) "event=flush_to_disk,"RULE(1) "iotype=read", "wfwr", "X..X" },
     { "what a rule of an event skips is requests, not events", RULE(0) "event=write_aio,"RULE(0) "skip=2", "wrr", "..X" },
 };
 
@@ -217,9 +221,10 @@ static void test_ranges(void)
     }
 }
 
-static void test_range_is_not_for_flush(void)
+/* A flush, and a resize to the size that it has */
+static void test_range_of_nothing(void)
 {
-    check_outcome(RULE(0) "offset=0", "wf", "X.");
+    check_outcome(RULE(0) "offset=0", "wft", "X..");
 }
 
 static void test_growing(void)
@@ -1041,6 +1046,28 @@ static void test_break_twice(void)
     rig_free(&rig);
 }
 
+/* The one with the later breakpoint goes on first */
+static void test_one_tag_for_two(void)
+{
+    Rig rig = rig_new("");
+    Job first, second;
+
+    set_break(rig.bs, "write_aio", "A");
+    job_start(&first, rig.bs, 'w', 0, 512);
+    wait_break(rig.bs, "A");
+    set_break(rig.bs, "write_aio", "A");
+    set_break(rig.bs, "write_aio", "B");
+    job_start(&second, rig.bs, 'w', 4096, 512);
+    wait_break(rig.bs, "B");
+    g_assert_cmpint(bdrv_debug_resume(rig.bs, "A"), ==, 0);
+    g_assert_cmpint(bdrv_debug_resume(rig.bs, "B"), ==, 0);
+    g_assert_cmpint(job_wait(&second), ==, 0);
+    g_assert_true(bdrv_debug_is_suspended(rig.bs, "A"));
+    g_assert_cmpint(bdrv_debug_resume(rig.bs, "A"), ==, 0);
+    g_assert_cmpint(job_wait(&first), ==, 0);
+    rig_free(&rig);
+}
+
 static void test_remove_break(void)
 {
     Rig rig = rig_new("");
@@ -1223,7 +1250,7 @@ static void add_courses(const Course *table, size_t count, GTestDataFunc test)
 static const struct { const char *path; void (*test)(void); } tests[] = {
     { "/rules/errno", test_errno },
     { "/rules/ranges", test_ranges },
-    { "/rules/a range is not for flush", test_range_is_not_for_flush },
+    { "/rules/a range of nothing", test_range_of_nothing },
     { "/rules/growing", test_growing },
     { "/rules/a disk that is full", test_disk_is_full },
     { "/rules/probability", test_probability },
@@ -1257,6 +1284,7 @@ static const struct { const char *path; void (*test)(void); } tests[] = {
     { "/break/its event", test_break_is_for_its_event },
     { "/break/two requests", test_two_breaks },
     { "/break/twice", test_break_twice },
+    { "/break/one tag for two", test_one_tag_for_two },
     { "/break/remove", test_remove_break },
     { "/break/wrong", test_wrong_breaks },
     { "/break/elsewhere", test_no_breaks_elsewhere },
