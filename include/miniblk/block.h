@@ -196,9 +196,9 @@ bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOpti
  * first on the way down is meant. @event is one that happens there, @tag any name. Stopped requests are still inside
  * the image, and others may have to wait for them. Requests may run meanwhile. 0, or -ENOTSUP: there is no such
  * node, or the event never happens; -ENOENT: there is no such event, or tag. */
-int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *tag);   /* for one request: the next */
-int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of this tag; who was stopped goes on */
-int bdrv_debug_resume(BlockDriverState *bs, const char *tag);       /* of several, the one with the latest breakpoint */
+int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *tag);    /* for the next request */
+int bdrv_debug_resume(BlockDriverState *bs, const char *tag);   /* of several, the one with the latest breakpoint */
+int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of them; who was stopped goes on */
 bool bdrv_debug_is_suspended(BlockDriverState *bs, const char *tag);        /* is a request stopped there? */
 
 /* What an image says of itself. Keys are lower case with '-', as in JSON. */

@@ -75,28 +75,30 @@ BAD_CONFIGS = {
 }
 
 LIMITS_REFUSED = ['align=3', 'max-transfer=4G', 'align=4k,max-transfer=1024', 'align=4k,opt-write-zero=1024',
-                  'opt-write-zero=4096,max-write-zero=6144', 'align=4k,opt-discard=512', 'opt-discard=4096,max-discard=6144']
+                  'opt-write-zero=4096,max-write-zero=6144', 'align=4k,opt-discard=512',
+                  'opt-discard=4096,max-discard=6144']
 LIMITS = ['align=4k', 'align=4k,max-transfer=4k', 'max-transfer=512', 'max-transfer=0', 'opt-write-zero=4k',
-          'opt-write-zero=4k,max-write-zero=8k', 'max-write-zero=512', 'opt-discard=4k', 'opt-discard=4k,max-discard=8k',
-          'align=4k,opt-write-zero=8k,max-transfer=4k']
+          'opt-write-zero=4k,max-write-zero=8k', 'max-write-zero=512', 'opt-discard=4k',
+          'opt-discard=4k,max-discard=8k', 'align=4k,opt-write-zero=8k,max-transfer=4k']
 
 BREAKS = {
     'stop and resume': 'break write_aio A; aio_write -P 1 0 4k; wait_break A; resume A; aio_flush; read -P 1 0 4k',
     'nothing is done before': 'break pwritev A; aio_write -P 1 0 4k; wait_break A; read -P 0 0 4k; resume A; aio_flush;'
                               'read -P 1 0 4k',
-    'all is done before': 'break pwritev_done A; aio_write -P 1 0 4k; wait_break A; read -P 1 0 4k; resume A; aio_flush',
+    'all is done before': 'break pwritev_done A; aio_write -P 1 0 4k; wait_break A; read -P 1 0 4k; resume A;'
+                          'aio_flush',
     'for one request': 'break write_aio A; aio_write -P 1 0 4k; wait_break A; write -P 2 4k 4k; resume A; aio_flush',
     'a read': 'break read_aio A; aio_read 0 4k; wait_break A; write -P 3 0 4k; resume A; aio_flush',
     'two': 'break write_aio A; aio_write -P 1 0 4k; wait_break A; break write_aio B; aio_write -P 2 0 4k; wait_break B;'
            'resume B; sleep 50; resume A; aio_flush; read -P 1 0 4k',
-    'two points': 'break write_aio A; break pwritev_done B; aio_write -P 1 0 4k; wait_break A; resume A; wait_break B; resume B;'
-                  'aio_flush',
+    'two points': 'break write_aio A; break pwritev_done B; aio_write -P 1 0 4k; wait_break A; resume A;'
+                  'wait_break B; resume B; aio_flush',
     'remove before': 'break write_aio A; remove_break A; write 0 4k',
     'no such event': 'break nosuch A',
     'no such tag': 'resume A; remove_break A; break read_aio A; resume A',
     'bad counts': 'break write_aio; wait_break; resume; remove_break A B',
-    'head': 'break pwritev_rmw_head A; aio_write -P 10 0x1200 0x200; wait_break A; aio_write -P 11 0x1400 0x200; sleep 50;'
-            'resume A; aio_flush; read -P 10 0x1200 0x200; read -P 11 0x1400 0x200; read -P 0 0x1600 0xa00',
+    'head': 'break pwritev_rmw_head A; aio_write -P 10 0x1200 0x200; wait_break A; aio_write -P 11 0x1400 0x200;'
+            'sleep 50; resume A; aio_flush; read -P 10 0x1200 0x200; read -P 11 0x1400 0x200; read -P 0 0x1600 0xa00',
     'after the head': 'break pwritev_rmw_after_head A; aio_write -P 10 0x1200 0x200; wait_break A;'
                       'aio_write -P 11 0x1400 0x200; sleep 50; resume A; aio_flush; read -P 10 0x1200 0x200;'
                       'read -P 11 0x1400 0x200; read -P 0 0x1000 0x200',
@@ -136,8 +138,8 @@ def test_same(folder, config, text, limits=''):
     results = []
     for program, name in (('qemu-io', 'q'), (IO, 'm')):
         path = image(folder, name)
-        done = run(program, '-t', 'writeback', '--image-opts', words(path, config is not None and folder / 'config', limits),
-                   *commands(text))
+        options = words(path, config is not None and folder / 'config', limits)
+        done = run(program, '-t', 'writeback', '--image-opts', options, *commands(text))
         results.append((done, path.read_bytes()))
     (theirs, their_bytes), (ours, our_bytes) = results
     equal(said(ours), said(theirs), 'output')
@@ -150,12 +152,13 @@ def test_refused(folder, config, limits=''):
     if config is not None:
         (folder / 'config').write_text(config)
     for program in ('qemu-io', IO):
-        fails(program, '--image-opts', words(image(folder, 'a'), config is not None and folder / 'config', limits), '-c', 'read 0 512')
+        options = words(image(folder, 'a'), config is not None and folder / 'config', limits)
+        fails(program, '--image-opts', options, '-c', 'read 0 512')
 
 
 def test_row(folder, event, row):
-    """Has it happened? Then the rule holds, and a discard fails. (Where a read fails that is part of a write, theirs goes
-    on and writes what it did not read)"""
+    """Has it happened? Then the rule holds, and a discard fails. (Where a read fails that is part of a write, theirs
+    goes on and writes what it did not read)"""
     test_same(folder, rule(event=event, iotype='discard', errno=28), f'{row}; discard -q 64k 4k', 'align=4k')
 
 
@@ -166,8 +169,9 @@ for name, config in BAD_CONFIGS.items():
 for limits in LIMITS_REFUSED:
     suite.test(f'refused: {limits}', test_refused, None, limits)
 for limits in LIMITS:
-    suite.test(f'limits: {limits}', test_same, None, 'write -P 7 0 64k; write -P 8 100 30000; write -z 5000 20000; discard 4k 16k;'
-               'read -P 8 100 4900; read -P 0 5000 20000; read -P 8 25000 5100; read -P 7 30100 1000', limits)
+    suite.test(f'limits: {limits}', test_same, None, 'write -P 7 0 64k; write -P 8 100 30000; write -z 5000 20000;'
+               'discard 4k 16k; read -P 8 100 4900; read -P 0 5000 20000; read -P 8 25000 5100;'
+               'read -P 7 30100 1000', limits)
 for event in EVENTS:
     for row in ROWS:
         if event != 'read_aio' or 'write' not in row:       # they do not count the reads that are part of a write
@@ -214,22 +218,23 @@ def name_form(folder):
 @suite.fact
 def opened_later(folder):
     """open -o file.align=4k blkdebug::FILE"""
-    works(IO, '-c', f'open -o driver=raw,file.align=4k blkdebug::{image(folder, "image")}', '-c', 'break pwritev_rmw_head A',
-          '-c', 'aio_write 512 512', '-c', 'wait_break A', '-c', 'resume A', '-c', 'aio_flush')
+    works(IO, *commands(f'open -o driver=raw,file.align=4k blkdebug::{image(folder, "image")};'
+                        'break pwritev_rmw_head A; aio_write 512 512; wait_break A; resume A; aio_flush'))
 
 
 @suite.fact
 def nobody_is_left(folder):
     """Who is stopped at the end goes on, and the program ends"""
     path = image(folder, 'image')
-    works(IO, '--image-opts', words(path), '-c', 'break write_aio A', '-c', 'aio_write -P 1 0 512', '-c', 'wait_break A')
+    works(IO, '--image-opts', words(path), *commands('break write_aio A; aio_write -P 1 0 512; wait_break A'))
     check(path.read_bytes()[:512] == b'\1' * 512, 'it did not write')
 
 
 @suite.fact
 def flush_in_vain(folder):
     """aio_flush does not wait for who is stopped"""
-    done = run(IO, '--image-opts', words(image(folder, 'image')), *commands('break write_aio A; aio_write 0 512; aio_flush'))
+    done = run(IO, '--image-opts', words(image(folder, 'image')),
+               *commands('break write_aio A; aio_write 0 512; aio_flush'))
     equal(done.returncode, 1, 'exit status')
     check(re.search("Request 'A' is suspended", done.stdout), done.stdout)
 
@@ -237,7 +242,8 @@ def flush_in_vain(folder):
 @suite.fact
 def wait_in_vain(folder):
     """wait_break fails if nobody can come"""
-    done = run(IO, '--image-opts', words(image(folder, 'image')), *commands('break write_aio A; aio_read 0 512; wait_break A'))
+    done = run(IO, '--image-opts', words(image(folder, 'image')),
+               *commands('break write_aio A; aio_read 0 512; wait_break A'))
     equal(done.returncode, 1, 'exit status')
     check(re.search("No request is left that could be suspended as 'A'", done.stdout), done.stdout)
 
@@ -245,7 +251,8 @@ def wait_in_vain(folder):
 @suite.fact
 def warning(folder):
     """An event that never happens is warned about"""
-    done = run(IO, '--image-opts', words(image(folder, 'image'), None, 'inject-error.0.event=l2_load'), '-c', 'read 0 512')
+    options = words(image(folder, 'image'), None, 'inject-error.0.event=l2_load')
+    done = run(IO, '--image-opts', options, '-c', 'read 0 512')
     equal(done.returncode, 0, 'exit status')
     check("event 'l2_load' never happens" in done.stderr, done.stderr)
 
