@@ -213,6 +213,7 @@ def name_form(folder):
                                ('blkdebug:missing:image', 1), ('blkdebug::missing', 1)):
             done = run(program, '-f', 'raw', '-c', 'read 0 512', name, cwd=folder)
             equal(done.returncode, expected, f'exit status of {shlex.join((program, name))}')
+            equal('read failed' in done.stdout, 'a,b' in name, f'a failed read in {shlex.join((program, name))}')
 
 
 @suite.fact
