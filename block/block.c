@@ -252,7 +252,7 @@ static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *d
     if (!drv->is_protocol && !bs->file) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
-        bs->file = block_open_child(from, below, bs->flags, errp);
+        bs->file = block_open_child(from, below, bs->flags & ~BDRV_O_CHECK, errp);
         if (!bs->file) {
             goto fail;
         }
@@ -297,7 +297,7 @@ static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError 
 static BlockDriverState *open_probed(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
     g_autoptr(KeyVal) below = keyval_take_subtree(kv, "file");
-    BlockDriverState *file = block_open_child(from, below, flags, errp);
+    BlockDriverState *file = block_open_child(from, below, flags & ~BDRV_O_CHECK, errp);
     int score;
 
     if (!file) {

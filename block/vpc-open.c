@@ -72,7 +72,7 @@ static bool is_old_hidden(const VpcFooter *f)
            be32_load(f->checksum) == footer_checksum(f) + f->hidden;
 }
 
-static bool footer_is_valid(const VpcFooter *f)
+bool vpc_footer_is_valid(const VpcFooter *f)
 {
     return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8)) &&
            (be32_load(f->checksum) == footer_checksum(f) || is_old_hidden(f));
@@ -102,7 +102,7 @@ int64_t vpc_size(const VpcFooter *f, int rule)
     return current || too_big || chs == 0 ? (int64_t)be64_load(f->current_size) : chs;
 }
 
-static uint32_t type_of(const VpcFooter *f)
+uint32_t vpc_type(const VpcFooter *f)
 {
     return be32_load(f->type);
 }
@@ -111,10 +111,10 @@ int vpc_probe(const BlockProbe *p)
 {
     const VpcFooter *head = (const VpcFooter *)p->head;
     const VpcFooter *tail = (const VpcFooter *)(p->tail + p->len - sizeof(VpcFooter));
-    bool head_ok = footer_is_valid(head) && type_of(head) != VPC_FIXED;
+    bool head_ok = vpc_footer_is_valid(head) && vpc_type(head) != VPC_FIXED;
 
-    if (p->size >= VPC_SECTOR && footer_is_valid(tail)) {
-        return type_of(tail) == VPC_FIXED ? 90 : head_ok ? 100 : 80;
+    if (p->size >= VPC_SECTOR && vpc_footer_is_valid(tail)) {
+        return vpc_type(tail) == VPC_FIXED ? 90 : head_ok ? 100 : 80;
     }
     if (head_ok) {
         return 60;
@@ -122,13 +122,6 @@ int vpc_probe(const BlockProbe *p)
     /* Nearly ours: better to say what is wrong than to take it for raw */
     return !memcmp(p->head, VPC_COOKIE, 8) || !memcmp(p->head, "vhdxfile", 8) ? 10 : 0;
 }
-
-/* Both ends of the file */
-typedef struct Ends {
-    VpcFooter head, tail;
-    bool head_ok, tail_ok;
-    int64_t size, tail_at;
-} Ends;
 
 bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp)
 {
@@ -140,7 +133,7 @@ bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, co
     return ret == 0;
 }
 
-static bool read_ends(BlockDriverState *bs, Ends *ends, GError **errp)
+bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
 {
     ends->size = bdrv_node_size(bs->file);
     ends->tail_at = ends->size - VPC_SECTOR;
@@ -153,8 +146,8 @@ static bool read_ends(BlockDriverState *bs, Ends *ends, GError **errp)
         (ends->tail_at >= 0 && !vpc_read(bs, ends->tail_at, &ends->tail, VPC_SECTOR, "footer", errp))) {
         return false;
     }
-    ends->head_ok = footer_is_valid(&ends->head);
-    ends->tail_ok = ends->tail_at >= 0 && footer_is_valid(&ends->tail);
+    ends->head_ok = vpc_footer_is_valid(&ends->head);
+    ends->tail_ok = ends->tail_at >= 0 && vpc_footer_is_valid(&ends->tail);
     if (ends->tail_ok || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
         return true;
     }
@@ -163,7 +156,7 @@ static bool read_ends(BlockDriverState *bs, Ends *ends, GError **errp)
     if (!vpc_read(bs, ends->tail_at + 1, &old, VPC_FOOTER_OLD, "footer", errp)) {
         return false;
     }
-    if (footer_is_valid(&old)) {
+    if (vpc_footer_is_valid(&old)) {
         ends->tail = old;
         ends->tail_ok = true;
         ends->tail_at++;
@@ -171,8 +164,7 @@ static bool read_ends(BlockDriverState *bs, Ends *ends, GError **errp)
     return true;
 }
 
-/* A footer that is not where it should be: padding tools append to files */
-static int64_t stray_footer(BlockDriverState *bs, const Ends *ends)
+int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)
 {
     int64_t start = MAX(0, ends->tail_at - 65536);
     int64_t bytes = ends->size - start;
@@ -180,7 +172,7 @@ static int64_t stray_footer(BlockDriverState *bs, const Ends *ends)
 
     if (bdrv_node_pread(bs->file, start, buf, bytes) == 0) {
         for (int64_t i = bytes - VPC_SECTOR; i >= 0; i--) {
-            if (buf[i] == VPC_COOKIE[0] && start + i > 0 && footer_is_valid((const VpcFooter *)(buf + i))) {
+            if (buf[i] == VPC_COOKIE[0] && start + i > 0 && vpc_footer_is_valid((const VpcFooter *)(buf + i))) {
                 return start + i;
             }
         }
@@ -188,7 +180,7 @@ static int64_t stray_footer(BlockDriverState *bs, const Ends *ends)
     return -1;
 }
 
-static bool not_vpc(BlockDriverState *bs, const Ends *ends, GError **errp)
+bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     bool cookie_at_end = !memcmp(ends->tail.cookie, VPC_COOKIE, 8);
     const VpcFooter *f = cookie_at_end ? &ends->tail : &ends->head;
@@ -197,7 +189,7 @@ static bool not_vpc(BlockDriverState *bs, const Ends *ends, GError **errp)
         bdrv_set_error(errp, ENOTSUP, "this is VHDX, another format than VHD, and no driver here reads it");
         return false;
     }
-    int64_t stray = stray_footer(bs, ends);
+    int64_t stray = vpc_stray_footer(bs, ends);
     if (stray >= 0) {
         bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
                        PRId64 " bytes behind it", stray, ends->size - stray - VPC_SECTOR);
@@ -212,10 +204,10 @@ static bool not_vpc(BlockDriverState *bs, const Ends *ends, GError **errp)
 
 static bool is_sparse(const VpcFooter *f)
 {
-    return type_of(f) == VPC_DYNAMIC || type_of(f) == VPC_DIFFERENCING;
+    return vpc_type(f) == VPC_DYNAMIC || vpc_type(f) == VPC_DIFFERENCING;
 }
 
-static bool choose_footer(BlockDriverState *bs, const Ends *ends, GError **errp)
+static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
 
@@ -228,11 +220,11 @@ static bool choose_footer(BlockDriverState *bs, const Ends *ends, GError **errp)
         s->found = VPC_AT_HEAD;
         s->limit = ends->size;
         bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used");
-    } else if (ends->head_ok && type_of(&ends->head) == VPC_FIXED) {
+    } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED) {
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
         return false;
     } else {
-        return not_vpc(bs, ends, errp);
+        return vpc_no_footer(bs, ends, errp);
     }
     return true;
 }
@@ -241,7 +233,7 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcFooter *f = &s->footer;
-    uint32_t type = type_of(f), version = be32_load(f->version);
+    uint32_t type = vpc_type(f), version = be32_load(f->version);
 
     if (version >> 16 != VPC_VERSION >> 16) {
         bdrv_set_error(errp, ENOTSUP, "footer: file format version is %u.%u, should be 1.0", version >> 16,
@@ -336,8 +328,7 @@ static bool read_header(BlockDriverState *bs, int64_t file_size, GError **errp)
            check_header(bs, (int64_t)at, file_size, errp);
 }
 
-/* Do they differ as a change of the parent leaves them that was cut off? Then the one at the end is as good as new */
-static bool is_half_changed(const Ends *ends)
+bool vpc_is_half_changed(const VpcEnds *ends)
 {
     VpcFooter head = ends->head;
 
@@ -347,22 +338,21 @@ static bool is_half_changed(const Ends *ends)
     return ends->head_ok && ends->tail_ok && is_sparse(&ends->head) && !memcmp(&head, &ends->tail, sizeof(head));
 }
 
-/* Do head and tail describe different disks? Others change identifiers in one of them only */
-static bool ends_disagree(const Ends *ends)
+bool vpc_ends_disagree(const VpcEnds *ends)
 {
     const VpcFooter *a = &ends->head, *b = &ends->tail;
 
-    return ends->head_ok && ends->tail_ok && !is_half_changed(ends) &&
+    return ends->head_ok && ends->tail_ok && !vpc_is_half_changed(ends) &&
            (memcmp(a->data_offset, b->data_offset, 8) || memcmp(a->current_size, b->current_size, 8) ||
             memcmp(a->cylinders, b->cylinders, 4) || memcmp(a->type, b->type, 4));
 }
 
-static bool open_for_writing(BlockDriverState *bs, const Ends *ends, GError **errp)
+static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
     int64_t needed = bs->size / s->block_size + (bs->size % s->block_size != 0);
 
-    if (ends_disagree(ends)) {
+    if (vpc_ends_disagree(ends)) {
         bdrv_set_error(errp, EINVAL, "the footer and its copy at the start differ (current size %" PRIu64 " and %"
                        PRIu64 "): the image can be opened for reading only", be64_load(ends->tail.current_size),
                        be64_load(ends->head.current_size));
@@ -375,7 +365,7 @@ static bool open_for_writing(BlockDriverState *bs, const Ends *ends, GError **er
     }
     s->ceiling = s->lowest = INT64_MAX;
     s->end = s->limit;
-    s->head_bad = !ends->head_ok || (is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
+    s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
     if (!vpc_survey(bs, errp)) {
         return false;
@@ -387,14 +377,14 @@ static bool open_for_writing(BlockDriverState *bs, const Ends *ends, GError **er
     return true;
 }
 
-static bool open_dynamic(BlockDriverState *bs, const Ends *ends, GError **errp)
+static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     if (!read_header(bs, ends->size, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
         return false;
     }
     if (!ends->head_ok) {
         bdrv_warn(bs, "the copy of the footer at the start of the file is damaged");
-    } else if (ends_disagree(ends)) {
+    } else if (vpc_ends_disagree(ends)) {
         bdrv_warn(bs, "the footer and its copy at the start differ; the one at the end counts");
     }
     return !(bs->flags & BDRV_O_RDWR) || open_for_writing(bs, ends, errp);
@@ -404,7 +394,7 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
 {
     VpcState *s = bs->state;
     const VpcOptions *o = opts;
-    Ends ends = { 0 };
+    VpcEnds ends = { 0 };
 
     s->options = *o;
     s->options.parent = g_strdup(o->parent);
@@ -413,9 +403,16 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     s->options.drives = g_strdup(o->drives);
     const VpcParentRules rules = { s->options.drives, s->options.search };
 
-    if (!vpc_check_parent_rules(&rules, errp) || !read_ends(bs, &ends, errp) || !choose_footer(bs, &ends, errp) || !check_footer(bs, errp)) {
+    if (!vpc_check_parent_rules(&rules, errp)) {
         return false;
     }
-    s->differencing = type_of(&s->footer) == VPC_DIFFERENCING;
-    return type_of(&s->footer) == VPC_FIXED ? open_fixed(bs, errp) : open_dynamic(bs, &ends, errp);
+    if (flags & BDRV_O_CHECK) {
+        s->unsettled = true;    /* so that close() leaves the file alone */
+        return true;
+    }
+    if (!vpc_read_ends(bs, &ends, errp) || !choose_footer(bs, &ends, errp) || !check_footer(bs, errp)) {
+        return false;
+    }
+    s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;
+    return vpc_type(&s->footer) == VPC_FIXED ? open_fixed(bs, errp) : open_dynamic(bs, &ends, errp);
 }

@@ -332,6 +332,7 @@ static void vpc_close(BlockDriverState *bs)
     g_free(s->options.search);
     g_free(s->options.root);
     g_free(s->options.drives);
+    vpc_check_free(s->check);
 }
 
 const BlockDriver bdrv_vpc = {
@@ -356,4 +357,7 @@ const BlockDriver bdrv_vpc = {
     .map            = vpc_map,              /* we say where they are */
     .commit         = vpc_commit,           /* and own up to new ones */
     .info           = vpc_info,
+    .check_kinds    = vpc_check_kinds,
+    .check          = vpc_check,
+    .repair         = vpc_repair,
 };

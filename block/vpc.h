@@ -24,10 +24,18 @@ typedef struct VpcOptions {
 /* Where the footer that counts was found */
 typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
 
+/* Both ends of the file */
+typedef struct VpcEnds {
+    VpcFooter head, tail;
+    bool head_ok, tail_ok;
+    int64_t size, tail_at;
+} VpcEnds;
+
 typedef struct VpcState {
     VpcFooter footer;           /* the one that counts, as it is on disk */
     VpcFound found;
     bool fixed, differencing;
+    bool loops;                 /* when its parent was looked for, an image was found that leads here */
     VpcOptions options;         /* the strings are the state's own */
     int64_t limit;              /* guest data ends at or before this: at the footer, or the end of the file */
 
@@ -48,6 +56,8 @@ typedef struct VpcState {
     bool unsettled;             /* and the footer at the end, before anything else */
     int64_t allocated;          /* blocks */
     GHashTable *overlapping;    /* blocks that share a place with another, as pointers; NULL: none */
+
+    struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
 } VpcState;
 
 static inline int64_t vpc_bat_entries(const VpcState *s)
@@ -78,6 +88,19 @@ int64_t vpc_chs_size(const VpcFooter *footer);
 uint32_t vpc_checksum(const void *data, size_t bytes, size_t at);
 /* Is the creator the three or four characters @code? Padding may be a space or a NUL */
 bool vpc_creator_is(const VpcFooter *footer, const char *code);
+
+/* Cookie and checksum, with what old tapdisks are forgiven */
+bool vpc_footer_is_valid(const VpcFooter *footer);
+uint32_t vpc_type(const VpcFooter *footer);
+bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
+/* A footer that is not where it should be: padding tools append to files. -1: none */
+int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
+/* Always false: why there is no footer */
+bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp);
+/* Do they differ as a change of the parent leaves them that was cut off? Then the one at the end is as good as new */
+bool vpc_is_half_changed(const VpcEnds *ends);
+/* Do head and tail describe different disks? Others change identifiers in one of them only */
+bool vpc_ends_disagree(const VpcEnds *ends);
 
 /* vpc-survey.c */
 /* Fill s->metadata. False if the BAT lies on another part of it */
@@ -114,6 +137,14 @@ bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 
 /* vpc-info.c */
 bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
+
+/* vpc-check.c */
+extern const BlockCheckKind vpc_check_kinds[];
+bool vpc_check(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
+void vpc_check_free(struct VpcCheck *check);    /* NULL is allowed */
+
+/* vpc-repair.c */
+int vpc_repair(BlockDriverState *bs, int kind);
 
 /* BAT entries are read in pieces of this many bytes */
 #define VPC_BAT_PIECE 65536

@@ -29,6 +29,9 @@ enum {
     BDRV_O_WRITETHROUGH = 1 << 6,   /* every write is flushed before it is reported done */
     BDRV_O_UNMAP        = 1 << 7,   /* discards and BDRV_REQ_MAY_UNMAP give space back; ignored without it */
     BDRV_O_NO_BACKING   = 1 << 8,   /* do not look for a parent: reads of what is there give zeroes */
+    BDRV_O_CHECK        = 1 << 9,   /* for bdrv_check() and nothing else: the image may be one that can't be opened
+                                     * otherwise, and may read as empty. Its parent is opened by bdrv_check(),
+                                     * which asks no resolver */
 };
 
 /* Set or clear the flags above that @mode stands for, in QEMU's words: writeback, writethrough,
@@ -227,6 +230,54 @@ typedef struct BlockInfo {
 BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp);   /* NULL and @errp set on failure */
 void bdrv_info_free(BlockInfo *info);
 const BlockInfoItem *bdrv_info_find(const BlockInfo *info, const char *key);    /* NULL if it has none */
+
+/* How bad it is */
+typedef enum BlockCheckLevel {
+    BLOCK_CHECK_NOTE,           /* harms nobody */
+    BLOCK_CHECK_LEAK,           /* space that nobody uses */
+    BLOCK_CHECK_CORRUPTION,     /* data is lost, or may come to be */
+    BLOCK_CHECK_ERROR,          /* could not be read, so that nobody knows what is wrong there */
+} BlockCheckLevel;
+
+typedef struct BlockCheckCase {
+    const char *text;           /* what is wrong, with the numbers */
+    int64_t offset;             /* in the file; -1: at no place in particular */
+    int64_t cluster;            /* number of the cluster or block; -1: of none */
+} BlockCheckCase;
+
+/* All that was found of one kind */
+typedef struct BlockFinding {
+    const char *code;           /* for programs; the driver's manual lists them, and they do not change */
+    BlockCheckLevel level;
+    const char *name;           /* of the kind, in a few words */
+    const char *advice;         /* what a repair does, or what people can do; NULL: nothing is to be done */
+    unsigned fix;               /* the BDRV_CHECK_FIX_… that repairs it; 0: none does, or not before others are gone */
+    int64_t count;              /* how many there are, */
+    int64_t fixed;              /* and how many there were before they were repaired */
+    int cases_count;
+    const BlockCheckCase *cases;    /* the first few of them */
+} BlockFinding;
+
+/* Clusters, or blocks, are the format's unit of allocation */
+typedef struct BlockCheck {
+    int64_t image_end_offset;   /* what lies behind it in the file is of no use; 0: not known */
+    int64_t total_clusters, allocated_clusters, fragmented_clusters;    /* 0 where there are none */
+    int64_t notes, leaks, corruptions, errors;                  /* that are there now, */
+    int64_t notes_fixed, leaks_fixed, corruptions_fixed;        /* and those that were repaired */
+    int count;
+    const BlockFinding *findings;   /* @count of them, in the order in which they would be repaired */
+} BlockCheck;
+
+enum {
+    BDRV_CHECK_FIX_LEAKS  = 1 << 0,     /* give space back; no byte of the disk changes */
+    BDRV_CHECK_FIX_ERRORS = 1 << 1,     /* all that is repairable. Where a block is beyond rescue, it is lost then */
+};
+
+/* Look for all that is wrong with @bs, opened with BDRV_O_CHECK; with @fix, repair it as well, for which it must
+ * be open for writing. A repair that is interrupted leaves the image no worse than it was, and can be done again.
+ * NULL and @errp set on failure; with code ENOTSUP, the format has no checks. */
+BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp);
+void bdrv_check_free(BlockCheck *check);
 
 /* The @n-th thing found wrong that did not stop the image from being opened, or that explains an
  * -EIO; NULL past the last. More may be added by any request; each text lives as long as @bs. */

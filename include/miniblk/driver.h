@@ -95,6 +95,16 @@ typedef struct BlockOptionList {
 } BlockOptionList;
 
 typedef struct BlockInfoBuilder BlockInfoBuilder;
+typedef struct BlockCheckBuilder BlockCheckBuilder;
+
+/* One kind of thing that may be wrong with an image of a format */
+typedef struct BlockCheckKind {
+    const char *code;               /* stable; several rows may share one. NULL ends the table */
+    BlockCheckLevel level;
+    unsigned fix;                   /* the BDRV_CHECK_FIX_… that it takes for repair() to be called; 0: nobody can */
+    bool stops;                     /* as long as there is one, nothing further down in the table is repaired */
+    const char *name, *advice;      /* as in BlockFinding */
+} BlockCheckKind;
 
 /* What bdrv_debug_breakpoint() and its like do to a node; all are required, and are called at any time */
 typedef struct BlockDebug {
@@ -169,6 +179,16 @@ typedef struct BlockDriver {
     /* The parent is @parent from now on, NULL: none; the layer then makes it bs->backing. Alone, under the map
      * lock, with nothing dirty. After a cut at any moment the image has the old one or the new one */
     bool (*change_backing)(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
+
+    /* Formats, with BDRV_O_CHECK. What may be wrong, in the order in which it is safe to repair */
+    const BlockCheckKind *check_kinds;
+    /* Look, do not touch: bdrv_check_found() for all that is wrong, and fill @check as far as its clusters. False if
+     * the image can't be made out at all. Alone in the image, as repair() */
+    bool (*check)(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
+    /* Put right all that the last check() found of this kind, an index into the table: the layer flushes, and
+     * calls check() again. After a cut at any write the image is no worse than before, and a check finds what
+     * is left to do. 0 or -errno */
+    int (*repair)(BlockDriverState *bs, int kind);
 } BlockDriver;
 
 struct BlockDriverState {
@@ -267,6 +287,11 @@ void bdrv_info_text(BlockInfoBuilder *items, const char *key, const char *format
     __attribute__((format(printf, 3, 4)));
 void bdrv_info_int(BlockInfoBuilder *items, const char *key, int64_t number);
 void bdrv_info_bool(BlockInfoBuilder *items, const char *key, bool on);
+
+/* In check(): one thing of a kind, an index into the table; -1: this could not be read. @offset and @cluster as in
+ * BlockCheckCase */
+void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_t cluster, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* The drivers that there are, in probing order; NULL after the last. Start with NULL */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);

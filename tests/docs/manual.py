@@ -162,6 +162,26 @@ def made_vector():
     return {(i, f'{byte:02x}') for i, byte in enumerate(footer[:len(described_vector())])}
 
 
+def check_table():
+    return {tuple(line.split('\t')) for line in output(OPTIONS, 'checks').splitlines()}
+
+
+def manual_checks():
+    """.TP, "B3, corruption, -r all", the name, and what repair does behind a full stop"""
+    found = set()
+    for tag, text in tagged(sections('docs/man/miniblk-drivers.7')[('CHECKS OF A VHD', '')]):
+        code, level, fix = (tag + ', no').split(', ')[:3]
+        found.add((code, level, fix.replace('-r ', ''), text.split('.')[0].strip()))
+    return found
+
+
+def described_checks():
+    """Of the table in docs/VHD.md: | code | class | repaired by -r | what is wrong | what is done |"""
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in read('docs/VHD.md').splitlines()
+            if re.match(r'\| [A-Z][0-9]? \| (note|leak|corruption) ', line)]
+    return {(code, level, fix, what) for code, level, fix, what, _ in rows}
+
+
 img_words = set().union(*(option_words(line) for line in img_usage())) | {'-h', '--help', '-V', '--version', '--force-share'}
 node_names = {tag.split('=')[0] for tag in manual_tags('docs/man/miniblk-drivers.7', 'EVERY NODE')} - {'driver'}
 io_help = re.findall(r'^  (-.*?)(?:  |$)', output(IO, '--help'), re.M)
@@ -178,5 +198,7 @@ check('miniblk-io(1) has the commands and their usage', manual_tags('docs/man/mi
       'in the manual', 'in help')
 check('miniblk-io(1) explains every option', manual_option_words('docs/man/miniblk-io.1', 'OPTIONS'),
       set().union(*(option_words(line) for line in io_help)), 'in the manual', 'in --help')
+check('miniblk-drivers(7) has what is checked', manual_checks(), check_table(), 'in the manual', 'in the table')
+check('docs/VHD.md has what is checked', described_checks(), check_table(), 'in VHD.md', 'in the table')
 check('the footer in docs/VHD.md is what miniblk-img makes', described_vector(), made_vector(), 'in VHD.md', 'in the image')
 print(f'1..{count}')

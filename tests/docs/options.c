@@ -1,6 +1,7 @@
-/* options.c - print the option tables of all drivers, one option a line, for manual.py */
+/* options.c - print the option tables of all drivers, or with "checks" what they check, a line each, for manual.py */
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 #include <miniblk/driver.h>
 
 static void print_type(const BlockOption *opt)
@@ -34,11 +35,27 @@ static void print_table(const char *driver, const char *when, const char *prefix
     }
 }
 
-int main(void)
+static void print_checks(const BlockDriver *drv)
+{
+    static const char *const levels[] = {
+        [BLOCK_CHECK_NOTE] = "note", [BLOCK_CHECK_LEAK] = "leak", [BLOCK_CHECK_CORRUPTION] = "corruption",
+    };
+
+    for (const BlockCheckKind *kind = drv->check_kinds; kind && kind->code; kind++) {
+        printf("%s\t%s\t%s\t%s\n", kind->code, levels[kind->level],
+               !kind->fix ? "no" : kind->fix == BDRV_CHECK_FIX_LEAKS ? "leaks" : "all", kind->name);
+    }
+}
+
+int main(int argc, char **argv)
 {
     const BlockDriver *drv = NULL;
 
     while ((drv = bdrv_next_driver(drv))) {
+        if (argc > 1 && !strcmp(argv[1], "checks")) {
+            print_checks(drv);
+            continue;
+        }
         printf("%s\tdriver\t%s\t\n", drv->name, drv->alias ? drv->alias : "");
         print_table(drv->name, "open", "", drv->open_options);
         print_table(drv->name, "create", "", drv->create_options);

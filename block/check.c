@@ -1,0 +1,222 @@
+/* check.c - what is wrong with an image, and repairs, one kind at a time */
+/* SPDX-License-Identifier: MIT
+ *
+ * A driver's check() only looks, and its repair() only puts right what is of one kind. Between two repairs all
+ * is flushed and looked at again, from disk: so a repair that was cut off is one that ended there, and the next
+ * one goes on with what it finds.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include "block/layer.h"
+
+#define MAX_CASES 5         /* of one kind that are described */
+
+typedef struct Kind {
+    int64_t count;
+    GArray *cases;          /* BlockCheckCase; NULL: none */
+} Kind;
+
+struct BlockCheckBuilder {
+    int kinds;
+    Kind *found;            /* one a kind, and a last one for what could not be read */
+};
+
+/* bdrv_check() hands out the public part */
+typedef struct OwnedCheck {
+    BlockCheck check;
+    GArray *findings;       /* BlockFinding; their cases are in the builders */
+    BlockCheckBuilder now, repaired;
+} OwnedCheck;
+
+static const BlockCheckKind unreadable = {
+    "IO", BLOCK_CHECK_ERROR, .name = "could not be read",
+    .advice = "nothing is repaired as long as there is something that can't be read",
+};
+
+static void case_clear(void *item)
+{
+    g_free((char *)((BlockCheckCase *)item)->text);
+}
+
+static void kind_clear(Kind *kind)
+{
+    if (kind->cases) {
+        g_array_unref(kind->cases);
+    }
+    *kind = (Kind) { 0 };
+}
+
+static void builder_init(BlockCheckBuilder *b, const BlockCheckKind *table)
+{
+    while (table[b->kinds].code) {
+        b->kinds++;
+    }
+    b->found = g_new0(Kind, b->kinds + 1);
+}
+
+static void builder_clear(BlockCheckBuilder *b)
+{
+    for (int i = 0; i <= b->kinds; i++) {
+        kind_clear(&b->found[i]);
+    }
+}
+
+void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_t cluster, const char *format, ...)
+{
+    Kind *k = &found->found[kind < 0 ? found->kinds : kind];
+    va_list args;
+
+    if (k->count++ >= MAX_CASES) {
+        return;
+    }
+    if (!k->cases) {
+        k->cases = g_array_new(FALSE, FALSE, sizeof(BlockCheckCase));
+        g_array_set_clear_func(k->cases, case_clear);
+    }
+    va_start(args, format);
+    const BlockCheckCase one = { g_strdup_vprintf(format, args), offset, cluster };
+    va_end(args);
+    g_array_append_val(k->cases, one);
+}
+
+/* The first kind that may be repaired now; -1: none. Each gets one try */
+static int next_repair(const BlockCheckKind *table, const BlockCheckBuilder *now, const BlockCheckBuilder *tried,
+                       unsigned fix)
+{
+    if (now->found[now->kinds].count > 0) {
+        return -1;
+    }
+    for (int i = 0; i < now->kinds; i++) {
+        if (now->found[i].count > 0 && (table[i].fix & fix) && !tried->found[i].count) {
+            return i;
+        }
+        if (now->found[i].count > 0 && table[i].stops) {
+            return -1;
+        }
+    }
+    return -1;
+}
+
+static int repair(BlockDriverState *bs, OwnedCheck *own, int kind)
+{
+    kind_clear(&own->repaired.found[kind]);
+    own->repaired.found[kind] = own->now.found[kind];
+    own->now.found[kind] = (Kind) { 0 };
+
+    int ret = bs->drv->repair(bs, kind);
+    return ret < 0 ? ret : bdrv_node_flush(bs);
+}
+
+static bool look_and_repair(BlockDriverState *bs, OwnedCheck *own, unsigned fix, GError **errp)
+{
+    const BlockCheckKind *table = bs->drv->check_kinds;
+    int kind = -1, ret = 0;
+
+    do {
+        if (kind >= 0) {
+            ret = repair(bs, own, kind);
+        }
+        if (ret < 0) {
+            bdrv_set_error(errp, -ret, "could not repair %s (%s): %s", table[kind].code, table[kind].name,
+                           g_strerror(-ret));
+            return false;
+        }
+        builder_clear(&own->now);
+        own->check = (BlockCheck) { 0 };
+        if (!bs->drv->check(bs, &own->check, &own->now, errp)) {
+            return false;
+        }
+        kind = next_repair(table, &own->now, &own->repaired, fix);
+    } while (kind >= 0);
+    return true;
+}
+
+static void add_finding(OwnedCheck *own, const BlockCheckKind *kind, int index, bool held_up)
+{
+    const Kind *now = &own->now.found[index], *before = &own->repaired.found[index];
+    const Kind *shown = now->count ? now : before;
+    BlockFinding f = { kind->code, kind->level, kind->name, kind->advice, held_up ? 0 : kind->fix, now->count,
+                       MAX(0, before->count - now->count) };
+    int64_t *const count[] = { &own->check.notes, &own->check.leaks, &own->check.corruptions, &own->check.errors };
+    int64_t *const fixed[] = { &own->check.notes_fixed, &own->check.leaks_fixed, &own->check.corruptions_fixed };
+
+    if (shown->count == 0) {
+        return;
+    }
+    f.cases_count = (int)shown->cases->len;
+    f.cases = (const BlockCheckCase *)(void *)shown->cases->data;
+    *count[kind->level] += f.count;
+    if (f.fixed > 0) {
+        *fixed[kind->level] += f.fixed;
+    }
+    g_array_append_val(own->findings, f);
+}
+
+static void sum_up(OwnedCheck *own, const BlockCheckKind *table)
+{
+    int kinds = own->now.kinds;
+    bool held_up = own->now.found[kinds].count > 0;
+
+    own->findings = g_array_new(FALSE, FALSE, sizeof(BlockFinding));
+    add_finding(own, &unreadable, kinds, true);
+    for (int i = 0; i < kinds; i++) {
+        add_finding(own, &table[i], i, held_up);
+        held_up |= table[i].stops && own->now.found[i].count > 0;
+    }
+    own->check.count = (int)own->findings->len;
+    own->check.findings = (const BlockFinding *)(void *)own->findings->data;
+}
+
+static bool may_check(BlockDriverState *bs, unsigned fix, GError **errp)
+{
+    if (!bs->drv->check) {
+        bdrv_set_error(errp, ENOTSUP, "driver '%s' has no checks", bs->drv->name);
+    } else if (!(bs->flags & BDRV_O_CHECK)) {
+        bdrv_set_error(errp, EINVAL, "the image was not opened to be checked");
+    } else if (fix && !(bs->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EPERM, "the image is open for reading only");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp)
+{
+    BlockTree *tree = bs->layer->tree;
+
+    if (!may_check(bs, fix, errp)) {
+        return NULL;
+    }
+    OwnedCheck *own = g_new0(OwnedCheck, 1);
+
+    builder_init(&own->now, bs->drv->check_kinds);
+    builder_init(&own->repaired, bs->drv->check_kinds);
+    fix |= fix & BDRV_CHECK_FIX_ERRORS ? BDRV_CHECK_FIX_LEAKS : 0;
+    gate_enter(&tree->gate, true);
+    tree->alone = true;
+    bool ok = look_and_repair(bs, own, fix, errp);
+    tree->alone = false;
+    gate_leave(&tree->gate, true);
+
+    sum_up(own, bs->drv->check_kinds);
+    if (!ok) {
+        bdrv_check_free(&own->check);
+        return NULL;
+    }
+    return &own->check;
+}
+
+void bdrv_check_free(BlockCheck *check)
+{
+    if (check) {
+        OwnedCheck *own = (OwnedCheck *)check;
+
+        builder_clear(&own->now);
+        builder_clear(&own->repaired);
+        g_free(own->now.found);
+        g_free(own->repaired.found);
+        g_array_unref(own->findings);
+        g_free(own);
+    }
+}
