@@ -1,4 +1,4 @@
-/* img.c - miniblk-img: make, describe, convert and compare disk images, in qemu-img's words */
+/* img.c - miniblk-img: make, describe, check, convert and compare disk images, in qemu-img's words */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdarg.h>
@@ -16,6 +16,8 @@ static const struct ImgCommand {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
+    { "check",   img_check,   "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
+                              "filename" },
     { "commit",  img_commit,  "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename" },
     { "compare", img_compare, "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] "
                               "filename1 filename2" },
@@ -44,6 +46,7 @@ static const char parameter_help[] =
     "  -o options             name=value,...; '-o help' lists those of the format\n"
     "  -t cache               how to write the output: writeback, writethrough, none, directsync or unsafe\n"
     "                         (default for convert); -T src_cache: how to read the input, or parents (rebase)\n"
+    "  -r leaks|all           repair what only takes up space, or all that can be repaired (check)\n"
     "  --image-opts           filename is a list of options, such as driver=vpc,file.filename=a.vhd\n"
     "  --target-image-opts    so is output_filename; needs -n\n"
     "  --output=ofmt          human (default) or json\n"

@@ -8,6 +8,7 @@
 #include "util/keyval.h"
 
 /* A subcommand: argv[0] is its name. Returns the exit status; messages are printed. */
+int img_check(int argc, char **argv);
 int img_commit(int argc, char **argv);
 int img_compare(int argc, char **argv);
 int img_convert(int argc, char **argv);

@@ -1,0 +1,329 @@
+/* img-check.c - miniblk-img check: is an image sound, and can what is wrong with it be repaired? */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <glib.h>
+#include "tools/img.h"
+#include "tools/json.h"
+
+/* Exit statuses, qemu-img's */
+enum { CHECK_SOUND = 0, CHECK_FAILED = 1, CHECK_CORRUPT = 2, CHECK_LEAKS = 3, CHECK_UNSUPPORTED = 63 };
+
+typedef struct CheckArgs {
+    ImgImage image;
+    unsigned fix;
+    bool json, quiet;
+} CheckArgs;
+
+/* Findings quote what images say */
+static void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void print_line(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args), *printable = tool_printable(text);
+    va_end(args);
+    puts(printable);
+}
+
+static const char *level_name(BlockCheckLevel level)
+{
+    static const char *const names[] = {
+        [BLOCK_CHECK_NOTE] = "note", [BLOCK_CHECK_LEAK] = "leak", [BLOCK_CHECK_CORRUPTION] = "corruption",
+        [BLOCK_CHECK_ERROR] = "error",
+    };
+
+    return names[level];
+}
+
+/* Human */
+
+static const char *remedy(const BlockFinding *f)
+{
+    return !f->fix ? "" : f->fix == BDRV_CHECK_FIX_LEAKS ? "-r leaks: " : "-r all: ";
+}
+
+static void print_finding(const BlockFinding *f, const char *before, int64_t count, const char *how)
+{
+    print_line("%s%s %s: %s", before, level_name(f->level), f->code, f->name);
+    for (int i = 0; i < f->cases_count && i < count; i++) {
+        print_line("    %s", f->cases[i].text);
+    }
+    if (count > f->cases_count) {
+        print_line("    and %" PRId64 " more", count - f->cases_count);
+    }
+    if (f->advice) {
+        print_line("    [%s%s]", how, f->advice);
+    }
+}
+
+static void print_repaired(const BlockCheck *check)
+{
+    for (int i = 0; i < check->count; i++) {
+        const BlockFinding *f = &check->findings[i];
+
+        if (f->fixed > 0) {
+            print_finding(f, "repaired ", f->fixed, "");
+        }
+    }
+    printf("The following inconsistencies were found and repaired:\n\n    %" PRId64 " leaked clusters\n    %" PRId64
+           " corruptions\n\nDouble checking the fixed image now...\n", check->leaks_fixed, check->corruptions_fixed);
+}
+
+/* What is worst comes first */
+static void print_findings(const BlockCheck *check)
+{
+    for (int level = BLOCK_CHECK_ERROR; level >= BLOCK_CHECK_NOTE; level--) {
+        for (int i = 0; i < check->count; i++) {
+            const BlockFinding *f = &check->findings[i];
+
+            if ((int)f->level == level && f->count > 0) {
+                print_finding(f, "", f->count, remedy(f));
+            }
+        }
+    }
+}
+
+static double percent(int64_t part, int64_t all)
+{
+    return 100.0 * (double)part / (double)all;
+}
+
+static void print_totals(const BlockCheck *check)
+{
+    if (!check->corruptions && !check->leaks && !check->errors) {
+        printf("No errors were found on the image.\n");
+    }
+    if (check->corruptions) {
+        printf("\n%" PRId64 " errors were found on the image.\nData may be corrupted, or further writes to the image "
+               "may corrupt it.\n", check->corruptions);
+    }
+    if (check->leaks) {
+        printf("\n%" PRId64 " leaked clusters were found on the image.\nThis means waste of disk space, but no harm to "
+               "data.\n", check->leaks);
+    }
+    if (check->errors) {
+        printf("\n%" PRId64 " internal errors have occurred during the check.\n", check->errors);
+    }
+    if (check->total_clusters && check->allocated_clusters) {
+        printf("%" PRId64 "/%" PRId64 " = %.2f%% allocated, %.2f%% fragmented, 0.00%% compressed clusters\n",
+               check->allocated_clusters, check->total_clusters, percent(check->allocated_clusters,
+                                                                         check->total_clusters),
+               percent(check->fragmented_clusters, check->allocated_clusters));
+    }
+    if (check->image_end_offset) {
+        printf("Image end offset: %" PRId64 "\n", check->image_end_offset);
+    }
+}
+
+/* JSON */
+
+static void json_int_if(Json *json, const char *key, int64_t number)
+{
+    if (number) {
+        json_int(json, key, number);
+    }
+}
+
+static void json_cases(Json *json, const BlockFinding *f)
+{
+    json_key(json, "cases");
+    json_begin_list(json);
+    for (int i = 0; i < f->cases_count; i++) {
+        const BlockCheckCase *one = &f->cases[i];
+
+        json_begin_item(json);
+        json_text(json, "text", one->text);
+        if (one->offset >= 0) {
+            json_int(json, "offset", one->offset);
+        }
+        if (one->cluster >= 0) {
+            json_int(json, "block", one->cluster);
+        }
+        json_end(json);
+    }
+    json_end_list(json);
+}
+
+static void json_finding(Json *json, const BlockFinding *f, int64_t count)
+{
+    json_begin_item(json);
+    json_text(json, "code", f->code);
+    json_text(json, "class", level_name(f->level));
+    json_int(json, "count", count);
+    json_bool(json, "repairable", f->fix != 0);
+    json_text(json, "text", f->name);
+    if (f->advice) {
+        json_text(json, "advice", f->advice);
+    }
+    json_cases(json, f);
+    json_end(json);
+}
+
+/* @fixed: what was repaired; else what is there still */
+static void json_findings(Json *json, const char *key, const BlockCheck *check, bool fixed)
+{
+    json_key(json, key);
+    json_begin_list(json);
+    for (int i = 0; i < check->count; i++) {
+        const BlockFinding *f = &check->findings[i];
+        int64_t count = fixed ? f->fixed : f->count;
+
+        if (count > 0) {
+            json_finding(json, f, count);
+        }
+    }
+    json_end_list(json);
+}
+
+/* @repaired: NULL: nothing was */
+static void print_json(const CheckArgs *args, const BlockCheck *check, const BlockCheck *repaired)
+{
+    Json json = { 0 };
+
+    json_begin(&json);
+    json_int_if(&json, "image-end-offset", check->image_end_offset);
+    json_int_if(&json, "total-clusters", check->total_clusters);
+    json_int_if(&json, "corruptions-fixed", repaired ? repaired->corruptions_fixed : 0);
+    json_int_if(&json, "corruptions", check->corruptions);
+    json_int(&json, "check-errors", check->errors);
+    json_int_if(&json, "leaks-fixed", repaired ? repaired->leaks_fixed : 0);
+    json_int_if(&json, "leaks", check->leaks);
+    json_int_if(&json, "allocated-clusters", check->allocated_clusters);
+    json_text(&json, "filename", args->image.filename);
+    json_text(&json, "format", bdrv_get_driver_name(args->image.bs));
+    json_int_if(&json, "fragmented-clusters", check->fragmented_clusters);
+    json_findings(&json, "findings", check, false);
+    if (repaired) {
+        json_findings(&json, "repaired", repaired, true);
+    }
+    json_end(&json);
+    printf("\n");
+}
+
+/* The check itself */
+
+static int status_of(const BlockCheck *check)
+{
+    if (check->errors) {
+        tool_error("Check failed");
+        return CHECK_FAILED;
+    }
+    return check->corruptions ? CHECK_CORRUPT : check->leaks ? CHECK_LEAKS : CHECK_SOUND;
+}
+
+static void print_check(const CheckArgs *args, const BlockCheck *check, const BlockCheck *repaired)
+{
+    if (args->quiet) {
+        return;
+    }
+    if (args->json) {
+        print_json(args, check, repaired);
+    } else {
+        print_findings(check);
+        print_totals(check);
+    }
+}
+
+static int report_failure(const CheckArgs *args, GError *err)
+{
+    int code = bdrv_error_code(err);
+
+    if (code == ENOTSUP) {
+        tool_error("This image format does not support checks");
+    } else {
+        tool_error("Check of '%s' failed: %s", args->image.filename, bdrv_error_message(err));
+    }
+    bdrv_error_free(err);
+    return code == ENOTSUP ? CHECK_UNSUPPORTED : CHECK_FAILED;
+}
+
+static bool was_repaired(const BlockCheck *check)
+{
+    return check->corruptions_fixed || check->leaks_fixed || check->notes_fixed;
+}
+
+static int check(const CheckArgs *args)
+{
+    GError *err = NULL;
+    BlockCheck *first = bdrv_check(args->image.bs, args->fix, &err), *second = NULL;
+    bool repaired = first && was_repaired(first);
+
+    if (repaired) {
+        if (!args->json && !args->quiet) {
+            print_repaired(first);
+        }
+        second = bdrv_check(args->image.bs, 0, &err);
+    }
+    const BlockCheck *last = repaired ? second : first;
+    int status = last ? status_of(last) : report_failure(args, err);
+
+    if (last) {
+        print_check(args, last, repaired ? first : NULL);
+    }
+    bdrv_check_free(second);
+    bdrv_check_free(first);
+    return status;
+}
+
+static void parse_fix(CheckArgs *args, const char *text)
+{
+    if (!strcmp(text, "leaks")) {
+        args->fix = BDRV_CHECK_FIX_LEAKS;
+    } else if (!strcmp(text, "all")) {
+        args->fix = BDRV_CHECK_FIX_LEAKS | BDRV_CHECK_FIX_ERRORS;
+    } else {
+        img_usage_error("Unknown option value for -r (expecting 'leaks' or 'all'): %s", text);
+    }
+}
+
+static bool parse_args(CheckArgs *args, int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "repair", 1, NULL, 'r' }, { "output", 1, NULL, IMG_OPT_OUTPUT }, { 0 }
+    };
+    const char *cache = "writeback";
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":hf:r:T:qU", long_options)) != -1) {
+        if (c == 'r') {
+            parse_fix(args, optarg);
+        } else if (c == 'T') {
+            cache = optarg;
+        } else if (c == 'q') {
+            args->quiet = true;
+        } else if (c == IMG_OPT_OUTPUT && !img_parse_output(optarg, &args->json)) {
+            return false;
+        } else {
+            img_take_option(&args->image, c);
+        }
+    }
+    if (optind != argc - 1) {
+        img_usage_error("Expecting one image file name");
+    }
+    args->image.filename = argv[optind];
+    return img_parse_cache("source ", cache, &args->image.flags);
+}
+
+int img_check(int argc, char **argv)
+{
+    CheckArgs args = { 0 };
+
+    if (!parse_args(&args, argc, argv)) {
+        return CHECK_FAILED;
+    }
+    args.image.flags |= BDRV_O_CHECK | (args.fix ? BDRV_O_RDWR : 0);
+    int status = img_open_silently(&args.image) ? check(&args) : CHECK_FAILED;
+    int ret = bdrv_close(args.image.bs);    /* without its warnings: they are among the findings */
+
+    if (ret < 0) {
+        tool_error("Could not close '%s': %s", args.image.filename, g_strerror(-ret));
+    }
+    return ret < 0 ? CHECK_FAILED : status;
+}
