@@ -89,6 +89,13 @@ static void write_pages(BlockDriverState *bs)
     }
 }
 
+static void write_often(BlockDriverState *bs)
+{
+    for (int64_t at = 0; at < bdrv_getlength(bs); at += 128 * KIB) {
+        write_some(bs, at + below(128 * KIB / READ) * READ, READ);
+    }
+}
+
 /* Level 0 is the base; the folder is the current one */
 static const char *name_of(int level)
 {
@@ -125,9 +132,10 @@ static void make_level(const Shape *shape, int level)
 /* The tables, and what the library may remember of each part of the disk */
 static void warm(BlockDriverState *bs)
 {
+    int64_t size = bdrv_getlength(bs);
     uint8_t data[READ];
 
-    for (int64_t at = 0; at < bdrv_getlength(bs); at += 64 * KIB) {
+    for (int64_t at = 0; at + READ <= size; at += size / (128 * KIB)) {
         must(bdrv_pread(bs, at, data, READ, 0) == 0, "read", NULL);
     }
 }
@@ -215,6 +223,7 @@ int main(int argc, char **argv)
     static const Shape shapes[] = {
         { "sectors", 256 * MIB, write_all, write_sectors }, /* 128 a child */
         { "pages", 256 * MIB, write_all, write_pages },     /* in seven of eight blocks: every bitmap matters */
+        { "often", 256 * MIB, write_all, write_often },     /* in each 128 KiB: of most pages, some child has one */
         { "wide", 64 * GIB, write_blocks, write_sectors },
     };
     int rounds = argc > 2 ? atoi(argv[2]) : ROUNDS;

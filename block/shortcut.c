@@ -11,8 +11,10 @@
  */
 #include "block/layer.h"
 
-#define LEAST_BITS  16              /* a piece is 64 KiB, */
-#define MOST_SLOTS  (1 << 19)       /* or more on a disk that would have more pieces than this */
+#define LEAST_BITS  14              /* a piece is 16 KiB; more where the table can't have this many slots for each: */
+#define A_PIECE     4               /* there may be a shortcut from each image that has something of it, to the next */
+#define LEAST_SLOTS 16
+#define MOST_SLOTS  (1 << 19)
 #define IMAGE_BITS  12
 #define IMAGES      (1 << IMAGE_BITS)
 #define PIECES      ((int64_t)1 << (64 - 2 * IMAGE_BITS))
@@ -20,48 +22,60 @@
 struct BlockShortcuts {
     GPtrArray *images;              /* by layer->number; NULL has 0 */
     int piece_bits;
-    size_t count;                   /* of slots, a power of two */
+    size_t count, a_piece;          /* slots, a power of two; how far the next piece's are from those of a piece */
     uint64_t slots[];               /* piece, image from where, image to where; 0: free. Atomic */
 };
 
 /* Those that are too many for a number can't be passed over */
-static void number_images(BlockShortcuts *s, BlockDriverState *root)
+static void number_images(GPtrArray *images, BlockDriverState *root)
 {
-    for (BlockDriverState *bs = root; bs && s->images->len < IMAGES; bs = bs->backing) {
+    for (BlockDriverState *bs = root; bs && images->len < IMAGES; bs = bs->backing) {
         if (bs->drv->map) {
-            bs->layer->number = s->images->len;
-            g_ptr_array_add(s->images, bs);
+            bs->layer->number = images->len;
+            g_ptr_array_add(images, bs);
         }
-        number_images(s, bs->file);
+        number_images(images, bs->file);
     }
 }
 
-static bool has_chain(BlockDriverState *root)
+/* A table for a disk of @size. It has no more slots than are wanted, nor than there is room for, but for the least */
+static BlockShortcuts *shortcuts_new(int64_t size, int64_t wanted, int64_t room)
 {
-    return root && (root->backing || has_chain(root->file));
+    int64_t count = LEAST_SLOTS, most = MIN(CLAMP(wanted, LEAST_SLOTS, MOST_SLOTS), room);
+    int bits = LEAST_BITS;
+
+    while (count * 2 <= most) {
+        count *= 2;
+    }
+    while (size >> bits >= count / A_PIECE) {
+        bits++;
+    }
+    BlockShortcuts *s = g_try_malloc0(sizeof(*s) + (size_t)count * sizeof(s->slots[0]));
+
+    if (s) {
+        s->piece_bits = bits;
+        s->count = (size_t)count;
+        s->a_piece = (size_t)(count / ((size >> bits) + 1));
+    }
+    return s;
 }
 
 void block_shortcuts_open(BlockDriverState *root)
 {
-    int64_t most = CLAMP(root->layer->meta_limit / (int64_t)sizeof(uint64_t), 1, MOST_SLOTS);
-    int bits = LEAST_BITS;
-    size_t count = 1;
+    int64_t size = bdrv_node_size(root), room = root->layer->meta_limit / (int64_t)sizeof(uint64_t);
+    GPtrArray *images = g_ptr_array_new();
+    BlockShortcuts *s = NULL;
 
-    while ((int64_t)count * 2 <= most) {
-        count *= 2;
+    g_ptr_array_add(images, NULL);
+    number_images(images, root);
+    if (images->len > 3) {      /* with one parent there is nothing to pass over */
+        s = shortcuts_new(size, (size >> LEAST_BITS) * images->len, room);
     }
-    while (bdrv_node_size(root) >> bits >= (int64_t)count) {
-        bits++;
-    }
-    BlockShortcuts *s = has_chain(root) ? g_try_malloc0(sizeof(*s) + count * sizeof(s->slots[0])) : NULL;
-
     if (s) {
-        s->images = g_ptr_array_new();
-        s->piece_bits = bits;
-        s->count = count;
-        g_ptr_array_add(s->images, NULL);
-        number_images(s, root);
+        s->images = images;
         root->layer->tree->shortcuts = s;
+    } else {
+        g_ptr_array_unref(images);
     }
 }
 
@@ -84,12 +98,13 @@ static bool may_pass(BlockDriverState *bs, int64_t offset, int64_t bytes)
            ext.child_offset == ext.offset && bytes <= ext.offset + ext.bytes - offset;
 }
 
+/* To ask the last but one costs no more than to look here */
 BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     BlockShortcuts *s = bs->layer->tree->shortcuts;
     unsigned from = bs->layer->number;
 
-    if (!s || !from || !bs->backing || (bs->flags & BDRV_O_RDWR)) {
+    if (!s || !from || (bs->flags & BDRV_O_RDWR) || !bs->backing || !bs->backing->backing) {
         return bs;
     }
     int64_t piece = offset >> s->piece_bits, start = piece << s->piece_bits;
@@ -99,7 +114,7 @@ BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t b
         return bs;
     }
     uint64_t key = (uint64_t)piece << IMAGE_BITS | from;
-    uint64_t *slot = &s->slots[((size_t)piece + from * 0x9e3779b1u) & (s->count - 1)];
+    uint64_t *slot = &s->slots[((size_t)piece * s->a_piece + from) & (s->count - 1)];
     uint64_t known = __atomic_load_n(slot, __ATOMIC_RELAXED);
 
     if (known >> IMAGE_BITS == key) {
