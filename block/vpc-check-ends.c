@@ -307,11 +307,13 @@ static void check_size(VpcCheck *c)
 
 bool vpc_check_footer(VpcCheck *c)
 {
-    const VpcState *s = c->bs->state;
+    VpcState *s = c->bs->state;
 
     if (vpc_type(&s->footer) != VPC_FIXED) {
-        report_ends(c);
+        report_ends(c);         /* may prefer the other one */
     }
+    s->fixed = vpc_type(&s->footer) == VPC_FIXED;
+    s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;
     report_marks(c);
     bool ok = check_fields(c);
 

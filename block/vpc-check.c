@@ -22,7 +22,7 @@ const BlockCheckKind vpc_check_kinds[] = {
     [VPC_POISONED]          = { "P", NOTE, 0, true, "put out of use by Xen's tools", "nothing is repaired" },
 
     [VPC_NO_FOOTER]         = { "F2", CORRUPTION, 0, true, "no footer at all",
-                                "there is a header, but nothing says how large the disk is" },
+                                "nothing says how large the disk is; salvage=on reads what its BAT has" },
     [VPC_NO_CHECKSUM]       = { "F5", CORRUPTION, ALL, false, "the only footer has a wrong checksum",
                                 "all of its fields make sense, so the checksum is written anew" },
     [VPC_BAD_CHECKSUM]      = { "F5", CORRUPTION, ALL, false, "one of the footers has a wrong checksum",
@@ -51,7 +51,8 @@ const BlockCheckKind vpc_check_kinds[] = {
 
     [VPC_HEADER_CHECKSUM]   = { "H1", CORRUPTION, ALL, false, "the header has a wrong checksum",
                                 "all of its fields make sense, so the checksum is written anew" },
-    [VPC_HEADER_GONE]       = { "H1", CORRUPTION, 0, true, "the header is damaged, and there is no second one", NULL },
+    [VPC_HEADER_GONE]       = { "H1", CORRUPTION, 0, true, "the header is damaged, and there is no second one",
+                                "salvage=on looks for the BAT, and reads what is there" },
     [VPC_HEADER_UNKNOWN]    = { "H2", CORRUPTION, 0, true, "a header of an unknown version", NULL },
     [VPC_BLOCK_SIZE_BAD]    = { "H3", CORRUPTION, 0, true, "a block size that can't be", NULL },
     [VPC_BAT_BAD]           = { "H4", CORRUPTION, 0, true, "a BAT where none can be", NULL },
@@ -124,6 +125,11 @@ const BlockCheckKind vpc_check_kinds[] = {
     [VPC_KINDS]             = { NULL }
 };
 
+bool vpc_is_severe(int kind)
+{
+    return kind < 0 || vpc_check_kinds[kind].level >= BLOCK_CHECK_CORRUPTION;
+}
+
 bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const char *what)
 {
     int ret = bdrv_node_pread(c->bs->file, offset, buf, bytes);
@@ -171,11 +177,14 @@ static bool read_header(VpcCheck *c)
     return true;
 }
 
-/* False if the BAT can't be found by it */
-static bool check_header(VpcCheck *c)
+bool vpc_check_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
+
+    if (!read_header(c)) {
+        return false;
+    }
     int64_t at = (int64_t)be64_load(s->footer.data_offset);
     uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
     uint64_t table = be64_load(h->table_offset), size = (uint64_t)c->ends.size;
@@ -259,7 +268,7 @@ static void check_header_sum(VpcCheck *c)
 static void check_sparse(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    bool header = read_header(c), bat = header && check_header(c);
+    bool bat = vpc_check_header(c), header = !memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8);
     GError *err = NULL;
 
     vpc_check_limit(c, bat && s->limit == 0 ? vpc_check_reach(c) : 0);
@@ -301,7 +310,7 @@ static void check_fixed(VpcCheck *c)
     c->sums->image_end_offset = s->limit + VPC_SECTOR;
 }
 
-static VpcCheck *new_check(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found)
+VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found)
 {
     VpcState *s = bs->state;
     VpcCheck *c = g_new0(VpcCheck, 1);
@@ -314,6 +323,7 @@ static VpcCheck *new_check(BlockDriverState *bs, BlockCheck *sums, BlockCheckBui
     s->check = c;
     s->fixed = s->differencing = false;
     s->metadata_count = 0;
+    memset(&s->header, 0, sizeof(s->header));
     s->limit = s->bat_offset = s->bat_bytes = s->block_size = s->bitmap_bytes = 0;
     return c;
 }
@@ -337,13 +347,11 @@ void vpc_check_free(VpcCheck *c)
 bool vpc_check(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found, GError **errp)
 {
     VpcState *s = bs->state;
-    VpcCheck *c = new_check(bs, sums, found);
+    VpcCheck *c = vpc_check_new(bs, sums, found);
 
     if (!vpc_read_ends(bs, &c->ends, errp) || !vpc_check_choose(c, errp)) {
         return false;
     }
-    s->fixed = vpc_type(&s->footer) == VPC_FIXED;
-    s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;
     if (vpc_check_footer(c)) {
         if (s->fixed) {
             check_fixed(c);

@@ -29,7 +29,7 @@ typedef enum VpcKind {
 
 typedef struct VpcCheck {
     BlockDriverState *bs;           /* its VpcState has what was made out of footer and header */
-    BlockCheckBuilder *found;
+    BlockCheckBuilder *found;       /* NULL: nobody checks */
     BlockCheck *sums;
 
     VpcEnds ends;
@@ -75,18 +75,27 @@ static inline int64_t vpc_block_bytes(const VpcState *s)
     return s->bitmap_bytes + s->block_size;
 }
 
-/* bdrv_check_found(), in fewer letters */
-#define vpc_found(c, ...) bdrv_check_found((c)->found, __VA_ARGS__)
+/* bdrv_check_found(); where nobody checks, a warning if it is severe */
+#define vpc_found(c, kind, offset, block, ...) \
+    ((c)->found ? bdrv_check_found((c)->found, kind, offset, block, __VA_ARGS__) \
+     : vpc_is_severe(kind) ? bdrv_warn((c)->bs, __VA_ARGS__) : (void)0)
+bool vpc_is_severe(int kind);       /* -1: could not be read */
+
+/* A new s->check, and nothing in the state that was made out before. @sums and @found may be NULL: nobody checks */
+VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found);
 
 /* Keep it for repair() */
 void vpc_check_key(VpcCheck *c, VpcKind kind, uint64_t key);
 /* From the file; what can't be read is a finding, and false. @what it is */
 bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const char *what);
 
+/* What is wrong with the header. False if the BAT can't be found by it */
+bool vpc_check_header(VpcCheck *c);
+
 /* vpc-check-ends.c */
 /* Which footer counts: s->footer, and s->found. s->limit is where it is; 0: to be found out */
 bool vpc_check_choose(VpcCheck *c, GError **errp);
-/* What is wrong with it, and with the other one. False if there is no going on */
+/* What is wrong with it, and with the other one; which kind of disk it is. False if there is no going on */
 bool vpc_check_footer(VpcCheck *c);
 /* Where blocks end, and what is behind the footer. @reach: where the last one ends that is in the file */
 void vpc_check_limit(VpcCheck *c, int64_t reach);

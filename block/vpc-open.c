@@ -32,6 +32,8 @@ const BlockOption vpc_open_options[] = {
       .help = "take a parent whose unique id is another" },
     { "max-depth", BLOCK_OPT_INT, offsetof(VpcOptions, max_depth), "4096",
       .help = "how many parents there may be, one behind the other" },
+    { "salvage", BLOCK_OPT_BOOL, offsetof(VpcOptions, salvage), "off",
+      .help = "read what is left of a damaged image; what is not there reads as zeroes" },
     { NULL }
 };
 
@@ -409,6 +411,9 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     if (flags & BDRV_O_CHECK) {
         s->unsettled = true;    /* so that close() leaves the file alone */
         return true;
+    }
+    if (s->options.salvage) {
+        return vpc_salvage(bs, errp);
     }
     if (!vpc_read_ends(bs, &ends, errp) || !choose_footer(bs, &ends, errp) || !check_footer(bs, errp)) {
         return false;

@@ -174,6 +174,10 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int6
     int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
 
     ret = ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, mode, &bitmap);
+    if (ret == -EIO && s->options.salvage) {
+        vpc_salvage_block(bs, offset, place, ext);
+        return 0;
+    }
     if (ret < 0) {
         return ret;
     }
@@ -244,6 +248,10 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     }
     block = offset / s->block_size;
     int ret = get_bat(bs, block, mode, &piece, &entries);
+    if (ret == -EIO && s->options.salvage) {
+        vpc_salvage_block(bs, offset, -1, ext);
+        return 0;
+    }
     if (ret < 0) {
         return ret;
     }

@@ -19,6 +19,7 @@ typedef struct VpcOptions {
     char *parent, *search, *root, *drives;      /* NULL: not given */
     bool ignore_id;
     int64_t max_depth;
+    bool salvage;
 } VpcOptions;
 
 /* Where the footer that counts was found */
@@ -142,6 +143,11 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
 extern const BlockCheckKind vpc_check_kinds[];
 bool vpc_check(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
 void vpc_check_free(struct VpcCheck *check);    /* NULL is allowed */
+
+/* vpc-salvage.c */
+bool vpc_salvage(BlockDriverState *bs, GError **errp);
+/* What is left of a block that can't be read, at @place; -1: nobody knows where */
+void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext);
 
 /* vpc-repair.c */
 int vpc_repair(BlockDriverState *bs, int kind);
