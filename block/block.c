@@ -338,6 +338,24 @@ bool bdrv_is_probed(BlockDriverState *bs)
     return bs->layer->tree->probe > 0;
 }
 
+BlockDriverState *bdrv_open_child(BlockDriverState *bs, const char *options, unsigned flags, GError **errp)
+{
+    const BlockSource from = { .tree = bs->layer->tree };
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+    BlockDriverState *child = kv ? block_open_child(&from, kv, flags, errp) : NULL;
+
+    if (child && !block_open_parents(child, errp)) {
+        bdrv_close_child(child);
+        child = NULL;
+    }
+    return child;
+}
+
+void bdrv_close_child(BlockDriverState *child)
+{
+    block_close(child);
+}
+
 /* All writes go to a file that nobody else sees */
 static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
@@ -466,6 +484,18 @@ bool bdrv_create_file(BlockDriverState *bs, GError **errp)
     from.storage = layer->maker->layer->storage;        /* it is empty now, and says so */
     bs->file = block_open_child(&from, layer->options, BDRV_O_RDWR, errp);
     return bs->file != NULL;
+}
+
+bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp)
+{
+    const BlockSource from = { .tree = bs->layer->tree };
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+    BlockDriverState *maker = kv ? make_file(&from, kv, errp) : NULL;
+
+    if (maker) {
+        node_free(maker);
+    }
+    return maker != NULL;
 }
 
 static bool flush_created(BlockDriverState *bs, GError **errp)

@@ -10,6 +10,7 @@ static const BlockDriver *const drivers[] = {
     &bdrv_raw,
     &bdrv_cow,
     &bdrv_blkdebug,
+    &bdrv_blklogwrites,
     &bdrv_file,
     &bdrv_mem,
     &bdrv_null,

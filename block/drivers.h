@@ -5,7 +5,8 @@
 
 #include <miniblk/driver.h>
 
-extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_cow, bdrv_blkdebug, bdrv_file, bdrv_mem, bdrv_null;
+extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_cow, bdrv_blkdebug, bdrv_blklogwrites, bdrv_file, bdrv_mem,
+    bdrv_null;
 
 /* The driver most sure of @file, and in *@score how sure, 0 to 100; NULL and @errp set if @file can't be read */
 const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp);

@@ -56,7 +56,7 @@ static bool parse_enum(const BlockOption *opt, const char *value, int *index, Pl
     return bad_value(opt, value, wanted, place, errp);
 }
 
-/* A list comes here only if it was given a value of its own, which is wrong */
+/* A list or a node comes here only if it was given a value of its own, which is wrong */
 static bool fill_value(const BlockOption *opt, const char *value, void *at, Place place, GError **errp)
 {
     const char *wanted = "a list, whose items are numbered: name.0.key=value";
@@ -75,6 +75,9 @@ static bool fill_value(const BlockOption *opt, const char *value, void *at, Plac
         return parse_bool(value, at) || bad_value(opt, value, "on or off", place, errp);
     case BLOCK_OPT_ENUM:
         return parse_enum(opt, value, at, place, errp);
+    case BLOCK_OPT_NODE:
+        wanted = "a node, whose options are its own: name.filename=value";
+        break;
     case BLOCK_OPT_LIST:
         break;
     }
@@ -91,10 +94,16 @@ static void fill_nothing(const BlockOption *opt, void *at)
     }
 }
 
+/* What is not one option but any number of them */
+static const char *name_end(const BlockOption *opt)
+{
+    return opt->type == BLOCK_OPT_NODE ? ".*" : "";
+}
+
 static bool missing(const BlockOption *opt, Place place, GError **errp)
 {
-    bdrv_set_error(errp, EINVAL, "driver '%s' needs the option '%s%s'", place.driver, place.prefix,
-                   opt->name);
+    bdrv_set_error(errp, EINVAL, "driver '%s' needs the option '%s%s%s'", place.driver, place.prefix, opt->name,
+                   name_end(opt));
     return false;
 }
 
@@ -107,7 +116,7 @@ static void append_names(GString *names, const BlockOption *table, const char *p
 
             append_names(names, opt->items, below);
         } else {
-            g_string_append_printf(names, "%s%s%s", names->len ? ", " : "", prefix, opt->name);
+            g_string_append_printf(names, "%s%s%s%s", names->len ? ", " : "", prefix, opt->name, name_end(opt));
         }
     }
 }
@@ -171,6 +180,17 @@ static bool fill_list(const BlockOption *opt, KeyVal *kv, BlockOptionList *list,
     return true;
 }
 
+static bool fill_node(const BlockOption *opt, KeyVal *kv, char **options, Place place, GError **errp)
+{
+    g_autoptr(KeyVal) node = keyval_take_subtree(kv, opt->name);
+
+    if (!keyval_count(node)) {
+        return opt->def || missing(opt, place, errp);
+    }
+    *options = keyval_format(node);
+    return true;
+}
+
 static bool fill_option(const BlockOption *opt, KeyVal *kv, void *at, Place place, GError **errp)
 {
     g_autofree char *given = keyval_take(kv, opt->name);
@@ -180,6 +200,9 @@ static bool fill_option(const BlockOption *opt, KeyVal *kv, void *at, Place plac
     }
     if (opt->type == BLOCK_OPT_LIST) {
         return fill_list(opt, kv, at, place, errp);
+    }
+    if (opt->type == BLOCK_OPT_NODE) {
+        return fill_node(opt, kv, at, place, errp);
     }
     if (!opt->def) {
         return missing(opt, place, errp);
@@ -225,7 +248,7 @@ void block_options_clear(const BlockOption *table, void *out)
     for (const BlockOption *opt = table; opt && opt->name; opt++) {
         void *at = (char *)out + opt->at;
 
-        if (opt->type == BLOCK_OPT_STRING) {
+        if (opt->type == BLOCK_OPT_STRING || opt->type == BLOCK_OPT_NODE) {
             g_clear_pointer((char **)at, g_free);
         } else if (opt->type == BLOCK_OPT_LIST) {
             clear_list(opt, at);
@@ -250,6 +273,8 @@ static char *type_name(const BlockOption *opt)
         return g_strdup("bool (on/off)");
     case BLOCK_OPT_ENUM:
         return g_strjoinv("|", (char **)opt->values);
+    case BLOCK_OPT_NODE:
+        return g_strdup("node");
     default:
         return g_strdup("str");
     }
@@ -258,7 +283,7 @@ static char *type_name(const BlockOption *opt)
 static void append_help_line(GString *help, const BlockOption *opt, const char *prefix)
 {
     g_autofree char *type = type_name(opt);
-    g_autofree char *form = g_strdup_printf("%s%s=<%s>", prefix, opt->name, type);
+    g_autofree char *form = g_strdup_printf("%s%s%s=<%s>", prefix, opt->name, name_end(opt), type);
 
     g_string_append_printf(help, "  %-22s - %s", form, opt->help);
     if (!opt->def) {

@@ -80,6 +80,7 @@ typedef struct BlockOption {
         BLOCK_OPT_BOOL,             /* bool: on, off; a name alone is on */
         BLOCK_OPT_ENUM,             /* int: index into @values */
         BLOCK_OPT_LIST,             /* BlockOptionList: "name.0.key=…,name.1.key=…" */
+        BLOCK_OPT_NODE,             /* char *: "name.key=…", all of another node's options, for bdrv_open_child() */
     } type;
     size_t at;                      /* offsetof the field in the driver's options struct */
     const char *def;                /* as the user would write it; "": may be left out; NULL: required */
@@ -223,6 +224,13 @@ int64_t bdrv_node_size(BlockDriverState *node);
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
+
+/* In open(): open a node of the driver's own beside bs->file, by @options, as a BLOCK_OPT_NODE has them; with
+ * no driver= among them it is a file. @flags: BDRV_O_…. The driver flushes it, and close() closes it */
+BlockDriverState *bdrv_open_child(BlockDriverState *bs, const char *options, unsigned flags, GError **errp);
+void bdrv_close_child(BlockDriverState *child);     /* NULL is allowed */
+/* Make the file at the bottom of such a node, or empty it if it is there */
+bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp);
 
 /* In open_backing(): open an image for reading, by the user's "backing.…" options and, where these say
  * nothing, by @options; @filename may be NULL if they name it. Refuses a file that is open already in one

@@ -8,6 +8,7 @@ static void print_type(const BlockOption *opt)
 {
     static const char *const words[] = {
         [BLOCK_OPT_STRING] = "text", [BLOCK_OPT_SIZE] = "size", [BLOCK_OPT_INT] = "number", [BLOCK_OPT_BOOL] = "on|off",
+        [BLOCK_OPT_NODE] = "",
     };
 
     if (opt->type != BLOCK_OPT_ENUM) {
@@ -29,7 +30,7 @@ static void print_table(const char *driver, const char *when, const char *prefix
             print_table(driver, when, below, opt->items);
             continue;
         }
-        printf("%s\t%s\t%s%s=", driver, when, prefix, opt->name);
+        printf("%s\t%s\t%s%s%s", driver, when, prefix, opt->name, opt->type == BLOCK_OPT_NODE ? ".*" : "=");
         print_type(opt);
         printf("\t%s%s\n", !opt->def ? "required" : *opt->def ? "default " : "", opt->def ? opt->def : "");
     }

@@ -12,7 +12,7 @@ typedef struct Rule {
 } Rule;
 
 typedef struct Sample {
-    char *name, *parent;
+    char *name, *parent, *log;
     int64_t size, extra, number;
     bool fast;
     int kind, colour;
@@ -38,6 +38,12 @@ static const BlockOption sample_options[] = {
     { "colour", BLOCK_OPT_ENUM, offsetof(Sample, colour), "", .values = kinds, .help = "which colour" },
     { "rule", BLOCK_OPT_LIST, offsetof(Sample, rules), "", .items = rule_options, .item_size = sizeof(Rule),
       .help = "rules" },
+    { "log", BLOCK_OPT_NODE, offsetof(Sample, log), "", .help = "a second file" },
+    { NULL }
+};
+
+static const BlockOption node_options[] = {
+    { "log", BLOCK_OPT_NODE, offsetof(Sample, log), NULL, .help = "a second file" },
     { NULL }
 };
 
@@ -168,6 +174,16 @@ static void test_long_list(void)
     block_options_clear(sample_options, &sample);
 }
 
+static void test_node(void)
+{
+    Sample sample;
+
+    fill("log.filename=a,,b,log.cache.direct=on", &sample);
+    g_assert_cmpstr(sample.log, ==, "filename=a,,b,cache.direct=on");
+    block_options_clear(sample_options, &sample);
+    g_assert_null(sample.log);
+}
+
 static void test_bad_values(void)
 {
     static const struct {
@@ -184,6 +200,7 @@ static void test_bad_values(void)
         { "fast=maybe", "option 'fast': 'maybe' is not on or off" },
         { "kind=odd", "option 'kind': 'odd' is not one of: dynamic, fixed" },
         { "rule=1", "option 'rule': '1' is not a list, whose items are numbered: name.0.key=value" },
+        { "log=a", "option 'log': 'a' is not a node, whose options are its own: name.filename=value" },
         { "rule.0.event=a,rule.2.event=b",
           "option 'rule.2.event': items are numbered from 0 without gaps, and each has options of its own" },
         { "rule.0=a",
@@ -202,6 +219,7 @@ static void test_bad_values(void)
 static void test_required_is_missing(void)
 {
     check_refused(strict_options, "other=1", "driver 'sample' needs the option 'size'");
+    check_refused(node_options, "logs=1", "driver 'sample' needs the option 'log.*'");
 }
 
 static void test_no_error_wanted(void)
@@ -247,7 +265,7 @@ static void check_unknown(const BlockOption *table, const char *message)
 static void test_unknown(void)
 {
     check_unknown(sample_options, "driver 'sample' has no option 'foo' (it has: name, parent, size, extra, "
-                  "number, fast, kind, colour, rule.N.event, rule.N.error)");
+                  "number, fast, kind, colour, rule.N.event, rule.N.error, log.*)");
 }
 
 static void test_unknown_without_table(void)
@@ -284,7 +302,8 @@ static void test_help(void)
                "  kind=<dynamic|fixed>   - which layout (default: fixed)\n"
                "  colour=<dynamic|fixed> - which colour\n"
                "  rule.N.event=<str>     - what it waits for (required)\n"
-               "  rule.N.error=<num>     - errno that it gives (default: 5)\n");
+               "  rule.N.error=<num>     - errno that it gives (default: 5)\n"
+               "  log.*=<node>           - a second file\n");
 }
 
 static void test_help_without_table(void)
@@ -302,6 +321,7 @@ int main(int argc, char **argv)
     g_test_add_func("/options/int-range", test_int_range);
     g_test_add_func("/options/list", test_list);
     g_test_add_func("/options/long-list", test_long_list);
+    g_test_add_func("/options/node", test_node);
     g_test_add_func("/options/bad-values", test_bad_values);
     g_test_add_func("/options/required-is-missing", test_required_is_missing);
     g_test_add_func("/options/no-error-wanted", test_no_error_wanted);
