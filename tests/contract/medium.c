@@ -9,12 +9,46 @@
 
 #define PAGE 4096
 
+/* Clones share a page until one of them writes to it */
+typedef struct Page {
+    int refs;                   /* atomic */
+    uint8_t bytes[PAGE];
+} Page;
+
+static Page *page_ref(Page *page)
+{
+    if (page) {
+        __atomic_add_fetch(&page->refs, 1, __ATOMIC_RELAXED);
+    }
+    return page;
+}
+
+static void page_unref(void *page)
+{
+    if (page && __atomic_sub_fetch(&((Page *)page)->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        g_free(page);
+    }
+}
+
+/* A page of one's own with the same bytes; NULL: zeroes. @page is given back */
+static Page *page_own(Page *page)
+{
+    if (page && __atomic_load_n(&page->refs, __ATOMIC_ACQUIRE) == 1) {
+        return page;
+    }
+    Page *own = page ? g_memdup2(page, sizeof(*page)) : g_new0(Page, 1);
+
+    page_unref(page);
+    own->refs = 1;
+    return own;
+}
+
 Disk *disk_new(void)
 {
     Disk *disk = g_new0(Disk, 1);
 
     pthread_mutex_init(&disk->lock, NULL);
-    disk->pages = g_ptr_array_new_with_free_func(g_free);
+    disk->pages = g_ptr_array_new_with_free_func(page_unref);
     return disk;
 }
 
@@ -25,7 +59,7 @@ Disk *disk_clone(Disk *from)
     pthread_mutex_lock(&from->lock);
     disk->size = from->size;
     for (guint i = 0; i < from->pages->len; i++) {
-        g_ptr_array_add(disk->pages, g_memdup2(from->pages->pdata[i], from->pages->pdata[i] ? PAGE : 0));
+        g_ptr_array_add(disk->pages, page_ref(from->pages->pdata[i]));
     }
     pthread_mutex_unlock(&from->lock);
     return disk;
@@ -60,10 +94,12 @@ static uint8_t *page_at(Disk *disk, int64_t offset, bool make)
     if (index >= disk->pages->len) {
         g_ptr_array_set_size(disk->pages, (int)index + 1);
     }
-    if (!disk->pages->pdata[index] && make) {
-        disk->pages->pdata[index] = g_malloc0(PAGE);
+    Page **page = (Page **)&disk->pages->pdata[index];
+
+    if (make) {
+        *page = page_own(*page);
     }
-    return disk->pages->pdata[index];
+    return *page ? (*page)->bytes : NULL;
 }
 
 void disk_read(Disk *disk, int64_t offset, void *buf, int64_t bytes)
@@ -95,10 +131,8 @@ void disk_write(Disk *disk, int64_t offset, const void *buf, int64_t bytes)
 void disk_truncate(Disk *disk, int64_t size)
 {
     if (size < disk->size) {
-        uint8_t *page = page_at(disk, size, false);
-
-        if (page) {
-            memset(page + size % PAGE, 0, (size_t)(PAGE - size % PAGE));
+        if (page_at(disk, size, false)) {
+            memset(page_at(disk, size, true) + size % PAGE, 0, (size_t)(PAGE - size % PAGE));
         }
         g_ptr_array_set_size(disk->pages, (int)((size + PAGE - 1) / PAGE));
     }

@@ -8,12 +8,15 @@
 /* Does the medium end in a footer, cookie and checksum? */
 bool vhd_ends_well(const Medium *medium);
 
-/* Fail unless the file ends in a footer that equals its copy at the start, no block lies on another or on
- * metadata or past the footer, and data is aligned to 4 KiB where blocks are multiples of that */
-void vhd_assert_sound(const Medium *medium);
+/* NULL if the file ends in a footer that equals its copy at the start, no block lies on another or on
+ * metadata or past the footer, and data is aligned to 4 KiB where blocks are multiples of that; else why not */
+const char *vhd_find_fault(const Medium *medium);
+void vhd_assert_sound(const Medium *medium);        /* fails the test then */
 
-/* Fail unless a dynamic image reads as @twin to those, QEMU among them, who do not look at its bitmaps */
-void vhd_assert_complete(const Medium *medium, const uint8_t *twin, int64_t size);
+/* -1 if a dynamic image that ends in a footer reads as @twin to those, QEMU among them, who do not look at its
+ * bitmaps; else the first byte that does not */
+int64_t vhd_find_incomplete(const Medium *medium, const uint8_t *twin, int64_t size);
+void vhd_assert_complete(const Medium *medium, const uint8_t *twin, int64_t size);      /* or fail the test */
 
 /* Junk where bits are clear: nobody is to read it */
 void vhd_fill_clear(const Medium *medium);

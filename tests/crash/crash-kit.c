@@ -1,0 +1,447 @@
+/* crash-kit.c - what power cuts leave of an image: every state tried, or one of them written out */
+/* SPDX-License-Identifier: MIT
+ *
+ * docs/RELIABILITY.md explains it, "crash-kit help" lists the commands.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "judge.h"
+#include "trial.h"
+
+static const char usage[] =
+    "crash-kit run [OPTION...] [SCENARIO...]     record scenarios, try all states, and print a table\n"
+    "crash-kit list                              the scenarios\n"
+    "crash-kit state [OPTION...] SCENARIO N OUT  write state N to the file OUT, and say what is there and judge it\n"
+    "crash-kit cuts [OPTION...] LOG START        how many states a log has, from the file START on\n"
+    "crash-kit cut [OPTION...] LOG START N OUT   write one of them\n"
+    "crash-kit try [OPTION...] LOG START COMMAND...\n"
+    "                                            run a command on each; it fails if the state is bad. {} is the file\n"
+    "\n"
+    "A SCENARIO is a name from the list, the beginning of some, or \"NAME:SEED\" for one that is random.\n"
+    "\n"
+    "  --bits N          try up to N sectors, or writes, in all ways (9; at most 20)\n"
+    "  --samples N       so many random choices, and torn writes, where there are more (100)\n"
+    "  --seed N          of those choices (1)\n"
+    "  --sector N        of cuts and cut, and try: what is never torn (512)\n"
+    "  --length-first    a file may have grown before the data was there\n"
+    "  --peers N         show N states of each scenario to QEMU and libvhdi, if they are there (3)\n"
+    "  --stop-after N    failures (0: never)\n"
+    "  --create OPTIONS --open OPTIONS [--block N] ACTION...\n"
+    "                    run: images of another driver, by its options. N: unit of allocation (64k).\n"
+    "                    ACTION is one of: create, allocate, overwrite, zero, discard, reopen, grow, random\n";
+
+static struct {
+    TrialOptions trial;
+    char *folder;
+    const char *create, *open;
+    int64_t block, sector;
+} kit;
+
+static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+static void die(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fprintf(stderr, "crash-kit: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    exit(2);
+}
+
+static void remove_folder(void)
+{
+    rmdir(kit.folder);
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    uint64_t n = strtoull(text, &end, 10);
+
+    if (end == text || *end) {
+        die("'%s' is not a number", text);
+    }
+    return n;
+}
+
+/* Running scenarios */
+
+typedef struct Row {
+    const char *name;
+    uint64_t recordings, entries;
+    TrialResult result;
+} Row;
+
+static void report(void *user, Cuts *cuts, uint64_t n, const char *reason)
+{
+    const Recording *r = user;
+
+    fprintf(stderr, "%s, state %" PRIu64 " of %" PRIu64 ": %s\n", r->name, n, cuts_count(cuts), reason);
+}
+
+static void try_seed(const Scenario *s, unsigned seed, Row *row)
+{
+    Recording *r = scenario_record(s, seed, kit.folder);
+
+    TrialOptions opts = kit.trial;
+
+    opts.failed = report;
+    opts.user = r;
+    opts.peers = seed == 0 ? kit.trial.peers : 0;
+    TrialResult result = trial_run(r, &opts);
+
+    row->recordings++;
+    row->entries += r->log->entries;
+    row->result.states += result.states;
+    row->result.failures += result.failures;
+    recording_free(r);
+}
+
+static void print_row(const Row *row)
+{
+    printf("| %-26s | %10" PRIu64 " | %7" PRIu64 " | %9" PRIu64 " | %8" PRIu64 " |\n", row->name, row->recordings,
+           row->entries, row->result.states, row->result.failures);
+    fflush(stdout);
+}
+
+/* @seed: of @s, or all of them if it is negative */
+static void try_scenario(const Scenario *s, int64_t seed, Row *total)
+{
+    Row row = { scenario_name(s) };
+
+    for (unsigned i = 0; seed < 0 && i < scenario_seeds(s); i++) {
+        try_seed(s, i, &row);
+    }
+    if (seed >= 0) {
+        try_seed(s, (unsigned)seed, &row);
+    }
+    print_row(&row);
+    total->recordings += row.recordings;
+    total->entries += row.entries;
+    total->result.states += row.result.states;
+    total->result.failures += row.result.failures;
+}
+
+/* The seed behind a colon is taken off; -1: there is none */
+static int64_t take_seed(char *name)
+{
+    char *colon = strchr(name, ':');
+
+    if (!colon) {
+        return -1;
+    }
+    *colon = 0;
+    return (int64_t)number(colon + 1);
+}
+
+static void run_named(char *name, Row *total)
+{
+    int64_t seed = take_seed(name);
+    const Scenario *s = NULL;
+    bool any = false;
+
+    while ((s = scenario_next(s))) {
+        size_t length = strlen(name);
+
+        if (!strncmp(scenario_name(s), name, length) && strchr("/", scenario_name(s)[length])) {
+            try_scenario(s, seed, total);
+            any = true;
+        }
+    }
+    if (!any) {
+        die("there is no scenario '%s'", name);
+    }
+}
+
+static void run_others(char *name, Row *total)
+{
+    int64_t seed = take_seed(name);
+    Scenario *s = scenario_new(kit.create, kit.open, kit.block, name);
+
+    if (!s) {
+        die("'%s' is not one of: %s", name, scenario_actions());
+    }
+    try_scenario(s, seed, total);
+}
+
+static int run(int argc, char **argv)
+{
+    Row total = { "all" };
+    const Scenario *s = NULL;
+
+    printf("| %-26s | recordings | entries | states    | failures |\n", "scenario");
+    printf("|%.28s|-----------:|--------:|----------:|---------:|\n", "------------------------------");
+    for (int i = 0; i < argc; i++) {
+        if (kit.create) {
+            run_others(argv[i], &total);
+        } else {
+            run_named(argv[i], &total);
+        }
+    }
+    while (argc == 0 && (s = scenario_next(s))) {
+        try_scenario(s, -1, &total);
+    }
+    print_row(&total);
+    return total.result.failures ? 1 : 0;
+}
+
+static int list(int argc, char **argv)
+{
+    const Scenario *s = NULL;
+
+    while ((s = scenario_next(s))) {
+        printf("%s%s\n", scenario_name(s), scenario_seeds(s) > 1 ? ":0" : "");
+    }
+    return 0;
+}
+
+/* One state */
+
+static void save(Disk *disk, const char *file)
+{
+    g_autofree char *bytes = g_malloc0((gsize)disk->size + 1);
+    GError *err = NULL;
+
+    disk_read(disk, 0, bytes, disk->size);
+    if (!g_file_set_contents(file, bytes, (gssize)disk->size, &err)) {
+        die("%s", err->message);
+    }
+}
+
+static void save_state(Cuts *cuts, uint64_t n, const char *file)
+{
+    if (n >= cuts_count(cuts)) {
+        die("there are %" PRIu64 " states only, the first is 0", cuts_count(cuts));
+    }
+    g_autofree char *text = cuts_describe(cuts, n);
+    Disk *disk = cuts_make(cuts, n);
+
+    save(disk, file);
+    disk_free(disk);
+    printf("%s", text);
+}
+
+static const Scenario *find(const char *name)
+{
+    const Scenario *s = NULL;
+
+    while ((s = scenario_next(s)) && strcmp(scenario_name(s), name)) {
+    }
+    if (!s) {
+        die("there is no scenario '%s'", name);
+    }
+    return s;
+}
+
+static void print_op(const GuestOp *op, guint i)
+{
+    static const char *const kinds[] = { "write", "zero", "flush", "other" };
+
+    printf("  op %u: %s %" PRId64 " at %" PRId64 ": entries %" PRIu64 " to %" PRIu64 "\n", i, kinds[op->kind], op->bytes,
+           op->offset, op->begin, op->end);
+}
+
+static int state(int argc, char **argv)
+{
+    if (argc != 3) {
+        die("state needs a scenario, a number and a file");
+    }
+    int64_t seed = take_seed(argv[0]);
+    Recording *r = scenario_record(find(argv[0]), seed < 0 ? 0 : (unsigned)seed, kit.folder);
+    Cuts *cuts = trial_cuts(r, &kit.trial);
+    uint64_t n = number(argv[1]);
+
+    save_state(cuts, n, argv[2]);
+    for (guint i = 0; i < r->ops->len; i++) {
+        print_op(&g_array_index(r->ops, GuestOp, i), i);
+    }
+    Judge *judge = judge_new(r, kit.trial.cuts.length_first);
+    Disk *disk = cuts_make(cuts, n);
+    g_autofree char *reason = judge_state(judge, disk, cuts_entries(cuts, n), n);
+
+    printf("%s\n", reason ? reason : "good");
+    disk_free(disk);
+    judge_free(judge);
+    cuts_free(cuts);
+    recording_free(r);
+    return reason ? 1 : 0;
+}
+
+/* Logs of others */
+
+static Disk *load(const char *file)
+{
+    g_autofree char *bytes = NULL;
+    GError *err = NULL;
+    gsize length;
+
+    if (!g_file_get_contents(file, &bytes, &length, &err)) {
+        die("%s", err->message);
+    }
+    Disk *disk = disk_new();
+
+    disk_write(disk, 0, bytes, (int64_t)length);
+    return disk;
+}
+
+static Cuts *open_log(char **argv)
+{
+    GError *err = NULL;
+    WriteLog *log = writelog_read(argv[0], &err);
+
+    if (!log) {
+        die("%s: %s", argv[0], err->message);
+    }
+    kit.trial.cuts.sector = kit.sector;
+    return cuts_new(load(argv[1]), log, &kit.trial.cuts);
+}
+
+static int cuts_of_log(int argc, char **argv)
+{
+    if (argc != 2) {
+        die("cuts needs a log and a file");
+    }
+    printf("%" PRIu64 "\n", cuts_count(open_log(argv)));
+    return 0;
+}
+
+static int cut(int argc, char **argv)
+{
+    if (argc != 4) {
+        die("cut needs a log, a file, a number and another file");
+    }
+    save_state(open_log(argv), number(argv[2]), argv[3]);
+    return 0;
+}
+
+static bool command_likes(char **argv, const char *file)
+{
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+    int status = 0;
+
+    for (; *argv; argv++) {
+        g_ptr_array_add(words, strcmp(*argv, "{}") ? *argv : (char *)file);
+    }
+    g_ptr_array_add(words, NULL);
+    if (!g_spawn_sync(NULL, (char **)words->pdata, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL)) {
+        die("'%s' can't be run", (char *)words->pdata[0]);
+    }
+    return status == 0;
+}
+
+static int try_command(int argc, char **argv)
+{
+    g_autofree char *file = g_build_filename(kit.folder, "state", NULL);
+    uint64_t failures = 0, n = 0;
+
+    if (argc < 3) {
+        die("try needs a log, a file and a command");
+    }
+    Cuts *cuts = open_log(argv);
+
+    for (n = 0; n < cuts_count(cuts) && (!kit.trial.limit || failures < kit.trial.limit); n++) {
+        Disk *disk = cuts_make(cuts, n);
+
+        save(disk, file);
+        disk_free(disk);
+        if (!command_likes(argv + 2, file)) {
+            printf("state %" PRIu64 " is bad\n", n);
+            failures++;
+        }
+    }
+    unlink(file);
+    printf("%" PRIu64 " of %" PRIu64 " states are bad\n", failures, n);
+    return failures ? 1 : 0;
+}
+
+static int help(int argc, char **argv)
+{
+    printf("%s", usage);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    { "run", run }, { "list", list }, { "state", state }, { "cuts", cuts_of_log }, { "cut", cut },
+    { "try", try_command }, { "help", help }, { "--help", help },
+};
+
+/* False: it is none, and the words that are no options begin here */
+static bool take_option(const char *name, const char *value)
+{
+    TrialOptions *t = &kit.trial;
+
+    if (!strcmp(name, "--bits")) {
+        t->cuts.bits = (unsigned)MIN(number(value), 20);
+    } else if (!strcmp(name, "--samples")) {
+        t->cuts.samples = (unsigned)number(value);
+    } else if (!strcmp(name, "--seed")) {
+        t->cuts.seed = number(value);
+    } else if (!strcmp(name, "--sector")) {
+        kit.sector = (int64_t)number(value);
+    } else if (!strcmp(name, "--peers")) {
+        t->peers = (unsigned)number(value);
+    } else if (!strcmp(name, "--stop-after")) {
+        t->limit = number(value);
+    } else if (!strcmp(name, "--create")) {
+        kit.create = value;
+    } else if (!strcmp(name, "--open")) {
+        kit.open = value;
+    } else if (!strcmp(name, "--block")) {
+        kit.block = (int64_t)number(value);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static int take_options(int argc, char **argv)
+{
+    int i = 2;
+
+    while (i < argc && g_str_has_prefix(argv[i], "--")) {
+        if (!strcmp(argv[i], "--length-first")) {
+            kit.trial.cuts.length_first = true;
+            i++;
+        } else if (i + 1 < argc && take_option(argv[i], argv[i + 1])) {
+            i += 2;
+        } else {
+            die("what is '%s'?", argv[i]);
+        }
+    }
+    if (kit.sector < 1 || kit.block < 1 || !kit.create != !kit.open) {
+        die("a sector and a block have at least one byte, and --create goes with --open");
+    }
+    return i;
+}
+
+int main(int argc, char **argv)
+{
+    const char *below = getenv("TMPDIR");
+
+    kit.trial = trial_defaults;
+    kit.sector = 512;
+    kit.block = 65536;
+    for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++) {
+        if (!strcmp(commands[i].name, argv[1])) {
+            int first = take_options(argc, argv);
+
+            kit.folder = g_build_filename(below ? below : "/tmp", "crash-kit-XXXXXX", NULL);
+            if (!g_mkdtemp(kit.folder)) {
+                die("could not make a folder in %s", below ? below : "/tmp");
+            }
+            atexit(remove_folder);
+            return commands[i].run(argc - first, argv + first);
+        }
+    }
+    fprintf(stderr, "%s", usage);
+    return 2;
+}

@@ -1,0 +1,442 @@
+/* judge.c - is a state that a power cut left as good as was promised? */
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+#include "judge.h"
+#include "kit.h"
+#include "vhd.h"
+
+enum { SECTOR = 512 };
+
+struct Judge {
+    const Recording *r;
+    bool lenient;
+    uint8_t *sure;              /* what the guest may count on: the ops before the last flush that it saw the end of; */
+    guint first_unsure;         /* those from here on may be lost, */
+    guint count;                /* and from here on they were not asked for yet */
+    uint8_t *got, *want;
+};
+
+Judge *judge_new(const Recording *r, bool lenient)
+{
+    Judge *j = g_new0(Judge, 1);
+
+    j->r = r;
+    j->lenient = lenient || r->hurt;
+    j->sure = g_memdup2(r->before, (gsize)r->size);
+    j->got = g_malloc((gsize)r->size);
+    j->want = g_malloc((gsize)r->size);
+    return j;
+}
+
+void judge_free(Judge *j)
+{
+    g_free(j->sure);
+    g_free(j->got);
+    g_free(j->want);
+    g_free(j);
+}
+
+/* What must be there */
+
+static const GuestOp *op_at(const Judge *j, guint i)
+{
+    return &g_array_index(j->r->ops, GuestOp, i);
+}
+
+static void be_sure_of(Judge *j, const GuestOp *op)
+{
+    for (int64_t i = op->offset; i < op->offset + op->bytes; i++) {
+        j->sure[i] = guest_value(op, i);
+    }
+}
+
+/* After @entries of the log */
+static void move_to(Judge *j, uint64_t entries)
+{
+    if (j->first_unsure > 0 && op_at(j, j->first_unsure - 1)->end > entries) {
+        memcpy(j->sure, j->r->before, (size_t)j->r->size);
+        j->first_unsure = 0;
+    }
+    for (guint i = j->first_unsure; i < j->r->ops->len && op_at(j, i)->end <= entries; i++) {
+        while (op_at(j, i)->kind == GUEST_FLUSH && j->first_unsure < i) {
+            be_sure_of(j, op_at(j, j->first_unsure++));
+        }
+    }
+    for (j->count = j->first_unsure; j->count < j->r->ops->len && op_at(j, j->count)->begin <= entries; j->count++) {
+    }
+}
+
+/* Was it asked for after what is sure? */
+static bool may_be(const Judge *j, int64_t at, uint8_t value)
+{
+    for (guint i = j->first_unsure; i < j->count; i++) {
+        const GuestOp *op = op_at(j, i);
+
+        if (at >= op->offset && at < op->offset + op->bytes && guest_value(op, at) == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static char *compare_contents(const Judge *j)
+{
+    for (int64_t at = 0; at < j->r->size; at++) {
+        int64_t n = MIN(SECTOR, j->r->size - at);
+
+        if (at % SECTOR == 0 && !memcmp(j->got + at, j->sure + at, (size_t)n)) {
+            at += n - 1;
+        } else if (j->got[at] != j->sure[at] && !may_be(j, at, j->got[at])) {
+            return g_strdup_printf("byte %" PRId64 " is 0x%02x, should be 0x%02x%s", at, j->got[at], j->sure[at],
+                                   j->count > j->first_unsure ? ", or what was written later" : "");
+        }
+    }
+    return NULL;
+}
+
+static char *differs_at(const uint8_t *got, const uint8_t *want, int64_t size, const char *what)
+{
+    int64_t at = 0;
+
+    if (!memcmp(got, want, (size_t)size)) {
+        return NULL;
+    }
+    while (got[at] == want[at]) {
+        at++;
+    }
+    return g_strdup_printf("%s: byte %" PRId64 " is 0x%02x, should be 0x%02x", what, at, got[at], want[at]);
+}
+
+/* Looking at an image */
+
+static char *take_error(GError *err, const char *what)
+{
+    char *text = g_strdup_printf("%s: %s", what, bdrv_error_message(err));
+
+    bdrv_error_free(err);
+    return text;
+}
+
+/* Of the file itself; what bdrv_check() finds belongs here */
+static char *find_fault(const Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+
+    return g_strdup(j->r->vhd ? vhd_find_fault(&medium) : NULL);
+}
+
+/* Strictly: a warning is too much */
+static char *open_strictly(const Judge *j, Disk *disk, const char *options, unsigned flags, BlockDriverState **bs)
+{
+    Medium medium = { .disk = disk };
+    GError *err = NULL;
+
+    *bs = medium_try_open(&medium, options, flags, &err);
+    if (!*bs) {
+        return take_error(err, "can't be opened");
+    }
+    const char *warning = j->lenient ? NULL : bdrv_get_warning(*bs, 0);
+    if (warning) {
+        char *text = g_strdup_printf("opens with a warning: %s", warning);
+
+        bdrv_close(*bs);
+        *bs = NULL;
+        return text;
+    }
+    return NULL;
+}
+
+static char *read_all(const Judge *j, BlockDriverState *bs)
+{
+    if (bdrv_getlength(bs) != j->r->size) {
+        return g_strdup_printf("the disk has %" PRId64 " bytes, should have %" PRId64, bdrv_getlength(bs), j->r->size);
+    }
+    int ret = bdrv_pread(bs, 0, j->got, j->r->size, 0);
+
+    return ret < 0 ? g_strdup_printf("can't be read: %s", g_strerror(-ret)) : NULL;
+}
+
+static char *closed(BlockDriverState *bs, char *reason)
+{
+    int ret = bdrv_close(bs);
+
+    return reason || ret == 0 ? reason : g_strdup_printf("can't be closed: %s", g_strerror(-ret));
+}
+
+static char *open_and_read(const Judge *j, Disk *disk, const char *options)
+{
+    BlockDriverState *bs;
+    char *reason = open_strictly(j, disk, options, 0, &bs);
+
+    return reason ? reason : closed(bs, read_all(j, bs));
+}
+
+/* Life goes on: what is written now is there, and all else is what it was */
+static char *write_on(Judge *j, BlockDriverState *bs, uint64_t n)
+{
+    int64_t at = (int64_t)(n * 2654435761u % (uint64_t)j->r->size), bytes = MIN(j->r->size - at, 700);
+
+    memcpy(j->want, j->got, (size_t)j->r->size);
+    kit_fill(j->want + at, at, bytes, 1000000 + (unsigned)n);
+    int ret = bdrv_pwrite(bs, at, j->want + at, bytes, 0);
+
+    ret = ret < 0 ? ret : bdrv_flush(bs);
+    return ret < 0 ? g_strdup_printf("can't be written to: %s", g_strerror(-ret)) : NULL;
+}
+
+static char *read_back(Judge *j, Disk *disk, const char *options)
+{
+    bool lenient = j->lenient;
+
+    j->lenient = false;
+    char *reason = open_and_read(j, disk, options);
+    j->lenient = lenient;
+    if (!reason) {
+        reason = differs_at(j->got, j->want, j->r->size, "after one more write");
+    }
+    return reason ? reason : find_fault(j, disk);
+}
+
+/* The promises */
+
+static char *judge_guest(Judge *j, Disk *disk, uint64_t n)
+{
+    BlockDriverState *bs;
+    char *reason = j->lenient ? NULL : find_fault(j, disk);
+
+    if (reason || (reason = open_strictly(j, disk, j->r->open, BDRV_O_RDWR, &bs))) {
+        return reason;
+    }
+    reason = read_all(j, bs);
+    if (!reason) {
+        reason = compare_contents(j);
+    }
+    if (!reason) {
+        reason = write_on(j, bs, n);
+    }
+    reason = closed(bs, reason);
+    return reason ? reason : read_back(j, disk, j->r->open);
+}
+
+/* Nothing is promised yet but that it is not taken for an image with something in it */
+static char *judge_half_made(Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+    BlockDriverState *bs = medium_try_open(&medium, j->r->open, BDRV_O_RDWR, NULL);
+
+    if (!bs) {
+        return NULL;
+    }
+    int64_t size = bdrv_getlength(bs);
+    int ret = size == j->r->size ? bdrv_pread(bs, 0, j->got, size, 0) : -1;
+
+    bdrv_close(bs);
+    return ret < 0 ? NULL : differs_at(j->got, j->r->before, size, "half-made");
+}
+
+static char *judge_top(Judge *j, Disk *disk, BlockDriverState **bs)
+{
+    g_autofree char *options = g_strdup_printf("driver=vpc,ignore-parent-id=on,file.driver=file,file.filename=%s,"
+                                               "file.cache.no-flush=on,backing.%s,backing.file.driver=mem,"
+                                               "backing.read-only=off", j->r->top, j->r->open);
+    char *reason = open_strictly(j, disk, options, BDRV_O_RDWR, bs);
+
+    if (!reason && (reason = read_all(j, *bs))) {
+        bdrv_close(*bs);
+    }
+    return reason;
+}
+
+static char *judge_old_or_new(const Judge *j, bool done)
+{
+    for (int64_t at = 0; at < j->r->size; at += SECTOR) {
+        int64_t n = MIN(SECTOR, j->r->size - at);
+        bool is_new = !memcmp(j->got + at, j->r->after + at, (size_t)n);
+
+        if (!is_new && (done || memcmp(j->got + at, j->r->before + at, (size_t)n))) {
+            return g_strdup_printf("sector %" PRId64 " of the parent is neither old nor new%s", at / SECTOR,
+                                   done ? ", or old though the commit was done" : "");
+        }
+    }
+    return NULL;
+}
+
+/* The parent alone; the image on top; and the commit done again */
+static char *judge_commit(Judge *j, Disk *disk, bool done)
+{
+    BlockDriverState *bs;
+    GError *err = NULL;
+    char *reason = j->lenient ? NULL : find_fault(j, disk);
+
+    if (!reason) {
+        reason = open_and_read(j, disk, j->r->open);
+    }
+    if (!reason) {
+        reason = judge_old_or_new(j, done);
+    }
+    if (reason || (reason = judge_top(j, disk, &bs))) {
+        return reason;
+    }
+    reason = differs_at(j->got, j->r->after, j->r->size, "the image on top");
+    if (!reason && !bdrv_commit(bs, 1, NULL, NULL, &err)) {
+        reason = take_error(err, "the commit can't be done again");
+    }
+    reason = closed(bs, reason);
+    if (!reason) {
+        reason = open_and_read(j, disk, j->r->open);
+    }
+    return reason ? reason : differs_at(j->got, j->r->after, j->r->size, "the parent after a second commit");
+}
+
+static char *check_target(const Judge *j, BlockDriverState *bs)
+{
+    BlockDriverState *parent = bdrv_get_backing(bs);
+    const char *name = parent ? bdrv_get_filename(parent) : NULL;
+
+    return g_strcmp0(name, j->r->target) ? g_strdup_printf("the parent is %s", name) : NULL;
+}
+
+static char *rebase_again(Judge *j, Disk *disk)
+{
+    BlockRebaseOptions opts = { .names_only = j->r->names_only };
+    BlockDriverState *bs;
+    GError *err = NULL;
+    char *reason = open_strictly(j, disk, j->r->open, BDRV_O_RDWR | (opts.names_only ? BDRV_O_NO_BACKING : 0), &bs);
+
+    if (reason) {
+        return reason;
+    }
+    if (!bdrv_rebase(bs, j->r->target, &opts, &err)) {
+        reason = take_error(err, "the rebase can't be done again");
+    }
+    return closed(bs, reason);
+}
+
+/* Once it has no parent, those who don't look at bitmaps are to see the same */
+static char *check_complete(const Judge *j, Disk *disk, BlockDriverState *bs)
+{
+    Medium medium = { .disk = disk };
+    int64_t at = bdrv_get_backing(bs) || !vhd_ends_well(&medium) ? -1
+                                                                 : vhd_find_incomplete(&medium, j->r->before, j->r->size);
+
+    return at < 0 ? NULL : g_strdup_printf("byte %" PRId64 " is another without bitmaps", at);
+}
+
+/* It reads the same whichever parent it has; and again after the rebase was done once more */
+static char *judge_rebase(Judge *j, Disk *disk, bool done, uint64_t n)
+{
+    Medium medium = { .disk = disk };
+    BlockDriverState *bs;
+    char *reason = j->lenient || vhd_ends_well(&medium) ? NULL : g_strdup("the file does not end in a footer");
+
+    for (int again = 0; again < 2 && !reason; again++) {
+        reason = open_strictly(j, disk, j->r->open, 0, &bs);
+        if (!reason) {
+            reason = read_all(j, bs);
+            reason = reason ? reason : differs_at(j->got, j->r->before, j->r->size, again ? "rebased again" : "the image");
+            reason = reason ? reason : check_complete(j, disk, bs);
+            reason = reason || !(done || again) ? reason : check_target(j, bs);
+            reason = closed(bs, reason);
+        }
+        if (!reason && !again) {
+            reason = rebase_again(j, disk);
+        }
+    }
+    return reason ? reason : judge_guest(j, disk, n);
+}
+
+char *judge_state(Judge *j, Disk *disk, uint64_t entries, uint64_t n)
+{
+    bool done = entries >= j->r->done;
+
+    move_to(j, entries);
+    switch (j->r->promise) {
+    case PROMISE_COMMIT:
+        return judge_commit(j, disk, done);
+    case PROMISE_REBASE:
+        return judge_rebase(j, disk, done, n);
+    case PROMISE_CREATE:
+        return done ? judge_guest(j, disk, n) : judge_half_made(j, disk);
+    default:
+        return judge_guest(j, disk, n);
+    }
+}
+
+/* Others */
+
+static void save(const char *file, Disk *disk)
+{
+    Medium medium = { .file = (char *)file };
+    uint8_t page[4096];
+
+    g_assert_true(g_file_set_contents(file, "", 0, NULL));
+    g_assert_cmpint(truncate(file, disk->size), ==, 0);
+    for (int64_t at = 0, n; at < disk->size; at += n) {
+        n = MIN(disk->size - at, (int64_t)sizeof(page));
+        disk_read(disk, at, page, n);
+        if (!kit_is_zero(page, n)) {
+            medium_write(&medium, at, page, n);
+        }
+    }
+}
+
+/* NULL if the program is content, or not there */
+static char *ask(const char *const *argv)
+{
+    g_autofree char *program = g_find_program_in_path(argv[0]), *out = NULL, *err = NULL;
+    GError *error = NULL;
+    int status;
+
+    if (!program) {
+        return NULL;
+    }
+    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &err, &status, &error)) {
+        return take_error(error, argv[0]);
+    }
+    return g_spawn_check_wait_status(status, NULL) ? NULL : g_strdup_printf("%s %s: %s%s", argv[0], argv[1], out, err);
+}
+
+static char *ask_qemu(Judge *j, const char *file)
+{
+    g_autofree char *raw = g_build_filename(j->r->folder, "peer.raw", NULL), *bytes = NULL;
+    const char *const argv[] = { "qemu-img", "convert", "-f", "vpc", "-O", "raw", file, raw, NULL };
+    gsize length;
+    char *reason = ask(argv);
+
+    if (reason || !g_file_get_contents(raw, &bytes, &length, NULL)) {
+        return reason;
+    }
+    unlink(raw);
+    if ((int64_t)length != j->r->size) {
+        return g_strdup_printf("QEMU sees %" G_GSIZE_FORMAT " bytes", length);
+    }
+    memcpy(j->got, bytes, length);
+    reason = compare_contents(j);
+    if (!reason) {
+        return NULL;
+    }
+    char *theirs = g_strdup_printf("as QEMU sees it, %s", reason);
+
+    g_free(reason);
+    return theirs;
+}
+
+char *judge_peers(Judge *j, Disk *disk, uint64_t entries)
+{
+    g_autofree char *file = g_build_filename(j->r->folder, "peer.vhd", NULL);
+    const char *const argv[] = { "vhdiinfo", file, NULL };
+
+    if (!j->r->vhd || j->lenient || (j->r->promise != PROMISE_GUEST && entries < j->r->done)) {
+        return NULL;
+    }
+    save(file, disk);
+    move_to(j, entries);
+    char *reason = ask(argv);
+    if (!reason && j->r->qemu) {
+        reason = ask_qemu(j, file);
+    }
+    unlink(file);
+    return reason;
+}

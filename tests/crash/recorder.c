@@ -1,0 +1,607 @@
+/* recorder.c - runs a scenario over blklogwrites, and keeps what a judge needs to know */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+#include "kit.h"
+#include "recorder.h"
+#include "vhd.h"
+
+enum { SECTOR = 512, RANDOM_OPS = 40 };
+
+typedef struct Recorder {
+    const Scenario *scenario;
+    const Image *image;
+    Recording *r;
+    GRand *rand;
+    Medium file, parent;
+    char *log;
+    BlockDriverState *bs;
+    uint8_t *now;               /* what the disk has, as far as the guest knows */
+} Recorder;
+
+uint8_t guest_value(const GuestOp *op, int64_t at)
+{
+    switch (op->kind) {
+    case GUEST_WRITE:
+        return kit_byte(at, op->stamp);
+    case GUEST_OTHER:
+        return op->found[at - op->offset];
+    default:
+        return 0;
+    }
+}
+
+/* Options */
+
+static Medium medium_in(const Recording *r, const char *name)
+{
+    return (Medium) { .file = g_build_filename(r->folder, name, NULL) };
+}
+
+/* As a value among options */
+static char *escaped(const char *path)
+{
+    g_auto(GStrv) pieces = g_strsplit(path, ",", -1);
+
+    return g_strjoinv(",,", pieces);
+}
+
+/* @options with a log of the file below them. Nothing is really flushed, neither file nor log: it is the log that
+ * counts */
+static char *with_log(const Recorder *rec, const char *options, bool append)
+{
+    const char *above = rec->image->above;
+    const char *key = above ? "file.image" : "file";
+    g_autofree char *log = escaped(rec->log);
+
+    return g_strdup_printf("%s%s%s,%s.driver=blklogwrites,%s.log.filename=%s,%s.log.cache.no-flush=on,"
+                           "%s.log-append=%s,%s.file.cache.no-flush=on",
+                           options, above ? "," : "", above ? above : "", key, key, log, key, key,
+                           append ? "on" : "off", key);
+}
+
+static char *create_options(const Recorder *rec)
+{
+    g_autofree char *parent = rec->parent.file ? escaped(rec->parent.file) : NULL;
+    bool vpc = strstr(rec->image->create, "driver=vpc") != NULL;
+
+    return g_strdup_printf("%s,size=%" PRId64 "%s%s%s", rec->image->create, rec->r->size,
+                           vpc ? ",uuid=11111111-2222-4333-8444-555555555555,timestamp=1000000000" : "",
+                           parent ? ",backing_file=" : "", parent ? parent : "");
+}
+
+static uint64_t entries_now(const Recorder *rec)
+{
+    BlockInfo *info = bdrv_get_info(rec->bs, NULL);
+    uint64_t entries = (uint64_t)bdrv_info_find(info, "log-entries")->number;
+
+    bdrv_info_free(info);
+    return entries;
+}
+
+/* The log is closed */
+static uint64_t entries_at_last(const Recorder *rec)
+{
+    WriteLog *log = writelog_read(rec->log, NULL);
+    uint64_t entries = log ? log->entries : 0;
+
+    writelog_free(log);
+    return entries;
+}
+
+static void open_logged(Recorder *rec, bool append)
+{
+    g_autofree char *options = with_log(rec, rec->image->open, append);
+
+    rec->bs = medium_open(&rec->file, options, BDRV_O_RDWR | BDRV_O_UNMAP);
+}
+
+/* What the guest does */
+
+static GuestOp *begin_op(Recorder *rec, int kind, int64_t offset, int64_t bytes)
+{
+    GuestOp op = { .kind = kind, .offset = offset, .bytes = bytes, .stamp = rec->r->ops->len + 1,
+                   .begin = entries_now(rec) };
+
+    g_array_append_val(rec->r->ops, op);
+    return &g_array_index(rec->r->ops, GuestOp, rec->r->ops->len - 1);
+}
+
+static void end_op(Recorder *rec, GuestOp *op)
+{
+    op->end = entries_now(rec);
+    for (int64_t i = op->offset; i < op->offset + op->bytes; i++) {
+        rec->now[i] = guest_value(op, i);
+    }
+}
+
+static void do_flush(Recorder *rec)
+{
+    GuestOp *op = begin_op(rec, GUEST_FLUSH, 0, 0);
+
+    g_assert_cmpint(bdrv_flush(rec->bs), ==, 0);
+    end_op(rec, op);
+}
+
+static void do_write(Recorder *rec, int64_t offset, int64_t bytes, unsigned flags)
+{
+    g_autofree uint8_t *buf = g_malloc((gsize)bytes);
+    GuestOp *op = begin_op(rec, GUEST_WRITE, offset, bytes);
+
+    kit_fill(buf, offset, bytes, op->stamp);
+    g_assert_cmpint(bdrv_pwrite(rec->bs, offset, buf, bytes, flags), ==, 0);
+    end_op(rec, op);
+    if (flags & BDRV_REQ_FUA) {         /* like a write and a flush of it, and so of all before it */
+        end_op(rec, begin_op(rec, GUEST_FLUSH, 0, 0));
+    }
+}
+
+static void do_zero(Recorder *rec, int64_t offset, int64_t bytes, unsigned flags)
+{
+    GuestOp *op = begin_op(rec, GUEST_ZERO, offset, bytes);
+
+    g_assert_cmpint(bdrv_pwrite_zeroes(rec->bs, offset, bytes, flags), ==, 0);
+    end_op(rec, op);
+}
+
+/* Each byte is what it was, or what @wanted says */
+static void find_out(Recorder *rec, GuestOp *op, const uint8_t *wanted)
+{
+    op->found = g_malloc((gsize)op->bytes);
+    g_assert_cmpint(bdrv_pread(rec->bs, op->offset, op->found, op->bytes, 0), ==, 0);
+    for (int64_t i = 0; i < op->bytes; i++) {
+        g_assert_true(op->found[i] == wanted[i] || op->found[i] == rec->now[op->offset + i]);
+    }
+    end_op(rec, op);
+}
+
+static void do_discard(Recorder *rec, int64_t offset, int64_t bytes)
+{
+    g_autofree uint8_t *zeroes = g_malloc0((gsize)bytes);
+    GuestOp *op = begin_op(rec, GUEST_OTHER, offset, bytes);
+
+    g_assert_cmpint(bdrv_pdiscard(rec->bs, offset, bytes), ==, 0);
+    find_out(rec, op, zeroes);
+}
+
+static void do_failing_write(Recorder *rec, int64_t offset, int64_t bytes)
+{
+    g_autofree uint8_t *buf = g_malloc((gsize)bytes);
+    GuestOp *op = begin_op(rec, GUEST_OTHER, offset, bytes);
+
+    kit_fill(buf, offset, bytes, op->stamp);
+    g_assert_cmpint(bdrv_pwrite(rec->bs, offset, buf, bytes, 0), ==, -EIO);
+    find_out(rec, op, buf);
+}
+
+static void close_logged(Recorder *rec)
+{
+    GuestOp *op = begin_op(rec, GUEST_FLUSH, 0, 0);
+
+    g_assert_cmpint(bdrv_close(rec->bs), ==, 0);
+    op->end = entries_at_last(rec);
+}
+
+static void do_reopen(Recorder *rec)
+{
+    close_logged(rec);
+    open_logged(rec, true);
+}
+
+static void do_step(Recorder *rec, const Step *step)
+{
+    int64_t block = rec->image->block, offset = step->block * block + step->in;
+    int64_t bytes = MIN(step->blocks * block + step->bytes, rec->r->size - offset);
+
+    switch (step->kind) {
+    case STEP_FLUSH:
+        do_flush(rec);
+        return;
+    case STEP_REOPEN:
+        do_reopen(rec);
+        return;
+    default:
+        break;
+    }
+    if (bytes <= 0) {
+        return;
+    }
+    switch (step->kind) {
+    case STEP_WRITE:
+        do_write(rec, offset, bytes, 0);
+        break;
+    case STEP_FUA:
+        do_write(rec, offset, bytes, BDRV_REQ_FUA);
+        break;
+    case STEP_ZERO:
+        do_zero(rec, offset, bytes, 0);
+        break;
+    case STEP_UNMAP:
+        do_zero(rec, offset, bytes, BDRV_REQ_MAY_UNMAP);
+        break;
+    case STEP_FAIL:
+        do_failing_write(rec, offset, bytes);
+        break;
+    default:
+        do_discard(rec, offset, bytes);
+    }
+}
+
+static int64_t below(Recorder *rec, int64_t n)
+{
+    return (int64_t)(g_rand_double(rec->rand) * (double)n);
+}
+
+static void choose_place(Recorder *rec, int64_t *offset, int64_t *bytes)
+{
+    int64_t unit = below(rec, 3) ? SECTOR : 1, most = MIN(2 * rec->image->block, 40 * 1024);
+
+    *offset = below(rec, rec->r->size) / unit * unit;
+    *bytes = (below(rec, 2) ? below(rec, 3 * SECTOR) : below(rec, most)) / unit * unit;
+    *bytes = CLAMP(*bytes, 1, rec->r->size - *offset);
+}
+
+static void do_something(Recorder *rec)
+{
+    int64_t offset, bytes;
+
+    choose_place(rec, &offset, &bytes);
+    switch (below(rec, 20)) {
+    case 0 ... 10:
+        do_write(rec, offset, bytes, 0);
+        break;
+    case 11 ... 12:
+        do_zero(rec, offset, bytes, below(rec, 2) ? BDRV_REQ_MAY_UNMAP : 0);
+        break;
+    case 13:
+        do_discard(rec, offset, bytes);
+        break;
+    case 14 ... 17:
+        do_flush(rec);
+        break;
+    case 18:
+        do_write(rec, offset, bytes, BDRV_REQ_FUA);
+        break;
+    default:
+        do_reopen(rec);
+    }
+}
+
+/* Images */
+
+static void write_at_once(const Medium *medium, const char *open, const uint8_t *data, int64_t bytes)
+{
+    BlockDriverState *bs = medium_open(medium, open, BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+
+    g_assert_cmpint(bdrv_pwrite(bs, 0, data, bytes, 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+}
+
+/* Shorter than its child, and full of what shows wherever the child has lost something. What @data has of it */
+static Medium make_parent(Recorder *rec, const char *name, unsigned stamp, uint8_t *data)
+{
+    int64_t bytes = MAX(rec->r->size * 7 / 8 / SECTOR, 1) * SECTOR;
+    g_autofree char *options = g_strdup_printf("driver=vpc,block_size=4k,size=%" PRId64 ",file.cache.no-flush=on,"
+                                               "uuid=%08x-2222-4333-8444-555555555555", bytes, stamp);
+    Medium parent = medium_in(rec->r, name);
+
+    medium_create(&parent, options);
+    kit_fill(data, 0, bytes, stamp);
+    write_at_once(&parent, "driver=vpc", data, bytes);
+    return parent;
+}
+
+/* What others leave of an image; its first write has to put that right */
+static void hurt(const Medium *medium, int start)
+{
+    const uint8_t zeroes[SECTOR] = { 0 };
+
+    medium_write(medium, start == START_NO_HEAD ? 0 : medium_size(medium) - SECTOR, zeroes, SECTOR);
+}
+
+static void fill(Recorder *rec)
+{
+    int start = rec->scenario->action->start;
+    int64_t bytes = MIN((start == START_FULL ? 6 : 3) * rec->image->block, rec->r->size);
+
+    if (start == START_EMPTY) {
+        return;
+    }
+    kit_fill(rec->now, 0, bytes, 99);
+    write_at_once(&rec->file, rec->image->open, rec->now, bytes);
+    if (start == START_CLEAR || start == START_JUNK) {
+        vhd_clear_bits(&rec->file, rec->rand, start == START_JUNK, rec->now, rec->r->size);
+    } else if (start != START_FULL) {
+        hurt(&rec->file, start);
+        rec->r->hurt = true;
+    }
+}
+
+static Disk *load(const Medium *medium)
+{
+    int64_t size = medium_size(medium);
+    g_autofree uint8_t *bytes = g_malloc((gsize)MAX(size, 1));
+    Disk *disk = disk_new();
+
+    medium_read(medium, 0, bytes, size);
+    for (int64_t at = 0, n; at < size; at += n) {
+        n = MIN(size - at, 4096);
+        if (!kit_is_zero(bytes + at, n)) {
+            disk_write(disk, at, bytes + at, n);
+        }
+    }
+    disk_truncate(disk, size);
+    return disk;
+}
+
+/* The image, with something in it, from which the log begins */
+static void make_image(Recorder *rec)
+{
+    g_autofree char *create = NULL, *options = NULL;
+
+    if (rec->image->child) {
+        rec->parent = make_parent(rec, "parent", 55, rec->now);
+    }
+    create = create_options(rec);
+    options = g_strdup_printf("%s,file.cache.no-flush=on", create);
+    medium_create(&rec->file, options);
+    fill(rec);
+    rec->r->before = g_memdup2(rec->now, (gsize)rec->r->size);
+    rec->r->start = load(&rec->file);
+}
+
+/* Actions */
+
+static void run_create(Recorder *rec)
+{
+    rec->r->promise = PROMISE_CREATE;
+    if (rec->image->child) {
+        rec->parent = make_parent(rec, "parent", 55, rec->now);
+    }
+    g_autofree char *create = create_options(rec), *options = with_log(rec, create, false);
+
+    medium_create(&rec->file, options);
+    rec->r->before = g_memdup2(rec->now, (gsize)rec->r->size);
+    rec->r->start = disk_new();
+}
+
+static void run_steps(Recorder *rec)
+{
+    const Action *action = rec->scenario->action;
+
+    make_image(rec);
+    open_logged(rec, false);
+    for (size_t i = 0; i < action->count; i++) {
+        do_step(rec, &action->steps[i]);
+    }
+    close_logged(rec);
+}
+
+static void run_random(Recorder *rec)
+{
+    make_image(rec);
+    open_logged(rec, false);
+    while (rec->r->ops->len < RANDOM_OPS) {
+        do_something(rec);
+    }
+    close_logged(rec);
+}
+
+/* Of what is open without a log; behind the end of the parent only a few bytes */
+static void write_some(Recorder *rec, BlockDriverState *bs, unsigned stamp)
+{
+    int64_t end = rec->r->size * 7 / 8;
+
+    for (unsigned i = 0; i < 7; i++) {
+        int64_t offset = rec->r->size - 100, bytes = 100;
+
+        if (i < 6) {
+            choose_place(rec, &offset, &bytes);
+            offset = MIN(offset, end - 1);
+            bytes = MIN(bytes, end - offset);
+        }
+        kit_fill(rec->now + offset, offset, bytes, stamp + i);
+        if (i % 3 == 2) {
+            memset(rec->now + offset, 0, (size_t)bytes);
+        }
+        g_assert_cmpint(bdrv_pwrite(bs, offset, rec->now + offset, bytes, 0), ==, 0);
+    }
+}
+
+/* A child of the image, in a file of its own */
+static char *make_top(Recorder *rec)
+{
+    Medium top = medium_in(rec->r, "top");
+    g_autofree char *base = escaped(rec->file.file), *create = NULL, *open = NULL;
+    const char *driver = strchr(rec->image->open, '=') + 1;
+
+    create = g_strdup_printf("driver=vpc,block_size=8k,size=%" PRId64 ",backing_file=%s,backing_fmt=%s,"
+                             "file.cache.no-flush=on", rec->r->size, base, driver);
+    medium_create(&top, create);
+    open = g_strdup_printf("driver=vpc,backing.driver=%s", driver);
+    BlockDriverState *bs = medium_open(&top, open, BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+
+    write_some(rec, bs, 70);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    rec->r->after = g_memdup2(rec->now, (gsize)rec->r->size);
+    return top.file;
+}
+
+/* The log is of the parent that is committed to */
+static void run_commit(Recorder *rec)
+{
+    GError *err = NULL;
+
+    rec->r->promise = PROMISE_COMMIT;
+    make_image(rec);
+    rec->r->top = make_top(rec);
+    g_autofree char *log = escaped(rec->log), *base = escaped(rec->file.file);
+    g_autofree char *options = g_strdup_printf(
+        "driver=vpc,backing.%s,backing.read-only=off,backing.file.driver=blklogwrites,backing.file.log.filename=%s,"
+        "backing.file.log.cache.no-flush=on,backing.file.file.filename=%s,backing.file.file.cache.no-flush=on",
+        rec->image->open, log, base);
+    Medium top = { .file = rec->r->top };
+
+    rec->bs = medium_open(&top, options, BDRV_O_RDWR);
+    bdrv_commit(rec->bs, 1, NULL, NULL, &err);
+    g_assert_no_error(err);
+    BlockInfo *info = bdrv_get_info(bdrv_get_backing(rec->bs), NULL);
+    rec->r->done = (uint64_t)bdrv_info_find(info, "log-entries")->number;
+    bdrv_info_free(info);
+    g_assert_cmpint(bdrv_close(rec->bs), ==, 0);
+}
+
+/* Another parent, or none, or, for new names only, the same one elsewhere */
+static void make_target(Recorder *rec)
+{
+    g_autofree uint8_t *unused = g_malloc0((gsize)rec->r->size);
+    g_autofree char *bytes = NULL;
+    gsize length;
+    int kind = rec->scenario->action->kind;
+
+    if (kind == ACTION_RELINK) {
+        rec->r->names_only = true;
+        Medium copy = medium_in(rec->r, "target");
+
+        g_assert_true(g_file_get_contents(rec->parent.file, &bytes, &length, NULL));
+        g_assert_true(g_file_set_contents(copy.file, bytes, (gssize)length, NULL));
+        rec->r->target = copy.file;
+    } else if (kind == ACTION_REBASE) {
+        rec->r->target = make_parent(rec, "target", 66, unused).file;
+    }
+}
+
+static void run_rebase(Recorder *rec)
+{
+    GError *err = NULL;
+
+    rec->r->promise = PROMISE_REBASE;
+    make_image(rec);
+    BlockDriverState *bs = medium_open(&rec->file, rec->image->open, BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+    write_some(rec, bs, 70);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    vhd_fill_clear(&rec->file);
+    disk_free(rec->r->start);
+    rec->r->start = load(&rec->file);
+    memcpy(rec->r->before, rec->now, (size_t)rec->r->size);
+    make_target(rec);
+
+    BlockRebaseOptions opts = { .names_only = rec->r->names_only };
+    g_autofree char *options = with_log(rec, rec->image->open, false);
+    rec->bs = medium_open(&rec->file, options, BDRV_O_RDWR | (opts.names_only ? BDRV_O_NO_BACKING : 0));
+    bdrv_rebase(rec->bs, rec->r->target, &opts, &err);
+    g_assert_no_error(err);
+    rec->r->done = entries_now(rec);
+    g_assert_cmpint(bdrv_close(rec->bs), ==, 0);
+}
+
+static void run_action(Recorder *rec)
+{
+    switch (rec->scenario->action->kind) {
+    case ACTION_CREATE:
+        run_create(rec);
+        break;
+    case ACTION_STEPS:
+        run_steps(rec);
+        break;
+    case ACTION_RANDOM:
+        run_random(rec);
+        break;
+    case ACTION_COMMIT:
+        run_commit(rec);
+        break;
+    default:
+        run_rebase(rec);
+    }
+}
+
+static void op_clear(void *op)
+{
+    g_free(((GuestOp *)op)->found);
+}
+
+static char *make_folder(const char *below)
+{
+    char *folder = g_build_filename(below, "recording-XXXXXX", NULL);
+
+    if (!g_mkdtemp(folder)) {
+        g_error("could not make a folder in '%s'", below);
+    }
+    char *whole = g_canonicalize_filename(folder, NULL);
+
+    g_free(folder);
+    return whole;
+}
+
+/* What is random is of random length, too */
+static int64_t choose_size(Recorder *rec)
+{
+    int64_t size = rec->image->size;
+
+    return rec->scenario->action->kind == ACTION_RANDOM ? (1 + below(rec, size / SECTOR)) * SECTOR : size;
+}
+
+Recording *scenario_record(const Scenario *s, unsigned seed, const char *folder)
+{
+    Recording *r = g_new0(Recording, 1);
+    Recorder rec = { .scenario = s, .image = &s->image, .r = r, .rand = g_rand_new_with_seed(seed + 1) };
+    GError *err = NULL;
+
+    r->name = s->seeds > 1 ? g_strdup_printf("%s:%u", s->name, seed) : g_strdup(s->name);
+    r->open = g_strdup(s->image.open);
+    r->vhd = g_str_has_prefix(s->image.open, "driver=vpc");
+    r->qemu = s->image.qemu && s->action->start != START_JUNK;     /* it does not look at bits */
+    r->sector = s->image.sector;
+    r->weight = s->image.weight * (s->seeds > 1 ? 3 : 1);     /* many seeds, fewer states of each */
+    r->folder = make_folder(folder);
+    r->ops = g_array_new(FALSE, FALSE, sizeof(GuestOp));
+    g_array_set_clear_func(r->ops, op_clear);
+    r->size = choose_size(&rec);
+    rec.now = g_malloc0((gsize)r->size);
+    rec.file = medium_in(r, "image");
+    rec.log = g_build_filename(r->folder, "log", NULL);
+    run_action(&rec);
+    r->log = writelog_read(rec.log, &err);
+    g_assert_no_error(err);
+    r->done = r->promise == PROMISE_CREATE ? r->log->entries : r->done;
+    g_free(rec.file.file);
+    g_free(rec.parent.file);
+    g_free(rec.log);
+    g_free(rec.now);
+    g_rand_free(rec.rand);
+    return r;
+}
+
+static void remove_folder(const char *folder)
+{
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        unlink(path);
+    }
+    g_clear_pointer(&dir, g_dir_close);
+    rmdir(folder);
+}
+
+void recording_free(Recording *r)
+{
+    remove_folder(r->folder);
+    writelog_free(r->log);
+    disk_free(r->start);
+    g_array_unref(r->ops);
+    g_free(r->before);
+    g_free(r->after);
+    g_free(r->name);
+    g_free(r->open);
+    g_free(r->folder);
+    g_free(r->top);
+    g_free(r->target);
+    g_free(r);
+}

@@ -1,0 +1,48 @@
+/* recorder.h - scenarios from inside: images, steps, actions */
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_RECORDER_H
+#define TESTS_RECORDER_H
+
+#include "scenario.h"
+
+typedef struct Image {
+    const char *name;
+    const char *create, *open;  /* options, without a size and without a parent */
+    int64_t size, block;        /* block: what steps are counted in */
+    bool qemu;                  /* QEMU can read it */
+    bool child;                 /* has a parent with something everywhere in its first seven eighths */
+    const char *above;          /* options of a filter between the image and the log, one whose child is "image" */
+    int64_t sector;             /* never torn; 0: 512 */
+    unsigned weight;            /* of large images, the recording's; 0: 1 */
+} Image;
+
+/* Offset and length in bytes, after and before so many blocks. FAIL: a write that is to fail. What is past the end of the disk is cut off */
+typedef struct Step {
+    enum { STEP_WRITE, STEP_FUA, STEP_ZERO, STEP_UNMAP, STEP_DISCARD, STEP_FAIL, STEP_FLUSH, STEP_REOPEN } kind;
+    int block;
+    int64_t in, bytes, blocks;
+} Step;
+
+typedef struct Action {
+    const char *name;
+    enum { ACTION_CREATE, ACTION_STEPS, ACTION_RANDOM, ACTION_COMMIT, ACTION_REBASE, ACTION_ALONE, ACTION_RELINK } kind;
+    enum {
+        START_EMPTY,
+        START_FULL,             /* something in the first six blocks */
+        START_CLEAR,            /* in the first three, but for some sectors, whose bits are clear */
+        START_JUNK,             /* and who have junk in the file */
+        START_NO_TAIL,          /* in the first three, but no footer at the end of the file, */
+        START_NO_HEAD,          /* or none at its start */
+    } start;
+    const Step *steps;
+    size_t count;
+} Action;
+
+struct Scenario {
+    char *name;
+    Image image;
+    const Action *action;
+    unsigned seeds;
+};
+
+#endif

@@ -1,0 +1,235 @@
+/* scenario.c - the built-in scenarios: which images, and what is done to each */
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "kit.h"
+#include "recorder.h"
+
+enum { KIB = 1 << 10, MIB = 1 << 20 };
+
+static const Step allocate[] = {
+    { STEP_WRITE, 1, 0, -100, 1 },
+    { STEP_WRITE, 0, 100, 300, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 2, 0, 0, 1 },
+    { STEP_WRITE, 0, 300, 100, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 3, 10, 200, 0 },
+    { STEP_WRITE, 5, -200, 500, 0 },        /* goes over an edge: two blocks */
+    { STEP_WRITE, 3, 100, 300, 0 },
+    { STEP_FLUSH },
+    { STEP_FUA, 6, 7, 400, 0 },
+    { STEP_WRITE, 7, 0, 512, 0 },
+    { STEP_ZERO, 1, 0, 0, 1 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 8, 0, 0, 1 },
+    { STEP_WRITE, 9, 0, 300, 0 },           /* flushed by close only */
+};
+
+static const Step overwrite[] = {
+    { STEP_WRITE, 0, 0, 512, 0 },
+    { STEP_WRITE, 0, 700, 100, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 3, -300, 600, 0 },
+    { STEP_WRITE, 1, 0, 0, 1 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 0, 0, 1024, 0 },
+    { STEP_WRITE, 0, 512, 512, 0 },
+    { STEP_WRITE, 0, 300, 400, 0 },
+    { STEP_FUA, 2, 13, 1000, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 4, 0, 0, 2 },
+};
+
+static const Step zero[] = {
+    { STEP_ZERO, 0, 0, 0, 1 },
+    { STEP_ZERO, 1, 100, 300, 0 },
+    { STEP_FLUSH },
+    { STEP_ZERO, 9, 0, 100, 0 },            /* was never written to */
+    { STEP_ZERO, 3, -200, 600, 0 },
+    { STEP_UNMAP, 2, 0, 0, 1 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 2, 100, 700, 0 },
+    { STEP_ZERO, 2, 200, 100, 0 },
+    { STEP_WRITE, 8, 10, 100, 0 },
+    { STEP_ZERO, 8, 50, 300, 0 },
+};
+
+static const Step discard[] = {
+    { STEP_DISCARD, 0, 0, 0, 1 },
+    { STEP_FLUSH },
+    { STEP_DISCARD, 1, 100, 1000, 0 },
+    { STEP_WRITE, 0, 10, 600, 0 },
+    { STEP_FLUSH },
+    { STEP_DISCARD, 2, 0, 0, 2 },
+    { STEP_WRITE, 2, 0, 0, 1 },
+    { STEP_DISCARD, 9, 0, 0, 1 },
+    { STEP_FLUSH },
+    { STEP_DISCARD, 0, 0, 0, 4 },
+};
+
+static const Step reopen[] = {
+    { STEP_WRITE, 0, 100, 500, 0 },
+    { STEP_REOPEN },
+    { STEP_WRITE, 1, 0, 0, 1 },
+    { STEP_WRITE, 4, 0, 512, 0 },
+    { STEP_REOPEN },
+    { STEP_REOPEN },
+    { STEP_WRITE, 2, 0, 100, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 0, 0, 512, 0 },
+};
+
+static const Step grow[] = {
+    { STEP_WRITE, 0, 0, 512, 0 }, { STEP_WRITE, 1, 0, 512, 0 }, { STEP_WRITE, 2, 0, 512, 0 }, { STEP_FLUSH },
+    { STEP_WRITE, 3, 0, 512, 0 }, { STEP_WRITE, 4, 0, 512, 0 }, { STEP_WRITE, 5, 0, 512, 0 },
+    { STEP_WRITE, 6, 0, 512, 0 }, { STEP_FLUSH }, { STEP_WRITE, 0, 512, 512, 0 },
+};
+
+/* The place that a block was to have is taken by another */
+static const Step failing[] = {
+    { STEP_FAIL, 1, 0, 2560, 0 },
+    { STEP_WRITE, 2, 1024, 100, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 1, 0, 512, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 0, 512, 512, 0 },
+};
+
+static const Action actions[] = {
+    { "create", ACTION_CREATE },
+    { "allocate", ACTION_STEPS, START_EMPTY, allocate, G_N_ELEMENTS(allocate) },
+    { "overwrite", ACTION_STEPS, START_FULL, overwrite, G_N_ELEMENTS(overwrite) },
+    { "zero", ACTION_STEPS, START_FULL, zero, G_N_ELEMENTS(zero) },
+    { "discard", ACTION_STEPS, START_FULL, discard, G_N_ELEMENTS(discard) },
+    { "reopen", ACTION_STEPS, START_EMPTY, reopen, G_N_ELEMENTS(reopen) },
+    { "grow", ACTION_STEPS, START_EMPTY, grow, G_N_ELEMENTS(grow) },
+    { "clear", ACTION_RANDOM, START_CLEAR },
+    { "junk", ACTION_RANDOM, START_JUNK },
+    { "random", ACTION_RANDOM, START_EMPTY },
+    { "failing", ACTION_STEPS, START_EMPTY, failing, G_N_ELEMENTS(failing) },
+    { "no-tail", ACTION_STEPS, START_NO_TAIL, allocate, G_N_ELEMENTS(allocate) },
+    { "no-head", ACTION_STEPS, START_NO_HEAD, allocate, G_N_ELEMENTS(allocate) },
+    { "commit", ACTION_COMMIT, START_FULL },
+    { "rebase", ACTION_REBASE, START_EMPTY },
+    { "alone", ACTION_ALONE, START_EMPTY },
+    { "relink", ACTION_RELINK, START_EMPTY },
+};
+
+/* With "seeds" of what is random */
+typedef struct Line {
+    Image image;
+    const char *actions;        /* names, separated by spaces */
+    unsigned seeds;
+} Line;
+
+#define ON_4K "file.driver=blkdebug,file.align=4096"
+/* A footer and some data are written, and then the first bitmap is not */
+#define FAILS "file.driver=blkdebug,file.inject-error.0.iotype=write,file.inject-error.0.skip=2,file.inject-error.0.once=on"
+
+static const Line lines[] = {
+    { { "fixed", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096 },
+      "create overwrite zero discard random", 6 },
+    { { "fixed/4k-disk", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096, .above = ON_4K, .sector = 4096 },
+      "overwrite random", 8 },
+    { { "dynamic/512", "driver=vpc,block_size=512", "driver=vpc", 8 * KIB, 512 },
+      "create allocate overwrite zero discard reopen random", 30 },
+    { { "dynamic/4k", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .qemu = true },
+      "create allocate overwrite zero discard reopen no-tail no-head random", 40 },
+    { { "dynamic/16k", "driver=vpc,block_size=16k", "driver=vpc", 128 * KIB, 16 * KIB, .qemu = true },
+      "clear junk", 30 },
+    { { "dynamic/2m", "driver=vpc,block_size=2M", "driver=vpc", 14 * MIB + 1536, 2 * MIB, .qemu = true,
+        .weight = 12 },
+      "create overwrite zero grow random", 3 },
+    { { "dynamic/4k-disk", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .above = ON_4K,
+        .sector = 4096 },
+      "allocate overwrite random", 8 },
+    { { "child/512", "driver=vpc,block_size=512", "driver=vpc", 8 * KIB, 512, .child = true },
+      "create allocate overwrite zero discard reopen random rebase alone relink", 12 },
+    { { "child/2k", "driver=vpc,block_size=2k", "driver=vpc", 22 * KIB, 2048, .child = true }, "allocate reopen", 1 },
+    { { "child/16k", "driver=vpc,block_size=16k", "driver=vpc", 170 * KIB, 16 * KIB, .child = true },
+      "allocate overwrite zero discard reopen random rebase alone", 20 },
+    { { "child/2m", "driver=vpc,block_size=2M", "driver=vpc", 5 * MIB, 2 * MIB, .child = true, .weight = 8 },
+      "overwrite random", 2 },
+    { { "child/4k-disk", "driver=vpc,block_size=16k", "driver=vpc", 170 * KIB, 16 * KIB, .child = true,
+        .above = ON_4K, .sector = 4096 },
+      "allocate random", 8 },
+    { { "dynamic", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .above = FAILS }, "failing", 1 },
+    { { "child", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .child = true, .above = FAILS }, "failing", 1 },
+    { { "base/fixed", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096 }, "commit", 1 },
+    { { "base/dynamic", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096 }, "commit", 1 },
+    { { "base/child", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .child = true }, "commit", 1 },
+    { { "base/raw", "driver=raw", "driver=raw", 48 * KIB, 4096 }, "commit", 1 },
+};
+
+static const Action *find_action(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
+        if (!strcmp(actions[i].name, name)) {
+            return &actions[i];
+        }
+    }
+    return NULL;
+}
+
+static Scenario *make(const Image *image, const Action *action, unsigned seeds)
+{
+    Scenario *s = g_new0(Scenario, 1);
+
+    s->name = g_strdup_printf("%s/%s", image->name, action->name);
+    s->image = *image;
+    s->image.sector = image->sector ? image->sector : 512;
+    s->image.weight = MAX(image->weight, 1);
+    s->action = action;
+    s->seeds = action->kind == ACTION_RANDOM ? seeds : 1;
+    return s;
+}
+
+static GPtrArray *make_all(void)
+{
+    GPtrArray *all = g_ptr_array_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_auto(GStrv) names = g_strsplit(lines[i].actions, " ", -1);
+
+        for (char **name = names; *name; name++) {
+            g_ptr_array_add(all, make(&lines[i].image, find_action(*name), lines[i].seeds));
+        }
+    }
+    return all;
+}
+
+const Scenario *scenario_next(const Scenario *scenario)
+{
+    static GPtrArray *all;
+    guint i = 0;
+
+    if (!all) {
+        all = make_all();
+    }
+    while (scenario && all->pdata[i++] != scenario) {
+    }
+    return i < all->len ? all->pdata[i] : NULL;
+}
+
+const char *scenario_name(const Scenario *scenario)
+{
+    return scenario->name;
+}
+
+unsigned scenario_seeds(const Scenario *scenario)
+{
+    return scenario->seeds;
+}
+
+const char *scenario_actions(void)
+{
+    return "create, allocate, overwrite, zero, discard, reopen, grow, random";
+}
+
+Scenario *scenario_new(const char *create, const char *open, int64_t block, const char *what)
+{
+    const Action *action = find_action(what);
+    Image image = { open, create, open, 11 * block, block, .weight = (unsigned)MAX(block / (64 * KIB), 1) };
+
+    return action && action->kind <= ACTION_RANDOM ? make(&image, action, 10) : NULL;
+}

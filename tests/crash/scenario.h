@@ -1,0 +1,69 @@
+/* scenario.h - what is done to images while a log is kept of it */
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_SCENARIO_H
+#define TESTS_SCENARIO_H
+
+#include "medium.h"
+#include "writelog.h"
+
+/* What the guest asked for */
+typedef struct GuestOp {
+    enum {
+        GUEST_WRITE, GUEST_ZERO, GUEST_FLUSH,
+        GUEST_OTHER,            /* a discard, or a write that failed: what it did is known from reading */
+    } kind;
+    int64_t offset, bytes;
+    unsigned stamp;             /* WRITE: of its bytes, kit_byte() */
+    uint8_t *found;             /* OTHER: what was there afterwards */
+    uint64_t begin, end;        /* how many entries the log had when it was asked, and when it had been answered */
+} GuestOp;
+
+uint8_t guest_value(const GuestOp *op, int64_t at);     /* of the byte at @at, which is one of the op's */
+
+/* What is promised of a state, and so what is asked of it */
+typedef enum Promise {
+    PROMISE_GUEST,              /* what was flushed is there, and what was not is old or new */
+    PROMISE_CREATE,             /* once create returned, an image of zeroes; before, nothing that looks like data */
+    PROMISE_COMMIT,             /* the image on top never changes, its parent only from old to new */
+    PROMISE_REBASE,             /* the image never changes */
+} Promise;
+
+/* A scenario that was run: the log, the file from which it began, and what was promised */
+typedef struct Recording {
+    char *name;
+    Promise promise;
+    char *open;                 /* options to open a state with, */
+    bool vhd;                   /* which is a VHD, */
+    bool qemu;                  /* and one that QEMU understands */
+    int64_t size;               /* of the disk */
+    int64_t sector;             /* of what the file lies on: it is never torn */
+    unsigned weight;            /* the larger, the fewer states are worth the time */
+    Disk *start;
+    WriteLog *log;
+    uint8_t *before;            /* what the disk had when the log began; */
+    uint8_t *after;             /* COMMIT: and what the parent has at last */
+    GArray *ops;                /* GUEST: of GuestOp */
+    uint64_t done;              /* CREATE, COMMIT, REBASE: how many entries the log had when the call returned */
+    char *folder;               /* of all files */
+    char *top, *target;         /* COMMIT: the image on top; REBASE: the new parent, NULL: none */
+    bool names_only;
+    bool hurt;                  /* it was from the start, so that warnings are in order */
+} Recording;
+
+/* The built-in ones have names "format/image/what" */
+typedef struct Scenario Scenario;
+
+const Scenario *scenario_next(const Scenario *scenario);    /* NULL: the first; NULL after the last */
+const char *scenario_name(const Scenario *scenario);
+unsigned scenario_seeds(const Scenario *scenario);          /* how many are worth a run; 1: it is not random */
+
+/* Of somebody else's driver: what is done is one of "allocate", "overwrite", ...; NULL if it isn't. @create must do
+ * without the size, which is added, and the filename. */
+Scenario *scenario_new(const char *create, const char *open, int64_t block, const char *what);
+const char *scenario_actions(void);                         /* words for @what */
+
+/* Run it, with files in @folder. Whatever goes wrong ends the program */
+Recording *scenario_record(const Scenario *scenario, unsigned seed, const char *folder);
+void recording_free(Recording *r);                          /* and its files */
+
+#endif
