@@ -1,0 +1,198 @@
+# mutants.py - each protection against power cuts is taken out in turn, and crash-kit has to see it
+# SPDX-License-Identifier: MIT
+"""mutants.py SOURCE BUILD [NAME...]: for each mutant one file of the library is changed, in a copy, compiled as the
+build folder would, and linked with the rest of crash-kit. A change whose text is not found exactly once is a failure:
+the code has moved on, and the mutant has to follow."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+
+SOURCE, BUILD = (pathlib.Path(arg).resolve() for arg in sys.argv[1:3])
+WANTED = sys.argv[3:]
+KIT = 'tests/crash/crash-kit'
+
+# A state that is bad; or the scenario itself can't be run any more
+SEEN = (1, -signal.SIGABRT, -signal.SIGTRAP)
+
+# Name; file; scenarios that see it; pairs of texts, what is there and what is there instead
+MUTANTS = [
+    ('no barrier before the BAT', 'block/vpc.c', 'dynamic/failing', [
+        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */', 'int ret = 0;')]),
+    ('no barrier before the bits of a child', 'block/vpc.c', 'child/512/allocate', [
+        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */', 'int ret = 0;')]),
+    ('no flush behind the tables', 'block/node.c', 'dynamic/4k/allocate', [
+        ('return ret < 0 ? ret : bdrv_node_flush(node->file);',
+         'return ret < 0 || node->drv->map ? ret : bdrv_node_flush(node->file);')]),
+    ('tables are not written', 'block/vpc.c', 'dynamic/4k/allocate', [
+        ('return ret < 0 ? ret : bdrv_meta_write(bs);', 'return ret;')]),
+    ('a BAT entry is forgotten', 'block/vpc.c', 'dynamic/4k/allocate', [
+        ('    bdrv_meta_dirty(bs, piece, entry - entries, 4);\n', '')]),
+    ('a bitmap is forgotten', 'block/vpc.c', 'dynamic/4k/allocate', [
+        ('int ret = bdrv_node_pwrite(bs->file, place, bitmap, s->bitmap_bytes);', 'int ret = 0;')]),
+    ("bits of a child are set before the data's barrier", 'block/vpc.c', 'child/512/allocate child/16k/allocate', [
+        ('memset(bitmap, s->differencing ? 0 : 0xff,', 'memset(bitmap, 0xff,')]),
+    ('bits of a child are forgotten', 'block/vpc.c', 'child/16k/allocate', [
+        ('    bdrv_meta_dirty(bs, place, first / 8, (last - 1) / 8 - first / 8 + 1);\n', '')]),
+    ('what was in the place of a bitmap stays there', 'block/vpc.c', 'child/2k/allocate', [
+        ('    int ret = bdrv_node_pwrite(bs->file, place, bitmap, s->bitmap_bytes);',
+         '    int ret = s->differencing ? 0 : bdrv_node_pwrite(bs->file, place, bitmap, s->bitmap_bytes);')]),
+    ('a block is linked before its data is written', 'block/map.c', 'dynamic/4k/random:0 child/512/allocate', [
+        ('    if (ret == 0) {\n        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n', ''),
+        ('        ret = bs->drv->commit(bs, ext);\n        pthread_mutex_unlock(&bs->layer->map_lock);\n    }\n',
+         '        ret = bs->drv->commit(bs, ext);\n        pthread_mutex_unlock(&bs->layer->map_lock);\n    }\n'
+         '    if (ret == 0) {\n        bs->drv->flush(bs);\n'
+         '        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n')]),
+    ('what a write does not cover is not filled from the parent', 'block/map.c', 'child/16k/allocate', [
+        ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
+    ('the footer further out is not made durable', 'block/vpc.c', 'dynamic/4k/allocate', [
+        ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    if (ret < 0) {\n'
+         '        bdrv_node_truncate(bs->file, size, NULL);',
+         '    if (ret < 0) {\n        bdrv_node_truncate(bs->file, size, NULL);')]),
+    ('the footer is written late', 'block/vpc.c', 'dynamic/4k/allocate', [
+        ('    int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));\n    if (ret == 0) {\n'
+         '        ret = bdrv_node_flush(bs->file);',
+         '    int ret = 0;\n    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);')]),
+    ('the last block of the room lies on the footer', 'block/vpc.c', 'dynamic/2m/grow', [
+        ('    if (place_end(s, place) <= s->tail) {\n        return 0;', '    if (place_end(s, place) <= s->tail + s->block_size + 8192) {\n        return 0;')]),
+    ('a place that was used before is not made zero', 'block/vpc.c', 'dynamic/failing', [
+        ('    if (ret == 0 && s->used) {', '    if (ret == 0 && false) {')]),
+    ('a block that could not be made stays in the BAT', 'block/vpc.c', 'dynamic/failing child/failing', [
+        ('    if (ret < 0) {\n        return ret;\n    }\n    be32_store(entry, (uint32_t)(place / VPC_SECTOR));\n',
+         '    be32_store(entry, (uint32_t)(place / VPC_SECTOR));\n    if (ret < 0) {\n        return ret;\n    }\n')]),
+    ('close cuts the room off before the footer is there', 'block/vpc.c', 'dynamic/4k/reopen', [
+        ('!s->unsettled && vpc_move_tail(bs, s->end) == 0) {', '!s->unsettled) {'),
+        ('        bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n',
+         '        bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n        vpc_move_tail(bs, s->end);\n')]),
+    ('close cuts off the footer, too', 'block/vpc.c', 'dynamic/4k/reopen', [
+        ('bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);', 'bdrv_node_truncate(bs->file, s->end, NULL);')]),
+    ('close does not flush', 'block/block.c', 'dynamic/4k/reopen', [
+        ('    int ret = bdrv_flush(bs);\n\n    tree->alone = true;', '    int ret = 0;\n\n    tree->alone = true;')]),
+    ('FUA is forgotten', 'block/io.c', 'fixed/overwrite dynamic/4k/allocate', [
+        ('    if (ret == 0 && promised) {', '    if (ret == 0 && promised && !(flags & BDRV_REQ_FUA)) {')]),
+    ('a flush is forgotten where no table was changed', 'block/node.c', 'fixed/overwrite dynamic/4k/overwrite', [
+        ('    if (node->drv->map) {\n        ret = flush_format(node);\n',
+         '    if (node->drv->map) {\n        if (!bdrv_meta_is_dirty(node)) {\n            return 0;\n        }\n'
+         '        ret = flush_format(node);\n')]),
+    ('zeroes hide nothing of the parent', 'block/map.c', 'child/16k/zero', [
+        ('    if (ret == 0 && !st.zero) {\n        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, st.bytes });',
+         '    if (ret == 0 && false) {\n        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, st.bytes });')]),
+    ('create does not flush', 'block/block.c', 'dynamic/4k/create fixed/create', [
+        ('    int ret = bs->file ? bdrv_node_flush(bs->file) : 0;', '    int ret = 0;')]),
+    ('a commit does not flush', 'block/commit.c', 'base', [
+        ('return n < 0 ? n : bdrv_node_flush(c->base);', 'return n < 0 ? n : 0;')]),
+    ('a rebase changes the parent before the data is durable', 'block/rebase.c', 'child/16k/rebase child/512/rebase', [
+        ('    ret = ret < 0 ? ret : bdrv_node_flush(bs);\n', '')]),
+    ('a rebase refers to a header that is not durable', 'block/vpc-rebase.c', 'child/512/rebase', [
+        ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Steps 1 and 2',
+         '    return ret;\n}\n\n/* Steps 1 and 2')]),
+    ('a rebase writes the new header over the old one', 'block/vpc-rebase.c', 'child/512/rebase child/512/relink', [
+        ('    return ret < 0 ? ret : write_header(bs, header, at);', '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
+    ('a rebase does not wait before it goes home', 'block/vpc.c', 'child/512/relink', [
+        ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->unsettled = ret < 0;',
+         '    s->unsettled = ret < 0;')]),
+    ('an image that comes to stand alone is not completed', 'block/vpc-rebase.c', 'child/16k/alone', [
+        ('    if (ret == 0 && !parent) {\n        ret = complete_blocks(bs);', '    if (ret == 0 && false) {\n        ret = complete_blocks(bs);')]),
+]
+
+
+def run(command, **more):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+
+def compile_command(path):
+    """How the build folder compiles a file into the static library"""
+    with open(BUILD / 'compile_commands.json', encoding='utf-8') as file:
+        for entry in json.load(file):
+            source = (pathlib.Path(entry['directory']) / entry['file']).resolve()
+            if source == SOURCE / path and 'libminiblk' in entry['command']:
+                return shlex.split(entry['command'])
+    sys.exit(f'{BUILD} does not compile {path}')
+
+
+def link_command():
+    """As crash-kit is linked, but with the static library, so that an object before it counts"""
+    done = run(['ninja', '-C', str(BUILD), '-t', 'commands', KIT])
+    words = shlex.split(done.stdout.splitlines()[-1])
+    return [str('block/libminiblk.a') if 'libminiblk.so' in word and not word.startswith('-') else word for word in words]
+
+
+def mutate(path, changes):
+    text = (SOURCE / path).read_text(encoding='utf-8')
+    for old, new in changes:
+        count = text.count(old)
+        if count != 1:
+            raise ValueError(f'found {count} times in {path}, should be once:\n{old}')
+        text = text.replace(old, new)
+    return text
+
+
+def build(folder, path, changes):
+    """crash-kit, changed; a ValueError if it can't be"""
+    source, target = folder / pathlib.Path(path).name, folder / 'mutant.o'
+    source.write_text(mutate(path, changes), encoding='utf-8')
+    words = compile_command(path)
+    words[words.index('-c') + 1] = str(source)
+    words[words.index('-o') + 1] = str(target)
+    for option in ('-MD', '-Werror'):
+        if option in words:
+            words.remove(option)
+    for option in ('-MQ', '-MF'):
+        if option in words:
+            del words[words.index(option):words.index(option) + 2]
+    words += ['-O1', '-I', str((SOURCE / path).parent), '-w']
+    link = link_command()
+    link[link.index('-o') + 1] = str(folder / 'crash-kit')
+    link.insert(link.index('-o') + 2, str(target))
+    for command in (words, link):
+        done = run(command, cwd=BUILD)
+        if done.returncode:
+            raise ValueError(f'{shlex.join(command)}\n{done.stdout}')
+    return folder / 'crash-kit'
+
+
+def try_scenarios(kit, scenarios, folder):
+    return run([str(kit), 'run', '--peers', '0', '--stop-after', '1', *scenarios.split()],
+               env={**os.environ, 'TMPDIR': str(folder)}, timeout=300)
+
+
+def judge(mutant):
+    """What is wrong with the mutant; None: it was seen"""
+    _, path, scenarios, changes = mutant
+    base = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix='miniblk-mutant-', dir=base) as name:
+        folder = pathlib.Path(name)
+        try:
+            kit = build(folder, path, changes)
+            done = try_scenarios(kit, scenarios, folder)
+        except (ValueError, subprocess.TimeoutExpired) as problem:
+            return str(problem)
+        if changes and done.returncode not in SEEN:
+            return f'{scenarios}: exit status {done.returncode}: it was not seen\n{done.stdout}'
+        if not changes and done.returncode != 0:
+            return f'{scenarios}: exit status {done.returncode}, should be 0\n{done.stdout}'
+    return None
+
+
+def main():
+    everything = ' '.join(dict.fromkeys(word for mutant in MUTANTS for word in mutant[2].split()))
+    cases = [('nothing is changed, and nothing is seen', 'block/vpc.c', everything, []), *MUTANTS]
+    cases = [case for case in cases if not WANTED or case[0] in WANTED]
+    failed = False
+    print(f'1..{len(cases)}')
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for i, (case, problem) in enumerate(zip(cases, pool.map(judge, cases)), 1):
+            print(f'{"not " if problem else ""}ok {i} - {case[0]}', flush=True)
+            for line in (problem or '').splitlines():
+                print(f'# {line}')
+            failed |= problem is not None
+    sys.exit(1 if failed else 0)
+
+
+main()
