@@ -15,7 +15,7 @@ import typing
 
 import vhd
 from cases import LOCATORS, merge, runs_of
-from harness import BUILD, IMG, Failure, Skip, Suite, check, equal, need, poke, run, works
+from harness import BUILD, IMG, IO, Failure, Skip, Suite, check, equal, need, poke, run, works
 from vhd import MIB, SECTOR, Image, dynamic, fixed, utf16
 
 suite = Suite(__file__)
@@ -602,6 +602,47 @@ for case in [
         'F1! B3! B1! B2! S1! G1~', '', 'A128K B64K .128K C64K .128K', may_leak=True),
 ]:
     add(case)
+
+# Images that are right
+
+MAKERS = {
+    'QEMU': ('qemu-img', ''), 'QEMU, exact size': ('qemu-img', 'force_size=on'),
+    'QEMU, fixed': ('qemu-img', 'subformat=fixed'),
+    **{f'us, {options or "dynamic"}': (IMG, options)
+       for options in ('', 'block_size=64k', 'subformat=fixed', 'for=hyper-v', 'for=virtualpc', 'for=xen', 'for=azure')},
+}
+
+
+def test_right(folder, tool, options):
+    """Both write to it in turns, and one of us is killed"""
+    need('qemu-img', 'qemu-io')
+    rng, path = random.Random(options), folder / 'image.vhd'
+    works(tool, 'create', '-q', '-f', 'vpc', *(['-o', options] if options else []), path, '21M')
+    for writer in (IO, 'qemu-io', IO):
+        for _ in range(4):
+            at, count = rng.randrange(20 * MIB), rng.randrange(1, 300000)
+            works(writer, '-f', 'vpc', '-c', f'write -P 7 {at} {count}', path)
+        report = run_check(path, expected=0)
+        check(not {code for code in codes_of(report) if '.' not in code}, f'findings: {report["findings"]}')
+    poke(path, f'write:{rng.randrange(20 * MIB)}:512:7', 'flush', 'crash', flags='w')
+    check(codes_of(run_check(path)) <= {'G1~', 'B7.', 'S2.', 'S4.', 'F7.', 'H3.'}, 'findings after a crash')
+    works(IMG, 'check', '-q', '-f', 'vpc', '-r', 'all', path)
+
+
+for name, made_by in MAKERS.items():
+    suite.test(f'an image made by {name}, and written to: sound', test_right, *made_by)
+
+
+@suite.fact
+def test_right_child(folder):
+    """a child, written to, and its parent: sound"""
+    base, child = folder / 'base.vhd', folder / 'child.vhd'
+    works(IMG, 'create', '-q', '-f', 'vpc', base, '8M')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'base.vhd', child)
+    poke(child, 'write:100:5000:7', 'write:5000000:512:8', flags='w')
+    for path in (base, child):
+        equal(codes_of(run_check(path)), set(), 'codes')
+
 
 # What is not a row
 
