@@ -5,60 +5,106 @@
  * are there is known to memory only.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <glib.h>
 #include "block/drivers.h"
 #include "util/checked.h"
 
 #define COW_GRANULE     4096
-#define COW_PAGE_BYTES  4096                                            /* of the map */
-#define COW_PAGE        ((int64_t)COW_PAGE_BYTES * 8 * COW_GRANULE)     /* bytes of disk that a page is about */
+#define COW_PAGE        32768                   /* granules that a page of the map is about: 128 MiB of disk */
+#define COW_MAX_RUN     ((int64_t)COW_PAGE << 12)   /* granules of one answer: disks may be as long as numbers go */
+
+typedef struct CowPage {
+    int64_t number;
+    uint8_t bits[COW_PAGE / 8];
+} CowPage;
 
 typedef struct CowState {
-    uint8_t **pages;            /* NULL: nothing was written there */
-    int64_t count;
+    GHashTable *pages;          /* CowPage by number; not there: nothing was written */
 } CowState;
 
 static bool cow_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
 {
+    CowState *s = bs->state;
+
+    s->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     return true;
 }
 
 static bool cow_open_backing(BlockDriverState *bs, GError **errp)
 {
-    CowState *s = bs->state;
-
     if (!bs->backing) {
         bs->backing = bdrv_open_backing(bs, NULL, NULL, errp);
     }
     if (!bs->backing) {
         return false;
     }
-    bs->size = bdrv_node_size(bs->backing);
-    s->count = bs->size / COW_PAGE + 1;
-    s->pages = g_new0(uint8_t *, s->count);
+    int64_t size = bdrv_node_size(bs->backing);
+
+    if (size > INT64_MAX - COW_GRANULE) {
+        bdrv_set_error(errp, EFBIG, "%" PRId64 " bytes are more than can be written over", size);
+        return false;
+    }
+    bs->size = size;
     return true;
 }
 
-static bool is_there(const CowState *s, int64_t granule)
+static CowPage *page_of(const CowState *s, int64_t granule)
 {
-    const uint8_t *page = s->pages[granule * COW_GRANULE / COW_PAGE];
-    int64_t bit = granule % (COW_PAGE / COW_GRANULE);
+    int64_t number = granule / COW_PAGE;
 
-    return page && page[bit / 8] & 1 << bit % 8;
+    return g_hash_table_lookup(s->pages, &number);
+}
+
+static bool is_in(const CowPage *page, int64_t granule)
+{
+    int64_t bit = granule % COW_PAGE;
+
+    return page && page->bits[bit / 8] & 1 << bit % 8;
+}
+
+/* The first granule of [@from, @end) that is not there, or is, as the one at @from; a page at a time */
+static int64_t run_end(const CowState *s, int64_t from, int64_t end)
+{
+    bool there = is_in(page_of(s, from), from);
+
+    while (from < end) {
+        const CowPage *page = page_of(s, from);
+        int64_t last = MIN(from - from % COW_PAGE + COW_PAGE, end);
+
+        if (!page && !there) {
+            from = last;
+        }
+        for (; from < last; from++) {
+            if (is_in(page, from) != there) {
+                return from;
+            }
+        }
+    }
+    return end;
 }
 
 static int cow_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
 {
     CowState *s = bs->state;
-    int64_t first = offset / COW_GRANULE, end = (offset + bytes + COW_GRANULE - 1) / COW_GRANULE, next = first + 1;
-    bool there = is_there(s, first), write = mode & BLOCK_MAP_WRITE;
+    int64_t first = offset / COW_GRANULE, last = (offset + bytes - 1) / COW_GRANULE;
+    bool there = is_in(page_of(s, first), first), write = mode & BLOCK_MAP_WRITE;
+    int64_t next = run_end(s, first, MIN(last + 1, first + COW_MAX_RUN));
 
-    while (next < end && is_there(s, next) == there) {
-        next++;
-    }
     *ext = (BlockExtent) { first * COW_GRANULE, (next - first) * COW_GRANULE, there || write ? bs->file : bs->backing,
                            first * COW_GRANULE, write && !there ? BLOCK_EXTENT_NEW : 0 };
     return 0;
+}
+
+static CowPage *add_page(CowState *s, int64_t number)
+{
+    CowPage *page = g_try_malloc0(sizeof(*page));
+
+    if (page) {
+        page->number = number;
+        g_hash_table_insert(s->pages, &page->number, page);
+    }
+    return page;
 }
 
 static int cow_commit(BlockDriverState *bs, const BlockExtent *ext)
@@ -66,16 +112,14 @@ static int cow_commit(BlockDriverState *bs, const BlockExtent *ext)
     CowState *s = bs->state;
 
     for (int64_t i = ext->offset / COW_GRANULE; i < (ext->offset + ext->bytes) / COW_GRANULE; i++) {
-        uint8_t **page = &s->pages[i * COW_GRANULE / COW_PAGE];
-        int64_t bit = i % (COW_PAGE / COW_GRANULE);
+        CowPage *page = page_of(s, i);
+        int64_t bit = i % COW_PAGE;
 
-        if (!*page) {
-            *page = g_try_malloc0(COW_PAGE_BYTES);
-        }
-        if (!*page) {
+        page = page ? page : add_page(s, i / COW_PAGE);
+        if (!page) {
             return -ENOMEM;
         }
-        (*page)[bit / 8] |= (uint8_t)(1 << bit % 8);
+        page->bits[bit / 8] |= (uint8_t)(1 << bit % 8);
     }
     return 0;
 }
@@ -84,10 +128,7 @@ static void cow_close(BlockDriverState *bs)
 {
     CowState *s = bs->state;
 
-    for (int64_t i = 0; i < s->count; i++) {
-        g_free(s->pages[i]);
-    }
-    g_free(s->pages);
+    g_hash_table_destroy(s->pages);
 }
 
 const BlockDriver bdrv_cow = {

@@ -782,6 +782,30 @@ static void test_create_largest(void)
     medium_clear(&medium);
 }
 
+/* Nothing in it takes time or memory by the length of the image, which may be as long as a bad header says */
+static void test_cow_of_any_length(void)
+{
+    static const char options[] = "driver=cow,file.driver=null,file.size=1k,backing.driver=raw,"
+                                  "backing.file.driver=null,backing.file.size=%s";
+    g_autofree char *long_one = g_strdup_printf(options, "0x7fffffffffffe000");
+    g_autofree char *too_long = g_strdup_printf(options, "0x7ffffffffffffc00");
+    BlockDriverState *bs = bdrv_open(NULL, long_one, BDRV_O_RDWR, NULL);
+    BlockStatus st;
+    GError *err = NULL;
+
+    g_assert_nonnull(bs);
+    g_assert_cmpint(bdrv_pwrite(bs, bdrv_getlength(bs) - 1, "x", 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_block_status(bs, 0, bdrv_getlength(bs), 0, &st), ==, 0);
+    g_assert_false(st.here);
+    g_assert_cmpint(bdrv_block_status(bs, bdrv_getlength(bs) - 4096, 4096, 0, &st), ==, 0);
+    g_assert_true(st.here);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+
+    g_assert_null(bdrv_open(NULL, too_long, BDRV_O_RDWR, &err));
+    g_assert_cmpint(bdrv_error_code(err), ==, EFBIG);
+    bdrv_error_free(err);
+}
+
 static void add_driver_tests(void)
 {
     static const struct { const char *name; GTestDataFunc func; } tests[] = {
@@ -829,5 +853,6 @@ int main(int argc, char **argv)
     g_test_add_func("/create/too-large", test_create_too_large);
     g_test_add_func("/create/bad-options", test_create_bad_options);
     g_test_add_func("/create/largest", test_create_largest);
+    g_test_add_func("/cow/of-any-length", test_cow_of_any_length);
     return kit_run();
 }
