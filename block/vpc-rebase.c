@@ -199,10 +199,11 @@ static int complete_blocks(BlockDriverState *bs)
 
         ret = bdrv_node_pread(bs->file, s->bat_offset + at, piece, bytes);
         for (int64_t i = 0; i < bytes && ret == 0; i += 4) {
+            int64_t block = (at + i) / 4;
             uint32_t sector = be32_load(piece + i);
 
-            if (sector != VPC_UNUSED) {
-                ret = complete_block(bs, (at + i) / 4, (int64_t)sector * VPC_SECTOR);
+            if (sector != VPC_UNUSED && block * s->block_size < bs->size) {     /* a BAT may go on past the disk */
+                ret = complete_block(bs, block, (int64_t)sector * VPC_SECTOR);
             }
         }
         ret = ret < 0 ? ret : vpc_flush(bs);

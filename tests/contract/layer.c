@@ -752,6 +752,29 @@ static void check_create_refuses(const char *options, int code)
     bdrv_error_free(err);
 }
 
+/* By its geometry, the disk ends before its last blocks */
+static void test_stands_alone_with_blocks_past_the_end(void)
+{
+    Medium medium = medium_on_disk();
+    uint8_t got;
+
+    medium_create(&medium, "driver=vpc,size=64k,block_size=4k");
+    BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+    g_assert_cmpint(bdrv_pwrite(bs, 65535, "x", 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+
+    bs = medium_open(&medium, "driver=vpc,force_size_calc=chs", BDRV_O_RDWR);
+    g_assert_cmpint(bdrv_getlength(bs), ==, 34816);
+    g_assert_true(bdrv_rebase(bs, NULL, NULL, NULL));
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+
+    bs = medium_open(&medium, "driver=vpc", 0);
+    g_assert_cmpint(bdrv_pread(bs, 65535, &got, 1, 0), ==, 0);
+    g_assert_cmpint(got, ==, 'x');
+    bdrv_close(bs);
+    medium_clear(&medium);
+}
+
 static void test_create_too_large(void)
 {
     check_create_refuses("driver=vpc,size=2041G", EFBIG);
@@ -850,6 +873,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/tables-wanted-often-stay", test_tables_wanted_often_stay);
     g_test_add_func("/parents/without-it-is-asked-once", test_parent_without_it_is_asked_once);
     g_test_add_func("/parents/with-a-bad-block", test_parent_with_a_bad_block);
+    g_test_add_func("/blocks/stands-alone-with-some-past-the-end", test_stands_alone_with_blocks_past_the_end);
     g_test_add_func("/create/too-large", test_create_too_large);
     g_test_add_func("/create/bad-options", test_create_bad_options);
     g_test_add_func("/create/largest", test_create_largest);
