@@ -40,7 +40,7 @@ bool bdrv_parse_cache_mode(const char *mode, unsigned *flags)
 
     for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
         if (g_str_equal(modes[i].name, mode)) {
-            *flags = (*flags & ~(BDRV_O_NOCACHE | BDRV_O_WRITETHROUGH | BDRV_O_NO_FLUSH)) | modes[i].flags;
+            *flags = (*flags & ~(unsigned)(BDRV_O_NOCACHE | BDRV_O_WRITETHROUGH | BDRV_O_NO_FLUSH)) | modes[i].flags;
             return true;
         }
     }
@@ -186,7 +186,7 @@ static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
         return false;
     }
     if (opts.read_only == 1) {
-        bs->flags &= ~BDRV_O_RDWR;
+        bs->flags &= ~(unsigned)BDRV_O_RDWR;
     }
     set_flag(&bs->flags, BDRV_O_NOCACHE, opts.direct);
     set_flag(&bs->flags, BDRV_O_NO_FLUSH, opts.no_flush);
