@@ -43,7 +43,7 @@ const BlockDriver *bdrv_find_driver(const char *name)
 
 const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp)
 {
-    g_autofree uint8_t *head = g_malloc0(2 * BLOCK_PROBE_BYTES);
+    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_PROBE_BYTES);
     uint8_t *tail = head + BLOCK_PROBE_BYTES;
     int64_t size = bdrv_node_size(file);
     int64_t have = MIN(size, BLOCK_PROBE_BYTES);

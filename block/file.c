@@ -16,7 +16,7 @@
 #include "util/checked.h"
 
 #define FILE_IOVECS 64              /* pieces that go to the kernel in one call */
-#define FILE_WORST_ALIGNMENT 4096   /* what O_DIRECT is taken to want if nobody can tell */
+#define FILE_WORST_ALIGNMENT INT64_C(4096)  /* what O_DIRECT is taken to want if nobody can tell */
 
 typedef struct FileState {
     int fd;                         /* -1: not open */
@@ -149,7 +149,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     const FileOpenOptions *o = opts;
     FileState *s = bs->state;
     bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
-    struct stat st;
+    struct stat st = { 0 };
 
     s->fd = file_open_fd(o->filename, (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0) |
                          (o->temporary ? O_TMPFILE : 0), &st, errp);
@@ -337,7 +337,7 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     const FileCreateOptions *o = opts;
     FileState *s = bs->state;
-    struct stat st;
+    struct stat st = { 0 };
 
     s->fd = -1;
     int fd = file_create_fd(o->filename, &s->made, &st, errp);

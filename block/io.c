@@ -127,7 +127,7 @@ static int settle_write(BlockDriverState *bs, int ret, unsigned flags)
         return bdrv_flush(bs);
     }
     if (__atomic_load_n(full, __ATOMIC_RELAXED) && __atomic_exchange_n(full, 0, __ATOMIC_RELAXED)) {
-        bdrv_flush(bs);     /* what fails now stays dirty, and the user's own flush will say so */
+        (void)bdrv_flush(bs);     /* what fails now stays dirty, and the user's own flush will say so */
     }
     return ret;
 }

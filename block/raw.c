@@ -7,7 +7,7 @@
 #include "util/checked.h"
 
 #define RAW_SECTOR 512              /* a disk is whole sectors: the last one is filled up with zeroes */
-#define RAW_PIECE (1024 * 1024)     /* of one write, where preallocation writes */
+#define RAW_PIECE (1 << 20)         /* of one write, where preallocation writes */
 
 typedef struct RawState {
     int64_t offset;                 /* where the disk begins in the file */

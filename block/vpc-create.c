@@ -82,12 +82,12 @@ static Geometry geometry(int64_t total)
     int64_t tracks = total / sectors;
     int heads = (int)MAX((tracks + 1023) / 1024, 4);
 
-    if (tracks >= heads * 1024 || heads > 16) {
+    if (tracks >= heads * INT64_C(1024) || heads > 16) {
         sectors = 31;
         heads = 16;
         tracks = total / sectors;
     }
-    if (tracks >= heads * 1024) {
+    if (tracks >= heads * INT64_C(1024)) {
         sectors = 63;
         heads = 16;
         tracks = total / sectors;

@@ -125,7 +125,7 @@ static bool fill_name(VpcHeader *header, const char *name, GError **errp)
 
     if (!bytes) {
         bdrv_set_error(errp, EILSEQ, "the parent's name '%s' is not UTF-8, and a VHD has it in UTF-16", name);
-    } else if (length > 2 * MAX_NAME) {
+    } else if (length / 2 > MAX_NAME) {
         bdrv_set_error(errp, ENAMETOOLONG, "the parent's name '%s' is %zu UTF-16 units long, a VHD has room "
                        "for %d", name, length / 2, MAX_NAME);
     } else {

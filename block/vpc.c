@@ -58,7 +58,7 @@ int vpc_move_tail(BlockDriverState *bs, int64_t tail)
         ret = bdrv_node_flush(bs->file);
     }
     if (ret < 0) {
-        bdrv_node_truncate(bs->file, size, NULL);
+        (void)bdrv_node_truncate(bs->file, size, NULL);
         return ret;
     }
     s->tail = tail;
@@ -333,7 +333,7 @@ static void vpc_close(BlockDriverState *bs)
     VpcState *s = bs->state;
 
     if (s->tail > s->end && !s->unsettled && vpc_move_tail(bs, s->end) == 0) {
-        bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);
+        (void)bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);
     }
     g_clear_pointer(&s->overlapping, g_hash_table_destroy);
     g_free(s->options.parent);

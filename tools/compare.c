@@ -12,7 +12,7 @@
 #include "tools/compare.h"
 #include "util/iszero.h"
 
-#define PIECE_BYTES (1 << 20)
+#define PIECE_BYTES (INT64_C(1) << 20)
 #define SECTOR 512                  /* differences are reported by sector */
 #define WORKERS 2
 

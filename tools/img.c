@@ -194,7 +194,7 @@ void img_progress_start(ImgProgress *progress, bool wanted, bool quiet)
 {
     bool on = !quiet && (wanted || isatty(STDOUT_FILENO));
 
-    *progress = (ImgProgress) { on, wanted ? 0 : g_get_monotonic_time() + 2 * G_USEC_PER_SEC, -1 };
+    *progress = (ImgProgress) { on, wanted ? 0 : g_get_monotonic_time() + INT64_C(2) * G_USEC_PER_SEC, -1 };
     img_progress_update(progress, 0);
 }
 

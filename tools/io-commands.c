@@ -26,7 +26,11 @@ static void print_summary(const IoCommand *cmd)
 
 bool io_usage(const char *name)
 {
-    print_summary(io_find_command(name));
+    const IoCommand *cmd = io_find_command(name);
+
+    if (cmd) {
+        print_summary(cmd);
+    }
     return false;
 }
 
@@ -38,7 +42,9 @@ static bool is_too_large(const char *text)
     int64_t bytes;
 
     for (char *c = small; *c; c++) {
-        *c = (hex ? g_ascii_isxdigit(*c) : g_ascii_isdigit(*c)) ? '0' : *c;
+        if (hex ? g_ascii_isxdigit(*c) : g_ascii_isdigit(*c)) {
+            *c = '0';
+        }
     }
     return size_parse(small, &bytes);
 }

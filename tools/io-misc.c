@@ -165,7 +165,7 @@ bool io_cmd_truncate(int argc, char **argv)
     if (!io_parse_size(argv[optind], &size)) {
         return false;
     }
-    bdrv_truncate(io_bs, size, &err);
+    (void)bdrv_truncate(io_bs, size, &err);
     io_print_warnings();
     return check_error(err);
 }

@@ -52,7 +52,8 @@ def need(*programs):
 
 @functools.cache
 def is_sanitized():
-    return b'__asan_init' in pathlib.Path(POKE).read_bytes()
+    program = pathlib.Path(POKE).read_bytes()
+    return b'__asan_init' in program or b'__tsan_init' in program
 
 
 def environment(extra=None):

@@ -1,0 +1,25 @@
+# each-file.sh - a test case for each source file in some folders
+# SPDX-License-Identifier: MIT
+. "$(dirname "${BASH_SOURCE[0]}")/../docs/tap.sh"
+
+# What a compiler needs to know to read them
+read -ra flags < <(pkg-config --cflags glib-2.0)
+flags+=(-std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Iinclude '-DMINIBLK_VERSION="0"')
+
+# each_file PROGRAM FUNCTION SOURCE-FOLDER FOLDER...: FUNCTION gets a file, and fails or prints what is wrong with it
+each_file() {
+    local program=$1 function=$2 file
+
+    cd "$3" || exit 1
+    shift 3
+    if ! command -v "$program" >/dev/null; then
+        echo "1..0 # SKIP $program is not installed"
+        exit
+    fi
+    for file in "${@/%//*.c}"; do
+        for file in $file; do
+            check "$file" "$function" "$file"
+        done
+    done
+    check_end
+}

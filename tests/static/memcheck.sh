@@ -1,0 +1,13 @@
+#!/bin/bash
+# memcheck.sh - a test program under valgrind: memcheck.sh PROGRAM
+# SPDX-License-Identifier: MIT
+#
+# Its cases, which are reported as they are; and exit status 9 if it used what was not initialised or not its own, or
+# lost memory. What is still reachable at the end is GLib's.
+if ! command -v valgrind >/dev/null; then
+    echo "1..0 # SKIP valgrind is not installed"
+    exit
+fi
+kinds=definite,indirect,possible
+exec valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=$kinds --show-leak-kinds=$kinds \
+    --fair-sched=try "$1" --tap
