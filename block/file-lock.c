@@ -22,23 +22,32 @@ static const char *const file_lock_names[FILE_LOCKS] = {
     "consistent read", "write", "write unchanged", "resize",
 };
 
+/* Nothing here waits for another's lock, but a server far away may be waited for. 0 or -errno */
+static int file_lock_call(int fd, int cmd, struct flock *lock)
+{
+    int ret;
+
+    do {
+        ret = fcntl(fd, cmd, lock);
+    } while (ret < 0 && errno == EINTR);
+    return ret < 0 ? -errno : 0;
+}
+
 /* A lock that others may hold, too. 0 or -errno */
 static int file_share_lock(int fd, int byte)
 {
     struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 
-    return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+    return file_lock_call(fd, F_OFD_SETLK, &lock);
 }
 
 /* -EAGAIN: another open file holds a lock there */
 static int file_test_lock(int fd, int byte)
 {
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+    int ret = file_lock_call(fd, F_OFD_GETLK, &lock);
 
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0) {
-        return -errno;
-    }
-    return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
+    return ret < 0 || lock.l_type == F_UNLCK ? ret : -EAGAIN;
 }
 
 /* Say what we do and forbid, then see who does not like it: of two that come at once, one or both are
@@ -81,7 +90,8 @@ bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, F
         return false;
     }
     if (ret < 0 && locking == FILE_LOCKING_ON) {
-        bdrv_warn(bs, "'%s' is not locked: %s", filename, g_strerror(-ret));
+        bdrv_set_error(errp, -ret, "'%s' can't be locked, and locking=on asks for it: %s", filename, g_strerror(-ret));
+        return false;
     }
     return true;
 }

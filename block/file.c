@@ -65,6 +65,14 @@ static const BlockOption file_create_options[] = {
     { NULL }
 };
 
+/* Such a device can be opened for writing, and then no write works */
+static bool file_is_read_only_device(int fd, const struct stat *st)
+{
+    int read_only;
+
+    return S_ISBLK(st->st_mode) && ioctl(fd, BLKROGET, &read_only) == 0 && read_only;
+}
+
 /* -errno with @errp set, or a descriptor of a regular file or a block device */
 static int file_open_fd(const char *filename, int flags, struct stat *st, GError **errp)
 {
@@ -86,6 +94,9 @@ static int file_open_fd(const char *filename, int flags, struct stat *st, GError
         err = EINVAL;
         bdrv_set_error(errp, err, "'file' driver requires '%s' to be a regular file or a block device",
                        filename);
+    } else if ((flags & O_RDWR) && file_is_read_only_device(fd, st)) {
+        err = EACCES;
+        bdrv_set_error(errp, err, "Could not open '%s': the device is read-only", filename);
     } else {
         return fd;
     }
@@ -338,6 +349,7 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     const FileCreateOptions *o = opts;
     FileState *s = bs->state;
     struct stat st = { 0 };
+    GError *err = NULL;
 
     s->fd = -1;
     int fd = file_create_fd(o->filename, &s->made, &st, errp);
@@ -349,12 +361,16 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     s->made_dev = st.st_dev;
     s->made_ino = st.st_ino;
     /* A running program's image must not be emptied */
-    if (file_lock(bs, fd, o->filename, true, (FileLocking)o->locking, errp)) {
-        s->created = S_ISBLK(st.st_mode) ? file_fits_device(fd, o->filename, o->size, errp)
-                                         : file_make_zero(fd, o->filename, o->size, errp);
-        if (!s->created && s->made) {
+    if (file_lock(bs, fd, o->filename, true, (FileLocking)o->locking, &err)) {
+        s->created = S_ISBLK(st.st_mode) ? file_fits_device(fd, o->filename, o->size, &err)
+                                         : file_make_zero(fd, o->filename, o->size, &err);
+    }
+    if (err) {
+        /* EAGAIN: it has become another's file already */
+        if (s->made && bdrv_error_code(err) != EAGAIN) {
             unlink(o->filename);
         }
+        g_propagate_error(errp, err);
     }
     close(fd);
     return s->created;
@@ -481,20 +497,29 @@ static int file_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsign
     return ret == -ENOTSUP ? file_allocate_behind(s, offset, bytes) : ret;
 }
 
-/* Of what create() left there, only a file that was not there before goes; another one is emptied */
-static void file_remove(BlockDriverState *bs)
+/* Is this what create() left there, and nobody else has it by now? */
+static bool file_is_ours(BlockDriverState *bs, int fd)
 {
     FileState *s = bs->state;
     struct stat st;
 
-    if (!s->created || stat(bs->filename, &st) < 0 || !S_ISREG(st.st_mode) || st.st_dev != s->made_dev ||
-        st.st_ino != s->made_ino) {
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == s->made_dev && st.st_ino == s->made_ino &&
+           file_lock(bs, fd, bs->filename, true, FILE_LOCKING_AUTO, NULL);
+}
+
+/* Only a file that was not there before goes; another one is emptied */
+static void file_remove(BlockDriverState *bs)
+{
+    FileState *s = bs->state;
+    int fd = s->created ? open(bs->filename, O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
+
+    if (fd < 0) {
         return;
     }
-    int ret = s->made ? unlink(bs->filename) : truncate(bs->filename, 0);
-    if (ret < 0) {
+    if (file_is_ours(bs, fd) && (s->made ? unlink(bs->filename) : ftruncate(fd, 0)) < 0) {
         bdrv_warn(bs, "'%s' was left behind half-made: %s", bs->filename, g_strerror(errno));
     }
+    close(fd);
 }
 
 static bool file_truncate(BlockDriverState *bs, int64_t size, GError **errp)

@@ -130,6 +130,11 @@ static void try_offer(Search *search, const BlockParentOffer *offer, const char 
         search->stop = err;
         return;
     }
+    if (bdrv_error_code(err) == EAGAIN) {   /* locked: a copy at the next place may be an old one */
+        g_prefix_error(&err, "parent '%s' (%s): ", offer->filename ? offer->filename : "storage", source);
+        search->stop = err;
+        return;
+    }
     ((VpcState *)search->bs->state)->loops |= bdrv_error_code(err) == ELOOP;
     g_string_append_printf(search->tried, "%s %s (%s): %s", search->tried->len ? ";" : "",
                            offer->filename ? offer->filename : "storage", source, err->message);

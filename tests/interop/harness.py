@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 
 TIMEOUT = 120                   # seconds; nothing here takes ten
@@ -141,17 +142,31 @@ class Holder:
     says @sign"""
 
     def __init__(self, command, say, sign):
+        self.command = shlex.join(str(word) for word in command)
+        self.seen = ''
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, env=environment())
-        self.process.stdin.write(say)
-        self.process.stdin.flush()
-        self.seen = ''
-        for line in self.process.stdout:
-            self.seen += line
-            if sign in line:
-                return
-        raise Failure(f'the holder ended early: {shlex.join(str(w) for w in command)}\n{self.seen}')
+        self.tell(say, sign)
+
+    def tell(self, say, sign):
+        """The line with @sign"""
+        late = threading.Timer(TIMEOUT, self.process.kill)
+        late.start()
+        try:
+            self.process.stdin.write(say)
+            self.process.stdin.flush()
+            for line in self.process.stdout:
+                self.seen += line
+                if sign in line:
+                    return line
+        finally:
+            late.cancel()
+        raise Failure(f'the holder never said "{sign}": {self.command}\n{self.seen}')
+
+    def crash(self):
+        self.process.kill()
+        self.process.wait(TIMEOUT)
 
     def __enter__(self):
         return self
