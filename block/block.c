@@ -252,7 +252,7 @@ static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *d
     if (!drv->is_protocol && !bs->file) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
-        bs->file = block_open_child(from, below, bs->flags & ~BDRV_O_CHECK, errp);
+        bs->file = block_open_child(from, below, bs->flags & ~(unsigned)BDRV_O_CHECK, errp);
         if (!bs->file) {
             goto fail;
         }
@@ -297,7 +297,7 @@ static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError 
 static BlockDriverState *open_probed(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
     g_autoptr(KeyVal) below = keyval_take_subtree(kv, "file");
-    BlockDriverState *file = block_open_child(from, below, flags & ~BDRV_O_CHECK, errp);
+    BlockDriverState *file = block_open_child(from, below, flags & ~(unsigned)BDRV_O_CHECK, errp);
     int score;
 
     if (!file) {
@@ -324,13 +324,13 @@ static BlockDriverState *open_root(const BlockSource *from, KeyVal *kv, unsigned
         return NULL;
     }
     if (drv) {
-        return open_node(from, drv, kv, flags & ~BDRV_O_PROBE, NULL, errp);
+        return open_node(from, drv, kv, flags & ~(unsigned)BDRV_O_PROBE, NULL, errp);
     }
     if (!(flags & BDRV_O_PROBE)) {
         bdrv_set_error(errp, EINVAL, "no driver named, and guessing was not asked for");
         return NULL;
     }
-    return open_probed(from, kv, flags & ~BDRV_O_PROBE, errp);
+    return open_probed(from, kv, flags & ~(unsigned)BDRV_O_PROBE, errp);
 }
 
 bool bdrv_is_probed(BlockDriverState *bs)
@@ -361,7 +361,7 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
 {
     const char *folder = getenv("TMPDIR");
     const BlockSource nothing = { .tree = from->tree };
-    BlockDriverState *base = open_root(from, kv, flags & ~(BDRV_O_SNAPSHOT | BDRV_O_RDWR), errp);
+    BlockDriverState *base = open_root(from, kv, flags & ~(unsigned)(BDRV_O_SNAPSHOT | BDRV_O_RDWR), errp);
     g_autoptr(KeyVal) scratch = keyval_new();
 
     if (!base) {

@@ -104,7 +104,7 @@ static int sum_map(VpcCheck *c, int64_t bytes, uint32_t *sum, uint32_t *as_signe
         ret = bdrv_node_pread(c->bs->file, c->map_at + at, buf, n);
         for (int64_t i = 0; i < n && ret == 0; i++) {
             *sum += buf[i];
-            *as_signed += (uint32_t)(int8_t)buf[i];
+            *as_signed += buf[i] - 2 * (buf[i] & 0x80u);
         }
     }
     *sum = ~*sum;
@@ -193,7 +193,7 @@ void vpc_check_map_bit(VpcCheck *c, int64_t block, const char *what)
     if (!c->map || block >= c->map_bytes * 8 || !vpc_sector_is_set(c->map, block)) {
         return;
     }
-    c->map[block / 8] &= ~(0x80 >> block % 8);
+    c->map[block / 8] &= (uint8_t)~(0x80 >> block % 8);
     vpc_found(c, VPC_BATMAP_WRONG, c->map_at + block / 8, block,
               "block %" PRId64 " %s, and its bit is set", block, what);
 }

@@ -112,7 +112,7 @@ static bool clear_batmap_bit(VpcCheck *c, int64_t block)
     bool set = c->map && block < c->map_bytes * 8 && vpc_sector_is_set(c->map, block);
 
     if (set) {
-        c->map[block / 8] &= ~(0x80 >> block % 8);
+        c->map[block / 8] &= (uint8_t)~(0x80 >> block % 8);
     }
     return set;
 }
@@ -363,7 +363,7 @@ static int clear_past_end(VpcCheck *c, const GArray *keys)
         ret = bdrv_node_flush(c->bs->file);
     }
     for (int64_t i = sectors; i < s->block_size / VPC_SECTOR && ret == 0; i++) {
-        bitmap[i / 8] &= ~(0x80 >> i % 8);
+        bitmap[i / 8] &= (uint8_t)~(0x80 >> i % 8);
     }
     return ret < 0 ? ret : bdrv_node_pwrite(c->bs->file, place, bitmap, s->bitmap_bytes);
 }

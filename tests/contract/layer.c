@@ -23,6 +23,7 @@ static const Recipe recipes[] = {
     { "vpc", "driver=vpc,size=1M,block_size=64k", "driver=vpc" },
     { "raw", "driver=raw,size=1M", "driver=raw" },
     { "blkdebug", "driver=raw,size=1M", "driver=blkdebug" },
+    { "blklogwrites", "driver=raw,size=1M", "driver=blklogwrites,log.filename=" },
     { "file", "driver=file,size=1M", "driver=file" },
     { "mem", NULL, "driver=mem,size=1M" },
     { "null", NULL, "driver=null,size=1M", .forgets = true },
@@ -49,10 +50,19 @@ typedef struct Image {
     gsize length;
 } Image;
 
+/* What ends in "=" wants the name of a file */
+static char *open_options(const Recipe *recipe)
+{
+    g_autofree char *file = kit_path("log");
+
+    return g_strconcat(recipe->open, g_str_has_suffix(recipe->open, "=") ? file : NULL, NULL);
+}
+
 static BlockDriverState *open_recipe(Image *image, unsigned flags)
 {
-    return image->recipe->create ? medium_open(&image->medium, image->recipe->open, flags)
-                                 : bdrv_open(NULL, image->recipe->open, flags, NULL);
+    g_autofree char *options = open_options(image->recipe);
+
+    return image->recipe->create ? medium_open(&image->medium, options, flags) : bdrv_open(NULL, options, flags, NULL);
 }
 
 static void remember_file(Image *image)
@@ -242,7 +252,7 @@ static void test_unknown_open_option(const void *data)
 {
     const BlockDriver *drv = data;
     Image image = image_new(drv, 0);
-    g_autofree char *options = g_strdup_printf("%s,no-such-thing=1", image.recipe->open);
+    g_autofree char *sound = open_options(image.recipe), *options = g_strconcat(sound, ",no-such-thing=1", NULL);
     GError *err = NULL;
 
     g_assert_null(bdrv_open(image.recipe->create ? image.medium.file : NULL, options, BDRV_O_NO_LOCK, &err));

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "judge.h"
+#include "qemu.h"
 #include "trial.h"
 
 static const char usage[] =
@@ -28,6 +29,7 @@ static const char usage[] =
     "  --sector N        of cuts and cut, and try: what is never torn (512)\n"
     "  --length-first    a file may have grown before the data was there\n"
     "  --peers N         show N states of each scenario to QEMU and libvhdi, if they are there (3)\n"
+    "  --qemu            run, state: qemu-io does the work, where it can\n"
     "  --stop-after N    failures (0: never)\n"
     "  --create OPTIONS --open OPTIONS [--block N] ACTION...\n"
     "                    run: images of another driver, by its options. N: unit of allocation (64k).\n"
@@ -38,6 +40,7 @@ static struct {
     char *folder;
     const char *create, *open;
     int64_t block, sector;
+    bool qemu;
 } kit;
 
 static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -78,35 +81,45 @@ typedef struct Row {
     TrialResult result;
 } Row;
 
+typedef struct Report {
+    const Recording *r;
+    unsigned count;
+} Report;
+
+/* A few say enough */
 static void report(void *user, Cuts *cuts, uint64_t n, const char *reason)
 {
-    const Recording *r = user;
+    Report *to = user;
 
-    fprintf(stderr, "%s, state %" PRIu64 " of %" PRIu64 ": %s\n", r->name, n, cuts_count(cuts), reason);
+    if (to->count++ < 3) {
+        fprintf(stderr, "%s, state %" PRIu64 " of %" PRIu64 ": %s\n", to->r->name, n, cuts_count(cuts), reason);
+    }
 }
 
 static void try_seed(const Scenario *s, unsigned seed, Row *row)
 {
-    Recording *r = scenario_record(s, seed, kit.folder);
+    Recording *r = scenario_record(s, seed, kit.qemu, kit.folder);
 
     TrialOptions opts = kit.trial;
+    Report to = { r };
 
     opts.failed = report;
-    opts.user = r;
+    opts.user = &to;
     opts.peers = seed == 0 ? kit.trial.peers : 0;
     TrialResult result = trial_run(r, &opts);
 
     row->recordings++;
     row->entries += r->log->entries;
     row->result.states += result.states;
+    row->result.no_footer += result.no_footer;
     row->result.failures += result.failures;
     recording_free(r);
 }
 
 static void print_row(const Row *row)
 {
-    printf("| %-26s | %10" PRIu64 " | %7" PRIu64 " | %9" PRIu64 " | %8" PRIu64 " |\n", row->name, row->recordings,
-           row->entries, row->result.states, row->result.failures);
+    printf("| %-26s | %10" PRIu64 " | %7" PRIu64 " | %9" PRIu64 " | %9" PRIu64 " | %8" PRIu64 " |\n", row->name,
+           row->recordings, row->entries, row->result.states, row->result.no_footer, row->result.failures);
     fflush(stdout);
 }
 
@@ -125,6 +138,7 @@ static void try_scenario(const Scenario *s, int64_t seed, Row *total)
     total->recordings += row.recordings;
     total->entries += row.entries;
     total->result.states += row.result.states;
+    total->result.no_footer += row.result.no_footer;
     total->result.failures += row.result.failures;
 }
 
@@ -140,6 +154,11 @@ static int64_t take_seed(char *name)
     return (int64_t)number(colon + 1);
 }
 
+static bool is_possible(const Scenario *s)
+{
+    return !kit.qemu || scenario_is_for_qemu(s);
+}
+
 static void run_named(char *name, Row *total)
 {
     int64_t seed = take_seed(name);
@@ -149,7 +168,7 @@ static void run_named(char *name, Row *total)
     while ((s = scenario_next(s))) {
         size_t length = strlen(name);
 
-        if (!strncmp(scenario_name(s), name, length) && strchr("/", scenario_name(s)[length])) {
+        if (!strncmp(scenario_name(s), name, length) && strchr("/", scenario_name(s)[length]) && is_possible(s)) {
             try_scenario(s, seed, total);
             any = true;
         }
@@ -175,8 +194,11 @@ static int run(int argc, char **argv)
     Row total = { "all" };
     const Scenario *s = NULL;
 
-    printf("| %-26s | recordings | entries | states    | failures |\n", "scenario");
-    printf("|%.28s|-----------:|--------:|----------:|---------:|\n", "------------------------------");
+    if (kit.qemu && !qemu_is_there()) {
+        die("qemu-io is not installed");
+    }
+    printf("| %-26s | recordings | entries | states    | no footer | failures |\n", "scenario");
+    printf("|%.28s|-----------:|--------:|----------:|----------:|---------:|\n", "------------------------------");
     for (int i = 0; i < argc; i++) {
         if (kit.create) {
             run_others(argv[i], &total);
@@ -185,7 +207,9 @@ static int run(int argc, char **argv)
         }
     }
     while (argc == 0 && (s = scenario_next(s))) {
-        try_scenario(s, -1, &total);
+        if (is_possible(s)) {
+            try_scenario(s, -1, &total);
+        }
     }
     print_row(&total);
     return total.result.failures ? 1 : 0;
@@ -243,8 +267,8 @@ static void print_op(const GuestOp *op, guint i)
 {
     static const char *const kinds[] = { "write", "zero", "flush", "other" };
 
-    printf("  op %u: %s %" PRId64 " at %" PRId64 ": entries %" PRIu64 " to %" PRIu64 "\n", i, kinds[op->kind], op->bytes,
-           op->offset, op->begin, op->end);
+    printf("  op %u: %s %" PRId64 " at %" PRId64 ": entries %" PRIu64 " to %" PRIu64 "\n", i, kinds[op->kind],
+           op->bytes, op->offset, op->begin, op->end);
 }
 
 static int state(int argc, char **argv)
@@ -253,7 +277,7 @@ static int state(int argc, char **argv)
         die("state needs a scenario, a number and a file");
     }
     int64_t seed = take_seed(argv[0]);
-    Recording *r = scenario_record(find(argv[0]), seed < 0 ? 0 : (unsigned)seed, kit.folder);
+    Recording *r = scenario_record(find(argv[0]), seed < 0 ? 0 : (unsigned)seed, kit.qemu, kit.folder);
     Cuts *cuts = trial_cuts(r, &kit.trial);
     uint64_t n = number(argv[1]);
 
@@ -410,6 +434,9 @@ static int take_options(int argc, char **argv)
     while (i < argc && g_str_has_prefix(argv[i], "--")) {
         if (!strcmp(argv[i], "--length-first")) {
             kit.trial.cuts.length_first = true;
+            i++;
+        } else if (!strcmp(argv[i], "--qemu")) {
+            kit.qemu = true;
             i++;
         } else if (i + 1 < argc && take_option(argv[i], argv[i + 1])) {
             i += 2;

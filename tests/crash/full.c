@@ -99,7 +99,9 @@ static void set_up(Guest *g)
     g->torn = g_new0(bool, (gsize)(g->image->size / SECTOR));
     g_autofree char *parent = g_strdup("");
     if (g->image->child) {
-        g->parent = medium_on_file("parent");
+        g_autofree char *path = kit_path("parent");
+
+        g->parent = (Medium) { .file = g_canonicalize_filename(path, NULL) };
         medium_create(&g->parent, "driver=raw,size=8M");
         kit_fill(g->now, 0, g->image->size, 9);
         medium_write(&g->parent, 0, g->now, g->image->size);

@@ -1,5 +1,6 @@
 /* judge.c - is a state that a power cut left as good as was promised? */
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@ Judge *judge_new(const Recording *r, bool lenient)
     Judge *j = g_new0(Judge, 1);
 
     j->r = r;
-    j->lenient = lenient || r->hurt;
+    j->lenient = lenient || r->theirs || (r->hurt && r->promise == PROMISE_GUEST);
     j->sure = g_memdup2(r->before, (gsize)r->size);
     j->got = g_malloc((gsize)r->size);
     j->want = g_malloc((gsize)r->size);
@@ -119,12 +120,45 @@ static char *take_error(GError *err, const char *what)
     return text;
 }
 
-/* Of the file itself; what bdrv_check() finds belongs here */
+/* The first that is worse than space taken in vain; NULL: none is */
+static char *bad_finding(const Judge *j, const BlockCheck *found)
+{
+    for (int i = 0; i < found->count; i++) {
+        const BlockFinding *f = &found->findings[i];
+
+        if (f->level >= BLOCK_CHECK_CORRUPTION && g_strcmp0(f->code, j->r->tolerated)) {
+            return g_strdup_printf("check finds %s, %s: %s", f->code, f->name, f->cases[0].text);
+        }
+    }
+    return NULL;
+}
+
+static char *check(const Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+    BlockDriverState *bs = medium_try_open(&medium, j->r->open, BDRV_O_CHECK, NULL);
+    GError *err = NULL;
+    BlockCheck *found = bs ? bdrv_check(bs, 0, &err) : NULL;
+    char *reason = NULL;
+
+    if (found) {
+        reason = bad_finding(j, found);
+    } else if (bs && bdrv_error_code(err) != ENOTSUP) {
+        reason = g_strdup_printf("can't be checked: %s", bdrv_error_message(err));
+    }
+    bdrv_error_free(err);
+    bdrv_check_free(found);
+    bdrv_close(bs);
+    return reason;
+}
+
+/* Of the file itself, with other eyes and with our own */
 static char *find_fault(const Judge *j, Disk *disk)
 {
     Medium medium = { .disk = disk };
+    const char *fault = j->r->vhd ? vhd_find_fault(&medium) : NULL;
 
-    return g_strdup(j->r->vhd ? vhd_find_fault(&medium) : NULL);
+    return fault ? g_strdup(fault) : check(j, disk);
 }
 
 /* Strictly: a warning is too much */
@@ -236,14 +270,37 @@ static char *judge_half_made(Judge *j, Disk *disk)
     return ret < 0 ? NULL : differs_at(j->got, j->r->before, size, "half-made");
 }
 
+typedef struct Base {
+    const Judge *judge;
+    Disk *disk;
+} Base;
+
+static bool offer_base(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+{
+    const Base *base = user;
+    BlockStorage storage = disk_storage(base->disk);
+
+    if (query->depth == 1) {
+        bdrv_offer_storage(answer, &storage, strchr(base->judge->r->open, '=') + 1);
+    }
+    return query->depth > 1;
+}
+
+/* The image on top, with the state for its parent */
 static char *judge_top(Judge *j, Disk *disk, BlockDriverState **bs)
 {
-    g_autofree char *options = g_strdup_printf("driver=vpc,ignore-parent-id=on,file.driver=file,file.filename=%s,"
-                                               "file.cache.no-flush=on,backing.%s,backing.file.driver=mem,"
-                                               "backing.read-only=off", j->r->top, j->r->open);
-    char *reason = open_strictly(j, disk, options, BDRV_O_RDWR, bs);
+    Base base = { j, disk };
+    const BlockResolver resolver = { &base, offer_base };
+    const BlockOpenArgs args = { j->r->top, NULL, "driver=vpc,backing.read-only=off,file.cache.no-flush=on",
+                                 BDRV_O_RDWR, &resolver };
+    GError *err = NULL;
 
-    if (!reason && (reason = read_all(j, *bs))) {
+    *bs = bdrv_open_with(&args, &err);
+    if (!*bs) {
+        return take_error(err, "the image on top can't be opened");
+    }
+    char *reason = read_all(j, *bs);
+    if (reason) {
         bdrv_close(*bs);
     }
     return reason;
@@ -318,8 +375,8 @@ static char *rebase_again(Judge *j, Disk *disk)
 static char *check_complete(const Judge *j, Disk *disk, BlockDriverState *bs)
 {
     Medium medium = { .disk = disk };
-    int64_t at = bdrv_get_backing(bs) || !vhd_ends_well(&medium) ? -1
-                                                                 : vhd_find_incomplete(&medium, j->r->before, j->r->size);
+    bool look = !bdrv_get_backing(bs) && vhd_ends_well(&medium);
+    int64_t at = look ? vhd_find_incomplete(&medium, j->r->before, j->r->size) : -1;
 
     return at < 0 ? NULL : g_strdup_printf("byte %" PRId64 " is another without bitmaps", at);
 }
@@ -335,7 +392,7 @@ static char *judge_rebase(Judge *j, Disk *disk, bool done, uint64_t n)
         reason = open_strictly(j, disk, j->r->open, 0, &bs);
         if (!reason) {
             reason = read_all(j, bs);
-            reason = reason ? reason : differs_at(j->got, j->r->before, j->r->size, again ? "rebased again" : "the image");
+            reason = reason ? reason : differs_at(j->got, j->r->before, j->r->size, again ? "rebased again" : "image");
             reason = reason ? reason : check_complete(j, disk, bs);
             reason = reason || !(done || again) ? reason : check_target(j, bs);
             reason = closed(bs, reason);
@@ -343,6 +400,50 @@ static char *judge_rebase(Judge *j, Disk *disk, bool done, uint64_t n)
         if (!reason && !again) {
             reason = rebase_again(j, disk);
         }
+    }
+    return reason ? reason : judge_guest(j, disk, n);
+}
+
+bool judge_footer(const Judge *j, Disk *disk, uint64_t entries)
+{
+    Medium medium = { .disk = disk };
+
+    return !j->r->vhd || (j->r->promise == PROMISE_CREATE && entries < j->r->done) || vhd_ends_well(&medium);
+}
+
+static char *repair_again(Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+    GError *err = NULL;
+    BlockDriverState *bs = medium_try_open(&medium, j->r->open, BDRV_O_CHECK | BDRV_O_RDWR, &err);
+
+    if (!bs) {
+        return take_error(err, "can't be opened for a repair");
+    }
+    BlockCheck *found = bdrv_check(bs, BDRV_CHECK_FIX_ERRORS, &err);
+    if (!found) {
+        bdrv_close(bs);
+        return take_error(err, "can't be repaired");
+    }
+    bool left = found->leaks || found->corruptions || found->errors;
+
+    bdrv_check_free(found);
+    return closed(bs, left ? g_strdup("a second repair does not repair all") : NULL);
+}
+
+/* It reads the same at all times, and is as good as new after a second repair; or after the first, if that was done */
+static char *judge_repair(Judge *j, Disk *disk, bool done, uint64_t n)
+{
+    bool lenient = j->lenient;
+
+    j->lenient |= j->r->hurt && !done;
+    char *reason = open_and_read(j, disk, j->r->open);
+    j->lenient = lenient;
+    if (!reason) {
+        reason = differs_at(j->got, j->r->before, j->r->size, "while it is repaired");
+    }
+    if (!reason) {
+        reason = repair_again(j, disk);
     }
     return reason ? reason : judge_guest(j, disk, n);
 }
@@ -357,6 +458,8 @@ char *judge_state(Judge *j, Disk *disk, uint64_t entries, uint64_t n)
         return judge_commit(j, disk, done);
     case PROMISE_REBASE:
         return judge_rebase(j, disk, done, n);
+    case PROMISE_REPAIR:
+        return judge_repair(j, disk, done, n);
     case PROMISE_CREATE:
         return done ? judge_guest(j, disk, n) : judge_half_made(j, disk);
     default:
@@ -428,12 +531,12 @@ char *judge_peers(Judge *j, Disk *disk, uint64_t entries)
     g_autofree char *file = g_build_filename(j->r->folder, "peer.vhd", NULL);
     const char *const argv[] = { "vhdiinfo", file, NULL };
 
-    if (!j->r->vhd || j->lenient || (j->r->promise != PROMISE_GUEST && entries < j->r->done)) {
+    if (!j->r->vhd || (j->lenient && !j->r->theirs) || (j->r->promise != PROMISE_GUEST && entries < j->r->done)) {
         return NULL;
     }
     save(file, disk);
     move_to(j, entries);
-    char *reason = ask(argv);
+    char *reason = j->r->theirs ? NULL : ask(argv);
     if (!reason && j->r->qemu) {
         reason = ask_qemu(j, file);
     }

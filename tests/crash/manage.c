@@ -88,12 +88,20 @@ static char *child_of(const Run *run, const Medium *parent)
                            parent ? parent->file : "");
 }
 
+/* By its absolute name, which is what is found in images */
+static Medium file_of(const char *name)
+{
+    g_autofree char *path = kit_path(name);
+
+    return (Medium) { .file = g_canonicalize_filename(path, NULL) };
+}
+
 static void make_parents(Run *run, uint8_t *old)
 {
     uint8_t other[SIZE] = { 0 };
 
-    run->parent = medium_on_file("parent");
-    run->other = medium_on_file("other");
+    run->parent = file_of("parent");
+    run->other = file_of("other");
     make_image(run, &run->parent, "driver=vpc,block_size=4k,size=64k", "driver=vpc", old, 10);
     make_image(run, &run->other, "driver=vpc,block_size=16k,size=40k", "driver=vpc", other, 20);
     if (run->job->kind == RELINK) {     /* the same image, elsewhere */

@@ -24,12 +24,12 @@ SEEN = (1, -signal.SIGABRT, -signal.SIGTRAP)
 # Name; file; scenarios that see it; pairs of texts, what is there and what is there instead
 MUTANTS = [
     ('no barrier before the BAT', 'block/vpc.c', 'dynamic/failing', [
-        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */', 'int ret = 0;')]),
+        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before', 'int ret = 0; /*')]),
     ('no barrier before the bits of a child', 'block/vpc.c', 'child/512/allocate', [
-        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */', 'int ret = 0;')]),
+        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before', 'int ret = 0; /*')]),
     ('no flush behind the tables', 'block/node.c', 'dynamic/4k/allocate', [
-        ('return ret < 0 ? ret : bdrv_node_flush(node->file);',
-         'return ret < 0 || node->drv->map ? ret : bdrv_node_flush(node->file);')]),
+        ('ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;',
+         'ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;\n        ret = ret < 0 ? ret : 1;')]),
     ('tables are not written', 'block/vpc.c', 'dynamic/4k/allocate', [
         ('return ret < 0 ? ret : bdrv_meta_write(bs);', 'return ret;')]),
     ('a BAT entry is forgotten', 'block/vpc.c', 'dynamic/4k/allocate', [
@@ -53,14 +53,15 @@ MUTANTS = [
         ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
     ('the footer further out is not made durable', 'block/vpc.c', 'dynamic/4k/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    if (ret < 0) {\n'
-         '        bdrv_node_truncate(bs->file, size, NULL);',
-         '    if (ret < 0) {\n        bdrv_node_truncate(bs->file, size, NULL);')]),
+         '        (void)bdrv_node_truncate(bs->file, size, NULL);',
+         '    if (ret < 0) {\n        (void)bdrv_node_truncate(bs->file, size, NULL);')]),
     ('the footer is written late', 'block/vpc.c', 'dynamic/4k/allocate', [
         ('    int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));\n    if (ret == 0) {\n'
          '        ret = bdrv_node_flush(bs->file);',
          '    int ret = 0;\n    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);')]),
     ('the last block of the room lies on the footer', 'block/vpc.c', 'dynamic/2m/grow', [
-        ('    if (place_end(s, place) <= s->tail) {\n        return 0;', '    if (place_end(s, place) <= s->tail + s->block_size + 8192) {\n        return 0;')]),
+        ('    if (place_end(s, place) <= s->tail) {',
+         '    if (place_end(s, place) <= s->tail + s->block_size + 8192) {')]),
     ('a place that was used before is not made zero', 'block/vpc.c', 'dynamic/failing', [
         ('    if (ret == 0 && s->used) {', '    if (ret == 0 && false) {')]),
     ('a block that could not be made stays in the BAT', 'block/vpc.c', 'dynamic/failing child/failing', [
@@ -68,8 +69,8 @@ MUTANTS = [
          '    be32_store(entry, (uint32_t)(place / VPC_SECTOR));\n    if (ret < 0) {\n        return ret;\n    }\n')]),
     ('close cuts the room off before the footer is there', 'block/vpc.c', 'dynamic/4k/reopen', [
         ('!s->unsettled && vpc_move_tail(bs, s->end) == 0) {', '!s->unsettled) {'),
-        ('        bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n',
-         '        bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n        vpc_move_tail(bs, s->end);\n')]),
+        ('        (void)bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n',
+         '        (void)bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n        vpc_move_tail(bs, s->end);\n')]),
     ('close cuts off the footer, too', 'block/vpc.c', 'dynamic/4k/reopen', [
         ('bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);', 'bdrv_node_truncate(bs->file, s->end, NULL);')]),
     ('close does not flush', 'block/block.c', 'dynamic/4k/reopen', [
@@ -81,8 +82,8 @@ MUTANTS = [
          '    if (node->drv->map) {\n        if (!bdrv_meta_is_dirty(node)) {\n            return 0;\n        }\n'
          '        ret = flush_format(node);\n')]),
     ('zeroes hide nothing of the parent', 'block/map.c', 'child/16k/zero', [
-        ('    if (ret == 0 && !st.zero) {\n        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, st.bytes });',
-         '    if (ret == 0 && false) {\n        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, st.bytes });')]),
+        ('    if (ret == 0 && !st.zero) {\n        ret = bdrv_mapped_write(bs, offset,',
+         '    if (ret == 0 && false) {\n        ret = bdrv_mapped_write(bs, offset,')]),
     ('create does not flush', 'block/block.c', 'dynamic/4k/create fixed/create', [
         ('    int ret = bs->file ? bdrv_node_flush(bs->file) : 0;', '    int ret = 0;')]),
     ('a commit does not flush', 'block/commit.c', 'base', [
@@ -93,12 +94,20 @@ MUTANTS = [
         ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Steps 1 and 2',
          '    return ret;\n}\n\n/* Steps 1 and 2')]),
     ('a rebase writes the new header over the old one', 'block/vpc-rebase.c', 'child/512/rebase child/512/relink', [
-        ('    return ret < 0 ? ret : write_header(bs, header, at);', '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
+        ('    return ret < 0 ? ret : write_header(bs, header, at);',
+         '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
     ('a rebase does not wait before it goes home', 'block/vpc.c', 'child/512/relink', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->unsettled = ret < 0;',
          '    s->unsettled = ret < 0;')]),
     ('an image that comes to stand alone is not completed', 'block/vpc-rebase.c', 'child/16k/alone', [
-        ('    if (ret == 0 && !parent) {\n        ret = complete_blocks(bs);', '    if (ret == 0 && false) {\n        ret = complete_blocks(bs);')]),
+        ('    if (ret == 0 && !parent) {\n        ret = complete_blocks(bs);',
+         '    if (ret == 0 && false) {\n        ret = complete_blocks(bs);')]),
+    ('a repair cuts the file off before its footer is there', 'block/vpc-repair.c', 'dynamic/4k/repair-leak', [
+        ('    int ret = vpc_move_tail(c->bs, c->end);\n\n    s->limit = c->end;\n    return ret < 0 ? ret : cut_file(c);',
+         '    s->limit = c->end;\n    int ret = cut_file(c);\n    return ret < 0 ? ret : vpc_move_tail(c->bs, c->end);')]),
+    ('a repair writes the wrong one of two footers', 'block/vpc-repair.c', 'dynamic/4k/repair-tail', [
+        ('bdrv_node_pwrite(c->bs->file, c->new_tail, &s->footer, sizeof(s->footer));',
+         'bdrv_node_pwrite(c->bs->file, 0, &c->ends.tail, sizeof(s->footer));')]),
 ]
 
 
@@ -120,7 +129,7 @@ def link_command():
     """As crash-kit is linked, but with the static library, so that an object before it counts"""
     done = run(['ninja', '-C', str(BUILD), '-t', 'commands', KIT])
     words = shlex.split(done.stdout.splitlines()[-1])
-    return [str('block/libminiblk.a') if 'libminiblk.so' in word and not word.startswith('-') else word for word in words]
+    return ['block/libminiblk.a' if 'libminiblk.so' in word and not word.startswith('-') else word for word in words]
 
 
 def mutate(path, changes):

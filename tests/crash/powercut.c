@@ -29,7 +29,7 @@ static void try_all(Recording *r, bool length_first, unsigned share, unsigned pe
 static bool run_seed(unsigned seed, const void *data)
 {
     g_autofree char *file = kit_path("x"), *folder = g_path_get_dirname(file);
-    Recording *r = scenario_record(data, seed, folder);
+    Recording *r = scenario_record(data, seed, false, folder);
 
     try_all(r, false, 1, seed == 0 ? trial_defaults.peers : 0);
     if (seed == 0) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
+#include "guest.h"
 #include "kit.h"
 #include "recorder.h"
 #include "vhd.h"
@@ -18,8 +19,8 @@ typedef struct Recorder {
     Recording *r;
     GRand *rand;
     Medium file, parent;
-    char *log;
-    BlockDriverState *bs;
+    Guest guest;
+    bool qemu;                  /* QEMU does the work */
     uint8_t *now;               /* what the disk has, as far as the guest knows */
 } Recorder;
 
@@ -56,7 +57,7 @@ static char *with_log(const Recorder *rec, const char *options, bool append)
 {
     const char *above = rec->image->above;
     const char *key = above ? "file.image" : "file";
-    g_autofree char *log = escaped(rec->log);
+    g_autofree char *log = escaped(rec->guest.log);
 
     return g_strdup_printf("%s%s%s,%s.driver=blklogwrites,%s.log.filename=%s,%s.log.cache.no-flush=on,"
                            "%s.log-append=%s,%s.file.cache.no-flush=on",
@@ -74,30 +75,15 @@ static char *create_options(const Recorder *rec)
                            parent ? ",backing_file=" : "", parent ? parent : "");
 }
 
-static uint64_t entries_now(const Recorder *rec)
-{
-    BlockInfo *info = bdrv_get_info(rec->bs, NULL);
-    uint64_t entries = (uint64_t)bdrv_info_find(info, "log-entries")->number;
-
-    bdrv_info_free(info);
-    return entries;
-}
-
-/* The log is closed */
-static uint64_t entries_at_last(const Recorder *rec)
-{
-    WriteLog *log = writelog_read(rec->log, NULL);
-    uint64_t entries = log ? log->entries : 0;
-
-    writelog_free(log);
-    return entries;
-}
-
 static void open_logged(Recorder *rec, bool append)
 {
     g_autofree char *options = with_log(rec, rec->image->open, append);
 
-    rec->bs = medium_open(&rec->file, options, BDRV_O_RDWR | BDRV_O_UNMAP);
+    if (rec->qemu) {
+        guest_open_qemu(&rec->guest, &rec->file, append);
+    } else {
+        guest_open(&rec->guest, &rec->file, options, BDRV_O_RDWR | BDRV_O_UNMAP);
+    }
 }
 
 /* What the guest does */
@@ -105,7 +91,7 @@ static void open_logged(Recorder *rec, bool append)
 static GuestOp *begin_op(Recorder *rec, int kind, int64_t offset, int64_t bytes)
 {
     GuestOp op = { .kind = kind, .offset = offset, .bytes = bytes, .stamp = rec->r->ops->len + 1,
-                   .begin = entries_now(rec) };
+                   .begin = guest_entries(&rec->guest) };
 
     g_array_append_val(rec->r->ops, op);
     return &g_array_index(rec->r->ops, GuestOp, rec->r->ops->len - 1);
@@ -113,7 +99,7 @@ static GuestOp *begin_op(Recorder *rec, int kind, int64_t offset, int64_t bytes)
 
 static void end_op(Recorder *rec, GuestOp *op)
 {
-    op->end = entries_now(rec);
+    op->end = guest_entries(&rec->guest);
     for (int64_t i = op->offset; i < op->offset + op->bytes; i++) {
         rec->now[i] = guest_value(op, i);
     }
@@ -123,7 +109,7 @@ static void do_flush(Recorder *rec)
 {
     GuestOp *op = begin_op(rec, GUEST_FLUSH, 0, 0);
 
-    g_assert_cmpint(bdrv_flush(rec->bs), ==, 0);
+    g_assert_cmpint(guest_flush(&rec->guest), ==, 0);
     end_op(rec, op);
 }
 
@@ -133,7 +119,7 @@ static void do_write(Recorder *rec, int64_t offset, int64_t bytes, unsigned flag
     GuestOp *op = begin_op(rec, GUEST_WRITE, offset, bytes);
 
     kit_fill(buf, offset, bytes, op->stamp);
-    g_assert_cmpint(bdrv_pwrite(rec->bs, offset, buf, bytes, flags), ==, 0);
+    g_assert_cmpint(guest_write(&rec->guest, offset, buf, bytes, flags), ==, 0);
     end_op(rec, op);
     if (flags & BDRV_REQ_FUA) {         /* like a write and a flush of it, and so of all before it */
         end_op(rec, begin_op(rec, GUEST_FLUSH, 0, 0));
@@ -144,7 +130,7 @@ static void do_zero(Recorder *rec, int64_t offset, int64_t bytes, unsigned flags
 {
     GuestOp *op = begin_op(rec, GUEST_ZERO, offset, bytes);
 
-    g_assert_cmpint(bdrv_pwrite_zeroes(rec->bs, offset, bytes, flags), ==, 0);
+    g_assert_cmpint(guest_zero(&rec->guest, offset, bytes, flags), ==, 0);
     end_op(rec, op);
 }
 
@@ -152,19 +138,23 @@ static void do_zero(Recorder *rec, int64_t offset, int64_t bytes, unsigned flags
 static void find_out(Recorder *rec, GuestOp *op, const uint8_t *wanted)
 {
     op->found = g_malloc((gsize)op->bytes);
-    g_assert_cmpint(bdrv_pread(rec->bs, op->offset, op->found, op->bytes, 0), ==, 0);
+    g_assert_cmpint(bdrv_pread(rec->guest.bs, op->offset, op->found, op->bytes, 0), ==, 0);
     for (int64_t i = 0; i < op->bytes; i++) {
         g_assert_true(op->found[i] == wanted[i] || op->found[i] == rec->now[op->offset + i]);
     }
     end_op(rec, op);
 }
 
+/* QEMU has none for a VHD */
 static void do_discard(Recorder *rec, int64_t offset, int64_t bytes)
 {
+    if (rec->qemu) {
+        return;
+    }
     g_autofree uint8_t *zeroes = g_malloc0((gsize)bytes);
     GuestOp *op = begin_op(rec, GUEST_OTHER, offset, bytes);
 
-    g_assert_cmpint(bdrv_pdiscard(rec->bs, offset, bytes), ==, 0);
+    g_assert_cmpint(bdrv_pdiscard(rec->guest.bs, offset, bytes), ==, 0);
     find_out(rec, op, zeroes);
 }
 
@@ -174,7 +164,7 @@ static void do_failing_write(Recorder *rec, int64_t offset, int64_t bytes)
     GuestOp *op = begin_op(rec, GUEST_OTHER, offset, bytes);
 
     kit_fill(buf, offset, bytes, op->stamp);
-    g_assert_cmpint(bdrv_pwrite(rec->bs, offset, buf, bytes, 0), ==, -EIO);
+    g_assert_cmpint(guest_write(&rec->guest, offset, buf, bytes, 0), ==, -EIO);
     find_out(rec, op, buf);
 }
 
@@ -182,8 +172,8 @@ static void close_logged(Recorder *rec)
 {
     GuestOp *op = begin_op(rec, GUEST_FLUSH, 0, 0);
 
-    g_assert_cmpint(bdrv_close(rec->bs), ==, 0);
-    op->end = entries_at_last(rec);
+    guest_close(&rec->guest);
+    op->end = guest_entries(&rec->guest);
 }
 
 static void do_reopen(Recorder *rec)
@@ -298,9 +288,17 @@ static Medium make_parent(Recorder *rec, const char *name, unsigned stamp, uint8
 /* What others leave of an image; its first write has to put that right */
 static void hurt(const Medium *medium, int start)
 {
-    const uint8_t zeroes[SECTOR] = { 0 };
+    uint8_t footer[SECTOR], junk[80 * SECTOR] = { 0 };
+    int64_t tail = medium_size(medium) - SECTOR;
 
-    medium_write(medium, start == START_NO_HEAD ? 0 : medium_size(medium) - SECTOR, zeroes, SECTOR);
+    if (start == START_LEAK) {
+        medium_read(medium, tail, footer, SECTOR);
+        memset(junk, 0xa5, sizeof(junk));
+        medium_write(medium, tail, junk, sizeof(junk));
+        medium_write(medium, tail + (int64_t)sizeof(junk), footer, SECTOR);
+    } else {
+        medium_write(medium, start == START_NO_HEAD ? 0 : tail, junk, SECTOR);
+    }
 }
 
 static void fill(Recorder *rec)
@@ -315,9 +313,10 @@ static void fill(Recorder *rec)
     write_at_once(&rec->file, rec->image->open, rec->now, bytes);
     if (start == START_CLEAR || start == START_JUNK) {
         vhd_clear_bits(&rec->file, rec->rand, start == START_JUNK, rec->now, rec->r->size);
+        rec->r->tolerated = "S1";       /* data without its bit: that comes first, and there was a cut */
     } else if (start != START_FULL) {
         hurt(&rec->file, start);
-        rec->r->hurt = true;
+        rec->r->hurt = start != START_LEAK;
     }
 }
 
@@ -439,20 +438,18 @@ static void run_commit(Recorder *rec)
     rec->r->promise = PROMISE_COMMIT;
     make_image(rec);
     rec->r->top = make_top(rec);
-    g_autofree char *log = escaped(rec->log), *base = escaped(rec->file.file);
+    g_autofree char *log = escaped(rec->guest.log), *base = escaped(rec->file.file);
     g_autofree char *options = g_strdup_printf(
         "driver=vpc,backing.%s,backing.read-only=off,backing.file.driver=blklogwrites,backing.file.log.filename=%s,"
         "backing.file.log.cache.no-flush=on,backing.file.file.filename=%s,backing.file.file.cache.no-flush=on",
         rec->image->open, log, base);
     Medium top = { .file = rec->r->top };
 
-    rec->bs = medium_open(&top, options, BDRV_O_RDWR);
-    bdrv_commit(rec->bs, 1, NULL, NULL, &err);
+    guest_open(&rec->guest, &top, options, BDRV_O_RDWR);
+    bdrv_commit(rec->guest.bs, 1, NULL, NULL, &err);
     g_assert_no_error(err);
-    BlockInfo *info = bdrv_get_info(bdrv_get_backing(rec->bs), NULL);
-    rec->r->done = (uint64_t)bdrv_info_find(info, "log-entries")->number;
-    bdrv_info_free(info);
-    g_assert_cmpint(bdrv_close(rec->bs), ==, 0);
+    rec->r->done = guest_entries(&rec->guest);
+    guest_close(&rec->guest);
 }
 
 /* Another parent, or none, or, for new names only, the same one elsewhere */
@@ -492,11 +489,25 @@ static void run_rebase(Recorder *rec)
 
     BlockRebaseOptions opts = { .names_only = rec->r->names_only };
     g_autofree char *options = with_log(rec, rec->image->open, false);
-    rec->bs = medium_open(&rec->file, options, BDRV_O_RDWR | (opts.names_only ? BDRV_O_NO_BACKING : 0));
-    bdrv_rebase(rec->bs, rec->r->target, &opts, &err);
+    guest_open(&rec->guest, &rec->file, options, BDRV_O_RDWR | (opts.names_only ? BDRV_O_NO_BACKING : 0));
+    bdrv_rebase(rec->guest.bs, rec->r->target, &opts, &err);
     g_assert_no_error(err);
-    rec->r->done = entries_now(rec);
-    g_assert_cmpint(bdrv_close(rec->bs), ==, 0);
+    rec->r->done = guest_entries(&rec->guest);
+    guest_close(&rec->guest);
+}
+
+static void run_repair(Recorder *rec)
+{
+    GError *err = NULL;
+
+    rec->r->promise = PROMISE_REPAIR;
+    make_image(rec);
+    g_autofree char *options = with_log(rec, rec->image->open, false);
+    guest_open(&rec->guest, &rec->file, options, BDRV_O_CHECK | BDRV_O_RDWR);
+    bdrv_check_free(bdrv_check(rec->guest.bs, BDRV_CHECK_FIX_ERRORS, &err));
+    g_assert_no_error(err);
+    rec->r->done = guest_entries(&rec->guest);
+    guest_close(&rec->guest);
 }
 
 static void run_action(Recorder *rec)
@@ -513,6 +524,9 @@ static void run_action(Recorder *rec)
         break;
     case ACTION_COMMIT:
         run_commit(rec);
+        break;
+    case ACTION_REPAIR:
+        run_repair(rec);
         break;
     default:
         run_rebase(rec);
@@ -545,16 +559,17 @@ static int64_t choose_size(Recorder *rec)
     return rec->scenario->action->kind == ACTION_RANDOM ? (1 + below(rec, size / SECTOR)) * SECTOR : size;
 }
 
-Recording *scenario_record(const Scenario *s, unsigned seed, const char *folder)
+Recording *scenario_record(const Scenario *s, unsigned seed, bool qemu, const char *folder)
 {
     Recording *r = g_new0(Recording, 1);
-    Recorder rec = { .scenario = s, .image = &s->image, .r = r, .rand = g_rand_new_with_seed(seed + 1) };
+    Recorder rec = { .scenario = s, .image = &s->image, .r = r, .rand = g_rand_new_with_seed(seed + 1), .qemu = qemu };
     GError *err = NULL;
 
     r->name = s->seeds > 1 ? g_strdup_printf("%s:%u", s->name, seed) : g_strdup(s->name);
     r->open = g_strdup(s->image.open);
     r->vhd = g_str_has_prefix(s->image.open, "driver=vpc");
     r->qemu = s->image.qemu && s->action->start != START_JUNK;     /* it does not look at bits */
+    r->theirs = qemu;
     r->sector = s->image.sector;
     r->weight = s->image.weight * (s->seeds > 1 ? 3 : 1);     /* many seeds, fewer states of each */
     r->folder = make_folder(folder);
@@ -563,14 +578,14 @@ Recording *scenario_record(const Scenario *s, unsigned seed, const char *folder)
     r->size = choose_size(&rec);
     rec.now = g_malloc0((gsize)r->size);
     rec.file = medium_in(r, "image");
-    rec.log = g_build_filename(r->folder, "log", NULL);
+    rec.guest.log = g_build_filename(r->folder, "log", NULL);
     run_action(&rec);
-    r->log = writelog_read(rec.log, &err);
+    r->log = writelog_read(rec.guest.log, &err);
     g_assert_no_error(err);
     r->done = r->promise == PROMISE_CREATE ? r->log->entries : r->done;
     g_free(rec.file.file);
     g_free(rec.parent.file);
-    g_free(rec.log);
+    g_free(rec.guest.log);
     g_free(rec.now);
     g_rand_free(rec.rand);
     return r;

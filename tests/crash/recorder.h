@@ -16,7 +16,8 @@ typedef struct Image {
     unsigned weight;            /* of large images, the recording's; 0: 1 */
 } Image;
 
-/* Offset and length in bytes, after and before so many blocks. FAIL: a write that is to fail. What is past the end of the disk is cut off */
+/* Offset and length in bytes, after and before so many blocks. What is past the end of the disk is cut off.
+ * FAIL: a write that is to fail */
 typedef struct Step {
     enum { STEP_WRITE, STEP_FUA, STEP_ZERO, STEP_UNMAP, STEP_DISCARD, STEP_FAIL, STEP_FLUSH, STEP_REOPEN } kind;
     int block;
@@ -25,14 +26,18 @@ typedef struct Step {
 
 typedef struct Action {
     const char *name;
-    enum { ACTION_CREATE, ACTION_STEPS, ACTION_RANDOM, ACTION_COMMIT, ACTION_REBASE, ACTION_ALONE, ACTION_RELINK } kind;
+    enum {
+        ACTION_CREATE, ACTION_STEPS, ACTION_RANDOM, ACTION_COMMIT, ACTION_REBASE, ACTION_ALONE, ACTION_RELINK,
+        ACTION_REPAIR,
+    } kind;
     enum {
         START_EMPTY,
         START_FULL,             /* something in the first six blocks */
         START_CLEAR,            /* in the first three, but for some sectors, whose bits are clear */
         START_JUNK,             /* and who have junk in the file */
         START_NO_TAIL,          /* in the first three, but no footer at the end of the file, */
-        START_NO_HEAD,          /* or none at its start */
+        START_NO_HEAD,          /* or none at its start, */
+        START_LEAK,             /* or room before it, with something in it */
     } start;
     const Step *steps;
     size_t count;

@@ -109,6 +109,9 @@ static const Action actions[] = {
     { "failing", ACTION_STEPS, START_EMPTY, failing, G_N_ELEMENTS(failing) },
     { "no-tail", ACTION_STEPS, START_NO_TAIL, allocate, G_N_ELEMENTS(allocate) },
     { "no-head", ACTION_STEPS, START_NO_HEAD, allocate, G_N_ELEMENTS(allocate) },
+    { "repair-tail", ACTION_REPAIR, START_NO_TAIL },
+    { "repair-head", ACTION_REPAIR, START_NO_HEAD },
+    { "repair-leak", ACTION_REPAIR, START_LEAK },
     { "commit", ACTION_COMMIT, START_FULL },
     { "rebase", ACTION_REBASE, START_EMPTY },
     { "alone", ACTION_ALONE, START_EMPTY },
@@ -124,17 +127,18 @@ typedef struct Line {
 
 #define ON_4K "file.driver=blkdebug,file.align=4096"
 /* A footer and some data are written, and then the first bitmap is not */
-#define FAILS "file.driver=blkdebug,file.inject-error.0.iotype=write,file.inject-error.0.skip=2,file.inject-error.0.once=on"
+#define FAILS "file.driver=blkdebug,file.inject-error.0.iotype=write,file.inject-error.0.skip=2," \
+              "file.inject-error.0.once=on"
 
 static const Line lines[] = {
-    { { "fixed", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096 },
+    { { "fixed", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096, .qemu = true },
       "create overwrite zero discard random", 6 },
     { { "fixed/4k-disk", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096, .above = ON_4K, .sector = 4096 },
       "overwrite random", 8 },
     { { "dynamic/512", "driver=vpc,block_size=512", "driver=vpc", 8 * KIB, 512 },
       "create allocate overwrite zero discard reopen random", 30 },
     { { "dynamic/4k", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .qemu = true },
-      "create allocate overwrite zero discard reopen no-tail no-head random", 40 },
+      "create allocate overwrite zero discard reopen no-tail no-head repair-tail repair-head repair-leak random", 40 },
     { { "dynamic/16k", "driver=vpc,block_size=16k", "driver=vpc", 128 * KIB, 16 * KIB, .qemu = true },
       "clear junk", 30 },
     { { "dynamic/2m", "driver=vpc,block_size=2M", "driver=vpc", 14 * MIB + 1536, 2 * MIB, .qemu = true,
@@ -147,14 +151,15 @@ static const Line lines[] = {
       "create allocate overwrite zero discard reopen random rebase alone relink", 12 },
     { { "child/2k", "driver=vpc,block_size=2k", "driver=vpc", 22 * KIB, 2048, .child = true }, "allocate reopen", 1 },
     { { "child/16k", "driver=vpc,block_size=16k", "driver=vpc", 170 * KIB, 16 * KIB, .child = true },
-      "allocate overwrite zero discard reopen random rebase alone", 20 },
+      "allocate overwrite zero discard reopen random rebase alone repair-tail repair-head repair-leak", 20 },
     { { "child/2m", "driver=vpc,block_size=2M", "driver=vpc", 5 * MIB, 2 * MIB, .child = true, .weight = 8 },
       "overwrite random", 2 },
     { { "child/4k-disk", "driver=vpc,block_size=16k", "driver=vpc", 170 * KIB, 16 * KIB, .child = true,
         .above = ON_4K, .sector = 4096 },
       "allocate random", 8 },
     { { "dynamic", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .above = FAILS }, "failing", 1 },
-    { { "child", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .child = true, .above = FAILS }, "failing", 1 },
+    { { "child", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .child = true, .above = FAILS },
+      "failing", 1 },
     { { "base/fixed", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096 }, "commit", 1 },
     { { "base/dynamic", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096 }, "commit", 1 },
     { { "base/child", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .child = true }, "commit", 1 },
@@ -219,6 +224,13 @@ const char *scenario_name(const Scenario *scenario)
 unsigned scenario_seeds(const Scenario *scenario)
 {
     return scenario->seeds;
+}
+
+bool scenario_is_for_qemu(const Scenario *s)
+{
+    bool works = s->action->kind == ACTION_RANDOM || (s->action->kind == ACTION_STEPS && s->action->steps != discard);
+
+    return works && s->image.qemu && s->action->start <= START_FULL;
 }
 
 const char *scenario_actions(void)

@@ -26,6 +26,7 @@ typedef enum Promise {
     PROMISE_CREATE,             /* once create returned, an image of zeroes; before, nothing that looks like data */
     PROMISE_COMMIT,             /* the image on top never changes, its parent only from old to new */
     PROMISE_REBASE,             /* the image never changes */
+    PROMISE_REPAIR,             /* nor does this one, and repaired again it is sound */
 } Promise;
 
 /* A scenario that was run: the log, the file from which it began, and what was promised */
@@ -34,7 +35,8 @@ typedef struct Recording {
     Promise promise;
     char *open;                 /* options to open a state with, */
     bool vhd;                   /* which is a VHD, */
-    bool qemu;                  /* and one that QEMU understands */
+    bool qemu;                  /* and one that QEMU understands, */
+    bool theirs;                /* and has written */
     int64_t size;               /* of the disk */
     int64_t sector;             /* of what the file lies on: it is never torn */
     unsigned weight;            /* the larger, the fewer states are worth the time */
@@ -43,11 +45,12 @@ typedef struct Recording {
     uint8_t *before;            /* what the disk had when the log began; */
     uint8_t *after;             /* COMMIT: and what the parent has at last */
     GArray *ops;                /* GUEST: of GuestOp */
-    uint64_t done;              /* CREATE, COMMIT, REBASE: how many entries the log had when the call returned */
+    uint64_t done;              /* but GUEST: how many entries the log had when the call returned */
     char *folder;               /* of all files */
     char *top, *target;         /* COMMIT: the image on top; REBASE: the new parent, NULL: none */
     bool names_only;
-    bool hurt;                  /* it was from the start, so that warnings are in order */
+    const char *tolerated;      /* a code of check's that there may be; NULL: none */
+    bool hurt;                  /* it was from the start: there are warnings until that is put right */
 } Recording;
 
 /* The built-in ones have names "format/image/what" */
@@ -62,8 +65,10 @@ unsigned scenario_seeds(const Scenario *scenario);          /* how many are wort
 Scenario *scenario_new(const char *create, const char *open, int64_t block, const char *what);
 const char *scenario_actions(void);                         /* words for @what */
 
-/* Run it, with files in @folder. Whatever goes wrong ends the program */
-Recording *scenario_record(const Scenario *scenario, unsigned seed, const char *folder);
+bool scenario_is_for_qemu(const Scenario *scenario);        /* can QEMU do it, too? */
+
+/* Run it, with files in @folder; by QEMU, if that is wanted and there. Whatever goes wrong ends the program */
+Recording *scenario_record(const Scenario *scenario, unsigned seed, bool qemu, const char *folder);
 void recording_free(Recording *r);                          /* and its files */
 
 #endif

@@ -4,9 +4,9 @@
 #include "trial.h"
 
 #ifdef __SANITIZE_ADDRESS__     /* slower by far, and no more is to be seen of the states themselves */
-const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 7, .samples = 20 }, .peers = 0 };
+const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 5, .samples = 4 }, .peers = 0 };
 #else
-const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 11, .samples = 250 }, .peers = 3 };
+const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 8, .samples = 40 }, .peers = 1 };
 #endif
 
 Cuts *trial_cuts(const Recording *r, const TrialOptions *opts)
@@ -21,9 +21,12 @@ Cuts *trial_cuts(const Recording *r, const TrialOptions *opts)
     return cuts_new(r->start, r->log, &cuts);
 }
 
-static char *judge_one(Judge *judge, Cuts *cuts, uint64_t n, bool show_peers)
+static char *judge_one(Judge *judge, Cuts *cuts, uint64_t n, bool show_peers, TrialResult *result)
 {
     Disk *disk = cuts_make(cuts, n);
+
+    result->states++;
+    result->no_footer += !judge_footer(judge, disk, cuts_entries(cuts, n));
     char *reason = show_peers ? judge_peers(judge, disk, cuts_entries(cuts, n)) : NULL;
 
     if (!reason) {
@@ -41,9 +44,8 @@ TrialResult trial_run(const Recording *r, const TrialOptions *opts)
     uint64_t count = cuts_count(cuts), stride = opts->peers ? count / opts->peers + 1 : 0;
 
     for (uint64_t n = 0; n < count && (!opts->limit || result.failures < opts->limit); n++) {
-        g_autofree char *reason = judge_one(judge, cuts, n, stride && n % stride == stride / 2);
+        g_autofree char *reason = judge_one(judge, cuts, n, stride && n % stride == stride / 2, &result);
 
-        result.states++;
         if (reason) {
             result.failures++;
             if (opts->failed) {

@@ -16,6 +16,7 @@ typedef struct TrialOptions {
 
 typedef struct TrialResult {
     uint64_t states, failures;
+    uint64_t no_footer;         /* VHDs that do not end in a footer, which most programs look for */
 } TrialResult;
 
 /* What is worth doing in a minute for all scenarios, and the seed that it has if nobody says otherwise */

@@ -1,0 +1,90 @@
+/* guest.c - who works on an image while a log is kept: the library, or QEMU */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+#include "guest.h"
+#include "qemu.h"
+#include "writelog.h"
+
+void guest_open(Guest *g, const Medium *file, const char *options, unsigned flags)
+{
+    g->bs = medium_open(file, options, flags);
+}
+
+void guest_open_qemu(Guest *g, const Medium *file, bool append)
+{
+    g->qemu = qemu_open(file->file, g->log, append);
+}
+
+void guest_close(Guest *g)
+{
+    if (g->qemu) {
+        qemu_close(g->qemu);
+    } else {
+        g_assert_cmpint(bdrv_close(g->bs), ==, 0);
+    }
+    g->qemu = NULL;
+    g->bs = NULL;
+}
+
+/* QEMU takes data from a file */
+static int write_by_qemu(Guest *g, int64_t offset, const uint8_t *buf, int64_t bytes, unsigned flags)
+{
+    g_autofree char *data = g_strconcat(g->log, ".data", NULL);
+    bool ok = g_file_set_contents(data, (const char *)buf, (gssize)bytes, NULL) &&
+              qemu_do(g->qemu, "write %s -s %s %" PRId64 " %" PRId64, flags & BDRV_REQ_FUA ? "-f" : "", data, offset, bytes);
+
+    unlink(data);
+    return ok ? 0 : -EIO;
+}
+
+int guest_write(Guest *g, int64_t offset, const uint8_t *buf, int64_t bytes, unsigned flags)
+{
+    return g->qemu ? write_by_qemu(g, offset, buf, bytes, flags) : bdrv_pwrite(g->bs, offset, buf, bytes, flags);
+}
+
+int guest_zero(Guest *g, int64_t offset, int64_t bytes, unsigned flags)
+{
+    if (g->qemu) {
+        return qemu_do(g->qemu, "write -z %s %" PRId64 " %" PRId64, flags & BDRV_REQ_MAY_UNMAP ? "-u" : "", offset,
+                       bytes) ? 0 : -EIO;
+    }
+    return bdrv_pwrite_zeroes(g->bs, offset, bytes, flags);
+}
+
+int guest_flush(Guest *g)
+{
+    if (g->qemu) {
+        return qemu_do(g->qemu, "flush") ? 0 : -EIO;
+    }
+    return bdrv_flush(g->bs);
+}
+
+static uint64_t entries_in_file(const Guest *g)
+{
+    WriteLog *log = writelog_read(g->log, NULL);
+    uint64_t entries = log ? log->entries : 0;
+
+    writelog_free(log);
+    return entries;
+}
+
+/* The log may be of a parent */
+static uint64_t entries_of(BlockDriverState *bs)
+{
+    BlockInfo *info = bdrv_get_info(bs, NULL);
+    const BlockInfoItem *item = bdrv_info_find(info, "log-entries");
+    uint64_t entries = item ? (uint64_t)item->number : entries_of(bdrv_get_backing(bs));
+
+    bdrv_info_free(info);
+    return entries;
+}
+
+uint64_t guest_entries(const Guest *g)
+{
+    if (g->qemu) {
+        return qemu_entries(g->qemu);
+    }
+    return g->bs ? entries_of(g->bs) : entries_in_file(g);
+}

@@ -1,0 +1,122 @@
+/* qemu.c - qemu-io at work on an image, over QEMU's own log of writes */
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib.h>
+#include <sys/wait.h>
+#include "block/blklogwrites.h"
+#include "qemu.h"
+#include "util/le.h"
+
+#define PROMPT "qemu-io> "
+
+struct Qemu {
+    GPid pid;
+    int in, out;                /* its standard input and output */
+    char *log;
+};
+
+bool qemu_is_there(void)
+{
+    g_autofree char *path = g_find_program_in_path("qemu-io");
+
+    return path != NULL;
+}
+
+/* Up to the next prompt; or all there is, where it ends. g_free() it */
+static char *read_answer(Qemu *q)
+{
+    GString *text = g_string_new(NULL);
+    char buf[4096];
+    ssize_t got;
+
+    while (!g_str_has_suffix(text->str, PROMPT) && (got = read(q->out, buf, sizeof(buf))) > 0) {
+        g_string_append_len(text, buf, got);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* Nothing is really flushed, as it is the log that counts; its head is true after each entry */
+static char *node_options(const char *file, const char *log, bool append)
+{
+    return g_strdup_printf("driver=vpc,file.driver=blklogwrites,file.file.driver=file,file.file.filename=%s,"
+                           "file.file.cache.no-flush=on,file.log.driver=file,file.log.filename=%s,"
+                           "file.log.cache.no-flush=on,file.log-super-update-interval=1%s", file, log,
+                           append ? ",file.log-append=on" : "");
+}
+
+Qemu *qemu_open(const char *file, const char *log, bool append)
+{
+    g_autofree char *options = node_options(file, log, append);
+    const char *const argv[] = { "qemu-io", "-t", "writeback", "-d", "unmap", "--image-opts", options, NULL };
+    Qemu *q = g_new0(Qemu, 1);
+    GError *err = NULL;
+
+    q->log = g_strdup(log);
+    if (!append && !g_file_set_contents(log, "", 0, &err)) {
+        g_error("%s", err->message);
+    }
+    if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                  &q->pid, &q->in, &q->out, NULL, &err)) {
+        g_error("qemu-io can't be run: %s", err->message);
+    }
+    g_autofree char *answer = read_answer(q);
+    if (!g_str_has_suffix(answer, PROMPT)) {
+        g_error("qemu-io does not open '%s': %s", file, answer);
+    }
+    return q;
+}
+
+static void send_line(Qemu *q, const char *line)
+{
+    size_t length = strlen(line);
+
+    if (write(q->in, line, length) != (ssize_t)length) {
+        g_error("qemu-io is gone");
+    }
+}
+
+bool qemu_do(Qemu *q, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    g_autofree char *command = g_strdup_vprintf(format, args), *line = g_strconcat(command, "\n", NULL);
+    va_end(args);
+    send_line(q, line);
+    g_autofree char *answer = read_answer(q);
+    if (!g_str_has_suffix(answer, PROMPT)) {
+        g_error("qemu-io ends after '%s': %s", command, answer);
+    }
+    return !strstr(answer, "failed");
+}
+
+void qemu_close(Qemu *q)
+{
+    int status;
+
+    send_line(q, "quit\n");
+    g_autofree char *answer = read_answer(q);
+    close(q->in);
+    close(q->out);
+    if (waitpid(q->pid, &status, 0) != q->pid || status) {
+        g_error("qemu-io ends with status %d: %s", status, answer);
+    }
+    g_spawn_close_pid(q->pid);
+    g_free(q->log);
+    g_free(q);
+}
+
+/* Its head is not there before the first of them */
+uint64_t qemu_entries(const Qemu *q)
+{
+    LogWritesSuper super = { { 0 } };
+    int fd = open(q->log, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || read(fd, &super, sizeof(super)) < 0) {
+        g_error("the log of qemu-io can't be read");
+    }
+    close(fd);
+    return le64_load(super.entries);
+}
