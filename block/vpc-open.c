@@ -372,7 +372,13 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
     if (!vpc_survey(bs, errp)) {
         return false;
     }
-    if (s->ceiling == INT64_MAX) {      /* else the bytes in between would complete a block that was cut off */
+    bool cut_off = s->ceiling < INT64_MAX;
+
+    s->ceiling = MIN(s->ceiling, s->promised);
+    for (unsigned i = 0; i < s->metadata_count; i++) {      /* some may reach into the footer */
+        s->end = MAX(s->end, s->metadata[i].end);
+    }
+    if (!cut_off) {         /* else the bytes in between would complete a block */
         s->end = align_up(s->end, VPC_SECTOR);
     }
     s->tail = ends->tail_ok ? ends->tail_at : s->end;

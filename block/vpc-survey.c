@@ -11,6 +11,7 @@
 static bool claim(VpcState *s, uint64_t start, uint64_t bytes, int64_t file_size)
 {
     if (start > (uint64_t)file_size || bytes > (uint64_t)file_size - start) {
+        s->promised = (int64_t)MIN((uint64_t)s->promised, start);
         return false;
     }
     if (bytes > 0) {
@@ -64,6 +65,7 @@ bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
                        s->bat_offset < VPC_SECTOR ? "footer's copy" : "header");
         return false;
     }
+    s->promised = INT64_MAX;
     claim(s, 0, VPC_SECTOR, file_size);
     claim(s, (uint64_t)header, sizeof(VpcHeader), file_size);
     claim(s, (uint64_t)s->bat_offset, (uint64_t)s->bat_bytes, file_size);

@@ -46,12 +46,13 @@ typedef struct VpcState {
     int64_t block_size, bitmap_bytes;
     VpcRange metadata[13];      /* where no block may be: footer, header, BAT, locators, batmap */
     unsigned metadata_count;
+    int64_t promised;           /* metadata is said to begin here, and is not inside the file; INT64_MAX: none */
 
     /* dynamic and differencing, and open for writing */
     int64_t tail;               /* where the footer at the end of the file is, */
     int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
     int64_t lowest;             /* where the first block is */
-    int64_t ceiling;            /* a BAT entry points here, past the end of the file: never grow so far */
+    int64_t ceiling;            /* a BAT entry or a locator points here, past the end of the file: never grow so far */
     bool used;                  /* the first place of that room was handed out before: it may not be zero */
     bool head_bad;              /* the copy at the start is to be written, */
     bool unsettled;             /* and the footer at the end, before anything else */

@@ -762,6 +762,65 @@ static void check_create_refuses(const char *options, int code)
     bdrv_error_free(err);
 }
 
+/* The last locator's space, which nothing is in, is at @at */
+static void add_locator(const Medium *medium, int64_t at)
+{
+    uint8_t header[1024];
+    uint32_t sum = 0;
+
+    medium_read(medium, 512, header, sizeof(header));
+    memcpy(header + 576 + 7 * 24, "MacX", 4);
+    be32_store(header + 576 + 7 * 24 + 4, 512);
+    be64_store(header + 576 + 7 * 24 + 16, (uint64_t)at);
+    be32_store(header + 36, 0);
+    for (size_t i = 0; i < sizeof(header); i++) {
+        sum += header[i];
+    }
+    be32_store(header + 36, ~sum);
+    medium_write(medium, 512, header, sizeof(header));
+}
+
+static void test_no_block_on_locator_in_footer(void)
+{
+    Medium medium = medium_on_disk();
+    uint8_t got;
+
+    medium_create(&medium, "driver=vpc,size=64k,block_size=512");
+    add_locator(&medium, medium_size(&medium) - 512);
+    for (int i = 0; i < 2; i++) {
+        BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+
+        g_assert_cmpint(bdrv_pwrite(bs, 512 * i, "x", 1, 0), ==, 0);
+        g_assert_cmpint(bdrv_pread(bs, 0, &got, 1, 0), ==, 0);
+        g_assert_cmpint(got, ==, 'x');
+        g_assert_cmpint(bdrv_close(bs), ==, 0);
+    }
+    medium_clear(&medium);
+}
+
+/* It is not inside the file, as long as that does not grow */
+static void test_no_block_on_locator_past_end(void)
+{
+    Medium medium = medium_on_disk();
+
+    medium_create(&medium, "driver=vpc,size=64k,block_size=512");
+    add_locator(&medium, medium_size(&medium) + 4096);
+    for (int i = 0; i < 2; i++) {
+        BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
+        uint8_t got = 0;
+
+        for (int block = 0; block < 16; block++) {
+            bool put = bdrv_pwrite(bs, 512 * block, "x", 1, 0) == 0;
+
+            g_assert_true(put == (block < 4));
+            g_assert_cmpint(bdrv_pread(bs, 512 * block, &got, 1, 0), ==, 0);
+            g_assert_cmpint(got, ==, put ? 'x' : 0);
+        }
+        g_assert_cmpint(bdrv_close(bs), ==, 0);
+    }
+    medium_clear(&medium);
+}
+
 /* By its geometry, the disk ends before its last blocks */
 static void test_stands_alone_with_blocks_past_the_end(void)
 {
@@ -883,6 +942,8 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/tables-wanted-often-stay", test_tables_wanted_often_stay);
     g_test_add_func("/parents/without-it-is-asked-once", test_parent_without_it_is_asked_once);
     g_test_add_func("/parents/with-a-bad-block", test_parent_with_a_bad_block);
+    g_test_add_func("/blocks/not-on-a-locator-in-the-footer", test_no_block_on_locator_in_footer);
+    g_test_add_func("/blocks/not-on-a-locator-past-the-end", test_no_block_on_locator_past_end);
     g_test_add_func("/blocks/stands-alone-with-some-past-the-end", test_stands_alone_with_blocks_past_the_end);
     g_test_add_func("/create/too-large", test_create_too_large);
     g_test_add_func("/create/bad-options", test_create_bad_options);
