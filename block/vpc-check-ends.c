@@ -25,7 +25,8 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f)
     uint64_t at = be64_load(f->data_offset), size = be64_load(f->current_size);
     VpcHeader h;
 
-    if (!is_sparse(f) || at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)c->ends.size ||
+    if (!is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
+        at > (uint64_t)c->ends.size ||
         bdrv_node_pread(c->bs->file, (int64_t)at, &h, sizeof(h)) < 0) {
         return false;
     }
