@@ -142,7 +142,7 @@ static int blkdebug_flush(BlockDriverState *bs)
         return all ? 0 : 1;
     }
     if (all) {
-        bdrv_node_flush(bs->file);
+        (void)bdrv_node_flush(bs->file);
     }
     return -fate.err;
 }

@@ -51,7 +51,7 @@ static void builder_init(BlockCheckBuilder *b, const BlockCheckKind *table)
     while (table[b->kinds].code) {
         b->kinds++;
     }
-    b->found = g_new0(Kind, b->kinds + 1);
+    b->found = g_new0(Kind, (gsize)b->kinds + 1);
 }
 
 static void builder_clear(BlockCheckBuilder *b)
@@ -138,7 +138,7 @@ static void add_finding(OwnedCheck *own, const BlockCheckKind *kind, int index, 
     BlockFinding f = { kind->code, kind->level, kind->name, kind->advice, held_up ? 0 : kind->fix, now->count,
                        MAX(0, before->count - now->count) };
     int64_t *const count[] = { &own->check.notes, &own->check.leaks, &own->check.corruptions, &own->check.errors };
-    int64_t *const fixed[] = { &own->check.notes_fixed, &own->check.leaks_fixed, &own->check.corruptions_fixed };
+    int64_t *const fixed[] = { &own->check.notes_fixed, &own->check.leaks_fixed, &own->check.corruptions_fixed, NULL };
 
     if (shown->count == 0) {
         return;
@@ -146,7 +146,7 @@ static void add_finding(OwnedCheck *own, const BlockCheckKind *kind, int index, 
     f.cases_count = (int)shown->cases->len;
     f.cases = (const BlockCheckCase *)(void *)shown->cases->data;
     *count[kind->level] += f.count;
-    if (f.fixed > 0) {
+    if (f.fixed > 0 && fixed[kind->level]) {
         *fixed[kind->level] += f.fixed;
     }
     g_array_append_val(own->findings, f);

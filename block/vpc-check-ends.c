@@ -39,7 +39,7 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f)
 /* Its checksum is wrong: can that be all? @limit: where it was found */
 static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
 {
-    const int64_t cylinder = VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
+    const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
     int64_t size = (int64_t)be64_load(f->current_size), chs = vpc_chs_size(f);
     bool fits = chs <= size && (size - chs <= cylinder || chs == VPC_MAX_CYLINDERS * cylinder);
 

@@ -111,7 +111,7 @@ static char *locator_key(const VpcLocatorData *locators, unsigned slot)
     for (unsigned i = 0; i < slot; i++) {
         same += locators[i].bytes && locators[i].code == locators[slot].code;
     }
-    *strchr(name, ' ') = 0;
+    name[strcspn(name, " ")] = 0;
     return same > 1 ? g_strdup_printf("parent-%s-%u", name, same) : g_strdup_printf("parent-%s", name);
 }
 

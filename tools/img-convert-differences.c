@@ -8,7 +8,7 @@
 #include "tools/img-convert.h"
 #include "util/iszero.h"
 
-#define PIECE_BYTES (1 << 20)
+#define PIECE_BYTES (INT64_C(1) << 20)
 #define UNIT_BYTES  4096            /* compared, and written, in such units: a guest's page */
 
 typedef struct Differences {

@@ -48,6 +48,7 @@ static bool copy(ConvertArgs *args)
         img_progress_update(&progress, 100);
     }
     img_progress_end(&progress);
+    args->copy.user = NULL;
     if (!ok) {
         tool_error("%s", bdrv_error_message(err));
         bdrv_error_free(err);

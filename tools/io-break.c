@@ -40,7 +40,7 @@ bool io_cmd_break(int argc, char **argv)
 
 bool io_cmd_wait_break(int argc, char **argv)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + (gint64)PATIENCE * G_USEC_PER_SEC;
 
     while (!bdrv_debug_is_suspended(io_bs, argv[1])) {
         if (!io_aio_is_busy()) {
