@@ -433,7 +433,7 @@ static bool run_seed(unsigned seed, const void *data)
 
 static void test_job(const void *data)
 {
-    kit_each_seed(6, run_seed, data);
+    kit_each_seed(3, run_seed, data);
 }
 
 int main(int argc, char **argv)
