@@ -62,7 +62,9 @@ static void reach_entry(Walk *walk, int64_t block, uint32_t sector)
 
 int64_t vpc_check_reach(VpcCheck *c)
 {
-    Walk walk = { c };
+    const VpcState *s = c->bs->state;
+    int64_t header_end = (int64_t)be64_load(s->footer.data_offset) + (int64_t)sizeof(VpcHeader);
+    Walk walk = { c, .reach = MAX(header_end, s->bat_offset + s->bat_bytes) };
 
     return each_entry(&walk, reach_entry) ? walk.reach : c->ends.size;
 }

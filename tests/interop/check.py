@@ -248,6 +248,12 @@ def footer_in_block(where, sealed=True):
     return Image(data.change(data.places[5] + where, footer)[:-SECTOR])
 
 
+def footer_in_header():
+    """No footer at the end; the unused part of the header has the same one"""
+    data = image({})
+    return Image(data.change(2 * SECTOR, bytes(data[-SECTOR:])).change_header()[:-SECTOR])
+
+
 GROWN = 2 * SIZE
 
 for case in [
@@ -274,6 +280,8 @@ for case in [
         text='no footer at 200192, the end'),
     Row('no footer at the end, but at that of a block', lambda: footer_in_block(BLOCK, False), 'F2!', reads='',
         text='no footer at 200192, the end'),
+    Row('no footer at the end, but in the header', footer_in_header, 'F2! L1.', 'L1.', '.512K',
+        foreign=False),
     Row('a footer of 511 bytes', lambda: cut(1), 'F4.'),
     Row('a copy with another unique id', lambda: image().change_footer('head', uuid=b'another one here'), 'F3.'),
     Row('a copy with another time', lambda: image().change_footer('head', timestamp=77), 'F3.'),
