@@ -7,8 +7,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 copy_source() {
-    cp -r "$source"/{bench,block,docs,examples,include,meson.build,tools,util} "$scratch" && mkdir "$scratch/tests" &&
-        touch "$scratch/tests/meson.build"
+    cp -r "$source"/{bench,block,docs,examples,include,meson.build,meson_options.txt,tools,util} "$scratch" &&
+        mkdir "$scratch"/{fuzz,tests} && touch "$scratch"/{fuzz,tests}/meson.build
 }
 
 # Steps 1 to 3
