@@ -3,6 +3,7 @@
  *
  * docs/RELIABILITY.md explains it, "crash-kit help" lists the commands.
  */
+#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 static const char usage[] =
     "crash-kit run [OPTION...] [SCENARIO...]     record scenarios, try all states, and print a table\n"
+    "crash-kit table [OPTION...]                 all scenarios, by us and, where it can, by QEMU: a table of both\n"
     "crash-kit list                              the scenarios\n"
     "crash-kit state [OPTION...] SCENARIO N OUT  write state N to the file OUT, and say what is there and judge it\n"
     "crash-kit cuts [OPTION...] LOG START        how many states a log has, from the file START on\n"
@@ -57,9 +59,14 @@ static void die(const char *format, ...)
     exit(2);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    return remove(path);
+}
+
 static void remove_folder(void)
 {
-    rmdir(kit.folder);
+    nftw(kit.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static uint64_t number(const char *text)
@@ -215,6 +222,96 @@ static int run(int argc, char **argv)
     return total.result.failures ? 1 : 0;
 }
 
+/* All of it, by what is done, as docs/RELIABILITY.md has it */
+
+typedef struct Cells {
+    const char *what;
+    TrialResult ours, early, theirs;    /* early: files that are longer before the data is there */
+} Cells;
+
+static void add_result(TrialResult *to, TrialResult result)
+{
+    to->states += result.states;
+    to->no_footer += result.no_footer;
+    to->failures += result.failures;
+}
+
+static void try_recording(const Scenario *s, unsigned seed, bool qemu, Cells *cells)
+{
+    Recording *r = scenario_record(s, seed, qemu, kit.folder);
+    TrialOptions opts = kit.trial;
+    Report to = { r };
+
+    opts.failed = report;
+    opts.user = &to;
+    opts.peers = seed == 0 ? kit.trial.peers : 0;
+    add_result(qemu ? &cells->theirs : &cells->ours, trial_run(r, &opts));
+    if (!qemu) {
+        opts.cuts.length_first = true;
+        add_result(&cells->early, trial_run(r, &opts));
+    }
+    recording_free(r);
+}
+
+static void fill_cells(const Scenario *s, Cells *cells)
+{
+    for (unsigned seed = 0; seed < scenario_seeds(s); seed++) {
+        try_recording(s, seed, false, cells);
+        if (scenario_is_for_qemu(s) && qemu_is_there()) {
+            try_recording(s, seed, true, cells);
+        }
+    }
+}
+
+static void print_cells(const Cells *c)
+{
+    printf("| %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |", c->what, c->ours.states,
+           c->ours.no_footer, c->ours.failures, c->early.states, c->early.failures);
+    if (c->theirs.states) {
+        printf(" %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |\n", c->theirs.states, c->theirs.no_footer,
+               c->theirs.failures);
+    } else {
+        printf(" | | |\n");
+    }
+    fflush(stdout);
+}
+
+static Cells *find_cells(GArray *all, const char *what)
+{
+    Cells fresh = { what };
+
+    for (guint i = 0; i < all->len; i++) {
+        if (!strcmp(g_array_index(all, Cells, i).what, what)) {
+            return &g_array_index(all, Cells, i);
+        }
+    }
+    g_array_append_val(all, fresh);
+    return &g_array_index(all, Cells, all->len - 1);
+}
+
+static int table(int argc, char **argv)
+{
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Cells));
+    Cells total = { "all" };
+    const Scenario *s = NULL;
+
+    while ((s = scenario_next(s))) {
+        fill_cells(s, find_cells(all, strrchr(scenario_name(s), '/') + 1));
+    }
+    printf("| what is done | states | no footer | bad | length first | bad | QEMU: states | no footer | bad |\n"
+           "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+    for (guint i = 0; i < all->len; i++) {
+        const Cells *c = &g_array_index(all, Cells, i);
+
+        print_cells(c);
+        add_result(&total.ours, c->ours);
+        add_result(&total.early, c->early);
+        add_result(&total.theirs, c->theirs);
+    }
+    print_cells(&total);
+    return total.ours.failures || total.early.failures ? 1 : 0;
+}
+
 static int list(int argc, char **argv)
 {
     const Scenario *s = NULL;
@@ -353,7 +450,8 @@ static bool command_likes(char **argv, const char *file)
         g_ptr_array_add(words, strcmp(*argv, "{}") ? *argv : (char *)file);
     }
     g_ptr_array_add(words, NULL);
-    if (!g_spawn_sync(NULL, (char **)words->pdata, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL)) {
+    if (!g_spawn_sync(NULL, (char **)words->pdata, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL,
+                      NULL, NULL, NULL, NULL, &status, NULL)) {
         die("'%s' can't be run", (char *)words->pdata[0]);
     }
     return status == 0;
@@ -394,7 +492,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "run", run }, { "list", list }, { "state", state }, { "cuts", cuts_of_log }, { "cut", cut },
+    { "run", run }, { "table", table }, { "list", list }, { "state", state }, { "cuts", cuts_of_log }, { "cut", cut },
     { "try", try_command }, { "help", help }, { "--help", help },
 };
 

@@ -12,9 +12,9 @@ void guest_open(Guest *g, const Medium *file, const char *options, unsigned flag
     g->bs = medium_open(file, options, flags);
 }
 
-void guest_open_qemu(Guest *g, const Medium *file, bool append)
+void guest_open_qemu(Guest *g, const Medium *file, const char *above, bool append)
 {
-    g->qemu = qemu_open(file->file, g->log, append);
+    g->qemu = qemu_open(file->file, g->log, above, append);
 }
 
 void guest_close(Guest *g)
@@ -32,8 +32,9 @@ void guest_close(Guest *g)
 static int write_by_qemu(Guest *g, int64_t offset, const uint8_t *buf, int64_t bytes, unsigned flags)
 {
     g_autofree char *data = g_strconcat(g->log, ".data", NULL);
+    const char *fua = flags & BDRV_REQ_FUA ? "-f" : "";
     bool ok = g_file_set_contents(data, (const char *)buf, (gssize)bytes, NULL) &&
-              qemu_do(g->qemu, "write %s -s %s %" PRId64 " %" PRId64, flags & BDRV_REQ_FUA ? "-f" : "", data, offset, bytes);
+              qemu_do(g->qemu, "write %s -s %s %" PRId64 " %" PRId64, fua, data, offset, bytes);
 
     unlink(data);
     return ok ? 0 : -EIO;

@@ -15,8 +15,8 @@ typedef struct Guest {
 
 /* @options have blklogwrites in them */
 void guest_open(Guest *g, const Medium *file, const char *options, unsigned flags);
-/* The same by QEMU, a VHD */
-void guest_open_qemu(Guest *g, const Medium *file, bool append);
+/* The same by QEMU, a VHD; @above: options of a filter above the log, NULL: none */
+void guest_open_qemu(Guest *g, const Medium *file, const char *above, bool append);
 void guest_close(Guest *g);
 
 /* 0 or -errno, of QEMU -EIO */

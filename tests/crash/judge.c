@@ -156,7 +156,7 @@ static char *check(const Judge *j, Disk *disk)
 static char *find_fault(const Judge *j, Disk *disk)
 {
     Medium medium = { .disk = disk };
-    const char *fault = j->r->vhd ? vhd_find_fault(&medium) : NULL;
+    const char *fault = j->r->vhd && !j->r->theirs ? vhd_find_fault(&medium) : NULL;    /* its blocks are not aligned */
 
     return fault ? g_strdup(fault) : check(j, disk);
 }
@@ -408,7 +408,9 @@ bool judge_footer(const Judge *j, Disk *disk, uint64_t entries)
 {
     Medium medium = { .disk = disk };
 
-    return !j->r->vhd || (j->r->promise == PROMISE_CREATE && entries < j->r->done) || vhd_ends_well(&medium);
+    bool not_yet = j->r->hurt || (j->r->promise == PROMISE_CREATE && entries < j->r->done);
+
+    return !j->r->vhd || not_yet || vhd_ends_well(&medium);
 }
 
 static char *repair_again(Judge *j, Disk *disk)

@@ -15,6 +15,7 @@ struct Qemu {
     GPid pid;
     int in, out;                /* its standard input and output */
     char *log;
+    bool failed;                /* a command did, which is its exit status, too */
 };
 
 bool qemu_is_there(void)
@@ -38,18 +39,22 @@ static char *read_answer(Qemu *q)
 }
 
 /* Nothing is really flushed, as it is the log that counts; its head is true after each entry */
-static char *node_options(const char *file, const char *log, bool append)
+static char *node_options(const char *file, const char *log, const char *above, bool append)
 {
-    return g_strdup_printf("driver=vpc,file.driver=blklogwrites,file.file.driver=file,file.file.filename=%s,"
-                           "file.file.cache.no-flush=on,file.log.driver=file,file.log.filename=%s,"
-                           "file.log.cache.no-flush=on,file.log-super-update-interval=1%s", file, log,
-                           append ? ",file.log-append=on" : "");
+    const char *key = above ? "file.image" : "file";
+
+    return g_strdup_printf("driver=vpc,%s%s%s.driver=blklogwrites,%s.file.driver=file,%s.file.filename=%s,"
+                           "%s.file.cache.no-flush=on,%s.log.driver=file,%s.log.filename=%s,"
+                           "%s.log.cache.no-flush=on,%s.log-super-update-interval=1,%s.log-append=%s",
+                           above ? above : "", above ? "," : "", key, key, key, file, key, key, key, log, key, key, key,
+                           append ? "on" : "off");
 }
 
-Qemu *qemu_open(const char *file, const char *log, bool append)
+Qemu *qemu_open(const char *file, const char *log, const char *above, bool append)
 {
-    g_autofree char *options = node_options(file, log, append);
+    g_autofree char *options = node_options(file, log, above, append);
     const char *const argv[] = { "qemu-io", "-t", "writeback", "-d", "unmap", "--image-opts", options, NULL };
+    const GSpawnFlags flags = G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD;
     Qemu *q = g_new0(Qemu, 1);
     GError *err = NULL;
 
@@ -57,8 +62,7 @@ Qemu *qemu_open(const char *file, const char *log, bool append)
     if (!append && !g_file_set_contents(log, "", 0, &err)) {
         g_error("%s", err->message);
     }
-    if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                  &q->pid, &q->in, &q->out, NULL, &err)) {
+    if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL, flags, NULL, NULL, &q->pid, &q->in, &q->out, NULL, &err)) {
         g_error("qemu-io can't be run: %s", err->message);
     }
     g_autofree char *answer = read_answer(q);
@@ -89,7 +93,9 @@ bool qemu_do(Qemu *q, const char *format, ...)
     if (!g_str_has_suffix(answer, PROMPT)) {
         g_error("qemu-io ends after '%s': %s", command, answer);
     }
-    return !strstr(answer, "failed");
+    bool ok = !strstr(answer, "failed");
+    q->failed |= !ok;
+    return ok;
 }
 
 void qemu_close(Qemu *q)
@@ -100,7 +106,7 @@ void qemu_close(Qemu *q)
     g_autofree char *answer = read_answer(q);
     close(q->in);
     close(q->out);
-    if (waitpid(q->pid, &status, 0) != q->pid || status) {
+    if (waitpid(q->pid, &status, 0) != q->pid || (status && !q->failed)) {
         g_error("qemu-io ends with status %d: %s", status, answer);
     }
     g_spawn_close_pid(q->pid);

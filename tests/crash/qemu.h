@@ -10,8 +10,9 @@ typedef struct Qemu Qemu;
 
 bool qemu_is_there(void);
 
-/* @file is a VHD, and the log is begun anew unless @append. Whatever goes wrong ends the program */
-Qemu *qemu_open(const char *file, const char *log, bool append);
+/* @file is a VHD. @above: options of a filter above the log, whose child is "image"; NULL: none. The log is begun anew
+ * unless @append. Whatever goes wrong ends the program */
+Qemu *qemu_open(const char *file, const char *log, const char *above, bool append);
 void qemu_close(Qemu *q);
 
 /* A command of qemu-io, which is done when this returns. True unless it says that it failed */

@@ -80,7 +80,7 @@ static void open_logged(Recorder *rec, bool append)
     g_autofree char *options = with_log(rec, rec->image->open, append);
 
     if (rec->qemu) {
-        guest_open_qemu(&rec->guest, &rec->file, append);
+        guest_open_qemu(&rec->guest, &rec->file, rec->image->above_qemu, append);
     } else {
         guest_open(&rec->guest, &rec->file, options, BDRV_O_RDWR | BDRV_O_UNMAP);
     }
@@ -161,6 +161,12 @@ static void do_discard(Recorder *rec, int64_t offset, int64_t bytes)
 static void do_failing_write(Recorder *rec, int64_t offset, int64_t bytes)
 {
     g_autofree uint8_t *buf = g_malloc((gsize)bytes);
+
+    if (rec->qemu) {        /* it fails before there is any data in the file */
+        kit_fill(buf, offset, bytes, 98);
+        g_assert_cmpint(guest_write(&rec->guest, offset, buf, bytes, 0), ==, -EIO);
+        return;
+    }
     GuestOp *op = begin_op(rec, GUEST_OTHER, offset, bytes);
 
     kit_fill(buf, offset, bytes, op->stamp);

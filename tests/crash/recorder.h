@@ -12,6 +12,7 @@ typedef struct Image {
     bool qemu;                  /* QEMU can read it */
     bool child;                 /* has a parent with something everywhere in its first seven eighths */
     const char *above;          /* options of a filter between the image and the log, one whose child is "image" */
+    const char *above_qemu;     /* and of QEMU's */
     int64_t sector;             /* never torn; 0: 512 */
     unsigned weight;            /* of large images, the recording's; 0: 1 */
 } Image;

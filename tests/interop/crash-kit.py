@@ -1,0 +1,130 @@
+# crash-kit.py - crash-kit's command line: states by their numbers, logs of others, other drivers, QEMU at work
+# SPDX-License-Identifier: MIT
+import os
+import re
+
+from harness import BUILD, IMG, IO, Suite, check, equal, fails, need, run, works
+
+suite = Suite(__file__)
+KIT = os.environ.get('MINIBLK_CRASH_KIT', str(BUILD / 'tests/crash/crash-kit'))
+
+
+def kit(folder, *args):
+    return run(KIT, *args, env={'TMPDIR': folder})
+
+
+def totals(done):
+    """states, states without a footer, bad ones"""
+    numbers = re.search(r'^\| all .*', done.stdout, re.M).group().split('|')[4:7]
+    return [int(number) for number in numbers]
+
+
+def make_log(folder):
+    """An image, what it was, and the log of what was done to it"""
+    image, start, log = folder / 'a.vhd', folder / 'start.vhd', folder / 'a.log'
+    works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'block_size=4k', image, '64k')
+    works('cp', image, start)
+    works(IO, '-t', 'writeback', '--image-opts',
+          f'driver=vpc,file.driver=blklogwrites,file.file.filename={image},file.log.filename={log}',
+          '-c', 'write -P 1 9k 1k', '-c', 'flush', '-c', 'write -P 2 9k 1k')
+    return log, start
+
+
+@suite.fact
+def number_is_state(folder):
+    """a state's number gives the same file each time, another number another one"""
+    texts = [kit(folder, 'state', 'dynamic/4k/random:3', number, folder / name).stdout
+             for name, number in (('a', 100), ('b', 100), ('c', 101))]
+    a, b, c = ((folder / name).read_bytes() for name in 'abc')
+    check(a == b and texts[0] == texts[1], 'twice the same number, and two states')
+    check(a != c, 'two numbers, and one state')
+
+
+@suite.fact
+def state_is_judged(folder):
+    """the state that is written out is the one that is judged, and one that miniblk-img opens"""
+    done = kit(folder, 'state', 'dynamic/4k/allocate', '50', folder / 'a.vhd')
+    check(done.returncode == 0 and done.stdout.endswith('good\n'), done.stdout + done.stderr)
+    works(IMG, 'info', '-f', 'vpc', folder / 'a.vhd')
+
+
+@suite.fact
+def beginning_of_names(folder):
+    """the beginning of names runs all of them"""
+    done = kit(folder, 'run', '--peers', '0', 'base')
+    equal(done.returncode, 0, 'exit status')
+    equal(sorted(re.findall(r'^\| (base\S+)', done.stdout, re.M)),
+          ['base/child/commit', 'base/dynamic/commit', 'base/fixed/commit', 'base/raw/commit'], 'scenarios')
+
+
+@suite.fact
+def others_logs(folder):
+    """of any log: how many states there are, one of them, and a command tried on each"""
+    log, start = make_log(folder)
+    count = int(kit(folder, 'cuts', log, start).stdout)
+    check(count > 10, f'{count} states')
+    kit(folder, 'cut', log, start, count - 1, folder / 'last.vhd')
+    equal((folder / 'last.vhd').read_bytes(), (folder / 'a.vhd').read_bytes(), 'the last state')
+    done = kit(folder, 'try', '--bits', '5', '--samples', '5', log, start, IMG, 'info', '-f', 'vpc', '{}')
+    equal((done.returncode, done.stdout.split()[0]), (0, '0'), 'bad states')
+
+
+@suite.fact
+def bad_states_are_counted(folder):
+    """a command that fails on states where the first block is there finds those, and only those"""
+    log, start = make_log(folder)
+    script = f'{IMG} map -f vpc --output=json "$1" | grep -q "\\"data\\": true" && exit 1; exit 0'
+    done = kit(folder, 'try', '--bits', '5', '--samples', '5', log, start, 'sh', '-c', script, 'sh', '{}')
+    bad, _, count = re.search(r'(\d+) (of) (\d+) states are bad', done.stdout).groups()
+    equal(done.returncode, 1, 'exit status')
+    check(0 < int(bad) < int(count), f'{bad} of {count}')
+
+
+@suite.fact
+def other_drivers(folder):
+    """another driver, by its options"""
+    done = kit(folder, 'run', '--create', 'driver=raw', '--open', 'driver=raw', '--block', '4096', 'create',
+               'overwrite', 'random:1')
+    equal(done.returncode, 0, 'exit status')
+    check(totals(done)[0] > 500 and totals(done)[2] == 0, done.stdout)
+
+
+@suite.fact
+def qemu_at_work(folder):
+    """QEMU's driver over QEMU's log: what is flushed is there, the footer is not always"""
+    need('qemu-io')
+    done = kit(folder, 'run', '--qemu', '--bits', '6', '--samples', '20', 'dynamic/4k/allocate', 'fixed/overwrite')
+    states, no_footer, bad = totals(done)
+    equal((done.returncode, bad), (0, 0), 'bad states')
+    check(0 < no_footer < states, f'{no_footer} of {states} without a footer')
+
+
+@suite.fact
+def qemu_and_errors(folder):
+    """QEMU's driver after a write that failed loses what was flushed, and it is seen"""
+    need('qemu-io')
+    done = kit(folder, 'run', '--qemu', '--peers', '0', 'dynamic/failing')
+    equal(done.returncode, 1, 'exit status')
+    check(re.search(r'should be 0x', done.stderr), done.stderr)
+
+
+@suite.fact
+def wrong_words(folder):
+    """what it can't do, it says"""
+    log, start = make_log(folder)
+    for words, message in (
+            (['run', 'nosuch'], "there is no scenario 'nosuch'"),
+            (['run', '--create', 'driver=raw', '--open', 'driver=raw', 'nosuch'], "'nosuch' is not one of"),
+            (['run', '--create', 'driver=raw', 'random'], '--create goes with --open'),
+            (['state', 'fixed/create', '1000000', folder / 'x'], 'states only'),
+            (['state', 'fixed/create', 'x', folder / 'x'], "'x' is not a number"),
+            (['cuts', start, start], 'this is not a log of writes'),
+            (['cuts', log, folder / 'missing'], 'missing'),
+            (['run', '--bogus', '1'], "what is '--bogus'?")):
+        done = kit(folder, *words)
+        equal(done.returncode, 2, f'exit status of {words}')
+        check(message in done.stderr, f'{words}: {done.stderr}')
+    check(not list(folder.glob('crash-kit-*')), 'folders are left behind')
+
+
+suite.main()
