@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads are rounded out and bounced. Writes read the blocks that they cover in part, change them and
- * write them back, with nobody else writing to the node meanwhile: an aligned write of the rest of such
+ * write them back, with nobody else writing to those blocks meanwhile: an aligned write of the rest of such
  * a block would be lost. Where the file ends in mid-block, the driver writes up to there and no further: a
  * file that is too long for a moment has no footer at its end for a moment.
  */
@@ -30,6 +30,14 @@ bool block_is_aligned(BlockDriverState *bs, int64_t offset, BlockVec vec)
         }
     }
     return (all & mask) == 0;
+}
+
+BlockRange block_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool alone)
+{
+    int64_t start = align_down(offset, bs->request_alignment), end = align_up(offset + bytes, bs->request_alignment);
+    bool at_end = alone && end > bdrv_node_size(bs);
+
+    return (BlockRange) { start, at_end ? INT64_MAX : end, alone };
 }
 
 /* Memory for @bytes and what is rounded out around them, or for as much as is bounced at a time; free() it */
@@ -117,10 +125,8 @@ static int read_ends(BlockDriverState *bs, uint8_t *bounce, int64_t start, int64
 int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     uint8_t *bounce = bounce_new(bs, vec.bytes);
-    int ret = bounce ? 0 : -ENOMEM;
-
-    gate_enter(&bs->layer->rmw, true);
     int64_t end = MAX(bdrv_node_size(bs), offset + vec.bytes);
+    int ret = bounce ? 0 : -ENOMEM;
 
     for (int64_t done = 0, n, start, length; ret == 0 && done < vec.bytes; done += n) {
         n = next_piece(bs, offset + done, vec.bytes - done, &start, &length);
@@ -130,7 +136,6 @@ int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
             ret = bounced_write(bs, bounce, start, length, end);
         }
     }
-    gate_leave(&bs->layer->rmw, true);
     free(bounce);
     return ret;
 }

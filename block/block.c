@@ -79,7 +79,7 @@ static BlockDriverState *node_new(BlockTree *tree, const BlockDriver *drv, unsig
     pthread_mutex_init(&bs->layer->map_lock, NULL);
     pthread_cond_init(&bs->layer->page_read, NULL);
     pthread_mutex_init(&bs->layer->serial, NULL);
-    gate_init(&bs->layer->rmw);
+    ranges_init(&bs->layer->writes);
     return bs;
 }
 
@@ -92,7 +92,7 @@ static void node_free(BlockDriverState *bs)
     pthread_mutex_destroy(&layer->map_lock);
     pthread_cond_destroy(&layer->page_read);
     pthread_mutex_destroy(&layer->serial);
-    gate_destroy(&layer->rmw);
+    ranges_destroy(&layer->writes);
     keyval_free(layer->options);
     keyval_free(layer->backing_options);
     g_free(layer->storage);

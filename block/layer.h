@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <miniblk/driver.h>
 #include "util/gate.h"
+#include "util/ranges.h"
 #include "util/keyval.h"
 
 typedef struct BlockShortcuts BlockShortcuts;
@@ -42,7 +43,7 @@ typedef struct BlockLayer {
                                      * child's */
     pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
     pthread_mutex_t serial;         /* around read, write and zero of a driver that is not parallel */
-    BlockGate rmw;                  /* of a node with request_alignment: exclusive around read-modify-write */
+    BlockRanges writes;             /* of a node with request_alignment: a read-modify-write is alone in its range */
     uint64_t written, flushed;      /* atomic: how many writes there were, and how many the last flush covers */
     int64_t meta_limit;             /* bytes of tables to keep in memory */
     BlockMetaCache *meta;           /* NULL until the first page */
@@ -92,7 +93,10 @@ void block_note_error(BlockTree *tree, const char *operation, int64_t offset, in
 /* align.c: requests of any alignment, for a node that wants them aligned */
 bool block_is_aligned(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_unaligned_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
-int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec);     /* is alone in its range */
+/* Of a write to a node with request_alignment: the blocks that it touches. One that is @alone and reaches the end of
+ * the file, or moves it, has all that comes behind */
+BlockRange block_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool alone);
 
 /* map.c */
 /* The extent of a format at @offset. -EAGAIN: ask again when nobody else is in the image */

@@ -138,15 +138,15 @@ int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec)
     if (ret < 0) {
         return ret;
     }
-    if (!block_is_aligned(node, offset, vec)) {
-        return block_unaligned_write(node, offset, vec);
-    }
     if (node->request_alignment <= 1) {
         return block_driver_write(node, offset, vec);
     }
-    gate_enter(&node->layer->rmw, false);
-    ret = block_driver_write(node, offset, vec);
-    gate_leave(&node->layer->rmw, false);
+    bool aligned = block_is_aligned(node, offset, vec);
+    BlockRange range = block_range(node, offset, vec.bytes, !aligned);
+
+    ranges_enter(&node->layer->writes, &range);
+    ret = aligned ? block_driver_write(node, offset, vec) : block_unaligned_write(node, offset, vec);
+    ranges_leave(&node->layer->writes, &range);
     return ret;
 }
 
@@ -182,15 +182,14 @@ static int write_zeroes(BlockDriverState *node, int64_t offset, int64_t bytes)
 /* A driver's zero() takes any range, but a read-modify-write beside it must not bring old bytes back */
 static int zero_beside_rmw(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags)
 {
-    bool aligned = node->request_alignment > 1;
+    if (node->request_alignment <= 1) {
+        return driver_zero(node, offset, bytes, flags);
+    }
+    BlockRange range = block_range(node, offset, bytes, false);
 
-    if (aligned) {
-        gate_enter(&node->layer->rmw, true);
-    }
+    ranges_enter(&node->layer->writes, &range);
     int ret = driver_zero(node, offset, bytes, flags);
-    if (aligned) {
-        gate_leave(&node->layer->rmw, true);
-    }
+    ranges_leave(&node->layer->writes, &range);
     return ret;
 }
 

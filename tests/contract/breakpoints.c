@@ -102,17 +102,31 @@ static void test_events_that_happen(void)
 typedef struct Job {
     pthread_t thread;
     BlockDriverState *bs;
-    char kind;                  /* 'w', or of rig_request() */
-    int64_t offset, bytes;      /* 'w' */
+    char kind;                  /* 'w', 'n', or of rig_request() */
+    int64_t offset, bytes;      /* 'w', 'n' */
     int ret;
     bool done;                  /* atomic */
 } Job;
+
+static int job_do(const Job *job)
+{
+    static const uint8_t data[UNIT];
+
+    switch (job->kind) {
+    case 'w':
+        return rig_write(job->bs, job->offset, job->bytes);
+    case 'n':                   /* as a format above would: it may be past the end */
+        return bdrv_node_pwrite(job->bs, job->offset, data, job->bytes);
+    default:
+        return rig_request(job->bs, job->kind);
+    }
+}
 
 static void *job_main(void *opaque)
 {
     Job *job = opaque;
 
-    job->ret = job->kind == 'w' ? rig_write(job->bs, job->offset, job->bytes) : rig_request(job->bs, job->kind);
+    job->ret = job_do(job);
     __atomic_store_n(&job->done, true, __ATOMIC_RELEASE);
     return NULL;
 }
@@ -363,6 +377,53 @@ static void test_stopped_in_a_unit(void)
     rig_free(&rig);
 }
 
+/* Others change theirs */
+static void test_stopped_in_two_units(void)
+{
+    Rig rig = rig_new("align=4096");
+    uint8_t buf[3 * UNIT], expected[3 * UNIT];
+    Job a, b, c;
+
+    set_break(rig.bs, "pwritev_rmw_after_head", "A");
+    job_start(&a, rig.bs, 'w', 512, 512);
+    wait_break(rig.bs, "A");
+    set_break(rig.bs, "pwritev_rmw_after_head", "B");
+    job_start(&b, rig.bs, 'w', 2 * UNIT + 512, 512);
+    wait_break(rig.bs, "B");
+    job_start(&c, rig.bs, 'w', UNIT, UNIT);
+    g_assert_cmpint(job_wait(&c), ==, 0);
+    g_assert_cmpint(bdrv_debug_resume(rig.bs, "B"), ==, 0);
+    g_assert_cmpint(job_wait(&b), ==, 0);
+    g_assert_false(job_is_done(&a));
+    g_assert_cmpint(bdrv_debug_resume(rig.bs, "A"), ==, 0);
+    g_assert_cmpint(job_wait(&a), ==, 0);
+    memset(expected, OLD, sizeof(expected));
+    memset(expected + 512, NEW, 512);
+    memset(expected + UNIT, NEW, UNIT);
+    memset(expected + 2 * UNIT + 512, NEW, 512);
+    medium_read(&rig.medium, 0, buf, sizeof(buf));
+    kit_assert_same(buf, expected, sizeof(buf), 0);
+    rig_free(&rig);
+}
+
+/* Where the file ends is part of the range of all who move it */
+static void test_stopped_at_the_end(void)
+{
+    Rig rig = rig_new("align=4096");
+    Job a, b;
+
+    set_break(rig.bs, "pwritev_rmw_after_tail", "A");
+    job_start(&a, rig.bs, 'n', RIG_SIZE, 512);
+    wait_break(rig.bs, "A");
+    job_start(&b, rig.bs, 'n', RIG_SIZE + 3 * UNIT, 512);
+    g_usleep(20000);
+    g_assert_false(job_is_done(&b));
+    g_assert_cmpint(bdrv_debug_resume(rig.bs, "A"), ==, 0);
+    g_assert_cmpint(job_wait(&a) | job_wait(&b), ==, 0);
+    g_assert_cmpint(medium_size(&rig.medium), ==, RIG_SIZE + 3 * UNIT + 512);
+    rig_free(&rig);
+}
+
 /* Threads */
 
 enum { THREADS = 6, ROUNDS = 300 };
@@ -414,6 +475,8 @@ static const struct { const char *path; void (*test)(void); } tests[] = {
     { "/break/elsewhere", test_no_breaks_elsewhere },
     { "/break/below a format", test_break_below_a_format },
     { "/break/in a unit", test_stopped_in_a_unit },
+    { "/break/in two units", test_stopped_in_two_units },
+    { "/break/at the end", test_stopped_at_the_end },
     { "/break/threads", test_threads },
 };
 

@@ -105,6 +105,15 @@ BREAKS = {
     'after the tail': 'break pwritev_rmw_after_tail A; aio_write -P 10 0xe000 0x1800; wait_break A;'
                       'aio_write -P 11 0xf000 0xc00; sleep 50; resume A; aio_flush; read -P 10 0xe000 0x1000;'
                       'read -P 11 0xf000 0xc00; read -P 10 0xfc00 0xc00',
+    'two heads': 'break pwritev_rmw_head A; aio_write -P 10 0x1200 0x200; wait_break A; break pwritev_rmw_after_head B;'
+                 'aio_write -P 11 0x5200 0x200; wait_break B; aio_write -P 12 0x3000 0x1000; sleep 50; resume B; sleep 50;'
+                 'resume A; aio_flush; read -P 10 0x1200 0x200; read -P 11 0x5200 0x200; read -P 12 0x3000 0x1000',
+    'a head and a tail': 'break pwritev_rmw_after_tail A; aio_write -P 10 0x8000 0x800; wait_break A;'
+                         'break pwritev_rmw_head B; aio_write -P 11 0x2a00 0x1000; wait_break B; resume A; sleep 50;'
+                         'resume B; aio_flush; read -P 10 0x8000 0x800; read -P 11 0x2a00 0x1000; read -P 0 0x8800 0x800',
+    'two in a unit, and one beside': 'break pwritev_rmw_after_head A; aio_write -P 10 0x1200 0x200; wait_break A;'
+                                     'aio_write -P 11 0x1400 0x200; aio_write -P 12 0x2000 0x200; sleep 50; resume A;'
+                                     'aio_flush; read -P 10 0x1200 0x200; read -P 11 0x1400 0x200; read -P 12 0x2000 0x200',
 }
 
 

@@ -1,0 +1,180 @@
+/* test-ranges.c - who waits for whom in util/ranges.c */
+/* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
+#include <unistd.h>
+#include <glib.h>
+#include "util/ranges.h"
+
+/* Another thread that enters, says so, and leaves when told to */
+typedef struct Visitor {
+    BlockRanges *ranges;
+    BlockRange range;
+    atomic_bool inside, may_leave;
+    pthread_t thread;
+} Visitor;
+
+static void wait_for(atomic_bool *flag)
+{
+    while (!atomic_load(flag)) {
+        usleep(100);
+    }
+}
+
+/* Long enough for a thread that may go on to have gone on; what is wrong may pass, what is right never fails */
+static void settle(void)
+{
+    usleep(20 * 1000);
+}
+
+static void *visit(void *data)
+{
+    Visitor *visitor = data;
+
+    ranges_enter(visitor->ranges, &visitor->range);
+    atomic_store(&visitor->inside, true);
+    wait_for(&visitor->may_leave);
+    ranges_leave(visitor->ranges, &visitor->range);
+    return NULL;
+}
+
+static void send(Visitor *visitor, BlockRanges *ranges, int64_t start, int64_t end, bool alone)
+{
+    *visitor = (Visitor) { .ranges = ranges, .range = { start, end, alone } };
+    g_assert_cmpint(pthread_create(&visitor->thread, NULL, visit, visitor), ==, 0);
+}
+
+static void call_back(Visitor *visitor)
+{
+    wait_for(&visitor->inside);
+    atomic_store(&visitor->may_leave, true);
+    pthread_join(visitor->thread, NULL);
+}
+
+/* With @first inside, does another come in? */
+static bool can_enter(BlockRange first, int64_t start, int64_t end, bool alone)
+{
+    BlockRanges ranges;
+    Visitor visitor;
+
+    ranges_init(&ranges);
+    ranges_enter(&ranges, &first);
+    send(&visitor, &ranges, start, end, alone);
+    settle();
+    bool inside = atomic_load(&visitor.inside);
+    ranges_leave(&ranges, &first);
+    call_back(&visitor);
+    ranges_destroy(&ranges);
+    return inside;
+}
+
+static void test_apart(void)
+{
+    BlockRange middle = { 100, 200, true };
+
+    g_assert_true(can_enter(middle, 0, 100, true));
+    g_assert_true(can_enter(middle, 200, 300, true));
+}
+
+static void test_overlap(void)
+{
+    BlockRange middle = { 100, 200, true };
+
+    g_assert_false(can_enter(middle, 0, 101, true));
+    g_assert_false(can_enter(middle, 199, 300, true));
+    g_assert_false(can_enter(middle, 0, INT64_MAX, true));
+    g_assert_false(can_enter(middle, 120, 130, true));
+}
+
+static void test_one_is_alone(void)
+{
+    BlockRange alone = { 0, 10, true }, beside = { 0, 10, false };
+
+    g_assert_false(can_enter(alone, 5, 15, false));
+    g_assert_false(can_enter(beside, 5, 15, true));
+    g_assert_true(can_enter(beside, 5, 15, false));
+}
+
+/* One that waits is waited for, or it could wait forever; and one that waits stops nobody elsewhere */
+static void test_in_turn(void)
+{
+    BlockRange first = { 0, 10, false };
+    BlockRanges ranges;
+    Visitor second, third, elsewhere;
+
+    ranges_init(&ranges);
+    ranges_enter(&ranges, &first);
+    send(&second, &ranges, 0, 20, true);
+    settle();
+    send(&third, &ranges, 5, 20, false);
+    send(&elsewhere, &ranges, 20, 30, true);
+    settle();
+    g_assert_false(atomic_load(&second.inside) || atomic_load(&third.inside));
+    call_back(&elsewhere);
+    ranges_leave(&ranges, &first);
+    wait_for(&second.inside);
+    settle();
+    g_assert_false(atomic_load(&third.inside));
+    call_back(&second);
+    call_back(&third);
+    ranges_destroy(&ranges);
+}
+
+/* Each of some cells is changed by those who have it alone, and read by those who share it */
+enum { THREADS = 4, ROUNDS = 3000, CELLS = 8 };
+
+typedef struct Field {
+    BlockRanges ranges;
+    int cells[CELLS];
+    int writes[CELLS];          /* how many there were to be */
+} Field;
+
+static void *work(void *data)
+{
+    Field *field = data;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        int first = i % CELLS, end = MIN(first + 1 + i % 3, CELLS);
+        BlockRange range = { first, end, i % 4 != 0 };
+
+        ranges_enter(&field->ranges, &range);
+        for (int cell = first; cell < end && range.alone; cell++) {
+            field->cells[cell]++;
+        }
+        g_assert_cmpint(field->cells[first], >=, 0);
+        ranges_leave(&field->ranges, &range);
+        for (int cell = first; cell < end && range.alone; cell++) {
+            __atomic_fetch_add(&field->writes[cell], 1, __ATOMIC_RELAXED);
+        }
+    }
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    Field field = { 0 };
+    pthread_t threads[THREADS];
+
+    ranges_init(&field.ranges);
+    for (int i = 0; i < THREADS; i++) {
+        g_assert_cmpint(pthread_create(&threads[i], NULL, work, &field), ==, 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (int i = 0; i < CELLS; i++) {
+        g_assert_cmpint(field.cells[i], ==, field.writes[i]);
+    }
+    g_assert_null(field.ranges.last);
+    ranges_destroy(&field.ranges);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/ranges/apart", test_apart);
+    g_test_add_func("/ranges/overlap", test_overlap);
+    g_test_add_func("/ranges/one-is-alone", test_one_is_alone);
+    g_test_add_func("/ranges/in-turn", test_in_turn);
+    g_test_add_func("/ranges/threads", test_threads);
+    return g_test_run();
+}
