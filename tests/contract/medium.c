@@ -239,18 +239,21 @@ static void must(bool ok, GError *err, const char *doing, const char *options)
     }
 }
 
-void medium_create(const Medium *medium, const char *options)
+bool medium_try_create(const Medium *medium, const char *options, GError **errp)
 {
-    GError *err = NULL;
-    bool ok;
-
     if (medium->disk) {
         BlockStorage storage = disk_storage(medium->disk);
 
-        ok = bdrv_create_storage(&storage, options, &err);
-    } else {
-        ok = bdrv_create(medium->file, options, &err);
+        return bdrv_create_storage(&storage, options, errp);
     }
+    return bdrv_create(medium->file, options, errp);
+}
+
+void medium_create(const Medium *medium, const char *options)
+{
+    GError *err = NULL;
+    bool ok = medium_try_create(medium, options, &err);
+
     must(ok, err, "create", options);
 }
 

@@ -45,6 +45,7 @@ Medium medium_on_file(const char *name);    /* in the scratch folder; the file i
 Medium medium_on_disk(void);
 void medium_clear(Medium *medium);          /* and the file is removed */
 
+bool medium_try_create(const Medium *medium, const char *options, GError **errp);
 void medium_create(const Medium *medium, const char *options);      /* fails the test if it can't */
 BlockDriverState *medium_try_open(const Medium *medium, const char *options, unsigned flags, GError **errp);
 BlockDriverState *medium_open(const Medium *medium, const char *options, unsigned flags);  /* or fails the test */

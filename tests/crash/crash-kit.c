@@ -16,6 +16,7 @@
 static const char usage[] =
     "crash-kit run [OPTION...] [SCENARIO...]     record scenarios, try all states, and print a table\n"
     "crash-kit table [OPTION...]                 all scenarios, by us and, where it can, by QEMU: a table of both\n"
+    "crash-kit errors [OPTION...]                the same with an error at every request, and a cut some time later\n"
     "crash-kit list                              the scenarios\n"
     "crash-kit state [OPTION...] SCENARIO N OUT  write state N to the file OUT, and say what is there and judge it\n"
     "crash-kit cuts [OPTION...] LOG START        how many states a log has, from the file START on\n"
@@ -31,6 +32,9 @@ static const char usage[] =
     "  --sector N        of cuts and cut, and try: what is never torn (512)\n"
     "  --length-first    a file may have grown before the data was there\n"
     "  --peers N         show N states of each scenario to QEMU and libvhdi, if they are there (3)\n"
+    "  --most N          states of a recording, here and there, and the last (0: all)\n"
+    "  --fail KIND:N:ERRNO[:stays]\n"
+    "                    request N, from 0, fails once or for good; KIND: write, write-zeroes, discard, flush\n"
     "  --qemu            run, state: qemu-io does the work, where it can\n"
     "  --stop-after N    failures (0: never)\n"
     "  --create OPTIONS --open OPTIONS [--block N] ACTION...\n"
@@ -43,6 +47,7 @@ static struct {
     const char *create, *open;
     int64_t block, sector;
     bool qemu;
+    Fault fault;
 } kit;
 
 static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -82,71 +87,49 @@ static uint64_t number(const char *text)
 
 /* Running scenarios */
 
-typedef struct Row {
-    const char *name;
-    uint64_t recordings, entries;
-    TrialResult result;
-} Row;
-
-typedef struct Report {
-    const Recording *r;
-    unsigned count;
-} Report;
-
-/* A few say enough */
-static void report(void *user, Cuts *cuts, uint64_t n, const char *reason)
+/* A few of each recording say enough */
+static void report(const Recording *r, Cuts *cuts, uint64_t n, const char *reason)
 {
-    Report *to = user;
+    static const Recording *last;
+    static unsigned count;
 
-    if (to->count++ < 3) {
-        fprintf(stderr, "%s, state %" PRIu64 " of %" PRIu64 ": %s\n", to->r->name, n, cuts_count(cuts), reason);
+    count = r == last ? count + 1 : 1;
+    last = r;
+    if (count <= 3) {
+        fprintf(stderr, "%s, state %" PRIu64 " of %" PRIu64 ": %s\n", r->name, n, cuts_count(cuts), reason);
     }
 }
 
-static void try_seed(const Scenario *s, unsigned seed, Row *row)
+/* Other programs are slow: they see states of the first seed only */
+static TrialResult try_seed(const Scenario *s, unsigned seed, bool qemu)
 {
-    Recording *r = scenario_record(s, seed, kit.qemu, kit.folder);
-
+    RecordOptions how = { seed, qemu, kit.fault };
     TrialOptions opts = kit.trial;
-    Report to = { r };
 
-    opts.failed = report;
-    opts.user = &to;
-    opts.peers = seed == 0 ? kit.trial.peers : 0;
-    TrialResult result = trial_run(r, &opts);
-
-    row->recordings++;
-    row->entries += r->log->entries;
-    row->result.states += result.states;
-    row->result.no_footer += result.no_footer;
-    row->result.failures += result.failures;
-    recording_free(r);
+    opts.peers = seed == 0 ? opts.peers : 0;
+    return trial_record(s, &how, &opts, kit.folder);
 }
 
-static void print_row(const Row *row)
+static void print_row(const char *name, const TrialResult *result)
 {
-    printf("| %-26s | %10" PRIu64 " | %7" PRIu64 " | %9" PRIu64 " | %9" PRIu64 " | %8" PRIu64 " |\n", row->name,
-           row->recordings, row->entries, row->result.states, row->result.no_footer, row->result.failures);
+    printf("| %-26s | %10" PRIu64 " | %7" PRIu64 " | %9" PRIu64 " | %9" PRIu64 " | %8" PRIu64 " |\n", name,
+           result->recordings, result->entries, result->states, result->no_footer, result->failures);
     fflush(stdout);
 }
 
 /* @seed: of @s, or all of them if it is negative */
-static void try_scenario(const Scenario *s, int64_t seed, Row *total)
+static void try_scenario(const Scenario *s, int64_t seed, TrialResult *total)
 {
-    Row row = { scenario_name(s) };
+    unsigned first = seed < 0 ? 0 : (unsigned)seed, end = seed < 0 ? scenario_seeds(s) : first + 1;
+    TrialResult all = { 0 };
 
-    for (unsigned i = 0; seed < 0 && i < scenario_seeds(s); i++) {
-        try_seed(s, i, &row);
+    for (unsigned i = first; i < end; i++) {
+        TrialResult result = try_seed(s, i, kit.qemu);
+
+        trial_add(&all, &result);
     }
-    if (seed >= 0) {
-        try_seed(s, (unsigned)seed, &row);
-    }
-    print_row(&row);
-    total->recordings += row.recordings;
-    total->entries += row.entries;
-    total->result.states += row.result.states;
-    total->result.no_footer += row.result.no_footer;
-    total->result.failures += row.result.failures;
+    print_row(scenario_name(s), &all);
+    trial_add(total, &all);
 }
 
 /* The seed behind a colon is taken off; -1: there is none */
@@ -163,10 +146,10 @@ static int64_t take_seed(char *name)
 
 static bool is_possible(const Scenario *s)
 {
-    return !kit.qemu || scenario_is_for_qemu(s);
+    return (!kit.qemu || scenario_is_for_qemu(s)) && (!kit.fault.iotype || scenario_may_fail(s));
 }
 
-static void run_named(char *name, Row *total)
+static void run_named(char *name, TrialResult *total)
 {
     int64_t seed = take_seed(name);
     const Scenario *s = NULL;
@@ -185,7 +168,7 @@ static void run_named(char *name, Row *total)
     }
 }
 
-static void run_others(char *name, Row *total)
+static void run_others(char *name, TrialResult *total)
 {
     int64_t seed = take_seed(name);
     Scenario *s = scenario_new(kit.create, kit.open, kit.block, name);
@@ -198,7 +181,7 @@ static void run_others(char *name, Row *total)
 
 static int run(int argc, char **argv)
 {
-    Row total = { "all" };
+    TrialResult total = { 0 };
     const Scenario *s = NULL;
 
     if (kit.qemu && !qemu_is_there()) {
@@ -218,8 +201,8 @@ static int run(int argc, char **argv)
             try_scenario(s, -1, &total);
         }
     }
-    print_row(&total);
-    return total.result.failures ? 1 : 0;
+    print_row("all", &total);
+    return total.failures ? 1 : 0;
 }
 
 /* All of it, by what is done, as docs/RELIABILITY.md has it */
@@ -229,59 +212,12 @@ typedef struct Cells {
     TrialResult ours, early, theirs;    /* early: files that are longer before the data is there */
 } Cells;
 
-static void add_result(TrialResult *to, TrialResult result)
+static Cells *find_cells(GArray *all, const Scenario *s)
 {
-    to->states += result.states;
-    to->no_footer += result.no_footer;
-    to->failures += result.failures;
-}
-
-static void try_recording(const Scenario *s, unsigned seed, bool qemu, Cells *cells)
-{
-    Recording *r = scenario_record(s, seed, qemu, kit.folder);
-    TrialOptions opts = kit.trial;
-    Report to = { r };
-
-    opts.failed = report;
-    opts.user = &to;
-    opts.peers = seed == 0 ? kit.trial.peers : 0;
-    add_result(qemu ? &cells->theirs : &cells->ours, trial_run(r, &opts));
-    if (!qemu) {
-        opts.cuts.length_first = true;
-        add_result(&cells->early, trial_run(r, &opts));
-    }
-    recording_free(r);
-}
-
-static void fill_cells(const Scenario *s, Cells *cells)
-{
-    for (unsigned seed = 0; seed < scenario_seeds(s); seed++) {
-        try_recording(s, seed, false, cells);
-        if (scenario_is_for_qemu(s) && qemu_is_there()) {
-            try_recording(s, seed, true, cells);
-        }
-    }
-}
-
-static void print_cells(const Cells *c)
-{
-    printf("| %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |", c->what, c->ours.states,
-           c->ours.no_footer, c->ours.failures, c->early.states, c->early.failures);
-    if (c->theirs.states) {
-        printf(" %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |\n", c->theirs.states, c->theirs.no_footer,
-               c->theirs.failures);
-    } else {
-        printf(" | | |\n");
-    }
-    fflush(stdout);
-}
-
-static Cells *find_cells(GArray *all, const char *what)
-{
-    Cells fresh = { what };
+    Cells fresh = { strrchr(scenario_name(s), '/') + 1 };
 
     for (guint i = 0; i < all->len; i++) {
-        if (!strcmp(g_array_index(all, Cells, i).what, what)) {
+        if (!strcmp(g_array_index(all, Cells, i).what, fresh.what)) {
             return &g_array_index(all, Cells, i);
         }
     }
@@ -289,27 +225,121 @@ static Cells *find_cells(GArray *all, const char *what)
     return &g_array_index(all, Cells, all->len - 1);
 }
 
-static int table(int argc, char **argv)
+static void add_cells(Cells *to, const Cells *cells)
+{
+    trial_add(&to->ours, &cells->ours);
+    trial_add(&to->early, &cells->early);
+    trial_add(&to->theirs, &cells->theirs);
+}
+
+static bool qemu_can(const Scenario *s)
+{
+    return scenario_is_for_qemu(s) && qemu_is_there();
+}
+
+static void cut_seed(const Scenario *s, unsigned seed, Cells *cells)
+{
+    Cells now = { .ours = try_seed(s, seed, false) };
+
+    kit.trial.cuts.length_first = true;
+    now.early = try_seed(s, seed, false);
+    kit.trial.cuts.length_first = false;
+    if (qemu_can(s)) {
+        now.theirs = try_seed(s, seed, true);
+    }
+    add_cells(cells, &now);
+}
+
+static void cut_scenario(const Scenario *s, Cells *cells)
+{
+    for (unsigned seed = 0; seed < scenario_seeds(s); seed++) {
+        cut_seed(s, seed, cells);
+    }
+}
+
+static void fail_scenario(const Scenario *s, Cells *cells)
+{
+    RecordOptions how = { 0 };
+
+    if (!scenario_may_fail(s)) {
+        return;
+    }
+    Cells now = { .ours = trial_faults(s, &how, &kit.trial, kit.folder) };
+
+    if (qemu_can(s)) {
+        how.qemu = true;
+        now.theirs = trial_faults(s, &how, &kit.trial, kit.folder);
+    }
+    add_cells(cells, &now);
+}
+
+static void print_count(bool known, uint64_t n)
+{
+    if (known) {
+        printf(" %" PRIu64 " |", n);
+    } else {
+        printf(" |");
+    }
+}
+
+static void print_cuts(const Cells *c)
+{
+    bool qemu = c->theirs.states;
+
+    printf("| %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |", c->what, c->ours.states,
+           c->ours.no_footer, c->ours.failures, c->early.states, c->early.failures);
+    print_count(qemu, c->theirs.states);
+    print_count(qemu, c->theirs.no_footer);
+    print_count(qemu, c->theirs.failures);
+    printf("\n");
+}
+
+static void print_faults(const Cells *c)
+{
+    bool qemu = c->theirs.states;
+
+    printf("| %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |", c->what, c->ours.errors, c->ours.states,
+           c->ours.failures);
+    print_count(qemu, c->theirs.errors);
+    print_count(qemu, c->theirs.states);
+    print_count(qemu, c->theirs.failures);
+    printf("\n");
+}
+
+static int print_table(void (*try)(const Scenario *, Cells *), void (*print)(const Cells *), const char *head)
 {
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Cells));
     Cells total = { "all" };
     const Scenario *s = NULL;
 
     while ((s = scenario_next(s))) {
-        fill_cells(s, find_cells(all, strrchr(scenario_name(s), '/') + 1));
+        try(s, find_cells(all, s));
     }
-    printf("| what is done | states | no footer | bad | length first | bad | QEMU: states | no footer | bad |\n"
-           "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+    printf("%s", head);
     for (guint i = 0; i < all->len; i++) {
         const Cells *c = &g_array_index(all, Cells, i);
 
-        print_cells(c);
-        add_result(&total.ours, c->ours);
-        add_result(&total.early, c->early);
-        add_result(&total.theirs, c->theirs);
+        if (c->ours.states) {
+            print(c);
+        }
+        add_cells(&total, c);
     }
-    print_cells(&total);
+    print(&total);
     return total.ours.failures || total.early.failures ? 1 : 0;
+}
+
+static int table(int argc, char **argv)
+{
+    return print_table(cut_scenario, print_cuts,
+                       "| what is done | states | no footer | bad | length first | bad | QEMU: states | no footer | bad |\n"
+                       "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+}
+
+static int errors(int argc, char **argv)
+{
+    return print_table(fail_scenario, print_faults,
+                       "| what is done | errors | states | bad | QEMU: errors | states | bad |\n"
+                       "|---|--:|--:|--:|--:|--:|--:|\n");
 }
 
 static int list(int argc, char **argv)
@@ -374,7 +404,8 @@ static int state(int argc, char **argv)
         die("state needs a scenario, a number and a file");
     }
     int64_t seed = take_seed(argv[0]);
-    Recording *r = scenario_record(find(argv[0]), seed < 0 ? 0 : (unsigned)seed, kit.qemu, kit.folder);
+    RecordOptions how = { seed < 0 ? 0 : (unsigned)seed, kit.qemu, kit.fault };
+    Recording *r = scenario_record(find(argv[0]), &how, kit.folder);
     Cuts *cuts = trial_cuts(r, &kit.trial);
     uint64_t n = number(argv[1]);
 
@@ -492,9 +523,20 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "run", run }, { "table", table }, { "list", list }, { "state", state }, { "cuts", cuts_of_log }, { "cut", cut },
-    { "try", try_command }, { "help", help }, { "--help", help },
+    { "run", run }, { "table", table }, { "errors", errors }, { "list", list }, { "state", state },
+    { "cuts", cuts_of_log }, { "cut", cut }, { "try", try_command }, { "help", help }, { "--help", help },
 };
+
+static Fault fault(const char *text)
+{
+    char **words = g_strsplit(text, ":", -1);       /* for good: the kind is used */
+    guint count = g_strv_length(words);
+
+    if (count < 3 || count > 4 || (count == 4 && strcmp(words[3], "stays"))) {
+        die("'%s' is not KIND:N:ERRNO[:stays]", text);
+    }
+    return (Fault) { words[0], (unsigned)number(words[1]), (int)number(words[2]), count == 4 };
+}
 
 /* False: it is none, and the words that are no options begin here */
 static bool take_option(const char *name, const char *value)
@@ -509,6 +551,10 @@ static bool take_option(const char *name, const char *value)
         t->cuts.seed = number(value);
     } else if (!strcmp(name, "--sector")) {
         kit.sector = (int64_t)number(value);
+    } else if (!strcmp(name, "--most")) {
+        t->most = number(value);
+    } else if (!strcmp(name, "--fail")) {
+        kit.fault = fault(value);
     } else if (!strcmp(name, "--peers")) {
         t->peers = (unsigned)number(value);
     } else if (!strcmp(name, "--stop-after")) {
@@ -553,6 +599,7 @@ int main(int argc, char **argv)
     const char *below = getenv("TMPDIR");
 
     kit.trial = trial_defaults;
+    kit.trial.failed = report;
     kit.sector = 512;
     kit.block = 65536;
     for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++) {

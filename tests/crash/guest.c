@@ -17,15 +17,26 @@ void guest_open_qemu(Guest *g, const Medium *file, const char *above, bool appen
     g->qemu = qemu_open(file->file, g->log, above, append);
 }
 
-void guest_close(Guest *g)
+int guest_close(Guest *g)
 {
+    int ret = 0;
+
     if (g->qemu) {
         qemu_close(g->qemu);
     } else {
-        g_assert_cmpint(bdrv_close(g->bs), ==, 0);
+        ret = bdrv_close(g->bs);
     }
     g->qemu = NULL;
     g->bs = NULL;
+    return ret;
+}
+
+int guest_read(Guest *g, int64_t offset, uint8_t *buf, int64_t bytes)
+{
+    if (!g->qemu) {
+        return bdrv_pread(g->bs, offset, buf, bytes, 0);
+    }
+    return qemu_read(g->qemu, offset, buf, bytes) ? 0 : -EIO;
 }
 
 /* QEMU takes data from a file */
@@ -60,6 +71,16 @@ int guest_flush(Guest *g)
         return qemu_do(g->qemu, "flush") ? 0 : -EIO;
     }
     return bdrv_flush(g->bs);
+}
+
+unsigned guest_errors(const Guest *g)
+{
+    BlockInfo *info = g->bs ? bdrv_get_info(g->bs, NULL) : NULL;
+    const BlockInfoItem *item = info ? bdrv_info_find(info, "injected-errors") : NULL;
+    unsigned errors = item ? (unsigned)item->number : 0;
+
+    bdrv_info_free(info);
+    return errors;
 }
 
 static uint64_t entries_in_file(const Guest *g)

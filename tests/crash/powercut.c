@@ -6,14 +6,6 @@
 #include "kit.h"
 #include "trial.h"
 
-static void fail(void *user, Cuts *cuts, uint64_t n, const char *reason)
-{
-    const Recording *r = user;
-    g_autofree char *what = cuts_describe(cuts, n);
-
-    g_error("%s: %s\n%s", r->name, reason, what);
-}
-
 static void try_all(Recording *r, bool length_first, unsigned share, unsigned peers)
 {
     TrialOptions opts = trial_defaults;
@@ -21,15 +13,14 @@ static void try_all(Recording *r, bool length_first, unsigned share, unsigned pe
     opts.cuts.length_first = length_first;
     opts.cuts.samples /= share;
     opts.peers = peers;
-    opts.failed = fail;
-    opts.user = r;
+    opts.failed = trial_die;
     g_assert_cmpuint(trial_run(r, &opts).states, >, 0);
 }
 
 static bool run_seed(unsigned seed, const void *data)
 {
     g_autofree char *file = kit_path("x"), *folder = g_path_get_dirname(file);
-    Recording *r = scenario_record(data, seed, false, folder);
+    Recording *r = scenario_record(data, &(RecordOptions) { seed }, folder);
 
     try_all(r, false, 1, seed == 0 ? trial_defaults.peers : 0);
     if (seed == 0) {

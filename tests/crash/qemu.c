@@ -1,6 +1,7 @@
 /* qemu.c - qemu-io at work on an image, over QEMU's own log of writes */
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 #include <glib.h>
@@ -81,21 +82,54 @@ static void send_line(Qemu *q, const char *line)
     }
 }
 
+/* NULL: it failed */
+static char *ask(Qemu *q, const char *command)
+{
+    g_autofree char *line = g_strconcat(command, "\n", NULL);
+
+    send_line(q, line);
+    char *answer = read_answer(q);
+
+    if (!g_str_has_suffix(answer, PROMPT)) {
+        g_error("qemu-io ends after '%s': %s", command, answer);
+    }
+    if (strstr(answer, "failed")) {
+        q->failed = true;
+        g_clear_pointer(&answer, g_free);
+    }
+    return answer;
+}
+
 bool qemu_do(Qemu *q, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    g_autofree char *command = g_strdup_vprintf(format, args), *line = g_strconcat(command, "\n", NULL);
+    g_autofree char *command = g_strdup_vprintf(format, args), *answer = ask(q, command);
     va_end(args);
-    send_line(q, line);
-    g_autofree char *answer = read_answer(q);
-    if (!g_str_has_suffix(answer, PROMPT)) {
-        g_error("qemu-io ends after '%s': %s", command, answer);
+    return answer != NULL;
+}
+
+/* Lines of an offset, a colon, up to 16 bytes in hex, and what is to be read by people */
+bool qemu_read(Qemu *q, int64_t offset, uint8_t *buf, int64_t bytes)
+{
+    g_autofree char *command = g_strdup_printf("read -v %" PRId64 " %" PRId64, offset, bytes), *answer = NULL;
+    int64_t at = 0;
+
+    if (bytes == 0) {
+        return true;
     }
-    bool ok = !strstr(answer, "failed");
-    q->failed |= !ok;
-    return ok;
+    answer = ask(q, command);
+    for (char *line = answer; line && (line = strchr(line, ':')) && at < bytes; line = strchr(line, '\n')) {
+        line++;
+        for (int i = 0; i < 16 && at < bytes; i++) {
+            buf[at++] = (uint8_t)g_ascii_strtoull(line, &line, 16);
+        }
+    }
+    if (answer && at < bytes) {
+        g_error("qemu-io shows %" PRId64 " bytes only: %s", at, answer);
+    }
+    return answer != NULL;
 }
 
 void qemu_close(Qemu *q)

@@ -15,6 +15,9 @@ bool qemu_is_there(void);
 Qemu *qemu_open(const char *file, const char *log, const char *above, bool append);
 void qemu_close(Qemu *q);
 
+/* False: it failed */
+bool qemu_read(Qemu *q, int64_t offset, uint8_t *buf, int64_t bytes);
+
 /* A command of qemu-io, which is done when this returns. True unless it says that it failed */
 bool qemu_do(Qemu *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

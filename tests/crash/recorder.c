@@ -20,7 +20,9 @@ typedef struct Recorder {
     GRand *rand;
     Medium file, parent;
     Guest guest;
-    bool qemu;                  /* QEMU does the work */
+    const RecordOptions *opts;
+    char *above;                /* options of the filter between the image and the log; NULL: there is none */
+    bool broken;                /* close failed: nobody knows any more what the disk has */
     uint8_t *now;               /* what the disk has, as far as the guest knows */
 } Recorder;
 
@@ -55,8 +57,7 @@ static char *escaped(const char *path)
  * counts */
 static char *with_log(const Recorder *rec, const char *options, bool append)
 {
-    const char *above = rec->image->above;
-    const char *key = above ? "file.image" : "file";
+    const char *above = rec->above, *key = above ? "file.image" : "file";
     g_autofree char *log = escaped(rec->guest.log);
 
     return g_strdup_printf("%s%s%s,%s.driver=blklogwrites,%s.log.filename=%s,%s.log.cache.no-flush=on,"
@@ -79,8 +80,8 @@ static void open_logged(Recorder *rec, bool append)
 {
     g_autofree char *options = with_log(rec, rec->image->open, append);
 
-    if (rec->qemu) {
-        guest_open_qemu(&rec->guest, &rec->file, rec->image->above_qemu, append);
+    if (rec->opts->qemu) {
+        guest_open_qemu(&rec->guest, &rec->file, rec->above, append);
     } else {
         guest_open(&rec->guest, &rec->file, options, BDRV_O_RDWR | BDRV_O_UNMAP);
     }
@@ -105,12 +106,40 @@ static void end_op(Recorder *rec, GuestOp *op)
     }
 }
 
+/* Each byte is what it was, or what @wanted says */
+static void find_out(Recorder *rec, GuestOp *op, const uint8_t *wanted)
+{
+    op->kind = GUEST_OTHER;
+    op->found = g_malloc((gsize)op->bytes);
+    g_assert_cmpint(guest_read(&rec->guest, op->offset, op->found, op->bytes), ==, 0);
+    for (int64_t i = 0; i < op->bytes && !rec->r->damage; i++) {
+        uint8_t was = rec->now[op->offset + i];
+
+        if (op->found[i] != wanted[i] && op->found[i] != was) {
+            rec->r->damage = g_strdup_printf("byte %" PRId64 " is 0x%02x after a request that failed, should be 0x%02x or "
+                                             "0x%02x", op->offset + i, op->found[i], was, wanted[i]);
+        }
+    }
+    end_op(rec, op);
+}
+
+/* With what came of it. A failed flush has changed nothing */
+static void answer_op(Recorder *rec, GuestOp *op, int ret, const uint8_t *wanted)
+{
+    if (ret == 0) {
+        end_op(rec, op);
+        return;
+    }
+    g_assert_nonnull(rec->opts->fault.iotype);
+    rec->r->errors += rec->opts->qemu;
+    find_out(rec, op, wanted);
+}
+
 static void do_flush(Recorder *rec)
 {
     GuestOp *op = begin_op(rec, GUEST_FLUSH, 0, 0);
 
-    g_assert_cmpint(guest_flush(&rec->guest), ==, 0);
-    end_op(rec, op);
+    answer_op(rec, op, guest_flush(&rec->guest), NULL);
 }
 
 static void do_write(Recorder *rec, int64_t offset, int64_t bytes, unsigned flags)
@@ -119,73 +148,64 @@ static void do_write(Recorder *rec, int64_t offset, int64_t bytes, unsigned flag
     GuestOp *op = begin_op(rec, GUEST_WRITE, offset, bytes);
 
     kit_fill(buf, offset, bytes, op->stamp);
-    g_assert_cmpint(guest_write(&rec->guest, offset, buf, bytes, flags), ==, 0);
-    end_op(rec, op);
-    if (flags & BDRV_REQ_FUA) {         /* like a write and a flush of it, and so of all before it */
+    int ret = guest_write(&rec->guest, offset, buf, bytes, flags);
+
+    answer_op(rec, op, ret, buf);
+    if (ret == 0 && flags & BDRV_REQ_FUA) {         /* like a write and a flush of it, and so of all before it */
         end_op(rec, begin_op(rec, GUEST_FLUSH, 0, 0));
     }
 }
 
 static void do_zero(Recorder *rec, int64_t offset, int64_t bytes, unsigned flags)
 {
+    g_autofree uint8_t *zeroes = g_malloc0((gsize)bytes);
     GuestOp *op = begin_op(rec, GUEST_ZERO, offset, bytes);
 
-    g_assert_cmpint(guest_zero(&rec->guest, offset, bytes, flags), ==, 0);
-    end_op(rec, op);
-}
-
-/* Each byte is what it was, or what @wanted says */
-static void find_out(Recorder *rec, GuestOp *op, const uint8_t *wanted)
-{
-    op->found = g_malloc((gsize)op->bytes);
-    g_assert_cmpint(bdrv_pread(rec->guest.bs, op->offset, op->found, op->bytes, 0), ==, 0);
-    for (int64_t i = 0; i < op->bytes; i++) {
-        g_assert_true(op->found[i] == wanted[i] || op->found[i] == rec->now[op->offset + i]);
-    }
-    end_op(rec, op);
+    answer_op(rec, op, guest_zero(&rec->guest, offset, bytes, flags), zeroes);
 }
 
 /* QEMU has none for a VHD */
 static void do_discard(Recorder *rec, int64_t offset, int64_t bytes)
 {
-    if (rec->qemu) {
+    if (rec->opts->qemu) {
         return;
     }
     g_autofree uint8_t *zeroes = g_malloc0((gsize)bytes);
     GuestOp *op = begin_op(rec, GUEST_OTHER, offset, bytes);
+    int ret = bdrv_pdiscard(rec->guest.bs, offset, bytes);
 
-    g_assert_cmpint(bdrv_pdiscard(rec->guest.bs, offset, bytes), ==, 0);
+    g_assert_true(ret == 0 || rec->opts->fault.iotype);
     find_out(rec, op, zeroes);
 }
 
-static void do_failing_write(Recorder *rec, int64_t offset, int64_t bytes)
+/* Closes the image, whoever of the two failed */
+static int close_guest(Recorder *rec)
 {
-    g_autofree uint8_t *buf = g_malloc((gsize)bytes);
+    unsigned errors = guest_errors(&rec->guest);
+    int ret = guest_close(&rec->guest);
 
-    if (rec->qemu) {        /* it fails before there is any data in the file */
-        kit_fill(buf, offset, bytes, 98);
-        g_assert_cmpint(guest_write(&rec->guest, offset, buf, bytes, 0), ==, -EIO);
-        return;
-    }
-    GuestOp *op = begin_op(rec, GUEST_OTHER, offset, bytes);
-
-    kit_fill(buf, offset, bytes, op->stamp);
-    g_assert_cmpint(guest_write(&rec->guest, offset, buf, bytes, 0), ==, -EIO);
-    find_out(rec, op, buf);
+    rec->r->errors += MAX(errors, (unsigned)(ret < 0));
+    g_assert_true(ret == 0 || rec->opts->fault.iotype);
+    return ret;
 }
 
 static void close_logged(Recorder *rec)
 {
     GuestOp *op = begin_op(rec, GUEST_FLUSH, 0, 0);
 
-    guest_close(&rec->guest);
+    if (close_guest(rec) < 0) {
+        op->kind = GUEST_OTHER;
+        rec->broken = true;
+    }
     op->end = guest_entries(&rec->guest);
 }
 
 static void do_reopen(Recorder *rec)
 {
     close_logged(rec);
-    open_logged(rec, true);
+    if (!rec->broken) {
+        open_logged(rec, true);
+    }
 }
 
 static void do_step(Recorder *rec, const Step *step)
@@ -218,9 +238,6 @@ static void do_step(Recorder *rec, const Step *step)
         break;
     case STEP_UNMAP:
         do_zero(rec, offset, bytes, BDRV_REQ_MAY_UNMAP);
-        break;
-    case STEP_FAIL:
-        do_failing_write(rec, offset, bytes);
         break;
     default:
         do_discard(rec, offset, bytes);
@@ -361,6 +378,18 @@ static void make_image(Recorder *rec)
 
 /* Actions */
 
+/* What was one call is done, unless it failed. An error that only close met is one of giving room back */
+static void finish(Recorder *rec, GError *err)
+{
+    g_assert_true(!err || rec->opts->fault.iotype);
+    rec->r->done = err ? UINT64_MAX : guest_entries(&rec->guest);
+    rec->r->errors += rec->guest.bs ? 0 : err != NULL;
+    bdrv_error_free(err);
+    if (rec->guest.bs) {
+        close_guest(rec);
+    }
+}
+
 static void run_create(Recorder *rec)
 {
     rec->r->promise = PROMISE_CREATE;
@@ -368,8 +397,10 @@ static void run_create(Recorder *rec)
         rec->parent = make_parent(rec, "parent", 55, rec->now);
     }
     g_autofree char *create = create_options(rec), *options = with_log(rec, create, false);
+    GError *err = NULL;
 
-    medium_create(&rec->file, options);
+    medium_try_create(&rec->file, options, &err);
+    finish(rec, err);
     rec->r->before = g_memdup2(rec->now, (gsize)rec->r->size);
     rec->r->start = disk_new();
 }
@@ -380,20 +411,24 @@ static void run_steps(Recorder *rec)
 
     make_image(rec);
     open_logged(rec, false);
-    for (size_t i = 0; i < action->count; i++) {
+    for (size_t i = 0; i < action->count && !rec->broken; i++) {
         do_step(rec, &action->steps[i]);
     }
-    close_logged(rec);
+    if (!rec->broken) {
+        close_logged(rec);
+    }
 }
 
 static void run_random(Recorder *rec)
 {
     make_image(rec);
     open_logged(rec, false);
-    while (rec->r->ops->len < RANDOM_OPS) {
+    while (rec->r->ops->len < RANDOM_OPS && !rec->broken) {
         do_something(rec);
     }
-    close_logged(rec);
+    if (!rec->broken) {
+        close_logged(rec);
+    }
 }
 
 /* Of what is open without a log; behind the end of the parent only a few bytes */
@@ -453,9 +488,7 @@ static void run_commit(Recorder *rec)
 
     guest_open(&rec->guest, &top, options, BDRV_O_RDWR);
     bdrv_commit(rec->guest.bs, 1, NULL, NULL, &err);
-    g_assert_no_error(err);
-    rec->r->done = guest_entries(&rec->guest);
-    guest_close(&rec->guest);
+    finish(rec, err);
 }
 
 /* Another parent, or none, or, for new names only, the same one elsewhere */
@@ -497,9 +530,7 @@ static void run_rebase(Recorder *rec)
     g_autofree char *options = with_log(rec, rec->image->open, false);
     guest_open(&rec->guest, &rec->file, options, BDRV_O_RDWR | (opts.names_only ? BDRV_O_NO_BACKING : 0));
     bdrv_rebase(rec->guest.bs, rec->r->target, &opts, &err);
-    g_assert_no_error(err);
-    rec->r->done = guest_entries(&rec->guest);
-    guest_close(&rec->guest);
+    finish(rec, err);
 }
 
 static void run_repair(Recorder *rec)
@@ -511,9 +542,7 @@ static void run_repair(Recorder *rec)
     g_autofree char *options = with_log(rec, rec->image->open, false);
     guest_open(&rec->guest, &rec->file, options, BDRV_O_CHECK | BDRV_O_RDWR);
     bdrv_check_free(bdrv_check(rec->guest.bs, BDRV_CHECK_FIX_ERRORS, &err));
-    g_assert_no_error(err);
-    rec->r->done = guest_entries(&rec->guest);
-    guest_close(&rec->guest);
+    finish(rec, err);
 }
 
 static void run_action(Recorder *rec)
@@ -565,17 +594,60 @@ static int64_t choose_size(Recorder *rec)
     return rec->scenario->action->kind == ACTION_RANDOM ? (1 + below(rec, size / SECTOR)) * SECTOR : size;
 }
 
-Recording *scenario_record(const Scenario *s, unsigned seed, bool qemu, const char *folder)
+static void add_fault(GString *to, const Fault *fault, bool qemu)
+{
+    g_string_append_printf(to, ",file.inject-error.0.iotype=%s,file.inject-error.0.errno=%d,file.inject-error.0.once=%s",
+                           fault->iotype, fault->err, fault->stays ? "off" : "on");
+    if (!qemu) {
+        g_string_append_printf(to, ",file.inject-error.0.skip=%u", fault->skip);
+        return;
+    }
+    /* QEMU counts by states, which begin with 1 */
+    for (unsigned i = 0; i < fault->skip; i++) {
+        g_string_append_printf(to, ",file.set-state.%u.event=pwritev,file.set-state.%u.state=%u,"
+                               "file.set-state.%u.new_state=%u", i, i, i + 1, i, i + 2);
+    }
+    g_string_append_printf(to, ",file.inject-error.0.event=pwritev,file.inject-error.0.state=%u", fault->skip + 1);
+}
+
+static char *options_above(const Image *image, const RecordOptions *opts)
+{
+    if (!opts->fault.iotype) {
+        return g_strdup(image->above);
+    }
+    GString *above = g_string_new(image->above ? image->above : "file.driver=blkdebug");
+
+    add_fault(above, &opts->fault, opts->qemu);
+    return g_string_free(above, FALSE);
+}
+
+static char *name_of(const Scenario *s, const RecordOptions *opts)
+{
+    const Fault *fault = &opts->fault;
+    GString *name = g_string_new(s->name);
+
+    if (s->seeds > 1) {
+        g_string_append_printf(name, ":%u", opts->seed);
+    }
+    if (fault->iotype) {
+        g_string_append_printf(name, " --fail %s:%u:%d%s", fault->iotype, fault->skip, fault->err,
+                               fault->stays ? ":stays" : "");
+    }
+    return g_string_free(name, FALSE);
+}
+
+Recording *scenario_record(const Scenario *s, const RecordOptions *opts, const char *folder)
 {
     Recording *r = g_new0(Recording, 1);
-    Recorder rec = { .scenario = s, .image = &s->image, .r = r, .rand = g_rand_new_with_seed(seed + 1), .qemu = qemu };
+    Recorder rec = { .scenario = s, .image = &s->image, .r = r, .rand = g_rand_new_with_seed(opts->seed + 1),
+                     .opts = opts, .above = options_above(&s->image, opts) };
     GError *err = NULL;
 
-    r->name = s->seeds > 1 ? g_strdup_printf("%s:%u", s->name, seed) : g_strdup(s->name);
+    r->name = name_of(s, opts);
     r->open = g_strdup(s->image.open);
     r->vhd = g_str_has_prefix(s->image.open, "driver=vpc");
     r->qemu = s->image.qemu && s->action->start != START_JUNK;     /* it does not look at bits */
-    r->theirs = qemu;
+    r->theirs = opts->qemu;
     r->sector = s->image.sector;
     r->weight = s->image.weight * (s->seeds > 1 ? 3 : 1);     /* many seeds, fewer states of each */
     r->folder = make_folder(folder);
@@ -588,7 +660,7 @@ Recording *scenario_record(const Scenario *s, unsigned seed, bool qemu, const ch
     run_action(&rec);
     r->log = writelog_read(rec.guest.log, &err);
     g_assert_no_error(err);
-    r->done = r->promise == PROMISE_CREATE ? r->log->entries : r->done;
+    g_free(rec.above);
     g_free(rec.file.file);
     g_free(rec.parent.file);
     g_free(rec.guest.log);
@@ -621,6 +693,7 @@ void recording_free(Recording *r)
     g_free(r->after);
     g_free(r->name);
     g_free(r->open);
+    g_free(r->damage);
     g_free(r->folder);
     g_free(r->top);
     g_free(r->target);

@@ -12,15 +12,13 @@ typedef struct Image {
     bool qemu;                  /* QEMU can read it */
     bool child;                 /* has a parent with something everywhere in its first seven eighths */
     const char *above;          /* options of a filter between the image and the log, one whose child is "image" */
-    const char *above_qemu;     /* and of QEMU's */
     int64_t sector;             /* never torn; 0: 512 */
     unsigned weight;            /* of large images, the recording's; 0: 1 */
 } Image;
 
-/* Offset and length in bytes, after and before so many blocks. What is past the end of the disk is cut off.
- * FAIL: a write that is to fail */
+/* Offset and length in bytes, after and before so many blocks. What is past the end of the disk is cut off */
 typedef struct Step {
-    enum { STEP_WRITE, STEP_FUA, STEP_ZERO, STEP_UNMAP, STEP_DISCARD, STEP_FAIL, STEP_FLUSH, STEP_REOPEN } kind;
+    enum { STEP_WRITE, STEP_FUA, STEP_ZERO, STEP_UNMAP, STEP_DISCARD, STEP_FLUSH, STEP_REOPEN } kind;
     int block;
     int64_t in, bytes, blocks;
 } Step;

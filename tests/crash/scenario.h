@@ -10,7 +10,7 @@
 typedef struct GuestOp {
     enum {
         GUEST_WRITE, GUEST_ZERO, GUEST_FLUSH,
-        GUEST_OTHER,            /* a discard, or a write that failed: what it did is known from reading */
+        GUEST_OTHER,            /* a discard, or what failed: what it did is known from reading */
     } kind;
     int64_t offset, bytes;
     unsigned stamp;             /* WRITE: of its bytes, kit_byte() */
@@ -46,6 +46,8 @@ typedef struct Recording {
     uint8_t *after;             /* COMMIT: and what the parent has at last */
     GArray *ops;                /* GUEST: of GuestOp */
     uint64_t done;              /* but GUEST: how many entries the log had when the call returned */
+    unsigned errors;            /* that the disk gave, or of QEMU's that the guest saw */
+    char *damage;               /* what a failed request did besides failing; NULL: nothing */
     char *folder;               /* of all files */
     char *top, *target;         /* COMMIT: the image on top; REBASE: the new parent, NULL: none */
     bool names_only;
@@ -66,9 +68,24 @@ Scenario *scenario_new(const char *create, const char *open, int64_t block, cons
 const char *scenario_actions(void);                         /* words for @what */
 
 bool scenario_is_for_qemu(const Scenario *scenario);        /* can QEMU do it, too? */
+bool scenario_may_fail(const Scenario *scenario);           /* can it be run with a fault? */
 
-/* Run it, with files in @folder; by QEMU, if that is wanted and there. Whatever goes wrong ends the program */
-Recording *scenario_record(const Scenario *scenario, unsigned seed, bool qemu, const char *folder);
+/* The disk fails one request, and may stay broken */
+typedef struct Fault {
+    const char *iotype;         /* "write", "write-zeroes", "discard" or "flush" */
+    unsigned skip;              /* so many of these work */
+    int err;                    /* errno */
+    bool stays;
+} Fault;
+
+typedef struct RecordOptions {
+    unsigned seed;
+    bool qemu;                  /* QEMU is to do it, if it is there */
+    Fault fault;                /* without an iotype: none. A guest that meets it goes on */
+} RecordOptions;
+
+/* Run it, with files in @folder. Whatever goes wrong without a fault ends the program */
+Recording *scenario_record(const Scenario *scenario, const RecordOptions *opts, const char *folder);
 void recording_free(Recording *r);                          /* and its files */
 
 #endif

@@ -1,5 +1,6 @@
 /* trial.c - a recording, and all its states judged */
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include "judge.h"
 #include "trial.h"
 
@@ -36,24 +37,96 @@ static char *judge_one(Judge *judge, Cuts *cuts, uint64_t n, bool show_peers, Tr
     return reason;
 }
 
+static void add_failure(TrialResult *result, const TrialOptions *opts, const Recording *r, Cuts *cuts, uint64_t n,
+                        const char *reason)
+{
+    result->failures++;
+    if (opts->failed) {
+        opts->failed(r, cuts, n, reason);
+    }
+}
+
+void trial_add(TrialResult *a, const TrialResult *b)
+{
+    a->states += b->states;
+    a->failures += b->failures;
+    a->no_footer += b->no_footer;
+    a->recordings += b->recordings;
+    a->entries += b->entries;
+    a->errors += b->errors;
+}
+
+/* Always with the last, which nothing was lost of */
+static uint64_t next(uint64_t n, uint64_t step, uint64_t count)
+{
+    return n + step < count || n == count - 1 ? n + step : count - 1;
+}
+
 TrialResult trial_run(const Recording *r, const TrialOptions *opts)
 {
     Judge *judge = judge_new(r, opts->cuts.length_first);
     Cuts *cuts = trial_cuts(r, opts);
-    TrialResult result = { 0 };
+    TrialResult result = { .recordings = 1, .entries = r->log->entries, .errors = r->errors };
     uint64_t count = cuts_count(cuts), stride = opts->peers ? count / opts->peers + 1 : 0;
+    uint64_t step = opts->most ? count / opts->most + 1 : 1;
 
-    for (uint64_t n = 0; n < count && (!opts->limit || result.failures < opts->limit); n++) {
+    if (r->damage) {
+        add_failure(&result, opts, r, cuts, count - 1, r->damage);
+    }
+
+    for (uint64_t n = 0; n < count && (!opts->limit || result.failures < opts->limit); n = next(n, step, count)) {
         g_autofree char *reason = judge_one(judge, cuts, n, stride && n % stride == stride / 2, &result);
 
         if (reason) {
-            result.failures++;
-            if (opts->failed) {
-                opts->failed(opts->user, cuts, n, reason);
-            }
+            add_failure(&result, opts, r, cuts, n, reason);
         }
     }
     cuts_free(cuts);
     judge_free(judge);
     return result;
+}
+
+void trial_die(const Recording *r, Cuts *cuts, uint64_t n, const char *reason)
+{
+    g_autofree char *what = cuts_describe(cuts, n);
+
+    g_error("%s: %s\n%s", r->name, reason, what);
+}
+
+TrialResult trial_record(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder)
+{
+    Recording *r = scenario_record(s, how, folder);
+    TrialResult result = trial_run(r, opts);
+
+    recording_free(r);
+    return result;
+}
+
+/* What fails. Of QEMU writes only: it does not discard, zeroes by writes, and qemu-io is silent about failed flushes */
+static const Fault faults[] = {
+    { "write", .err = EIO }, { "write", .err = ENOSPC, .stays = true }, { "flush", .err = EIO },
+    { "write-zeroes", .err = EIO }, { "discard", .err = EIO },
+};
+
+enum { QEMU_FAULTS = 2 };
+
+/* An error may hurt nobody, or only the next one's close, so a few more are tried after the last that was seen */
+enum { UNSEEN = 4 };
+
+TrialResult trial_faults(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder)
+{
+    TrialResult total = { 0 };
+
+    for (size_t i = 0; i < (how->qemu ? QEMU_FAULTS : G_N_ELEMENTS(faults)); i++) {
+        RecordOptions with = *how;
+
+        with.fault = faults[i];
+        for (unsigned unseen = 0; unseen < UNSEEN; with.fault.skip++) {
+            TrialResult result = trial_record(s, &with, opts, folder);
+
+            unseen = result.errors ? 0 : unseen + 1;
+            trial_add(&total, &result);
+        }
+    }
+    return total;
 }

@@ -8,22 +8,36 @@
 
 typedef struct TrialOptions {
     CutOptions cuts;            /* of a recording of weight 1; the sector is the recording's */
+    uint64_t most;              /* so many states of a recording, here and there, and the last; 0: all */
     unsigned peers;             /* how many states to show to other programs, too */
     uint64_t limit;             /* stop after so many failures; 0: never */
-    void (*failed)(void *user, Cuts *cuts, uint64_t n, const char *reason);    /* of each; NULL: no matter */
-    void *user;
+    void (*failed)(const Recording *r, Cuts *cuts, uint64_t n, const char *reason);    /* of each; NULL: no matter */
 } TrialOptions;
 
 typedef struct TrialResult {
     uint64_t states, failures;
     uint64_t no_footer;         /* VHDs that do not end in a footer, which most programs look for */
+    uint64_t recordings, entries, errors;
 } TrialResult;
 
 /* What is worth doing in a minute for all scenarios, and the seed that it has if nobody says otherwise */
 extern const TrialOptions trial_defaults;
 
+/* Adds @b to @a */
+void trial_add(TrialResult *a, const TrialResult *b);
+
 /* For this recording; cuts_free() it */
 Cuts *trial_cuts(const Recording *r, const TrialOptions *opts);
 TrialResult trial_run(const Recording *r, const TrialOptions *opts);
+
+/* A failed() for tests: it says what is wrong, and ends the program */
+void trial_die(const Recording *r, Cuts *cuts, uint64_t n, const char *reason);
+
+/* A scenario, recorded here and now, with files in @folder */
+TrialResult trial_record(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
+
+/* The same with an error at every request in turn: writes, flushes, zeroing, discards, once or for good. The power cut
+ * comes some time after it */
+TrialResult trial_faults(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
 
 #endif

@@ -103,9 +103,16 @@ def qemu_at_work(folder):
 def qemu_and_errors(folder):
     """QEMU's driver after a write that failed loses what was flushed, and it is seen"""
     need('qemu-io')
-    done = kit(folder, 'run', '--qemu', '--peers', '0', 'dynamic/failing')
+    done = kit(folder, 'run', '--qemu', '--peers', '0', '--fail', 'write:2:5', 'dynamic/4k/retake')
     equal(done.returncode, 1, 'exit status')
     check(re.search(r'should be 0x', done.stderr), done.stderr)
+
+
+@suite.fact
+def our_errors(folder):
+    """our driver after the same loses nothing"""
+    done = kit(folder, 'run', '--peers', '0', '--fail', 'write:2:5', 'dynamic/4k/retake')
+    equal((done.returncode, totals(done)[2]), (0, 0), 'bad states')
 
 
 @suite.fact
@@ -120,6 +127,7 @@ def wrong_words(folder):
             (['state', 'fixed/create', 'x', folder / 'x'], "'x' is not a number"),
             (['cuts', start, start], 'this is not a log of writes'),
             (['cuts', log, folder / 'missing'], 'missing'),
+            (['run', '--fail', 'write:1', 'fixed'], "'write:1' is not KIND:N:ERRNO[:stays]"),
             (['run', '--bogus', '1'], "what is '--bogus'?")):
         done = kit(folder, *words)
         equal(done.returncode, 2, f'exit status of {words}')
