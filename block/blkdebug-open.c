@@ -7,6 +7,7 @@
 #include "block/blkdebug.h"
 #include "block/options.h"
 #include "util/checked.h"
+#include "util/keyval.h"
 
 #define MAX_ERRNO 4095
 #define MAX_ALIGNMENT 65536
@@ -323,4 +324,22 @@ bool blkdebug_open(BlockDriverState *bs, const void *opts, unsigned flags, GErro
     }
     blkdebug_event(s, BLKDEBUG_EVENT_NONE);
     return true;
+}
+
+char *blkdebug_parse_name(const char *name, const char **rest, GError **errp)
+{
+    const char *config = strchr(name, ':') + 1, *end = strchr(config, ':');
+    g_autoptr(KeyVal) kv = keyval_new();
+
+    if (!end) {
+        bdrv_set_error(errp, EINVAL, "blkdebug requires both config file and image path");
+        return NULL;
+    }
+    *rest = end + 1;
+    if (end > config) {
+        g_autofree char *file = g_strndup(config, (size_t)(end - config));
+
+        keyval_set(kv, "config", file);
+    }
+    return keyval_format(kv);
 }

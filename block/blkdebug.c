@@ -256,6 +256,8 @@ static bool blkdebug_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilde
     return true;
 }
 
+static const char *const blkdebug_prefixes[] = { "blkdebug", NULL };
+
 const BlockDriver bdrv_blkdebug = {
     .name         = "blkdebug",
     .description  = "makes requests on the node below fail, by rules",
@@ -275,4 +277,6 @@ const BlockDriver bdrv_blkdebug = {
     .truncate     = blkdebug_truncate,
     .info         = blkdebug_info,
     .debug        = &blkdebug_debug,
+    .prefixes     = blkdebug_prefixes,
+    .parse_name   = blkdebug_parse_name,
 };

@@ -133,6 +133,8 @@ extern const BlockOption blkdebug_options[];
 extern const BlockOption blkdebug_lists[];      /* fills BlkdebugLists */
 
 bool blkdebug_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
+/* "blkdebug:CONFIG:NAME", where CONFIG may be empty */
+char *blkdebug_parse_name(const char *name, const char **rest, GError **errp);
 
 /* ---- blkdebug-config.c */
 

@@ -249,6 +249,12 @@ static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *d
     if (!take_node_options(bs, kv, errp)) {
         goto fail;
     }
+    if (!drv->is_protocol && keyval_get(kv, file_key(drv))) {
+        const char *node = keyval_get(kv, file_key(drv));
+
+        bdrv_set_error(errp, ENODEV, "Cannot find device='%s' nor node-name='%s'", node, node);
+        goto fail;
+    }
     if (!drv->is_protocol && !bs->file) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
@@ -294,8 +300,20 @@ static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError 
     return false;
 }
 
+static bool says_what(const BlockSource *from, const KeyVal *kv, GError **errp)
+{
+    if ((from->filename && *from->filename) || from->storage || keyval_has_subtree(kv, "file")) {
+        return true;
+    }
+    bdrv_set_error(errp, EINVAL, "Must specify either driver or file");
+    return false;
+}
+
 static BlockDriverState *open_probed(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
+    if (!says_what(from, kv, errp)) {
+        return NULL;
+    }
     g_autoptr(KeyVal) below = keyval_take_subtree(kv, "file");
     BlockDriverState *file = block_open_child(from, below, flags & ~(unsigned)BDRV_O_CHECK, errp);
     int score;
@@ -388,11 +406,12 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
 BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(args->options, errp);
+    g_autofree char *filename = NULL;
 
-    if (!kv) {
+    if (!kv || !block_take_name(args->filename, kv, &filename, errp)) {
         return NULL;
     }
-    const BlockSource from = { tree_new(), args->filename, args->storage };
+    const BlockSource from = { tree_new(), filename, args->storage };
 
     from.tree->resolver = args->resolver;
     BlockDriverState *bs = args->flags & BDRV_O_SNAPSHOT ? open_snapshot(&from, kv, args->flags, errp)
@@ -537,12 +556,17 @@ static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal 
 static bool create_image(const BlockStorage *storage, const char *filename, const char *options, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+    g_autofree char *lowest = NULL;
+
+    if (!kv || !block_take_name(filename, kv, &lowest, errp)) {
+        return false;
+    }
     GError *err = NULL;
-    const BlockDriver *drv = kv ? take_driver(kv, NULL, &err) : NULL;
+    const BlockDriver *drv = take_driver(kv, NULL, &err);
 
     if (err) {
         g_propagate_error(errp, err);
-    } else if (kv && !drv) {
+    } else if (!drv) {
         bdrv_set_error(errp, EINVAL, "no driver named");
     } else if (drv && !drv->create) {
         bdrv_set_error(errp, ENOTSUP, "Format driver '%s' does not support image creation", drv->name);
@@ -550,7 +574,7 @@ static bool create_image(const BlockStorage *storage, const char *filename, cons
     if (!drv || !drv->create) {
         return false;
     }
-    const BlockSource from = { tree_new(), filename, storage };
+    const BlockSource from = { tree_new(), lowest, storage };
     bool ok = create_node(&from, drv, kv, errp);
 
     tree_free(from.tree);

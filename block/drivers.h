@@ -8,6 +8,9 @@
 extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_cow, bdrv_blkdebug, bdrv_blklogwrites, bdrv_file, bdrv_mem,
     bdrv_null;
 
+/* A parse_name() for drivers whose names are "PREFIX:path" */
+char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp);
+
 /* The driver most sure of @file, and in *@score how sure, 0 to 100; NULL and @errp set if @file can't be read */
 const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp);
 

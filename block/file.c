@@ -566,6 +566,8 @@ static bool file_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *i
     return true;
 }
 
+static const char *const file_prefixes[] = { "file", NULL };
+
 const BlockDriver bdrv_file = {
     .name           = "file",
     .description    = "a regular file or a block device",
@@ -589,4 +591,6 @@ const BlockDriver bdrv_file = {
     .truncate       = file_truncate,
     .identify       = file_identify,
     .info           = file_info,
+    .prefixes       = file_prefixes,
+    .parse_name     = bdrv_parse_path_name,
 };

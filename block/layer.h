@@ -65,6 +65,10 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
 /* With all that is below and behind it; NULL is allowed */
 void block_close(BlockDriverState *bs);
 
+/* name.c: put what @name stands for into @kv, where it is not given. *@filename, to be g_free()d: that of the file at the
+ * bottom, NULL: it has none. @name may be NULL */
+bool block_take_name(const char *name, KeyVal *kv, char **filename, GError **errp);
+
 /* backing.c */
 /* What is behind @bs, and behind that */
 bool block_open_parents(BlockDriverState *bs, GError **errp);

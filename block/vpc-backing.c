@@ -42,6 +42,15 @@ static char *inherited_options(BlockDriverState *bs, const char *offered)
     return keyval_format(kv);
 }
 
+/* The user's name for it; @said is what it stands for, and counts more than what is inherited */
+static char *named_options(BlockDriverState *bs, const char *said, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(said, errp);
+    g_autofree char *inherited = kv ? inherited_options(bs, keyval_get(kv, "driver")) : NULL;
+
+    return kv ? g_strdup_printf("%s%s%s", inherited, *inherited && *said ? "," : "", said) : NULL;
+}
+
 /* False, and @errp set, if @path leads out of the folder that parents are kept to */
 static bool is_inside(const char *root, const char *path, GError **errp)
 {
@@ -86,23 +95,41 @@ static BlockDriverState *open_inside(BlockDriverState *bs, const BlockParentOffe
            ? NULL : bdrv_open_offer(bs, offer, options, errp);
 }
 
+static BlockDriverState *open_by_name(BlockDriverState *bs, const char *name, GError **errp)
+{
+    const BlockParentOffer unnamed = { 0 };
+    char *said = bdrv_name_options(name, errp);
+    g_autofree char *options = said ? named_options(bs, said, errp) : NULL;
+
+    free(said);
+    if (options && ((VpcState *)bs->state)->options.root) {
+        bdrv_set_error(errp, EACCES, "it is not a path, and parent-root= is there");
+        return NULL;
+    }
+    return options ? bdrv_open_offer(bs, &unnamed, options, errp) : NULL;
+}
+
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp)
 {
     g_autofree char *path = vpc_parent_path(bs->filename, filename);
     const BlockParentOffer offer = { .filename = path };
 
-    return open_inside(bs, &offer, errp);
+    return bdrv_is_path(filename) ? open_inside(bs, &offer, errp) : open_by_name(bs, filename, errp);
 }
 
-static BlockDriverState *try_parent(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
+/* NULL, and @backing closed, if it is another */
+static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
-    BlockDriverState *backing = open_inside(bs, offer, errp);
-
     if (backing && !is_parent(bs, backing, errp)) {
         bdrv_close_backing(backing);
         backing = NULL;
     }
     return backing;
+}
+
+static BlockDriverState *try_parent(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
+{
+    return check_parent(bs, open_inside(bs, offer, errp), errp);
 }
 
 /* Until bs->backing is there */
@@ -236,7 +263,8 @@ static bool open_named(BlockDriverState *bs, GError **errp)
     const BlockParentOffer offer = { .filename = ((VpcState *)bs->state)->options.parent };
     const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : offer.filename;
 
-    bs->backing = try_parent(bs, &offer, errp);
+    bs->backing = offer.filename && !bdrv_is_path(offer.filename)
+                  ? check_parent(bs, open_by_name(bs, offer.filename, errp), errp) : try_parent(bs, &offer, errp);
     if (!bs->backing && name) {
         g_prefix_error(errp, "parent '%s': ", name);
     } else if (!bs->backing) {

@@ -28,6 +28,9 @@
 
 char *vpc_parent_path(const char *child, const char *parent)
 {
+    if (!bdrv_is_path(parent)) {
+        return g_strdup(parent);
+    }
     g_autofree char *folder = g_path_get_dirname(child);
 
     return g_path_is_absolute(parent) || !strcmp(folder, ".") ? g_strdup(parent)
@@ -42,7 +45,13 @@ bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader 
     if (parent->drv == &bdrv_vpc) {     /* others have no id */
         memcpy(header->parent_uuid, ((const VpcState *)parent->state)->footer.uuid, sizeof(header->parent_uuid));
     }
-    if (stat(parent->filename, &st) == 0 && st.st_mtime > VPC_EPOCH) {
+    bool there = stat(parent->filename, &st) == 0;
+
+    if (!there && !bdrv_is_path(parent->filename)) {
+        bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", parent->filename);
+        return false;
+    }
+    if (there && st.st_mtime > VPC_EPOCH) {
         be32_store(header->parent_timestamp, (uint32_t)(st.st_mtime - VPC_EPOCH));
     }
     return vpc_describe_parent(child, parent->filename, header, out, errp);

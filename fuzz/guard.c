@@ -34,7 +34,8 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *ti
 int __wrap_unlink(const char *path);
 int __wrap_truncate(const char *path, off_t size);
 int __wrap_truncate64(const char *path, off_t size);
-GDir *__wrap_g_dir_open(const char *path, guint flags, GError **error);
+/* GIO, which json-glib brings, has a reference to it */
+__attribute__((visibility("default"))) GDir *__wrap_g_dir_open(const char *path, guint flags, GError **error);
 
 /* A file that is yet to be made is where its folder is */
 static bool is_inside(const char *path)

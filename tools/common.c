@@ -85,32 +85,10 @@ static void append_value(GString *all, const char *key, const char *value, size_
     }
 }
 
-/* "blkdebug:CONFIG:FILE", where CONFIG may be empty, is a node below the format. FILE is returned, or NULL */
-static const char *append_blkdebug(GString *all, const char *filename, GError **errp)
-{
-    if (!filename || !g_str_has_prefix(filename, "blkdebug:")) {
-        return filename;
-    }
-    const char *config = filename + strlen("blkdebug:");
-    size_t length = strcspn(config, ":");
-
-    if (!config[length]) {
-        bdrv_set_error(errp, EINVAL, "it should be blkdebug:CONFIG:FILE");
-        return NULL;
-    }
-    append_options(all, "file.driver=blkdebug");
-    if (length > 0) {
-        append_value(all, "file.config=", config, length);
-    }
-    return config + length + 1;
-}
-
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
                             unsigned flags, GError **errp)
 {
     GString *all = g_string_new(NULL);
-    BlockDriverState *bs = NULL;
-    const char *file = image_opts ? NULL : append_blkdebug(all, filename, errp);
 
     if (format) {
         append_value(all, "driver=", format, strlen(format));
@@ -119,9 +97,7 @@ BlockDriverState *tool_open(const char *filename, const char *format, const char
     }
     append_options(all, options);
     append_options(all, image_opts ? filename : NULL);
-    if (file || image_opts || !filename) {
-        bs = bdrv_open(file, all->len ? all->str : NULL, flags, errp);
-    }
+    BlockDriverState *bs = bdrv_open(image_opts ? NULL : filename, all->len ? all->str : NULL, flags, errp);
     g_string_free(all, TRUE);
     return bs;
 }

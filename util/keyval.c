@@ -151,11 +151,11 @@ const char *keyval_value(const KeyVal *kv, size_t i)
     return pair_at(kv, i)->value;
 }
 
-static bool is_good_key(const char *key)
+bool keyval_is_key(const char *key)
 {
     size_t len = strlen(key);
 
-    return len && key[0] != '.' && key[len - 1] != '.' && !strstr(key, "..");
+    return len && key[0] != '.' && key[len - 1] != '.' && !strstr(key, "..") && !strpbrk(key, ",=");
 }
 
 /* The value that *@text begins with; *@text moves to the comma after it or the end */
@@ -179,7 +179,7 @@ static bool take_pair(KeyVal *kv, const char **text, GError **errp)
     size_t len = strcspn(*text, "=,");
     g_autofree char *key = g_strndup(*text, len);
 
-    if (!is_good_key(key)) {
+    if (!keyval_is_key(key)) {
         g_set_error(errp, g_quark_from_static_string("miniblk-block"), EINVAL,
                     "option name '%s' is empty or has an empty part", key);
         return false;

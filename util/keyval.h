@@ -17,6 +17,13 @@ KeyVal *keyval_new(void);
  * NULL and @errp set (EINVAL) where a key, or a part of it between dots, is empty. */
 KeyVal *keyval_parse(const char *text, GError **errp);
 
+/* Options as a JSON object, strings in single quotes allowed: what is in objects and lists gets dotted keys, and
+ * numbers, true and false are as keyval_parse() would have them. NULL and @errp set (EINVAL) */
+KeyVal *keyval_parse_json(const char *text, GError **errp);
+
+/* Can it be written as a key? */
+bool keyval_is_key(const char *key);
+
 /* NULL is allowed */
 void keyval_free(KeyVal *kv);
 

@@ -40,7 +40,10 @@ bool bdrv_parse_cache_mode(const char *mode, unsigned *flags);
 
 /* @options: "driver=vpc,file.driver=blkdebug,file.image.filename=a.vhd"; a comma in a value is
  * doubled; NULL for none. @filename is given to the lowest node of the chain of "file" children;
- * NULL if the options name it. NULL and @errp set on failure; the text does not repeat @filename. */
+ * NULL if the options name it. It may also be "json:{…}", which is options, or begin with a driver's prefix,
+ * "nbd://…", and then stands for options: a program that opens what others name gives "file.filename=…"
+ * instead, which is a path whatever is in it. What @options has as well counts.
+ * NULL and @errp set on failure; the text does not repeat @filename. */
 BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned flags, GError **errp);
 
 /* Make an image: "driver=vpc,size=10G,subformat=fixed". An existing file is not touched before

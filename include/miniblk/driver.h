@@ -190,6 +190,12 @@ typedef struct BlockDriver {
      * calls check() again. After a cut at any write the image is no worse than before, and a check finds what
      * is left to do. 0 or -errno */
     int (*repair)(BlockDriverState *bs, int kind);
+
+    /* Names of images that begin with one of these and a colon are this driver's; NULL after the last. parse_name()
+     * gives the options that one stands for, "key=value,…", which the layer will free(); *@rest: the name of the
+     * child, in @name, if there is one */
+    const char *const *prefixes;
+    char *(*parse_name)(const char *name, const char **rest, GError **errp);
 } BlockDriver;
 
 struct BlockDriverState {
@@ -238,6 +244,9 @@ bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp)
  * worth a try. What is not made bs->backing is to be closed */
 BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp);
 void bdrv_close_backing(BlockDriverState *backing);
+/* A name that a user gives may be a path, or stand for options: "json:{…}", "nbd://…". These are they, to be free()d */
+bool bdrv_is_path(const char *name);
+char *bdrv_name_options(const char *name, GError **errp);
 
 /* What the program's resolver offers as a parent */
 typedef struct BlockParentOffer {

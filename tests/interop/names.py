@@ -1,0 +1,176 @@
+# names.py - names of images that are more than a file's, beside qemu-img: the same image, or the same refusal
+# SPDX-License-Identifier: MIT
+
+import json
+import re
+
+from harness import IMG, IO, Suite, check, equal, fails, need, run, works
+
+suite = Suite(__file__)
+
+RAW = "'driver':'raw'"
+FILE = "'file':{'driver':'file','filename':'a.raw'}"
+
+# What is opened or refused, and how, is the same
+SAME = [
+    'json:{}', 'json:', 'json: ', 'json:{', 'json:[]', 'json:1', 'json:{} x', 'json:{}{}', ' json:{}', 'JSON:{}',
+    f'json:{{{RAW},{FILE}}}',
+    f"json:{{{RAW},'file.driver':'file','file.filename':'a.raw'}}",
+    f"json:{{{RAW},'file.driver':'file','file':{{'filename':'a.raw'}}}}",
+    f"json:{{{RAW},'file.filename':'a.raw'}}",
+    "json:{'file.filename':'a.raw'}", "json:{'file':{'filename':'a.raw'}}", "json:{'filename':'a.raw'}",
+    "json:{'driver':'file','filename':'a.raw'}",
+    f"json:{{{RAW},'driver':'vpc',{FILE}}}",
+    f"json:{{{RAW},'file':{{'filename':'a.raw'}},'file.filename':'none'}}",
+    f"json:{{{RAW},'file.filename':'none','file':{{'filename':'a.raw'}}}}",
+    f"json:{{{RAW},{FILE},'offset':'512','size':1024}}", f"json:{{{RAW},{FILE},'offset':512,'size':'1k'}}",
+    f"json:{{{RAW},{FILE},'read-only':true}}", f"json:{{{RAW},{FILE},'read-only':'on'}}",
+    f"json:{{{RAW},'file':'a.raw'}}", "json:{'driver':'nosuch','file.filename':'a.raw'}",
+    f"json:{{{RAW},'file.filename':'none'}}", f"json:{{{RAW},'file':{{'filename':'it\\'s'}}}}",
+    f'json:{{{RAW},"file":{{"filename":"it\'s"}}}}', f"json:{{{RAW},'file':{{'filename':'a\"b'}}}}",
+    f"json:{{{RAW},'file':{{'filename':'\\u0061.raw'}}}}", f"json:{{{RAW},'file':{{'filename':'a\\q'}}}}",
+    f"json:{{{RAW},'file':{{'filename':'a\\ud83d'}}}}", f"json:{{{RAW},'file':{{'filename':'json:{{}}'}}}}",
+    f'json:{{{RAW},}}', "json:{driver:'raw'}", f"json:{{{RAW},{FILE},'offset':01}}", f"json:{{{RAW},{FILE},'offset':tru}}",
+    'json:' + '[' * 2000, 'json:' + '{"a":' * 2000,
+    'a.raw', './a.raw', 'none', 'a:b.raw', './a:b.raw', 'file:a.raw', 'file:a:b.raw', 'file:none', 'nosuch:a.raw',
+    'nosuch://a/b', 'folder/a:b', 'blkdebug:a.raw', 'blkdebug:', 'file:',
+]
+
+# With options before them
+SAME_WITH = [
+    ('-f', 'raw', f'json:{{{RAW},{FILE}}}'), ('-f', 'raw', "json:{'file.filename':'a.raw'}"),
+    ('-f', 'file', 'a:b.raw'), ('-f', 'file', 'file:a.raw'), ('-f', 'raw', 'a:b.raw'), ('-f', 'raw', 'file:a:b.raw'),
+    ('--image-opts', "file.filename=json:{'driver':'file'}"), ('--image-opts', 'driver=raw,file.filename=file:a.raw'),
+    ('--image-opts', 'driver=file,filename=a:b.raw'),
+]
+
+
+def files(folder):
+    for name, size in (('a.raw', 1 << 20), ('a:b.raw', 2 << 20)):
+        with open(folder / name, 'wb') as file:
+            file.truncate(size)
+
+
+def answer(program, folder, words):
+    """What there is, or the refusal without the program's name"""
+    done = run(program, 'info', '--output=json', *words, cwd=folder)
+    if done.returncode == 0:
+        said = json.loads(done.stdout)
+        return said['virtual-size'], said['format']
+    return re.sub(r'^[a-z-]*: ', '', done.stderr)
+
+
+def same(folder, words):
+    need('qemu-img')
+    files(folder)
+    equal(answer(IMG, folder, words), answer('qemu-img', folder, words), 'answer')
+
+
+for name in SAME:
+    suite.test(f'qemu-img says the same: {name[:100]}', same, [name])
+for words in SAME_WITH:
+    suite.test(f'qemu-img says the same: {" ".join(words)}', same, words)
+
+
+@suite.fact
+def bad_numbers(folder):
+    """A list of rules in JSON, with numbers as numbers and as strings"""
+    files(folder)
+    for rule in ("[{'event':'none','iotype':'read','errno':28}]", "[{'event':'none','errno':'28','once':true}]"):
+        name = f"json:{{'driver':'blkdebug','image':{{'driver':'file','filename':'a.raw'}},'inject-error':{rule}}}"
+        for program in (IO, 'qemu-io'):
+            need(program)
+            done = run(program, '-c', 'read 0 512', name, cwd=folder)
+            equal(done.stdout, 'read failed: No space left on device\n', f'{program} {name}')
+
+
+@suite.fact
+def nested_prefixes(folder):
+    """blkdebug: before blkdebug:, file: and json:"""
+    files(folder)
+    for rest in ('blkdebug::a.raw', 'file:a.raw', "json:{'driver':'file','filename':'a.raw'}"):
+        equal(json.loads(works(IMG, 'info', '--output=json', 'blkdebug::' + rest, cwd=folder))['virtual-size'], 1 << 20,
+              rest)
+
+
+@suite.fact
+def many_levels(folder):
+    """A name of a thousand levels is refused"""
+    files(folder)
+    check('too many levels' in fails(IMG, 'info', 'blkdebug::' * 1000 + 'a.raw', cwd=folder), 'another error')
+
+
+@suite.fact
+def options_count_more(folder):
+    """What is given beside a name counts more than what the name says"""
+    files(folder)
+    name = f'json:{{{RAW},{FILE},"size":1024}}'
+    equal(run(IO, '-c', 'open -o size=2k ' + name, '-c', 'length', cwd=folder).stdout, '2 KiB\n', 'length')
+
+
+def chain(folder):
+    """base.vhd with a 7 in its first sector, and child.vhd of it"""
+    works(IMG, 'create', '-q', '-f', 'vpc', 'base.vhd', '1M', cwd=folder)
+    works(IO, '-f', 'vpc', '-c', 'write -P 7 0 512', 'base.vhd', cwd=folder)
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'base.vhd', 'child.vhd', cwd=folder)
+
+
+def has_seven(folder, *words):
+    works(IO, '-r', *words, '-c', 'read -P 7 0 512', cwd=folder)
+
+
+@suite.fact
+def parents(folder):
+    """A parent that the user names may be named so, too"""
+    chain(folder)
+    (folder / 'base.vhd').rename(folder / 'moved.vhd')
+    for parent in ("json:{'driver':'vpc','file':{'filename':'moved.vhd'}}", 'file:moved.vhd', 'blkdebug::moved.vhd',
+                   "json:{'file.filename':'moved.vhd'}"):
+        has_seven(folder, '--image-opts', 'driver=vpc,file.filename=child.vhd,parent=' + parent.replace(',', ',,'))
+    raw = "json:{'driver':'raw','file':{'filename':'moved.vhd'}}"
+    options = 'driver=vpc,file.filename=child.vhd,ignore-parent-id=on,parent=' + raw.replace(',', ',,')
+    works(IO, '-r', '--image-opts', options, '-c', 'read -v 0 512', cwd=folder)
+
+
+@suite.fact
+def parents_by_create(folder):
+    """backing_file may be named so, too, and the image remembers the path"""
+    chain(folder)
+    for parent in ("json:{'driver':'vpc','file':{'filename':'base.vhd'}}", 'file:base.vhd'):
+        works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'backing_file=' + parent.replace(',', ',,'), 'new.vhd', cwd=folder)
+        has_seven(folder, '-f', 'vpc', 'new.vhd')
+        (folder / 'new.vhd').unlink()
+
+
+@suite.fact
+def parents_that_images_name(folder):
+    """What an image says of its parent is a path, whatever it looks like"""
+    works(IMG, 'create', '-q', '-f', 'vpc', './file:base.vhd', '1M', cwd=folder)
+    works(IO, '-f', 'vpc', '-c', 'write -P 7 0 512', './file:base.vhd', cwd=folder)
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', './file:base.vhd', 'child.vhd', cwd=folder)
+    (folder / 'file:base.vhd').rename(folder / 'base.vhd')
+    fails(IO, '-r', '-f', 'vpc', '-c', 'read -P 7 0 512', 'child.vhd', cwd=folder)
+    (folder / 'base.vhd').rename(folder / 'file:base.vhd')
+    has_seven(folder, '-f', 'vpc', 'child.vhd')
+
+
+@suite.fact
+def kept_in_a_folder(folder):
+    """With parent-root= a parent is a path"""
+    chain(folder)
+    options = 'driver=vpc,file.filename=child.vhd,parent-root=.,parent='
+    has_seven(folder, '--image-opts', options + 'base.vhd')
+    check('is not a path' in fails(IO, '-r', '--image-opts', options + 'file:base.vhd', cwd=folder), 'another error')
+
+
+@suite.fact
+def new_images(folder):
+    """Images are made by such names"""
+    for name in ('file:a.vhd', "json:{'file':{'filename':'a.vhd'}}", 'blkdebug::a.vhd'):
+        works(IMG, 'create', '-q', '-f', 'vpc', name, '3M', cwd=folder)
+        equal(json.loads(works(IMG, 'info', '--output=json', '-f', 'vpc', 'a.vhd', cwd=folder))['virtual-size'], 3 << 20,
+              name)
+        (folder / 'a.vhd').unlink()
+
+
+suite.main()
