@@ -9,19 +9,29 @@
 
 /* What every node understands, whatever its driver */
 typedef struct NodeOptions {
-    int read_only, direct, no_flush;    /* -1: as the node above */
+    int read_only, direct, no_flush, writeback, discard, force_share;   /* -1: as the node above */
+    char *node_name;
     int64_t cache_size;
 } NodeOptions;
 
 static const char *const off_on[] = { "off", "on", NULL };
+static const char *const discard_words[] = { "ignore", "unmap", "off", "on", NULL };
 
 static const BlockOption node_options[] = {
     { "read-only", BLOCK_OPT_ENUM, offsetof(NodeOptions, read_only), "", .values = off_on,
       .help = "do not write to this node" },
     { "cache.direct", BLOCK_OPT_ENUM, offsetof(NodeOptions, direct), "", .values = off_on,
       .help = "bypass the host's page cache (O_DIRECT)" },
+    { "cache.writeback", BLOCK_OPT_ENUM, offsetof(NodeOptions, writeback), "", .values = off_on,
+      .help = "off: flush every write before it is reported done" },
     { "cache.no-flush", BLOCK_OPT_ENUM, offsetof(NodeOptions, no_flush), "", .values = off_on,
       .help = "ignore flushes" },
+    { "discard", BLOCK_OPT_ENUM, offsetof(NodeOptions, discard), "", .values = discard_words,
+      .help = "do discards give space back?" },
+    { "force-share", BLOCK_OPT_ENUM, offsetof(NodeOptions, force_share), "", .values = off_on,
+      .help = "do not lock it: others may write to it meanwhile" },
+    { "node-name", BLOCK_OPT_STRING, offsetof(NodeOptions, node_name), "",
+      .help = "accepted: a name for people" },
     { "metadata-cache-size", BLOCK_OPT_SIZE, offsetof(NodeOptions, cache_size), "32M",
       .help = "memory for a format's tables" },
     { NULL }
@@ -156,9 +166,12 @@ static const BlockDriver *take_driver(KeyVal *kv, const BlockDriver *fallback, G
     return drv;
 }
 
-static const BlockDriver *default_protocol(const BlockSource *from)
+/* Parents may be named by an image: it picks no tape or terminal */
+static const BlockDriver *default_protocol(const BlockSource *from, const KeyVal *kv)
 {
-    return from->storage ? &bdrv_mem : &bdrv_file;
+    const char *said = keyval_get(kv, "filename"), *filename = said ? said : from->filename;
+
+    return from->storage ? &bdrv_mem : bdrv_driver_of_file(filename, !from->chain);
 }
 
 static BlockStorage *copy_storage(const BlockStorage *storage)
@@ -190,6 +203,14 @@ static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
     }
     set_flag(&bs->flags, BDRV_O_NOCACHE, opts.direct);
     set_flag(&bs->flags, BDRV_O_NO_FLUSH, opts.no_flush);
+    set_flag(&bs->flags, BDRV_O_WRITETHROUGH, opts.writeback >= 0 ? !opts.writeback : -1);
+    set_flag(&bs->flags, BDRV_O_UNMAP, opts.discard >= 0 ? opts.discard % 2 : -1);
+    set_flag(&bs->flags, BDRV_O_NO_LOCK, opts.force_share);
+    block_options_clear(node_options, &opts);
+    if (opts.force_share == 1 && (bs->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
+        return false;
+    }
     bs->layer->meta_limit = opts.cache_size;
     return true;
 }
@@ -284,7 +305,7 @@ fail:
 
 BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
-    const BlockDriver *drv = take_driver(kv, default_protocol(from), errp);
+    const BlockDriver *drv = take_driver(kv, default_protocol(from, kv), errp);
 
     return drv ? open_node(from, drv, kv, flags, NULL, errp) : NULL;
 }
@@ -460,7 +481,7 @@ int bdrv_close(BlockDriverState *bs)
  * remembers whether it was there before; NULL on failure */
 static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, GError **errp)
 {
-    const BlockDriver *drv = take_driver(kv, default_protocol(from), errp);
+    const BlockDriver *drv = take_driver(kv, default_protocol(from, kv), errp);
 
     if (!drv) {
         return NULL;
@@ -471,7 +492,7 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, GError *
         return make_file(from, below, errp);
     }
     if (!drv->create || drv->map) {
-        bdrv_set_error(errp, ENOTSUP, "driver '%s' can't make the file below an image", drv->name);
+        bdrv_set_error(errp, ENOTSUP, "Protocol driver '%s' does not support image creation", drv->name);
         return NULL;
     }
     BlockDriverState *maker = node_new(from->tree, drv, BDRV_O_RDWR);

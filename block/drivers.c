@@ -12,8 +12,12 @@ static const BlockDriver *const drivers[] = {
     &bdrv_blkdebug,
     &bdrv_blklogwrites,
     &bdrv_file,
+    &bdrv_host_device,
+    &bdrv_host_cdrom,
     &bdrv_mem,
     &bdrv_null,
+    &bdrv_null_co,
+    &bdrv_null_aio,
 };
 
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv)

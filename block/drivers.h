@@ -5,8 +5,11 @@
 
 #include <miniblk/driver.h>
 
-extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_cow, bdrv_blkdebug, bdrv_blklogwrites, bdrv_file, bdrv_mem,
-    bdrv_null;
+extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_cow, bdrv_blkdebug, bdrv_blklogwrites, bdrv_file, bdrv_host_device,
+    bdrv_host_cdrom, bdrv_mem, bdrv_null, bdrv_null_co, bdrv_null_aio;
+
+/* What @filename is opened with if no driver is named; @devices: not only files and block devices */
+const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);
 
 /* A parse_name() for drivers whose names are "PREFIX:path" */
 char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp);

@@ -31,19 +31,23 @@ typedef struct FileState {
     ino_t made_ino;
 } FileState;
 
+static const char *const file_aio_words[] = { "threads", "native", "io_uring", NULL };
 static const char *const file_locking_words[] = { "auto", "on", "off", NULL };
 
 typedef struct FileOpenOptions {
     char *filename;
     int locking;                    /* FileLocking */
+    int aio;
     bool temporary;
 } FileOpenOptions;
 
 static const BlockOption file_open_options[] = {
     { "filename", BLOCK_OPT_STRING, offsetof(FileOpenOptions, filename), NULL,
-      .help = "the file or block device" },
+      .help = "the file or device" },
     { "locking", BLOCK_OPT_ENUM, offsetof(FileOpenOptions, locking), "auto", file_locking_words,
       .help = "keep other programs from changing it; auto: if the file system can" },
+    { "aio", BLOCK_OPT_ENUM, offsetof(FileOpenOptions, aio), "", file_aio_words,
+      .help = "accepted: requests here are made by the threads that call" },
     { "temporary", BLOCK_OPT_BOOL, offsetof(FileOpenOptions, temporary), "off",
       .help = "filename is a folder: a new file there, without a name and gone at close" },
     { NULL }
@@ -57,7 +61,7 @@ typedef struct FileCreateOptions {
 
 static const BlockOption file_create_options[] = {
     { "filename", BLOCK_OPT_STRING, offsetof(FileCreateOptions, filename), NULL,
-      .help = "the file or block device" },
+      .help = "the file or device" },
     { "size", BLOCK_OPT_SIZE, offsetof(FileCreateOptions, size), "0",
       .help = "length of the file" },
     { "locking", BLOCK_OPT_ENUM, offsetof(FileCreateOptions, locking), "auto", file_locking_words,
@@ -73,8 +77,14 @@ static bool file_is_read_only_device(int fd, const struct stat *st)
     return S_ISBLK(st->st_mode) && ioctl(fd, BLKROGET, &read_only) == 0 && read_only;
 }
 
-/* -errno with @errp set, or a descriptor of a regular file or a block device */
-static int file_open_fd(const char *filename, int flags, struct stat *st, GError **errp)
+/* Is this what @drv is for? */
+static bool file_is_for(const BlockDriver *drv, const struct stat *st)
+{
+    return drv == &bdrv_file ? S_ISREG(st->st_mode) : S_ISBLK(st->st_mode) || S_ISCHR(st->st_mode);
+}
+
+/* -errno with @errp set, or a descriptor */
+static int file_open_fd(const BlockDriver *drv, const char *filename, int flags, struct stat *st, GError **errp)
 {
     /* O_NONBLOCK: a FIFO that nobody writes to must not hang us */
     int fd = open(filename, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
@@ -90,10 +100,10 @@ static int file_open_fd(const char *filename, int flags, struct stat *st, GError
     if (fstat(fd, st) < 0 || fcntl(fd, F_SETFL, flags & O_DIRECT) < 0) {
         err = errno;
         bdrv_set_error(errp, err, "Could not open '%s': %s", filename, g_strerror(err));
-    } else if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
+    } else if (!file_is_for(drv, st)) {
         err = EINVAL;
-        bdrv_set_error(errp, err, "'file' driver requires '%s' to be a regular file or a block device",
-                       filename);
+        bdrv_set_error(errp, err, "'%s' driver requires '%s' to be %s", drv->name, filename,
+                       drv == &bdrv_file ? "a regular file" : "either a character or block device");
     } else if ((flags & O_RDWR) && file_is_read_only_device(fd, st)) {
         err = EACCES;
         bdrv_set_error(errp, err, "Could not open '%s': the device is read-only", filename);
@@ -162,12 +172,12 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
     struct stat st = { 0 };
 
-    s->fd = file_open_fd(o->filename, (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0) |
-                         (o->temporary ? O_TMPFILE : 0), &st, errp);
+    s->fd = file_open_fd(bs->drv, o->filename, (write ? O_RDWR : O_RDONLY) |
+                         (direct ? O_DIRECT : 0) | (o->temporary ? O_TMPFILE : 0), &st, errp);
     if (s->fd < 0) {
         return false;
     }
-    s->device = S_ISBLK(st.st_mode);
+    s->device = !S_ISREG(st.st_mode);
     s->buffered_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     if (!file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {
@@ -295,10 +305,10 @@ static void file_close(BlockDriverState *bs)
 }
 
 /* O_EXCL tells whether the file is ours to remove again */
-static int file_create_fd(const char *filename, bool *made, struct stat *st, GError **errp)
+static int file_create_fd(const BlockDriver *drv, const char *filename, bool *made, struct stat *st, GError **errp)
 {
     GError *err = NULL;
-    int fd = file_open_fd(filename, O_RDWR | O_CREAT | O_EXCL, st, &err);
+    int fd = file_open_fd(drv, filename, O_RDWR | O_CREAT | O_EXCL, st, &err);
 
     *made = fd >= 0;
     if (fd != -EEXIST) {
@@ -308,7 +318,7 @@ static int file_create_fd(const char *filename, bool *made, struct stat *st, GEr
         return fd;
     }
     g_error_free(err);
-    return file_open_fd(filename, O_RDWR, st, errp);
+    return file_open_fd(drv, filename, O_RDWR, st, errp);
 }
 
 static bool file_set_size(int fd, const char *filename, int64_t size, GError **errp)
@@ -352,7 +362,7 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     GError *err = NULL;
 
     s->fd = -1;
-    int fd = file_create_fd(o->filename, &s->made, &st, errp);
+    int fd = file_create_fd(bs->drv, o->filename, &s->made, &st, errp);
     if (fd < 0) {
         return false;
     }
@@ -362,8 +372,8 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     s->made_ino = st.st_ino;
     /* A running program's image must not be emptied */
     if (file_lock(bs, fd, o->filename, true, (FileLocking)o->locking, &err)) {
-        s->created = S_ISBLK(st.st_mode) ? file_fits_device(fd, o->filename, o->size, &err)
-                                         : file_make_zero(fd, o->filename, o->size, &err);
+        s->created = S_ISREG(st.st_mode) ? file_make_zero(fd, o->filename, o->size, &err)
+                                         : file_fits_device(fd, o->filename, o->size, &err);
     }
     if (err) {
         /* EAGAIN: it has become another's file already */
@@ -562,35 +572,45 @@ static bool file_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *i
         bdrv_set_error(errp, errno, "could not find what '%s' takes: %s", bs->filename, g_strerror(errno));
         return false;
     }
-    info->actual_size = s->device ? -1 : (int64_t)st.st_blocks * 512;
+    info->actual_size = (int64_t)st.st_blocks * 512;
     return true;
 }
 
-static const char *const file_prefixes[] = { "file", NULL };
+const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices)
+{
+    struct stat st;
+    bool device = filename && stat(filename, &st) == 0 && (S_ISBLK(st.st_mode) || (devices && S_ISCHR(st.st_mode)));
 
-const BlockDriver bdrv_file = {
-    .name           = "file",
-    .description    = "a regular file or a block device",
-    .is_protocol    = true,
-    .parallel       = true,
-    .state_size     = sizeof(FileState),
-    .open_size      = sizeof(FileOpenOptions),
-    .create_size    = sizeof(FileCreateOptions),
-    .open_options   = file_open_options,
-    .create_options = file_create_options,
-    .open           = file_open,
-    .read           = file_read,
-    .write          = file_write,
-    .write_end      = file_write_end,
-    .flush          = file_flush,
-    .close          = file_close,
-    .create         = file_create,
-    .status         = file_status,
-    .zero           = file_zero,
-    .remove         = file_remove,
-    .truncate       = file_truncate,
-    .identify       = file_identify,
-    .info           = file_info,
-    .prefixes       = file_prefixes,
-    .parse_name     = bdrv_parse_path_name,
-};
+    return device ? &bdrv_host_device : &bdrv_file;
+}
+
+#define FILE_DRIVER(word, what) {                       \
+    .name           = word,                             \
+    .description    = what,                             \
+    .is_protocol    = true,                             \
+    .parallel       = true,                             \
+    .state_size     = sizeof(FileState),                \
+    .open_size      = sizeof(FileOpenOptions),          \
+    .create_size    = sizeof(FileCreateOptions),        \
+    .open_options   = file_open_options,                \
+    .create_options = file_create_options,              \
+    .open           = file_open,                        \
+    .read           = file_read,                        \
+    .write          = file_write,                       \
+    .write_end      = file_write_end,                   \
+    .flush          = file_flush,                       \
+    .close          = file_close,                       \
+    .create         = file_create,                      \
+    .status         = file_status,                      \
+    .zero           = file_zero,                        \
+    .remove         = file_remove,                      \
+    .truncate       = file_truncate,                    \
+    .identify       = file_identify,                    \
+    .info           = file_info,                        \
+    .prefixes       = (const char *const []) { word, NULL }, \
+    .parse_name     = bdrv_parse_path_name,             \
+}
+
+const BlockDriver bdrv_file = FILE_DRIVER("file", "a regular file");
+const BlockDriver bdrv_host_device = FILE_DRIVER("host_device", "a block or character device of the host");
+const BlockDriver bdrv_host_cdrom = FILE_DRIVER("host_cdrom", "the same, by the name for a CD drive");

@@ -140,7 +140,7 @@ int bdrv_flush(BlockDriverState *bs);
 typedef struct BlockStatus {
     int64_t bytes;              /* how far this answer holds, from the offset asked for */
     bool zero;                  /* reads as zeroes */
-    bool data;                  /* has a place in storage, even if that is a hole there */
+    bool data;                  /* has a place in storage, even if that is a hole there. Neither: not known */
     bool here;                  /* held by this image, not by a parent */
     unsigned depth;             /* whose it is: 0 this image, 1 its parent, and so on */
     BlockDriverState *leaf;     /* who has the bytes; NULL if nobody */

@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 
 from harness import IMG, IO, Suite, check, equal, fails, need, run, works
 
@@ -34,6 +35,10 @@ SAME = [
     'json:' + '[' * 2000, 'json:' + '{"a":' * 2000,
     'a.raw', './a.raw', 'none', 'a:b.raw', './a:b.raw', 'file:a.raw', 'file:a:b.raw', 'file:none', 'nosuch:a.raw',
     'nosuch://a/b', 'folder/a:b', 'blkdebug:a.raw', 'blkdebug:', 'file:',
+    'host_device:a.raw', 'host_cdrom:a.raw', 'host_device:/dev/null', 'host_device:', 'host_cdrom:none', '/dev/null',
+    'folder', 'file:folder', 'null-co://', 'null-aio://', 'null-co:', 'null-co:/', 'null-co://a', 'null-aio:',
+    "json:{'driver':'null-co','size':1048576}", "json:{'driver':'null-co','latency-ns':-1}",
+    "json:{'driver':'null-aio','size':'2M','read-zeroes':true,'latency-ns':'5'}",
 ]
 
 # With options before them
@@ -41,11 +46,20 @@ SAME_WITH = [
     ('-f', 'raw', f'json:{{{RAW},{FILE}}}'), ('-f', 'raw', "json:{'file.filename':'a.raw'}"),
     ('-f', 'file', 'a:b.raw'), ('-f', 'file', 'file:a.raw'), ('-f', 'raw', 'a:b.raw'), ('-f', 'raw', 'file:a:b.raw'),
     ('--image-opts', "file.filename=json:{'driver':'file'}"), ('--image-opts', 'driver=raw,file.filename=file:a.raw'),
-    ('--image-opts', 'driver=file,filename=a:b.raw'),
+    ('--image-opts', 'driver=file,filename=a:b.raw'), ('--image-opts', 'driver=null-co'),
+    ('--image-opts', 'driver=file,filename=a.raw,locking=off,aio=threads,node-name=x,discard=unmap'),
+    ('--image-opts', 'driver=raw,file.filename=a.raw,file.cache.direct=on,file.locking=off,force-share=on'),
+    ('--image-opts', 'driver=raw,file.filename=folder'), ('--image-opts', 'driver=raw,file.filename=/dev/null'),
+    *[('-f', driver, path) for driver in ('file', 'host_device', 'host_cdrom') for path in ('a.raw', '/dev/null', 'folder')],
 ]
+
+# To open, for writing and for reading
+OPENED = [f'{more}driver={driver},filename={path}' for driver in ('file', 'host_device', 'host_cdrom')
+          for path in ('a.raw', '/dev/null', 'folder', 'none') for more in ('', 'read-only=on,')]
 
 
 def files(folder):
+    (folder / 'folder').mkdir()
     for name, size in (('a.raw', 1 << 20), ('a:b.raw', 2 << 20)):
         with open(folder / name, 'wb') as file:
             file.truncate(size)
@@ -66,6 +80,33 @@ def same(folder, words):
     equal(answer(IMG, folder, words), answer('qemu-img', folder, words), 'answer')
 
 
+def map_of(program, folder, words):
+    said = json.loads(works(program, 'map', '--output=json', *words, cwd=folder))
+    return [{key: value for key, value in entry.items() if key in ('start', 'length', 'present', 'zero', 'data')}
+            for entry in said]
+
+
+def same_map(folder, words):
+    need('qemu-img')
+    equal(map_of(IMG, folder, words), map_of('qemu-img', folder, words), 'map')
+
+
+def same_open(folder, options):
+    need('qemu-io')
+    files(folder)
+    answers = []
+    for program in (IO, 'qemu-io'):
+        flag = ['-r'] if 'read-only' in options else []
+        done = run(program, *flag, '-c', ' '.join(['open', *flag, '-o', options]), cwd=folder)
+        answers.append((done.returncode, re.sub(r'^[a-z-]*: ', '', done.stderr)))
+    equal(answers[0], answers[1], 'answer')
+
+
+for words in (['null-co://'], ['--image-opts', 'driver=null-co,size=1M'], ['null-aio://'],
+              ['--image-opts', 'driver=null-aio,size=1M,read-zeroes=on']):
+    suite.test(f'qemu-img map says the same: {" ".join(words)}', same_map, words)
+for options in OPENED:
+    suite.test(f'qemu-io opens the same: {options}', same_open, options)
 for name in SAME:
     suite.test(f'qemu-img says the same: {name[:100]}', same, [name])
 for words in SAME_WITH:
@@ -140,6 +181,62 @@ def parents_by_create(folder):
         works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'backing_file=' + parent.replace(',', ',,'), 'new.vhd', cwd=folder)
         has_seven(folder, '-f', 'vpc', 'new.vhd')
         (folder / 'new.vhd').unlink()
+
+
+@suite.fact
+def parents_of_no_file(folder):
+    """A parent that is no file can't be remembered"""
+    said = fails(IMG, 'create', '-q', '-f', 'vpc', '-o', 'backing_fmt=raw,backing_file=null-co://', 'new.vhd', cwd=folder)
+    check("'null-co://' is not a file" in said, said)
+    check(not (folder / 'new.vhd').exists(), 'it was made')
+
+
+@suite.fact
+def no_terminals(folder):
+    """A parent that an image names is no character device"""
+    chain(folder)
+    (folder / 'base.vhd').unlink()
+    (folder / 'base.vhd').symlink_to('/dev/zero')
+    said = fails(IO, '-r', '-f', 'vpc', '-c', 'read 0 512', 'child.vhd', cwd=folder)
+    check("'file' driver requires" in said, said)
+
+
+@suite.fact
+def latency(folder):
+    """latency-ns of null-co: every request takes so long"""
+    for request in ('read 0 512', 'write 0 512', 'write -z 0 512'):
+        start = time.monotonic()
+        works(IO, '--image-opts', 'driver=null-co,latency-ns=300000000', '-c', request)
+        check(0.3 <= time.monotonic() - start, f'{request} took less')
+
+
+@suite.fact
+def shared_reading(folder):
+    """force-share=on is for reading"""
+    files(folder)
+    options = 'driver=raw,file.filename=a.raw,force-share=on'
+    works(IO, '-r', '--image-opts', options, '-c', 'read 0 512', cwd=folder)
+    check('read-only images' in fails(IO, '--image-opts', options, '-c', 'read 0 512', cwd=folder), 'another error')
+
+
+@suite.fact
+def discards(folder):
+    """discard=unmap gives space back, and discard=ignore does not"""
+    (folder / 'a.raw').write_bytes(b'x' * 65536)
+    for word, left in (('ignore', 65536), ('unmap', 0)):
+        works(IO, '-c', f'open -o driver=raw,discard={word} a.raw', '-c', 'discard 0 64k', cwd=folder)
+        equal((folder / 'a.raw').stat().st_blocks * 512, left, f'bytes after discard={word}')
+
+
+@suite.fact
+def written_through(folder):
+    """cache.writeback=off flushes what was written"""
+    (folder / 'a.raw').write_bytes(bytes(4096))
+    options = "driver=blkdebug,image.filename=a.raw,inject-error.0.iotype=flush,cache.writeback="
+    done = run(IO, '-t', 'writeback', '--image-opts', options + 'off', '-c', 'write 0 512', cwd=folder)
+    check('write failed' in done.stdout, done.stdout)
+    done = run(IO, '-t', 'writethrough', '--image-opts', options + 'on', '-c', 'write 0 512', cwd=folder)
+    check('write failed' not in done.stdout, done.stdout)
 
 
 @suite.fact
