@@ -133,7 +133,8 @@ BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *
     g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, offer->driver, options, errp);
     const char *read_only = bdrv_get_backing_option(bs, "read-only");
     bool write = read_only && !strcmp(read_only, "off");    /* to commit */
-    unsigned flags = (write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(unsigned)(BDRV_O_RDWR | BDRV_O_UNMAP)) & ~(unsigned)BDRV_O_CHECK;
+    unsigned flags = (write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(unsigned)(BDRV_O_RDWR | BDRV_O_UNMAP)) &
+                     ~(unsigned)(BDRV_O_CHECK | BDRV_O_PROBE_QEMU);
     const BlockSource from = { bs->layer->tree, offer->filename, offer->storage, chain_of(bs) };
     GError *err = NULL;
 

@@ -313,7 +313,7 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
 /* Nobody may turn a disk into another by what a guest writes into it: what is not certain is not written */
 static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError **errp)
 {
-    if (!(flags & BDRV_O_RDWR) || score == 100) {
+    if (!(flags & BDRV_O_RDWR) || (flags & BDRV_O_PROBE_QEMU) || score == 100) {
         return true;
     }
     bdrv_set_error(errp, EACCES, "image format was not specified and is probably '%s'; a guess is not good "
@@ -336,13 +336,13 @@ static BlockDriverState *open_probed(const BlockSource *from, KeyVal *kv, unsign
         return NULL;
     }
     g_autoptr(KeyVal) below = keyval_take_subtree(kv, "file");
-    BlockDriverState *file = block_open_child(from, below, flags & ~(unsigned)BDRV_O_CHECK, errp);
+    BlockDriverState *file = block_open_child(from, below, flags & ~(unsigned)(BDRV_O_CHECK | BDRV_O_PROBE_QEMU), errp);
     int score;
 
     if (!file) {
         return NULL;
     }
-    const BlockDriver *drv = bdrv_probe(file, &score, errp);
+    const BlockDriver *drv = bdrv_probe(file, flags & BDRV_O_PROBE_QEMU, &score, errp);
 
     if (!drv || !may_write(drv, score, flags, errp)) {
         block_close(file);
@@ -363,9 +363,9 @@ static BlockDriverState *open_root(const BlockSource *from, KeyVal *kv, unsigned
         return NULL;
     }
     if (drv) {
-        return open_node(from, drv, kv, flags & ~(unsigned)BDRV_O_PROBE, NULL, errp);
+        return open_node(from, drv, kv, flags & ~(unsigned)(BDRV_O_PROBE | BDRV_O_PROBE_QEMU), NULL, errp);
     }
-    if (!(flags & BDRV_O_PROBE)) {
+    if (!(flags & (BDRV_O_PROBE | BDRV_O_PROBE_QEMU))) {
         bdrv_set_error(errp, EINVAL, "no driver named, and guessing was not asked for");
         return NULL;
     }

@@ -45,7 +45,7 @@ const BlockDriver *bdrv_find_driver(const char *name)
     return drv;
 }
 
-const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp)
+const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score, GError **errp)
 {
     g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_PROBE_BYTES);
     uint8_t *tail = head + BLOCK_PROBE_BYTES;
@@ -54,7 +54,7 @@ const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp)
     BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, file->filename };
     int ret = bdrv_node_pread(file, 0, head, have);
 
-    if (ret == 0) {
+    if (ret == 0 && !head_only) {
         ret = bdrv_node_pread(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
     }
     if (ret < 0) {

@@ -14,7 +14,7 @@ const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);
 /* A parse_name() for drivers whose names are "PREFIX:path" */
 char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp);
 
-/* The driver most sure of @file, and in *@score how sure, 0 to 100; NULL and @errp set if @file can't be read */
-const BlockDriver *bdrv_probe(BlockDriverState *file, int *score, GError **errp);
+/* The driver most sure of @file, by its last bytes, too, unless @head_only; and in *@score how sure, 0 to 100; NULL and @errp set if @file can't be read */
+const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score, GError **errp);
 
 #endif

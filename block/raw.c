@@ -2,16 +2,25 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
 #include <glib.h>
 #include "block/drivers.h"
 #include "util/checked.h"
 
 #define RAW_SECTOR 512              /* a disk is whole sectors: the last one is filled up with zeroes */
+#define RAW_GUESSED \
+    "Image format was not specified for '%s' and probing guessed raw.\n" \
+    "         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be " \
+    "restricted.\n" \
+    "         Specify the 'raw' format explicitly to remove the restrictions."
 #define RAW_PIECE (1 << 20)         /* of one write, where preallocation writes */
 
 typedef struct RawState {
     int64_t offset;                 /* where the disk begins in the file */
     bool bounded;                   /* by size=; else the disk ends where the file does */
+    pthread_mutex_t *head_lock;     /* around writes to the first sector of a disk that was guessed to be raw: it has to
+                                     * stay one. NULL: it was not */
 } RawState;
 
 typedef struct RawOpenOptions {
@@ -50,6 +59,33 @@ static int raw_probe(const BlockProbe *probe)
     return 1;
 }
 
+/* How what QEMU takes for another format begins, beside those that there are drivers for */
+static const struct { int at; const char *bytes; } raw_others[] = {
+    { 0, "QFI\xfb" }, { 0, "KDMV" }, { 0, "COWD" }, { 0, "# Disk DescriptorFile" }, { 0, "QED" },
+    { 64, "\x7f\x10\xda\xbe" }, { 0, "WithoutFreeSpace" }, { 0, "WithouFreSpacExt" }, { 0, "LUKS\xba\xbe" },
+    { 0, "Bochs Virtual HD Image" }, { 0, "#!/bin/sh\n#V2.0 Format" },
+};
+
+/* What the first bytes say */
+static bool raw_is_another(const uint8_t *head, int64_t size)
+{
+    static const uint8_t nothing[BLOCK_PROBE_BYTES];
+    const BlockProbe probe = { head, nothing, BLOCK_PROBE_BYTES, size, "" };
+    const BlockDriver *drv = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(raw_others); i++) {
+        if (!memcmp(head + raw_others[i].at, raw_others[i].bytes, strlen(raw_others[i].bytes))) {
+            return true;
+        }
+    }
+    while ((drv = bdrv_next_driver(drv))) {
+        if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Rounds up; the result is safe to add to @offset */
 static bool raw_check_size(int64_t *size, int64_t offset, GError **errp)
 {
@@ -80,6 +116,11 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
     if (o->size > 0 && o->size % RAW_SECTOR) {
         bdrv_set_error(errp, EINVAL, "size %" PRId64 " is not a multiple of %d", o->size, RAW_SECTOR);
         return false;
+    }
+    if ((flags & BDRV_O_PROBE_QEMU) && (flags & BDRV_O_RDWR)) {
+        s->head_lock = g_new0(pthread_mutex_t, 1);
+        pthread_mutex_init(s->head_lock, NULL);
+        bdrv_warn(bs, RAW_GUESSED, bs->filename);
     }
     s->offset = o->offset;
     s->bounded = o->size >= 0;
@@ -123,6 +164,43 @@ static int raw_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     return 0;
 }
 
+static int raw_write_head(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    RawState *s = bs->state;
+    uint8_t head[BLOCK_PROBE_BYTES];
+    int64_t bytes = MIN(vec.bytes, (int64_t)sizeof(head) - offset);
+    int ret = bdrv_node_pread(bs->file, s->offset, head, sizeof(head));
+
+    if (ret < 0) {
+        return ret;
+    }
+    block_vec_to_buf(block_vec_slice(vec, 0, bytes), head + offset);
+    return raw_is_another(head, bdrv_node_size(bs)) ? -EPERM : bdrv_mapped_write(bs, offset, vec);
+}
+
+static int raw_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    RawState *s = bs->state;
+
+    if (!s->head_lock || offset >= RAW_SECTOR || !vec.iov) {
+        return bdrv_mapped_write(bs, offset, vec);
+    }
+    pthread_mutex_lock(s->head_lock);
+    int ret = raw_write_head(bs, offset, vec);
+    pthread_mutex_unlock(s->head_lock);
+    return ret;
+}
+
+static void raw_close(BlockDriverState *bs)
+{
+    RawState *s = bs->state;
+
+    if (s->head_lock) {
+        pthread_mutex_destroy(s->head_lock);
+        g_clear_pointer(&s->head_lock, g_free);
+    }
+}
+
 static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 {
     RawState *s = bs->state;
@@ -149,7 +227,8 @@ const BlockDriver bdrv_raw = {
     .probe          = raw_probe,
     .open           = raw_open,
     .read           = bdrv_mapped_read,     /* the layer moves the bytes */
-    .write          = bdrv_mapped_write,
+    .write          = raw_write,
+    .close          = raw_close,
     .create         = raw_create,
     .map            = raw_map,              /* we say where they are */
     .truncate       = raw_truncate,

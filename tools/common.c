@@ -65,7 +65,14 @@ void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *s
     const char *text;
 
     while ((text = bdrv_get_warning(bs, *seen)) != NULL) {
-        tool_warn("%s: %s", filename, text);
+        if (g_str_has_prefix(text, "Image format was not specified for ")) {    /* in QEMU's form */
+            g_autofree char *printable = tool_printable(text);
+
+            fflush(stdout);
+            fprintf(stderr, "WARNING: %s\n", printable);
+        } else {
+            tool_warn("%s: %s", filename, text);
+        }
         ++*seen;
     }
 }

@@ -32,6 +32,9 @@ enum {
     BDRV_O_CHECK        = 1 << 9,   /* for bdrv_check() and nothing else: the image may be one that can't be opened
                                      * otherwise, and may read as empty. Its parent is opened by bdrv_check(),
                                      * which asks no resolver */
+    BDRV_O_PROBE_QEMU   = 1 << 10,  /* BDRV_O_PROBE as QEMU does it: by the first bytes only, and what was guessed may
+                                     * be written to. A raw disk then has a warning, and writes that would make
+                                     * another format of it fail with -EPERM */
 };
 
 /* Set or clear the flags above that @mode stands for, in QEMU's words: writeback, writethrough,
