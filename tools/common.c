@@ -6,8 +6,12 @@
 #include <string.h>
 #include <glib.h>
 #include "tools/common.h"
+#include "util/size.h"
+
+#define QEMU_VERSION "7.2.0"    /* whose command lines these are */
 
 const char *tool_name = "miniblk";
+bool tool_is_qemu;
 
 void tool_init(const char *argv0)
 {
@@ -16,6 +20,26 @@ void tool_init(const char *argv0)
     if (argv0 && *argv0) {
         tool_name = slash ? slash + 1 : argv0;
     }
+    tool_is_qemu = !strcmp(tool_name, "qemu-img") || !strcmp(tool_name, "qemu-io");
+}
+
+void tool_print_version(void)
+{
+    printf(tool_is_qemu ? "%s version " QEMU_VERSION " (miniblk %s)\n" : "%s version %s\n", tool_name, MINIBLK_VERSION);
+}
+
+bool tool_is_too_large(const char *text)
+{
+    g_autofree char *small = g_strdup(text);
+    bool hex = text[0] == '0' && g_ascii_tolower(text[1]) == 'x';
+    int64_t bytes;
+
+    for (char *c = small; *c; c++) {
+        if (hex ? g_ascii_isxdigit(*c) : g_ascii_isdigit(*c)) {
+            *c = '0';
+        }
+    }
+    return size_parse(small, &bytes);
 }
 
 char *tool_printable(const char *text)

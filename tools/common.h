@@ -9,7 +9,12 @@
 
 /* The last part of argv[0]; every message of the tools begins with it */
 extern const char *tool_name;
+/* That is "qemu-img" or "qemu-io", by a link perhaps: where ours differ on purpose, QEMU's defaults hold */
+extern bool tool_is_qemu;
 void tool_init(const char *argv0);
+
+/* "NAME version NUMBER", to standard output */
+void tool_print_version(void);
 
 /* "NAME: text" and a newline on standard error */
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -17,6 +22,9 @@ void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  
 
 /* @text without what would move a terminal's cursor, or more; g_free() it */
 char *tool_printable(const char *text);
+
+/* Of a text that is no size: would it be one with smaller digits? */
+bool tool_is_too_large(const char *text);
 
 /* Print the warnings of @bs from the *@seen-th on, with @filename before them; counts *@seen on */
 void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen);

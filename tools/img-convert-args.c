@@ -1,6 +1,5 @@
 /* img-convert-args.c - miniblk-img convert: its command line */
 /* SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include "tools/img-convert.h"
 
 #define MAX_SPARSE (16 << 20)
@@ -23,11 +22,11 @@ static bool parse_sparse(const char *text, int64_t *sparse)
 
 static bool parse_workers(const char *text, unsigned *workers)
 {
-    char *end;
-    long n = strtol(text, &end, 10);
+    const char *what = tool_is_qemu ? "coroutines" : "workers";
+    long n;
 
-    if (end == text || *end || n < 1 || n > 16) {
-        tool_error("Invalid number of workers. Allowed number of workers is between 1 and 16");
+    if (!img_parse_count(text, 1, 16, &n)) {
+        tool_error("Invalid number of %s. Allowed number of %s is between 1 and 16", what, what);
         return false;
     }
     *workers = (unsigned)n;
@@ -127,7 +126,7 @@ static const char *find_conflict(const ConvertArgs *args)
     if (options && args->existing) {
         return "-o has no effect when skipping image creation";
     }
-    if (keyval_get(args->options, "size")) {
+    if (keyval_get(args->options, "size") && !tool_is_qemu) {
         return "-o size is not for convert: the output is as large as the input";
     }
     return args->compress ? "Compression not supported for this file format" : NULL;

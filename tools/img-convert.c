@@ -11,22 +11,13 @@
 static bool create_target(ConvertArgs *args, const BlockDriver *drv)
 {
     g_autofree char *size = g_strdup_printf("%" PRId64, bdrv_getlength(args->from.bs));
-    g_autofree char *text = NULL;
-    GError *err = NULL;
+    g_autofree char *doing = g_strdup_printf("error while converting %s: ", drv->name);
 
-    keyval_set(args->options, "driver", drv->name);
     keyval_set(args->options, "size", size);
     if ((args->to.flags & BDRV_O_NO_FLUSH) && !drv->is_protocol) {
         keyval_set(args->options, "file.cache.no-flush", "on");
     }
-    text = keyval_format(args->options);
-    if (!bdrv_create(args->to.filename, text, &err)) {
-        tool_error("%s: error while converting %s: %s", args->to.filename, drv->name,
-                   bdrv_error_message(err));
-        bdrv_error_free(err);
-        return false;
-    }
-    return true;
+    return img_create_image(args->to.filename, drv, args->options, doing);
 }
 
 static bool copy(ConvertArgs *args)

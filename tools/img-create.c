@@ -129,26 +129,43 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
     return true;
 }
 
-static bool create(const BlockDriver *drv, const char *filename, const char *size, KeyVal *options,
-                   bool quiet)
+/* QEMU rounds the size of a VHD up to one that the geometry can say, if it is not told to keep it */
+static void set_qemu_defaults(KeyVal *options, const BlockDriver *drv)
+{
+    if (find_option(drv, "force_size") && !keyval_get(options, "force_size") && !keyval_get(options, "for") &&
+        !keyval_get(options, "backing_file")) {
+        keyval_set(options, "force_size", "off");
+    }
+}
+
+bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)
 {
     g_autofree char *text = NULL;
     GError *err = NULL;
 
+    if (tool_is_qemu) {
+        set_qemu_defaults(options, drv);
+    }
+    keyval_set(options, "driver", drv->name);
+    text = keyval_format(options);
+    if (!bdrv_create(filename, text, &err)) {
+        tool_error("%s: %s%s", filename, doing, bdrv_error_message(err));
+        bdrv_error_free(err);
+        return false;
+    }
+    return true;
+}
+
+static bool create(const BlockDriver *drv, const char *filename, const char *size, KeyVal *options,
+                   bool quiet)
+{
     if (!set_size(options, filename, size)) {
         return false;
     }
     if (!quiet) {
         print_formatting(drv, filename, options);
     }
-    keyval_set(options, "driver", drv->name);
-    text = keyval_format(options);
-    if (!bdrv_create(filename, text, &err)) {
-        tool_error("%s: %s", filename, bdrv_error_message(err));
-        bdrv_error_free(err);
-        return false;
-    }
-    return true;
+    return img_create_image(filename, drv, options, "");
 }
 
 typedef struct CreateArgs {

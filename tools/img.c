@@ -1,6 +1,7 @@
 /* img.c - miniblk-img: make, describe, check, convert and compare disk images, in qemu-img's words */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,9 @@ static void print_formats(void)
 
 static void print_help(void)
 {
+    if (tool_is_qemu) {
+        tool_print_version();
+    }
     printf("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         printf("  %s %s\n", commands[i].name, commands[i].usage);
@@ -120,14 +124,35 @@ int img_getopt(int argc, char **argv, const char *letters, const struct option *
     return c;
 }
 
+bool img_parse_range(const char *what, const char *text, int64_t min, int64_t max, int64_t *bytes)
+{
+    int64_t value = -1;
+
+    if (!size_parse(text, &value) && !tool_is_too_large(text)) {
+        tool_error("Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
+        tool_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+        return false;
+    }
+    if (value < min || value > max) {
+        tool_error("Invalid %s specified. Must be between %" PRId64 " and %" PRId64 ".", what, min, max);
+        return false;
+    }
+    *bytes = value;
+    return true;
+}
+
 bool img_parse_size(const char *what, const char *text, int64_t *bytes)
 {
-    if (size_parse(text, bytes)) {
-        return true;
-    }
-    tool_error("Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
-    tool_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
-    return false;
+    return img_parse_range(what, text, 0, INT64_MAX, bytes);
+}
+
+bool img_parse_count(const char *text, long min, long max, long *count)
+{
+    char *end;
+
+    errno = 0;
+    *count = strtol(text, &end, 0);
+    return end != text && !*end && !errno && *count >= min && *count <= max;
 }
 
 bool img_parse_output(const char *text, bool *json)
@@ -263,7 +288,7 @@ int main(int argc, char **argv)
 
     tool_init(argv[0]);
     while (img_getopt(argc, argv, "+:hV", options) != -1) {
-        printf("%s version %s\n", tool_name, MINIBLK_VERSION);
+        tool_print_version();
         return EXIT_SUCCESS;
     }
     if (optind >= argc) {

@@ -32,8 +32,11 @@ int img_getopt(int argc, char **argv, const char *letters, const struct option *
 /* The message, a hint at --help, and exit(1) */
 void img_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* False after a message about @what if @text is no size */
+/* False after a message about @what if @text is no size, or not from @min to @max; for the second, not from 0 on */
+bool img_parse_range(const char *what, const char *text, int64_t min, int64_t max, int64_t *bytes);
 bool img_parse_size(const char *what, const char *text, int64_t *bytes);
+/* A number as C writes it; false if it is none, or not from @min to @max */
+bool img_parse_count(const char *text, long min, long max, long *count);
 
 /* --output: false after a message if @text is neither "human" nor "json" */
 bool img_parse_output(const char *text, bool *json);
@@ -90,6 +93,8 @@ bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, con
  * parents, or if the parent is the file @filename that is to be made */
 bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backing, const char *format,
                      const char *filename, const char *where);
+/* Make the image. False after a message, in which the reason stands behind @doing */
+bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing);
 /* True, after printing them, if @options ask for the options that there are */
 bool img_create_help(const KeyVal *options, const BlockDriver *drv);
 

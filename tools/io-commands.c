@@ -34,27 +34,12 @@ bool io_usage(const char *name)
     return false;
 }
 
-/* Of a text that is no size: would it be one with smaller digits? */
-static bool is_too_large(const char *text)
-{
-    g_autofree char *small = g_strdup(text);
-    bool hex = text[0] == '0' && g_ascii_tolower(text[1]) == 'x';
-    int64_t bytes;
-
-    for (char *c = small; *c; c++) {
-        if (hex ? g_ascii_isxdigit(*c) : g_ascii_isdigit(*c)) {
-            *c = '0';
-        }
-    }
-    return size_parse(small, &bytes);
-}
-
 bool io_parse_size(const char *text, int64_t *bytes)
 {
     if (size_parse(text, bytes)) {
         return true;
     }
-    printf("Parsing error: %s -- %s\n", is_too_large(text) ? "argument too large"
+    printf("Parsing error: %s -- %s\n", tool_is_too_large(text) ? "argument too large"
            : "non-numeric argument, or extraneous/unrecognized suffix", text);
     return false;
 }

@@ -145,7 +145,7 @@ static bool parse_options(Settings *s, int argc, char **argv)
             exit(EXIT_SUCCESS);
         }
         if (c == 'V') {
-            printf("%s version %s\n", tool_name, MINIBLK_VERSION);
+            tool_print_version();
             exit(EXIT_SUCCESS);
         }
         if (!take_option(s, c)) {

@@ -7,6 +7,7 @@ import functools
 import json
 import pathlib
 import random
+import re
 import shlex
 import tempfile
 
@@ -74,11 +75,32 @@ def same_files(theirs, ours, rounded=False):
         check(found == expected, f'{name} does not hold the same')
 
 
-def test_img(folder, line, filters=(), rounded=False):
+@functools.cache
+def links():
+    """Our programs under QEMU's names; the folder goes with the object"""
+    folder = tempfile.TemporaryDirectory()
+    for name, program in (('qemu-img', IMG), ('qemu-io', IO)):
+        (pathlib.Path(folder.name) / name).symlink_to(pathlib.Path(program).resolve())
+    return folder
+
+
+def program(name, as_qemu):
+    own = {'qemu-img': IMG, 'qemu-io': IO}[name]
+    return f'{links().name}/{name}' if as_qemu else own
+
+
+def own_name(found):
+    """Called by QEMU's name, nothing says ours"""
+    check('miniblk' not in found.stdout + found.stderr, f'names itself: {found.stdout}{found.stderr}')
+
+
+def test_img(folder, line, filters=(), rounded=False, as_qemu=False):
     theirs, ours = twins(folder)
     words = shlex.split(line)
-    expected, found = run('qemu-img', *words, cwd=theirs), run(IMG, *words, cwd=ours)
+    expected, found = run('qemu-img', *words, cwd=theirs), run(program('qemu-img', as_qemu), *words, cwd=ours)
     compare(found, expected, filters)
+    if as_qemu:
+        own_name(found)
     if expected.returncode == 0:
         equal(sorted(p.name for p in ours.iterdir()), sorted(p.name for p in theirs.iterdir()), 'files')
     same_files(theirs, ours, rounded)
@@ -206,6 +228,41 @@ for line in lines_of(ROUNDED_IMG):
     suite.test(f'img {line}', test_img, line, [], True)
 for line, filters in FILTERED_IMG:
     suite.test(f'img {line}', test_img, line, filters)
+for line in lines_of(SAME_IMG) + lines_of(ROUNDED_IMG):
+    suite.test(f'qemu-img {line}', test_img, line, [], False, True)
+for line, filters in FILTERED_IMG:
+    suite.test(f'qemu-img {line}', test_img, line, filters if filters is not NO_COROUTINES else [], False, True)
+
+
+def test_version(folder, name):
+    """Scripts look for the number behind the program's name and "version" """
+    found = works(program(name, True), '--version')
+    expected = works(name, '--version')
+    pattern = rf'^{name} version (\d+)\.(\d+)'
+    equal(re.match(pattern, found).groups(), re.match(pattern, expected).groups(), 'version')
+    check('miniblk' in found, 'does not say what it is')
+
+
+for name in ('qemu-img', 'qemu-io'):
+    suite.test(f'{name} --version', test_version, name)
+
+
+@suite.fact
+def help_lists_formats(folder):
+    """qemu-img --help: the formats, in a line as theirs"""
+    def formats(command):
+        return re.search(r'^Supported formats:((?: \S+)+)$', works(command, '--help'), re.M).group(1).split()
+    check({'raw', 'vpc', 'blkdebug'} <= set(formats(program('qemu-img', True))) & set(formats('qemu-img')),
+          'they have no line of formats in common')
+
+
+@suite.fact
+def help_lists_commands(folder):
+    """qemu-img --help: each command on a line of its own, in front of its options, as theirs"""
+    def commands(command):
+        return set(re.findall(r'^  ([a-z]+) [\[-].*filename', works(command, '--help'), re.M))
+    ours, theirs = commands(program('qemu-img', True)), commands('qemu-img')
+    check(ours and ours <= theirs, f'commands that they have not: {ours - theirs}')
 
 
 @suite.fact
