@@ -8,18 +8,22 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include "block/layer.h"
+#include "util/checked.h"
 #include "util/iszero.h"
 
 #define READ_BYTES      (1 << 20)
 #define WRITE_BYTES     (128 << 10)     /* smaller pieces are easier on the page cache than large ones */
 #define ZERO_UNIT       4096
+#define SALVAGE_UNIT    512
 #define MAX_WORKERS     16
 
 typedef struct Copy {
     BlockDriverState *from, *to;
     BlockCopyOptions opts;
-    int64_t size, total;
+    int64_t end, total;             /* of what is copied, in @from; bytes of data in it */
+    int64_t shift;                  /* from there to its place in @to */
     bool in_turn;                   /* the target allocates, and order matters */
     bool one_block;                 /* and the first write into a piece finds a place for all of it */
     pthread_mutex_t lock;           /* guards the rest */
@@ -51,13 +55,31 @@ static void fail(Copy *copy, const char *doing, int64_t offset, int err)
     pthread_mutex_unlock(&copy->lock);
 }
 
+/* Bytes that nobody can say anything of may be readable all the same */
+static int ask_status(Copy *copy, int64_t offset, BlockStatus *st)
+{
+    int64_t bytes = copy->end - offset;
+    int ret;
+
+    while ((ret = bdrv_block_status(copy->from, offset, bytes, BDRV_STATUS_WANT_ZERO, st)) < 0 &&
+           copy->opts.salvage) {
+        if (bytes <= SALVAGE_UNIT) {
+            copy->opts.salvage(copy->opts.user, "reading block status", offset, -ret);
+            *st = (BlockStatus) { .bytes = bytes, .data = true };
+            return 0;
+        }
+        bytes = align_up(bytes / 4, SALVAGE_UNIT);
+    }
+    return ret;
+}
+
 /* What is at @offset: all the zeroes that follow, or data that fits a buffer. 0 or -errno */
 static int describe(Copy *copy, int64_t offset, Piece *piece)
 {
     BlockStatus st = { .bytes = copy->data_end - offset };
 
     if (offset >= copy->data_end) {
-        int ret = bdrv_block_status(copy->from, offset, copy->size - offset, BDRV_STATUS_WANT_ZERO, &st);
+        int ret = ask_status(copy, offset, &st);
 
         if (ret < 0) {
             return ret;
@@ -77,7 +99,7 @@ static bool take(Copy *copy, Piece *piece)
     int ret = 0;
 
     pthread_mutex_lock(&copy->lock);
-    bool more = copy->next < copy->size && !copy->err;
+    bool more = copy->next < copy->end && !copy->err;
     if (more) {
         ret = describe(copy, copy->next, piece);
         copy->next += ret < 0 ? 0 : piece->bytes;
@@ -86,7 +108,7 @@ static bool take(Copy *copy, Piece *piece)
     pthread_mutex_unlock(&copy->lock);
 
     if (ret < 0) {
-        fail(copy, "reading block status", at, -ret);
+        fail(copy, "reading block status at offset", at, -ret);
     }
     return more && ret == 0;
 }
@@ -130,7 +152,8 @@ static void count_done(Copy *copy, const Piece *piece)
 
 static int write_zeroes(Copy *copy, int64_t offset, int64_t bytes)
 {
-    return copy->opts.target_is_zero ? 0 : bdrv_pwrite_zeroes(copy->to, offset, bytes, BDRV_REQ_MAY_UNMAP);
+    return copy->opts.target_is_zero ? 0
+           : bdrv_pwrite_zeroes(copy->to, offset + copy->shift, bytes, BDRV_REQ_MAY_UNMAP);
 }
 
 /* [@start, @end) of a piece whose bytes are @buf */
@@ -139,7 +162,7 @@ static int write_data(Copy *copy, Piece *piece, const uint8_t *buf, int64_t star
     int ret = 0;
 
     for (int64_t n; start < end && ret == 0; start += n) {
-        int64_t offset = piece->offset + start;
+        int64_t offset = piece->offset + copy->shift + start;
 
         n = MIN(end - start, WRITE_BYTES - offset % WRITE_BYTES);
         ret = bdrv_pwrite(copy->to, offset, buf + start, n, 0);
@@ -197,16 +220,40 @@ static int write_piece(Copy *copy, Piece *piece, const uint8_t *buf)
     return copy->opts.sparse < 0 ? write_data(copy, piece, buf, 0, piece->bytes) : write_sparse(copy, piece, buf);
 }
 
-static void copy_piece(Copy *copy, Piece *piece, uint8_t *buf)
+static void salvage_piece(const Copy *copy, const Piece *piece, uint8_t *buf)
+{
+    for (int64_t at = 0, n; at < piece->bytes; at += n) {
+        n = MIN(piece->bytes - at, SALVAGE_UNIT);
+        int ret = bdrv_pread(copy->from, piece->offset + at, buf + at, n, 0);
+
+        if (ret < 0) {
+            copy->opts.salvage(copy->opts.user, "reading", piece->offset + at, -ret);
+            memset(buf + at, 0, (size_t)n);
+        }
+    }
+}
+
+static int read_piece(const Copy *copy, const Piece *piece, uint8_t *buf)
 {
     int ret = piece->zero ? 0 : bdrv_pread(copy->from, piece->offset, buf, piece->bytes, 0);
 
+    if (ret < 0 && copy->opts.salvage) {
+        salvage_piece(copy, piece, buf);
+        return 0;
+    }
+    return ret;
+}
+
+static void copy_piece(Copy *copy, Piece *piece, uint8_t *buf)
+{
+    int ret = read_piece(copy, piece, buf);
+
     if (ret < 0) {
-        fail(copy, "reading", piece->offset, -ret);
+        fail(copy, "reading at byte", piece->offset, -ret);
     } else if (wait_for_turn(copy, piece)) {
         ret = write_piece(copy, piece, buf);
         if (ret < 0) {
-            fail(copy, "writing", piece->offset, -ret);
+            fail(copy, "writing at byte", piece->offset, -ret);
         } else {
             pass_turn(copy, piece);
             count_done(copy, piece);
@@ -221,7 +268,7 @@ static void *worker(void *data)
     Piece piece;
 
     if (!buf) {
-        fail(copy, "reading", 0, ENOMEM);
+        fail(copy, "reading at byte", 0, ENOMEM);
     }
     while (buf && take(copy, &piece)) {
         copy_piece(copy, &piece, buf);
@@ -253,7 +300,7 @@ static bool find_order(Copy *copy, GError **errp)
         return false;
     }
     copy->in_turn = info->cluster_size > 0 && !copy->opts.unordered;
-    copy->one_block = info->cluster_size > 0 && info->cluster_size % READ_BYTES == 0;
+    copy->one_block = info->cluster_size > 0 && info->cluster_size % READ_BYTES == 0 && copy->shift % READ_BYTES == 0;
     bdrv_info_free(info);
     return true;
 }
@@ -261,24 +308,48 @@ static bool find_order(Copy *copy, GError **errp)
 /* Bytes of data, to measure progress by */
 static int count_total(Copy *copy)
 {
+    int64_t offset = copy->opts.progress || copy->opts.salvage ? copy->next : copy->end;
     Piece piece;
     int ret = 0;
 
-    for (int64_t offset = 0; copy->opts.progress && offset < copy->size && ret == 0; offset += piece.bytes) {
+    for (; offset < copy->end && ret == 0; offset += piece.bytes) {
         ret = describe(copy, offset, &piece);
         if (ret < 0) {
-            fail(copy, "reading block status", offset, -ret);
+            fail(copy, "reading block status at offset", offset, -ret);
             break;
         }
         copy->total += piece.zero ? 0 : piece.bytes;
     }
-    copy->data_end = copy->opts.sparse < 0 ? copy->size : 0;   /* to write all zeroes, read all */
+    copy->data_end = copy->opts.sparse < 0 ? copy->end : 0;   /* to write all zeroes, read all */
     return ret;
+}
+
+/* Is there so much in the source, and room for it in the target? */
+static bool set_range(Copy *copy, GError **errp)
+{
+    int64_t have = bdrv_getlength(copy->from), room = bdrv_getlength(copy->to);
+    int64_t start = copy->opts.from_offset, at = copy->opts.to_offset, bytes = copy->opts.bytes;
+
+    if (start < 0 || start > have || bytes < 0 || bytes > have - start) {
+        bdrv_set_error(errp, EINVAL, "the source has %" PRId64 " bytes, not %" PRId64 " from %" PRId64 " on", have,
+                       bytes, start);
+        return false;
+    }
+    bytes = bytes ? bytes : have - start;
+    if (at < 0 || at > room || bytes > room - at) {
+        bdrv_set_error(errp, ENOSPC, "the source has %" PRId64 " bytes, more than the %" PRId64 " of the target",
+                       bytes, MAX(room - at, 0));
+        return false;
+    }
+    copy->next = copy->turn = start;
+    copy->end = start + bytes;
+    copy->shift = at - start;
+    return true;
 }
 
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp)
 {
-    Copy copy = { from, to, .size = bdrv_getlength(from) };
+    Copy copy = { from, to };
 
     if (opts) {
         copy.opts = *opts;
@@ -286,12 +357,10 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
     if (copy.opts.sparse == 0) {
         copy.opts.sparse = ZERO_UNIT;
     }
-    if (copy.size > bdrv_getlength(to)) {
-        bdrv_set_error(errp, ENOSPC, "the source has %" PRId64 " bytes, more than the %" PRId64 " of the target",
-                       copy.size, bdrv_getlength(to));
-        return false;
+    if (copy.opts.salvage) {
+        copy.opts.workers = 1;          /* from front to back */
     }
-    if (!find_order(&copy, errp)) {
+    if (!set_range(&copy, errp) || !find_order(&copy, errp)) {
         return false;
     }
     pthread_mutex_init(&copy.lock, NULL);
@@ -302,7 +371,7 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
     pthread_cond_destroy(&copy.turned);
     pthread_mutex_destroy(&copy.lock);
     if (copy.err) {
-        bdrv_set_error(errp, copy.err, "error while %s at byte %" PRId64 ": %s", copy.err_doing, copy.err_offset,
+        bdrv_set_error(errp, copy.err, "error while %s %" PRId64 ": %s", copy.err_doing, copy.err_offset,
                        g_strerror(copy.err));
     }
     return !copy.err;

@@ -172,11 +172,17 @@ typedef struct BlockCopyOptions {
     bool unordered;             /* write as read, in any order: faster, but images come out different */
     int64_t sparse;             /* shorter runs of zeroes are written as data; 0: 4096; -1: write all zeroes */
     bool target_is_zero;        /* @to is known to read as zeroes: leave zeroes out */
+    int64_t from_offset, to_offset;     /* where in each of them to begin */
+    int64_t bytes;              /* how many; 0: up to the end of @from */
+    /* Not NULL: what can't be read, in units of 512 bytes, becomes zeroes, and each is told of, from front to
+     * back: "reading", or, in a first pass and again, "reading block status", after which it is read all the
+     * same. @err is an errno */
+    void (*salvage)(void *user, const char *doing, int64_t offset, int err);
     void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; from any worker, one at a time */
     void *user;
 } BlockCopyOptions;
 
-/* Copy all of @from to the start of @to, which must be at least as long. @opts may be NULL. */
+/* Copy all of @from to the start of @to, or what @opts say; there must be room for it. @opts may be NULL. */
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp);
 
 /* Write into the @depth-th image behind @bs, 1 its parent, what @bs and those between have of their own. That

@@ -1,6 +1,7 @@
 /* layer.c - what the door promises of every driver, and of requests, flags, errors and options */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 #include <miniblk/driver.h>
@@ -926,6 +927,112 @@ static void add_driver_tests(void)
     }
 }
 
+/* bdrv_copy() */
+
+static BlockDriverState *open_raw(const Medium *medium)
+{
+    medium_create(medium, "driver=raw,size=2M");
+    return medium_open(medium, "driver=raw", BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+}
+
+static void test_copy_part(void)
+{
+    const BlockCopyOptions opts = { .from_offset = 70000, .to_offset = 1000, .bytes = 300001 };
+    Medium a = medium_on_disk(), b = medium_on_disk();
+    BlockDriverState *from = open_raw(&a), *to = open_raw(&b);
+    g_autofree uint8_t *want = g_malloc0(SIZE), *got = g_malloc(SIZE);
+    GError *err = NULL;
+
+    kit_fill(got, 0, SIZE, 1);
+    g_assert_cmpint(bdrv_pwrite(from, 0, got, SIZE, 0), ==, 0);
+    memcpy(want + opts.to_offset, got + opts.from_offset, (size_t)opts.bytes);
+    g_assert_true(bdrv_copy(from, to, &opts, &err));
+    g_assert_cmpint(bdrv_pread(to, 0, got, SIZE, 0), ==, 0);
+    kit_assert_same(got, want, SIZE, 0);
+    g_assert_cmpint(bdrv_close(from), ==, 0);
+    g_assert_cmpint(bdrv_close(to), ==, 0);
+    medium_clear(&a);
+    medium_clear(&b);
+}
+
+static void test_copy_out_of_range(void)
+{
+    static const BlockCopyOptions bad[] = {
+        { .from_offset = -1 }, { .from_offset = SIZE + 1 }, { .bytes = -1 }, { .bytes = SIZE + 1 },
+        { .from_offset = 1, .bytes = SIZE }, { .from_offset = INT64_MAX, .bytes = INT64_MAX },
+        { .to_offset = -1, .bytes = 1 }, { .to_offset = 2 * SIZE, .bytes = 1 }, { .to_offset = SIZE + 1 },
+        { .to_offset = INT64_MAX, .bytes = SIZE },
+    };
+    Medium a = medium_on_disk(), b = medium_on_disk();
+    g_autofree uint8_t *bytes = g_malloc(2 * SIZE);
+
+    medium_create(&a, "driver=raw,size=1M");
+    BlockDriverState *from = medium_open(&a, "driver=raw", BDRV_O_RDWR), *to = open_raw(&b);
+
+    kit_fill(bytes, 0, SIZE, 1);
+    g_assert_cmpint(bdrv_pwrite(from, 0, bytes, SIZE, 0), ==, 0);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        GError *err = NULL;
+
+        g_assert_false(bdrv_copy(from, to, &bad[i], &err));
+        g_assert_cmpint(bdrv_error_code(err), ==, bad[i].to_offset ? ENOSPC : EINVAL);
+        bdrv_error_free(err);
+        g_assert_cmpint(bdrv_pread(to, 0, bytes, 2 * SIZE, 0), ==, 0);
+        g_assert_true(kit_is_zero(bytes, 2 * SIZE));
+    }
+    bdrv_close(from);
+    bdrv_close(to);
+    medium_clear(&a);
+    medium_clear(&b);
+}
+
+/* "DOING OFFSET ERRNO;" of all that could not be read */
+static void note_loss(void *user, const char *doing, int64_t offset, int err)
+{
+    g_string_append_printf(user, "%s %" PRId64 " %d;", doing, offset, err);
+}
+
+#define UNREADABLE(what, n) "driver=blkdebug,inject-error.0.event=none,inject-error.0.iotype=" what \
+    ",inject-error.0.sector=" #n ",inject-error.0.errno=5"
+
+/* @lost: from there on 512 bytes are zero; -1: none */
+static void check_salvage(const char *options, const char *told, int64_t lost)
+{
+    g_autoptr(GString) losses = g_string_new(NULL);
+    const BlockCopyOptions opts = { .salvage = note_loss, .user = losses, .workers = 4 };
+    Medium a = medium_on_disk(), b = medium_on_disk();
+    g_autofree uint8_t *want = g_malloc(2 * SIZE), *got = g_malloc(2 * SIZE);
+    GError *err = NULL;
+
+    kit_fill(want, 0, 2 * SIZE, 1);
+    medium_create(&a, "driver=raw,size=2M");
+    medium_write(&a, 0, want, 2 * SIZE);
+    BlockDriverState *from = medium_open(&a, options, 0), *to = open_raw(&b);
+
+    g_assert_true(bdrv_copy(from, to, &opts, &err));
+    g_assert_cmpstr(losses->str, ==, told);
+    if (lost >= 0) {
+        memset(want + lost, 0, 512);
+    }
+    g_assert_cmpint(bdrv_pread(to, 0, got, 2 * SIZE, 0), ==, 0);
+    kit_assert_same(got, want, 2 * SIZE, 0);
+    bdrv_close(from);
+    bdrv_close(to);
+    medium_clear(&a);
+    medium_clear(&b);
+}
+
+static void test_salvage_data(void)
+{
+    check_salvage(UNREADABLE("read", 3000), "reading 1536000 5;", 1536000);
+}
+
+static void test_salvage_status(void)
+{
+    check_salvage(UNREADABLE("block-status", 10), "reading block status 5120 5;reading block status 5120 5;", -1);
+}
+
 int main(int argc, char **argv)
 {
     kit_init(argc, argv);
@@ -954,5 +1061,9 @@ int main(int argc, char **argv)
     g_test_add_func("/create/bad-options", test_create_bad_options);
     g_test_add_func("/create/largest", test_create_largest);
     g_test_add_func("/cow/of-any-length", test_cow_of_any_length);
+    g_test_add_func("/copy/a-part", test_copy_part);
+    g_test_add_func("/copy/out-of-range", test_copy_out_of_range);
+    g_test_add_func("/copy/salvages-data", test_salvage_data);
+    g_test_add_func("/copy/salvages-what-has-no-status", test_salvage_status);
     return kit_run();
 }
