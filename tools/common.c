@@ -28,6 +28,17 @@ void tool_print_version(void)
     printf(tool_is_qemu ? "%s version " QEMU_VERSION " (miniblk %s)\n" : "%s version %s\n", tool_name, MINIBLK_VERSION);
 }
 
+bool tool_check_aio(const char *mode)
+{
+    static const char *const modes[] = { "threads", "native", "io_uring", NULL };
+
+    if (!g_strv_contains(modes, mode)) {
+        tool_error("Invalid aio option: %s", mode);
+        return false;
+    }
+    return true;
+}
+
 bool tool_is_too_large(const char *text)
 {
     g_autofree char *small = g_strdup(text);
@@ -119,6 +130,10 @@ static void append_value(GString *all, const char *key, const char *value, size_
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
                             unsigned flags, GError **errp)
 {
+    if ((flags & BDRV_O_RDWR) && (flags & BDRV_O_NO_LOCK)) {
+        bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
+        return NULL;
+    }
     GString *all = g_string_new(NULL);
 
     if (format) {

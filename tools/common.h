@@ -23,6 +23,9 @@ void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  
 /* @text without what would move a terminal's cursor, or more; g_free() it */
 char *tool_printable(const char *text);
 
+/* False after a message if @mode is no way of QEMU's to do I/O; all of them are threads here */
+bool tool_check_aio(const char *mode);
+
 /* Of a text that is no size: would it be one with smaller digits? */
 bool tool_is_too_large(const char *text);
 

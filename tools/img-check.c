@@ -286,7 +286,7 @@ static void parse_fix(CheckArgs *args, const char *text)
 static bool parse_args(CheckArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "repair", 1, NULL, 'r' }, { "output", 1, NULL, IMG_OPT_OUTPUT }, { 0 }
+        IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "repair", 1, NULL, 'r' }, { "output", 1, NULL, IMG_OPT_OUTPUT }, { 0 }
     };
     const char *cache = "writeback";
     int c;

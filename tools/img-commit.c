@@ -9,6 +9,7 @@ typedef struct CommitArgs {
     ImgImage image;
     const char *base;           /* NULL: the parent */
     const char *cache;
+    int64_t rate;               /* bytes per second; 0: any */
     bool quiet, progress;
 } CommitArgs;
 
@@ -80,8 +81,8 @@ static bool write_base(CommitArgs *args, unsigned depth)
     GError *err = NULL;
     bool ok;
 
-    img_progress_start(&progress, args->progress, args->quiet);
-    ok = bdrv_commit(args->image.bs, depth, progress.on ? img_progress_report : NULL, &progress, &err);
+    img_progress_start(&progress, args->progress, args->quiet, args->rate);
+    ok = bdrv_commit(args->image.bs, depth, img_progress_reporter(&progress), &progress, &err);
     if (ok) {
         img_progress_update(&progress, 100);
     }
@@ -108,18 +109,23 @@ static bool commit(CommitArgs *args)
 int img_commit(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_HELP_OPTION, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }, { 0 }
+        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }, { 0 }
     };
     CommitArgs args = { .cache = "writeback" };
     int c;
 
-    while ((c = img_getopt(argc, argv, ":f:ht:b:dpq", long_options)) != -1) {
+    while ((c = img_getopt(argc, argv, ":f:ht:b:dpqr:", long_options)) != -1) {
         switch (c) {
         case 'b':
             args.base = optarg;
             break;
         case 't':
             args.cache = optarg;
+            break;
+        case 'r':
+            if (!img_parse_size("rate limit", optarg, &args.rate)) {
+                return EXIT_FAILURE;
+            }
             break;
         case 'p':
             args.progress = true;

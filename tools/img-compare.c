@@ -45,7 +45,7 @@ static int compare(const CompareArgs *args)
         }
         return COMPARE_DIFFERENT;
     }
-    img_progress_start(&progress, args->progress, args->quiet);
+    img_progress_start(&progress, args->progress, args->quiet, 0);
     found = compare_images(a, b, args->strict, &progress);
     if (!same_size && found.offset >= common && !args->quiet) {
         printf("Warning: Image size mismatch!\n");
@@ -57,7 +57,7 @@ static int compare(const CompareArgs *args)
 
 static void parse_args(CompareArgs *args, int argc, char **argv)
 {
-    static const struct option long_options[] = { IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { 0 } };
+    static const struct option long_options[] = { IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { 0 } };
     ImgImage *a = &args->images[0], *b = &args->images[1];
     int c;
 

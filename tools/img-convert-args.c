@@ -1,5 +1,6 @@
 /* img-convert-args.c - miniblk-img convert: its command line */
 /* SPDX-License-Identifier: MIT */
+#include <glib.h>
 #include "tools/img-convert.h"
 
 #define MAX_SPARSE (16 << 20)
@@ -54,6 +55,12 @@ static bool parse_option(ConvertArgs *args, int c)
     case 'c':
         args->compress = true;
         break;
+    case 'C':
+        args->offload = true;
+        break;
+    case 'l':
+        args->snapshot = true;
+        return img_check_snapshot(optarg);
     case 'n':
         args->existing = true;
         break;
@@ -68,6 +75,8 @@ static bool parse_option(ConvertArgs *args, int c)
         break;
     case 'o':
         return img_add_create_options(args->options, optarg);
+    case 'r':
+        return img_parse_size("rate limit", optarg, &args->rate);
     case 'S':
         return parse_sparse(optarg, &args->copy.sparse);
     case 'm':
@@ -78,6 +87,15 @@ static bool parse_option(ConvertArgs *args, int c)
     case IMG_OPT_TARGET_IS_ZERO:
         args->copy.target_is_zero = true;
         break;
+    case IMG_OPT_SALVAGE:
+        args->salvage = true;
+        break;
+    case IMG_OPT_BITMAPS:
+        args->bitmaps = true;
+        break;
+    case IMG_OPT_SKIP_BROKEN_BITMAPS:
+        args->skip_broken_bitmaps = true;
+        break;
     default:
         img_take_option(&args->from, c);
     }
@@ -87,12 +105,14 @@ static bool parse_option(ConvertArgs *args, int c)
 bool convert_parse_args(ConvertArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "target-image-opts", 0, NULL, IMG_OPT_TARGET_IMAGE_OPTS },
-        { "target-is-zero", 0, NULL, IMG_OPT_TARGET_IS_ZERO }, { 0 }
+        IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "target-image-opts", 0, NULL, IMG_OPT_TARGET_IMAGE_OPTS },
+        { "target-is-zero", 0, NULL, IMG_OPT_TARGET_IS_ZERO }, { "salvage", 0, NULL, IMG_OPT_SALVAGE },
+        { "bitmaps", 0, NULL, IMG_OPT_BITMAPS },
+        { "skip-broken-bitmaps", 0, NULL, IMG_OPT_SKIP_BROKEN_BITMAPS }, { 0 }
     };
     int c;
 
-    while ((c = img_getopt(argc, argv, ":hf:O:B:F:co:S:pt:T:qnm:WU", long_options)) != -1) {
+    while ((c = img_getopt(argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:", long_options)) != -1) {
         if (!parse_option(args, c)) {
             return false;
         }
@@ -100,12 +120,9 @@ bool convert_parse_args(ConvertArgs *args, int argc, char **argv)
     if (!args->to.format && !args->to.image_opts) {
         args->to.format = "raw";
     }
-    args->from.filename = optind < argc ? argv[optind] : NULL;
-    args->to.filename = optind + 1 < argc ? argv[argc - 1] : NULL;
-    if (optind + 2 < argc) {
-        tool_error("joining several images into one is not supported");
-        return false;
-    }
+    args->filenames = argv + optind;
+    args->count = MAX(argc - optind - 1, 0);
+    args->to.filename = args->count ? argv[argc - 1] : NULL;
     return true;
 }
 
@@ -114,6 +131,24 @@ static const char *find_conflict(const ConvertArgs *args)
 {
     bool options = keyval_count(args->options) > 0;
 
+    if (args->skip_broken_bitmaps && !args->bitmaps) {
+        return "Use of --skip-broken-bitmaps requires --bitmaps";
+    }
+    if (args->offload && args->compress) {
+        return "Cannot enable copy offloading when -c is used";
+    }
+    if (args->offload && args->copy.sparse) {
+        return "Cannot enable copy offloading when -S is used";
+    }
+    if (args->offload && args->salvage) {
+        return "Cannot use copy offloading in salvaging mode";
+    }
+    if (args->snapshot && args->count > 1) {
+        return "No support for concatenating multiple snapshot";
+    }
+    if ((args->backing || keyval_get(args->options, "backing_file")) && args->count > 1) {
+        return "Having a backing file for the target makes no sense when concatenating multiple input images";
+    }
     if (args->to.image_opts && !args->existing) {
         return "--target-image-opts requires use of -n flag";
     }

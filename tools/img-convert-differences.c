@@ -54,7 +54,7 @@ static int64_t copy_first(const Differences *d, int64_t offset, int64_t bytes, c
     BlockStatus from, to;
     int ret;
 
-    *doing = "reading block status";
+    *doing = "reading block status at offset";
     ret = bdrv_block_status(d->from, offset, bytes, BDRV_STATUS_WANT_ZERO, &from);
     ret = ret < 0 ? ret : bdrv_block_status(d->to, offset, bytes, BDRV_STATUS_WANT_ZERO, &to);
     if (ret < 0) {
@@ -64,21 +64,21 @@ static int64_t copy_first(const Differences *d, int64_t offset, int64_t bytes, c
         return MIN(from.bytes, to.bytes);
     }
     bytes = MIN(bytes, PIECE_BYTES - offset % UNIT_BYTES);
-    *doing = "reading";
+    *doing = "reading at byte";
     ret = bdrv_pread(d->from, offset, d->want, bytes, 0);
     ret = ret < 0 ? ret : bdrv_pread(d->to, offset, d->have, bytes, 0);
     if (ret == 0) {
-        *doing = "writing";
+        *doing = "writing at byte";
         ret = write_piece(d, offset, bytes);
     }
     return ret < 0 ? ret : bytes;
 }
 
-bool convert_differences(const ConvertArgs *args, ImgProgress *progress, GError **errp)
+bool convert_differences(const ConvertArgs *args, BlockDriverState *from, ImgProgress *progress, GError **errp)
 {
-    Differences d = { args->from.bs, args->to.bs };
+    Differences d = { from, args->to.bs };
     int64_t size = bdrv_getlength(d.from), n = 0;
-    const char *doing = "reading";
+    const char *doing = "reading at byte";
 
     if (posix_memalign((void **)&d.want, 4096, 2 * PIECE_BYTES)) {
         bdrv_set_error(errp, ENOMEM, "no memory to copy with");
@@ -88,7 +88,7 @@ bool convert_differences(const ConvertArgs *args, ImgProgress *progress, GError 
     for (int64_t offset = 0; offset < size; offset += n) {
         n = copy_first(&d, offset, size - offset, &doing);
         if (n < 0) {
-            bdrv_set_error(errp, (int)-n, "error while %s at byte %" PRId64 ": %s", doing, offset,
+            bdrv_set_error(errp, (int)-n, "error while %s %" PRId64 ": %s", doing, offset,
                            g_strerror((int)-n));
             break;
         }

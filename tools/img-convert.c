@@ -4,13 +4,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tools/img-convert.h"
+#include "util/checked.h"
 
 static bool create_target(ConvertArgs *args, const BlockDriver *drv)
 {
-    g_autofree char *size = g_strdup_printf("%" PRId64, bdrv_getlength(args->from.bs));
+    g_autofree char *size = g_strdup_printf("%" PRId64, args->size);
     g_autofree char *doing = g_strdup_printf("error while converting %s: ", drv->name);
 
     keyval_set(args->options, "size", size);
@@ -20,26 +22,59 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
     return img_create_image(args->to.filename, drv, args->options, doing);
 }
 
+static void warn_of_loss(void *user, const char *doing, int64_t offset, int error)
+{
+    /* QEMU's words: one has an "at", the other has not */
+    tool_warn("error while %s %soffset %" PRId64 ": %s", doing, strcmp(doing, "reading") ? "at " : "", offset,
+              g_strerror(error));
+}
+
+static void lose_silently(void *user, const char *doing, int64_t offset, int error)
+{
+}
+
+static double percent(int64_t part, int64_t all)
+{
+    return all ? 100.0 * (double)part / (double)all : 100;
+}
+
+/* One source, to where the ones before it end */
+static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *progress, GError **errp)
+{
+    int64_t bytes = bdrv_getlength(from), at = args->copy.to_offset;
+
+    if (args->differences) {
+        return convert_differences(args, from, progress, errp);
+    }
+    img_progress_part(progress, percent(at, args->size), percent(bytes, args->size));
+    args->copy.to_offset += bytes;
+    BlockCopyOptions opts = args->copy;
+
+    opts.to_offset = at;
+    opts.progress = img_progress_reporter(progress);
+    opts.user = progress;
+    return bdrv_copy(from, args->to.bs, &opts, errp);
+}
+
 static bool copy(ConvertArgs *args)
 {
     ImgProgress progress;
     GError *err = NULL;
-    bool ok;
+    bool ok = true;
 
-    if (bdrv_getlength(args->to.bs) < bdrv_getlength(args->from.bs)) {
+    if (bdrv_getlength(args->to.bs) < args->size) {
         tool_error("output file is smaller than input file");
         return false;
     }
-    img_progress_start(&progress, args->progress, args->quiet);
-    args->copy.progress = progress.on ? img_progress_report : NULL;
-    args->copy.user = &progress;
-    ok = args->differences ? convert_differences(args, &progress, &err)
-                           : bdrv_copy(args->from.bs, args->to.bs, &args->copy, &err);
+    args->copy.salvage = !args->salvage ? NULL : args->quiet ? lose_silently : warn_of_loss;
+    img_progress_start(&progress, args->progress, args->quiet, args->rate);
+    for (int i = 0; ok && i < args->count; i++) {
+        ok = copy_source(args, args->sources[i].bs, &progress, &err);
+    }
     if (ok) {
         img_progress_update(&progress, 100);
     }
     img_progress_end(&progress);
-    args->copy.user = NULL;
     if (!ok) {
         tool_error("%s", bdrv_error_message(err));
         bdrv_error_free(err);
@@ -63,20 +98,6 @@ static bool is_regular_file(const char *filename)
     struct stat st;
 
     return lstat(filename, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-/* Locks say so, too, but there may be none */
-static bool is_both(const ConvertArgs *args)
-{
-    BlockDriverState *bs = args->from.bs;
-
-    while (bs && !img_is_same_file(bdrv_get_filename(bs), args->to.filename)) {
-        bs = bdrv_get_backing(bs);
-    }
-    if (bs) {
-        tool_error("'%s' is both input and output", args->to.filename);
-    }
-    return bs != NULL;
 }
 
 /* The parent's driver is named in none of the formats */
@@ -115,16 +136,42 @@ static bool convert_to_new(ConvertArgs *args)
     return false;
 }
 
-static bool convert(ConvertArgs *args)
+/* False after a message */
+static bool open_source(ConvertArgs *args, ImgImage *source, const char *filename)
 {
-    bool ok;
-
-    if (!convert_check_args(args) || !img_open(&args->from)) {
+    *source = args->from;
+    source->filename = filename;
+    if (!img_open(source)) {
         return false;
     }
+    if (!checked_add(args->size, bdrv_getlength(source->bs), &args->size)) {
+        tool_error("the images are too large together");
+        return false;
+    }
+    if (args->bitmaps) {
+        tool_error("Source lacks bitmap support");
+        return false;
+    }
+    if (args->snapshot) {
+        return img_refuse_snapshot(source);
+    }
+    return !img_is_input(source->bs, args->to.filename);    /* locks say so, too, but there may be none */
+}
+
+static bool convert(ConvertArgs *args)
+{
+    g_autofree ImgImage *sources = g_new0(ImgImage, (gsize)args->count);
+    bool ok = convert_check_args(args);
+
+    args->sources = sources;
+    for (int i = 0; ok && i < args->count; i++) {
+        ok = open_source(args, &sources[i], args->filenames[i]);
+    }
     args->differences = args->backing != NULL;
-    ok = !is_both(args) && (args->existing ? copy_and_close(args) : convert_to_new(args));
-    img_close(&args->from);
+    ok = ok && (args->existing ? copy_and_close(args) : convert_to_new(args));
+    for (int i = 0; i < args->count; i++) {
+        img_close(&sources[i]);
+    }
     return ok;
 }
 

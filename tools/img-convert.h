@@ -6,13 +6,20 @@
 #include "tools/img.h"
 
 typedef struct ConvertArgs {
-    ImgImage from, to;
+    ImgImage from;              /* what all sources have in common */
+    char **filenames;           /* of the sources, one after another */
+    int count;
+    ImgImage *sources;          /* @count of them */
+    int64_t size;               /* of all of them */
+    ImgImage to;
     const char *cache, *from_cache;
     KeyVal *options;
     const char *backing, *backing_format;   /* NULL: not given */
     bool existing;              /* -n */
     bool differences;           /* the output has a parent: write only what that has not */
     bool compress, progress, quiet;
+    bool salvage, offload, snapshot, bitmaps, skip_broken_bitmaps;     /* --salvage -C -l --bitmaps … */
+    int64_t rate;               /* bytes per second; 0: any */
     BlockCopyOptions copy;
 } ConvertArgs;
 
@@ -21,7 +28,7 @@ bool convert_parse_args(ConvertArgs *args, int argc, char **argv);
 /* Do the options go together? Sets the images' flags. False after a message */
 bool convert_check_args(ConvertArgs *args);
 
-/* Make args->to.bs read as args->from.bs does, writing only where it does not yet. False and @errp set on failure */
-bool convert_differences(const ConvertArgs *args, ImgProgress *progress, GError **errp);
+/* Make args->to.bs read as @from does, writing only where it does not yet. False and @errp set on failure */
+bool convert_differences(const ConvertArgs *args, BlockDriverState *from, ImgProgress *progress, GError **errp);
 
 #endif

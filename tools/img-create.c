@@ -138,16 +138,20 @@ static void set_qemu_defaults(KeyVal *options, const BlockDriver *drv)
     }
 }
 
-bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)
+char *img_creation_options(KeyVal *options, const BlockDriver *drv)
 {
-    g_autofree char *text = NULL;
-    GError *err = NULL;
-
     if (tool_is_qemu) {
         set_qemu_defaults(options, drv);
     }
     keyval_set(options, "driver", drv->name);
-    text = keyval_format(options);
+    return keyval_format(options);
+}
+
+bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)
+{
+    g_autofree char *text = img_creation_options(options, drv);
+    GError *err = NULL;
+
     if (!bdrv_create(filename, text, &err)) {
         tool_error("%s: %s%s", filename, doing, bdrv_error_message(err));
         bdrv_error_free(err);
@@ -177,7 +181,7 @@ typedef struct CreateArgs {
 
 static bool parse_args(CreateArgs *args, int argc, char **argv)
 {
-    static const struct option long_options[] = { IMG_HELP_OPTION, { 0 } };
+    static const struct option long_options[] = { IMG_COMMON_OPTIONS, { 0 } };
     int c;
 
     while ((c = img_getopt(argc, argv, ":hf:b:F:uo:q", long_options)) != -1) {

@@ -228,7 +228,7 @@ static bool print_info(const ImgImage *image, bool chain, bool json)
 int img_info(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT },
+        IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT },
         { "backing-chain", 0, NULL, IMG_OPT_BACKING_CHAIN }, { 0 }
     };
     ImgImage image = { 0 };

@@ -110,7 +110,7 @@ static bool map(ImgImage *image, int64_t start, int64_t length, bool json)
 int img_map(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT },
+        IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT },
         { "start-offset", 1, NULL, 's' }, { "max-length", 1, NULL, 'l' }, { 0 }
     };
     ImgImage image = { 0 };

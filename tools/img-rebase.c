@@ -27,8 +27,8 @@ static bool rebase(const RebaseArgs *args, const char *parent_options)
     GError *err = NULL;
     bool ok;
 
-    img_progress_start(&progress, args->progress, args->quiet);
-    opts.progress = progress.on ? img_progress_report : NULL;
+    img_progress_start(&progress, args->progress, args->quiet, 0);
+    opts.progress = img_progress_reporter(&progress);
     opts.user = &progress;
     ok = bdrv_rebase(args->image.bs, parent, &opts, &err);
     if (ok) {
@@ -71,7 +71,7 @@ static bool open_and_rebase(RebaseArgs *args)
 
 static void parse_args(RebaseArgs *args, int argc, char **argv)
 {
-    static const struct option long_options[] = { IMG_HELP_OPTION, IMG_IMAGE_OPTIONS, { 0 } };
+    static const struct option long_options[] = { IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { 0 } };
     int c;
 
     while ((c = img_getopt(argc, argv, ":hf:F:b:upt:T:qU", long_options)) != -1) {

@@ -17,21 +17,35 @@ static const struct ImgCommand {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
+    { "amend",   img_amend,   "[--image-opts] [-p] [-q] [-f fmt] [-t cache] [--force] -o options filename" },
+    { "bench",   img_bench,   "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] "
+                              "[--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] "
+                              "[-t cache] [-w] [-U] filename" },
+    { "bitmap",  img_bitmap,  "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... "
+                              "[-b source_file [-F source_fmt]] [-g granularity] [--image-opts | -f fmt] "
+                              "filename bitmap" },
     { "check",   img_check,   "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
                               "filename" },
-    { "commit",  img_commit,  "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename" },
+    { "commit",  img_commit,  "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] "
+                              "filename" },
     { "compare", img_compare, "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] "
                               "filename1 filename2" },
-    { "convert", img_convert, "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [-q] "
-                              "[-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] "
-                              "[-B backing_file [-F backing_fmt]] [-o options] "
-                              "[-S sparse_size] [-m num_workers] [-W] filename output_filename" },
+    { "convert", img_convert, "[--image-opts] [--target-image-opts] [--target-is-zero] [--bitmaps] [-U] [-C] [-c] "
+                              "[-p] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] "
+                              "[-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] "
+                              "[-S sparse_size] [-r rate_limit] [-m num_workers] [-W] [--salvage] filename "
+                              "[filename2 [...]] output_filename" },
     { "create",  img_create,  "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]" },
+    { "dd",      img_dd,      "[--image-opts] [-U] [-f fmt] [-O output_fmt] [bs=block_size] [count=blocks] "
+                              "[skip=blocks] if=input of=output" },
     { "info",    img_info,    "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename" },
     { "map",     img_map,     "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] "
                               "[--output=ofmt] [-U] filename" },
+    { "measure", img_measure, "[--output=ofmt] [-O output_fmt] [-o options] "
+                              "[--size N | [--image-opts] [-f fmt] [-l snapshot_param] filename]" },
     { "rebase",  img_rebase,  "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] "
                               "-b backing_file [-F backing_fmt] filename" },
+    { "snapshot", img_snapshot, "[--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename" },
 };
 
 static const char parameter_help[] =
@@ -55,7 +69,18 @@ static const char parameter_help[] =
     "  -p                     show progress        -q  print errors only\n"
     "  -n                     the output exists: do not create it; --target-is-zero: and it reads as zeroes\n"
     "  -S sparse_size         shorter runs of zeroes are written as data (default 4k); 0: write all zeroes\n"
+    "  -r rate_limit          bytes per second\n"
     "  -m num_workers         threads, 1 to 16     -W  write in any order\n"
+    "  --salvage              what can't be read becomes zeroes\n"
+    "  -C                     accepted (convert)\n"
+    "  -l, --bitmaps, -c      no format here has snapshots, bitmaps, compression (convert)\n"
+    "  bs=, count=, skip=     in bytes; in units of bs, of the input: where to end, and where to begin (dd)\n"
+    "  --size N               of an image to be made (measure)\n"
+    "  -c count, -d depth     requests, and how many of them at a time (bench)\n"
+    "  -s buffer_size, -S step_size, -o offset  bytes each, and from one to the next, from offset on (bench)\n"
+    "  -w, --pattern=pattern  write, this byte (bench)\n"
+    "  --flush-interval=n     flush after so many writes; --no-drain: without waiting for them (bench)\n"
+    "  -n, -i aio             accepted (bench)\n"
     "  -s                     strict: sizes and allocation must be the same, too (compare)\n"
     "  size                   bytes, or with a suffix k, M, G, T, P or E\n";
 
@@ -120,6 +145,9 @@ int img_getopt(int argc, char **argv, const char *letters, const struct option *
         img_usage_error("missing argument for option '%s'", argv[optind - 1]);
     case '?':
         img_usage_error("unrecognized option '%s'", argv[optind - 1]);
+    case IMG_OPT_OBJECT:
+        tool_error("--object is not supported: no driver takes any");
+        exit(EXIT_FAILURE);
     }
     return c;
 }
@@ -215,12 +243,22 @@ int img_close(ImgImage *image)
     return ret;
 }
 
-void img_progress_start(ImgProgress *progress, bool wanted, bool quiet)
+void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate)
 {
+    int64_t now = g_get_monotonic_time();
     bool on = !quiet && (wanted || isatty(STDOUT_FILENO));
 
-    *progress = (ImgProgress) { on, wanted ? 0 : g_get_monotonic_time() + INT64_C(2) * G_USEC_PER_SEC, -1 };
+    *progress = (ImgProgress) { on, wanted ? 0 : now + INT64_C(2) * G_USEC_PER_SEC, -1, .share = 100, .rate = rate,
+                                .started = now };
     img_progress_update(progress, 0);
+}
+
+void img_progress_part(ImgProgress *progress, double begin, double share)
+{
+    progress->begin = begin;
+    progress->share = share;
+    progress->earlier += progress->done;
+    progress->done = 0;
 }
 
 void img_progress_update(ImgProgress *progress, double percent)
@@ -241,9 +279,32 @@ void img_progress_end(ImgProgress *progress)
     }
 }
 
-void img_progress_report(void *progress, int64_t done, int64_t total)
+/* Until so much may have been done */
+static void wait_for_rate(const ImgProgress *progress)
 {
-    img_progress_update(progress, total > 0 ? 100.0 * (double)done / (double)total : 100);
+    double seconds = (double)(progress->earlier + progress->done) / (double)progress->rate;
+    double early = (double)progress->started + seconds * G_USEC_PER_SEC - (double)g_get_monotonic_time();
+
+    if (early > 0) {
+        g_usleep((gulong)early);
+    }
+}
+
+static void report(void *user, int64_t done, int64_t total)
+{
+    ImgProgress *progress = user;
+
+    progress->done = done;
+    img_progress_update(progress, progress->begin +
+                        progress->share * (total > 0 ? (double)done / (double)total : 1));
+    if (progress->rate) {
+        wait_for_rate(progress);
+    }
+}
+
+ImgProgressReport *img_progress_reporter(const ImgProgress *progress)
+{
+    return progress->on || progress->rate ? report : NULL;
 }
 
 bool img_parse_cache(const char *what, const char *cache, unsigned *flags)
@@ -253,6 +314,43 @@ bool img_parse_cache(const char *what, const char *cache, unsigned *flags)
     }
     tool_error("Invalid %scache option: %s", what, cache);
     return false;
+}
+
+bool img_check_snapshot(const char *text)
+{
+    g_autoptr(KeyVal) given = g_str_has_prefix(text, "snapshot.") ? keyval_parse(text, NULL) : keyval_new();
+    const char *wrong = NULL;
+
+    for (size_t i = 0; given && !wrong && i < keyval_count(given); i++) {
+        const char *key = keyval_key(given, i);
+
+        wrong = strcmp(key, "snapshot.id") && strcmp(key, "snapshot.name") ? key : NULL;
+    }
+    if (wrong) {
+        tool_error("Invalid parameter '%s'", wrong);
+    }
+    if (wrong || !given) {
+        tool_error("Failed in parsing snapshot param '%s'", text);
+    }
+    return given && !wrong;
+}
+
+bool img_refuse_snapshot(const ImgImage *image)
+{
+    tool_error("Failed to load snapshot: Block format '%s' used by device '' does not support temporarily loading "
+               "internal snapshots", bdrv_get_driver_name(image->bs));
+    return false;
+}
+
+bool img_is_input(BlockDriverState *bs, const char *filename)
+{
+    while (bs && !img_is_same_file(bdrv_get_filename(bs), filename)) {
+        bs = bdrv_get_backing(bs);
+    }
+    if (bs) {
+        tool_error("'%s' is both input and output", filename);
+    }
+    return bs != NULL;
 }
 
 bool img_is_same_file(const char *a, const char *b)
@@ -283,11 +381,17 @@ static int run_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = { IMG_HELP_OPTION, { "version", 0, NULL, 'V' }, { 0 } };
+    static const struct option options[] = {
+        IMG_HELP_OPTION, { "version", 0, NULL, 'V' }, { "trace", 1, NULL, 'T' }, { 0 }
+    };
     int status;
 
     tool_init(argv[0]);
-    while (img_getopt(argc, argv, "+:hV", options) != -1) {
+    while ((status = img_getopt(argc, argv, "+:hT:V", options)) != -1) {
+        if (status == 'T') {
+            tool_error("--trace is not supported: there are no trace points");
+            return EXIT_FAILURE;
+        }
         tool_print_version();
         return EXIT_SUCCESS;
     }

@@ -8,20 +8,29 @@
 #include "util/keyval.h"
 
 /* A subcommand: argv[0] is its name. Returns the exit status; messages are printed. */
+int img_amend(int argc, char **argv);
+int img_bench(int argc, char **argv);
+int img_bitmap(int argc, char **argv);
 int img_check(int argc, char **argv);
 int img_commit(int argc, char **argv);
 int img_compare(int argc, char **argv);
 int img_convert(int argc, char **argv);
 int img_create(int argc, char **argv);
+int img_dd(int argc, char **argv);
 int img_info(int argc, char **argv);
 int img_map(int argc, char **argv);
+int img_measure(int argc, char **argv);
 int img_rebase(int argc, char **argv);
+int img_snapshot(int argc, char **argv);
 
 /* Long options that have no letter */
 enum { IMG_OPT_IMAGE_OPTS = 256, IMG_OPT_TARGET_IMAGE_OPTS, IMG_OPT_TARGET_IS_ZERO, IMG_OPT_OUTPUT,
-       IMG_OPT_BACKING_CHAIN };
+       IMG_OPT_BACKING_CHAIN, IMG_OPT_OBJECT, IMG_OPT_SALVAGE, IMG_OPT_BITMAPS, IMG_OPT_SKIP_BROKEN_BITMAPS,
+       IMG_OPT_FLUSH_INTERVAL, IMG_OPT_NO_DRAIN, IMG_OPT_PATTERN, IMG_OPT_SIZE,
+       IMG_OPT_LAST };            /* the first that a subcommand may use for itself */
 
 #define IMG_HELP_OPTION { "help", 0, NULL, 'h' }
+#define IMG_COMMON_OPTIONS IMG_HELP_OPTION, { "object", 1, NULL, IMG_OPT_OBJECT }
 /* What img_take_option() takes, beside -f and -U */
 #define IMG_IMAGE_OPTIONS { "format", 1, NULL, 'f' }, { "force-share", 0, NULL, 'U' }, \
                           { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }
@@ -67,17 +76,31 @@ typedef struct ImgProgress {
     bool on;
     int64_t after;              /* show nothing before this time, in monotonic microseconds */
     double shown;               /* the last one; -1: none yet */
+    double begin, share;        /* of the whole, where the part begins that is reported of, and how much it is */
+    int64_t rate;               /* bytes per second that may be done; 0: any number. img_progress_report() sleeps */
+    int64_t started;            /* monotonic microseconds */
+    int64_t earlier, done;      /* bytes, in earlier parts and in this one */
 } ImgProgress;
 
-void img_progress_start(ImgProgress *progress, bool wanted, bool quiet);
+void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate);
 void img_progress_update(ImgProgress *progress, double percent);
 void img_progress_end(ImgProgress *progress);
-/* For the library to call, with @progress for @user */
-void img_progress_report(void *progress, int64_t done, int64_t total);
+/* What is reported of now, in percent */
+void img_progress_part(ImgProgress *progress, double begin, double share);
+/* For the library to call, with @progress for @user; NULL: nobody wants to know */
+typedef void ImgProgressReport(void *progress, int64_t done, int64_t total);
+ImgProgressReport *img_progress_reporter(const ImgProgress *progress);
 
 /* A message, and false, if @cache, @what's, is none of QEMU's cache modes. @what: "" or "source " */
 bool img_parse_cache(const char *what, const char *cache, unsigned *flags);
 
+/* -l: "snapshot.id=ID,snapshot.name=NAME" or anything else. False after a message */
+bool img_check_snapshot(const char *text);
+/* Always false, after a message: @image has no snapshot to be read in its place */
+bool img_refuse_snapshot(const ImgImage *image);
+
+/* Is the file @filename @bs, or one of its parents? After a message, then */
+bool img_is_input(BlockDriverState *bs, const char *filename);
 /* Do these paths lead to the same file? */
 bool img_is_same_file(const char *a, const char *b);
 /* @path as from the folder of @image, itself a path; g_free() it */
@@ -93,6 +116,8 @@ bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, con
  * parents, or if the parent is the file @filename that is to be made */
 bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backing, const char *format,
                      const char *filename, const char *where);
+/* For bdrv_create(): @options, and what they say by default; g_free() it */
+char *img_creation_options(KeyVal *options, const BlockDriver *drv);
 /* Make the image. False after a message, in which the reason stands behind @doing */
 bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing);
 /* True, after printing them, if @options ask for the options that there are */

@@ -40,17 +40,6 @@ bool io_parse_discard(const char *mode, unsigned *flags)
     return true;
 }
 
-bool io_parse_aio(const char *mode)
-{
-    static const char *const modes[] = { "threads", "native", "io_uring", NULL };
-
-    if (!g_strv_contains(modes, mode)) {
-        tool_error("Invalid aio option: %s", mode);
-        return false;
-    }
-    return true;
-}
-
 void io_print_warnings(void)
 {
     const char *name = opened.filename ? opened.filename : bdrv_get_filename(io_bs);
@@ -78,10 +67,6 @@ static void remember_image(const IoOpenArgs *args)
 
 static bool open_image(const IoOpenArgs *args, GError **errp)
 {
-    if ((args->flags & BDRV_O_RDWR) && (args->flags & BDRV_O_NO_LOCK)) {
-        bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
-        return false;
-    }
     io_bs = tool_open(args->filename, args->format, args->options, false, args->flags, errp);
     if (!io_bs) {
         return false;
@@ -147,7 +132,7 @@ static bool take_open_option(IoOpenArgs *args, int c)
     case 'd':
         return io_parse_discard(optarg, &args->flags);
     case 'i':
-        return io_parse_aio(optarg);
+        return tool_check_aio(optarg);
     case 'k':
         return true;
     case 'U':

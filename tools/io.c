@@ -103,7 +103,7 @@ static bool take_option(Settings *s, int c)
     case 'd':
         return io_parse_discard(optarg, &s->image.flags);
     case 'i':
-        return io_parse_aio(optarg);
+        return tool_check_aio(optarg);
     case 'k':
         return true;
     case 'm':

@@ -54,7 +54,6 @@ extern bool io_misalign;            /* buffers at odd addresses */
 /* Options that the command line and 'open' have in common. False: a bad mode, which was reported */
 bool io_parse_cache(const char *mode, unsigned *flags);
 bool io_parse_discard(const char *mode, unsigned *flags);
-bool io_parse_aio(const char *mode);
 
 /* False on failure, which was reported */
 bool io_open_image(const IoOpenArgs *args);

@@ -10,9 +10,10 @@ import random
 import re
 import shlex
 import tempfile
+import time
 
 import vhd
-from harness import IMG, IO, Suite, check, equal, need, run, works
+from harness import IMG, IO, Suite, check, equal, fails, need, run, works
 from twins import OWN_WORDS, PROGRESS, compare, lines_of
 from vhd import MIB
 
@@ -29,6 +30,8 @@ def make_files(folder):
     contents[-100:] = b'Z' * 100
     (folder / 'data.raw').write_bytes(contents)
     (folder / 'zero.raw').write_bytes(bytes(MIB))
+    (folder / 'odd.raw').write_bytes(bytes(1000) + b'O' * 2000)
+    (folder / 'tiny.raw').write_bytes(b'hello')
     (folder / 'zero2.raw').write_bytes(bytes(2 * MIB))
     contents[70000] ^= 1
     (folder / 'other.raw').write_bytes(contents)
@@ -200,6 +203,316 @@ SAME_IMG = '''
     convert -q data.raw new.raw
 '''
 
+# The rest of qemu-img, which only scripts may ask for: by its name
+SAME_QEMU_IMG = '''
+    measure --size 10M
+    measure --size 10M --output=json
+    measure data.raw
+    measure -f raw -O raw data.raw
+    measure
+    measure data.raw theirs.vhd
+    measure --size 10M data.raw
+    measure -f raw --size 10M
+    measure --size 1000
+    measure --size abc
+    measure -O nosuch --size 1
+    measure -O raw -o nosuch=1 --size 1
+    measure -l foo data.raw
+    measure --output=xml --size 1
+    measure --size 8E
+    measure --size 7.9E
+    measure -o size=5M
+    measure -o size=5M --size 6M
+    measure -o help -O raw --size 1
+    measure theirs.vhd
+    measure -f vpc -O raw missing
+    measure --size 0
+    measure tiny.raw
+    measure --image-opts driver=raw,file.filename=data.raw
+    measure -U data.raw
+    measure -o , --size 1
+    snapshot -l theirs.vhd
+    snapshot -c s theirs.vhd
+    snapshot -a s theirs.vhd
+    snapshot -d s theirs.vhd
+    snapshot -l -c s theirs.vhd
+    snapshot
+    snapshot -l missing
+    snapshot -q -l theirs.vhd
+    snapshot -c
+    snapshot -f vpc -c s theirs.vhd
+    snapshot -U -l theirs.vhd
+    snapshot --image-opts -l driver=vpc,file.filename=theirs.vhd
+    snapshot -c s --image-opts driver=vpc,file.filename=theirs.vhd
+    bitmap
+    bitmap --remove -f vpc theirs.vhd b
+    bitmap --clear -f vpc theirs.vhd b
+    bitmap --enable -f vpc theirs.vhd b
+    bitmap --disable -f vpc theirs.vhd b
+    bitmap --merge x -f vpc theirs.vhd b
+    bitmap --merge x -b data.raw -f vpc theirs.vhd b
+    bitmap --merge x -b data.raw -F raw -f vpc theirs.vhd b
+    bitmap --merge
+    bitmap --add -f vpc theirs.vhd b -g 7
+    bitmap --add -f vpc theirs.vhd b -g abc
+    bitmap --clear -f vpc theirs.vhd b -g 64k
+    bitmap --add -F raw theirs.vhd b
+    bitmap --add missing b
+    bitmap --merge x --add -f vpc theirs.vhd b
+    bitmap --merge x -b missing -f vpc theirs.vhd b
+    bitmap --add -g 100 -f vpc theirs.vhd b
+    bitmap --add -f vpc theirs.vhd ""
+    bitmap --add -f vpc theirs.vhd b c
+    bitmap --add -f vpc theirs.vhd
+    bitmap --nosuch theirs.vhd b
+    amend
+    amend -o x=1
+    amend -f raw -o x=1 data.raw
+    amend -f vpc -o x=1 theirs.vhd
+    amend -f vpc -o help
+    amend -f vpc -o help theirs.vhd
+    amend -o help theirs.vhd
+    amend -f nosuch -o help
+    amend -f nosuch -o x=1 data.raw
+    amend -o x=1 missing
+    amend --force -p -q -o x=1 -f raw data.raw
+    amend -o x -o y -f raw data.raw
+    amend -o
+    amend -o ? -f raw
+    dd
+    dd if=data.raw
+    dd if=data.raw of=new.raw
+    dd if=data.raw of=new.raw bs=1M count=2
+    dd if=data.raw of=new.raw bs=1M count=2 skip=1
+    dd if=data.raw of=new.raw bs=1M skip=1
+    dd if=data.raw of=new.raw bs=1M skip=6
+    dd if=data.raw of=new.raw bs=1M skip=5
+    dd if=data.raw of=new.raw bs=1M count=2 skip=3
+    dd if=data.raw of=new.raw bs=0
+    dd if=data.raw of=new.raw bs=abc
+    dd if=data.raw of=new.raw bs=3G
+    dd if=data.raw of=new.raw count=abc
+    dd if=data.raw of=new.raw skip=-1
+    dd if=data.raw of=new.raw foo=1
+    dd if=data.raw of=new.raw foo
+    dd if=missing of=new.raw
+    dd -O vpc if=data.raw of=new.vhd
+    dd -f vpc -O raw if=theirs.vhd of=new.raw bs=64k
+    dd --image-opts if=driver=raw,file.filename=data.raw of=new.raw
+    dd if=odd.raw of=new.raw bs=1000
+    dd if=odd.raw of=new.raw bs=1000 count=2
+    dd if=tiny.raw of=new.raw
+    dd -n if=data.raw of=odd.raw
+    dd if=data.raw of=new.raw bs=1M count=0
+    dd if=data.raw if=odd.raw of=new.raw
+    dd if=data.raw of=new.raw of=more.raw
+    dd --image-opts -f raw if=data.raw of=new.raw
+    dd bs= if=data.raw of=new.raw
+    dd -f nosuch if=data.raw of=new.raw
+    dd -q if=data.raw of=new.raw
+    dd count=1 if=data.raw -O vpc of=new.vhd
+    dd if=data.raw of=new.raw bs=4096 count=9223372036854775807
+    dd if=data.raw of=new.raw bs=4096 skip=9223372036854775807
+    dd if=data.raw of=new.raw bs=4096 skip=1281
+    dd if=data.raw of=new.raw bs=3 skip=1747627
+    dd if=data.raw of=new.raw bs=3 skip=1747626
+    dd bs=1 if=tiny.raw of=new.raw skip=2
+    dd bs=1 if=tiny.raw of=new.raw skip=2 count=3
+    dd bs=0x10 if=tiny.raw of=new.raw skip=0x2
+    dd -U if=data.raw of=new.raw
+    dd -f raw -O raw if=data.raw of=new.raw bs=64k
+    convert -l foo data.raw new.raw
+    convert -l foo theirs.vhd new.raw
+    convert -l snapshot.name=foo theirs.vhd new.raw
+    convert -l snapshot.foo=foo theirs.vhd new.raw
+    convert -s foo theirs.vhd new.raw
+    convert --bitmaps data.raw new.raw
+    convert --bitmaps -O vpc data.raw new.vhd
+    convert --skip-broken-bitmaps data.raw new.raw
+    convert data.raw odd.raw new.raw
+    convert data.raw odd.raw theirs.vhd -O vpc new.vhd
+    convert -B data.raw odd.raw new.raw
+    convert -r 1M data.raw new.raw
+    convert -r abc data.raw new.raw
+    convert -r 0 data.raw new.raw
+    convert -C data.raw new.raw
+    convert -C -c data.raw new.raw
+    convert -C -S 4k data.raw new.raw
+    convert --salvage data.raw new.raw
+    convert --salvage -C data.raw new.raw
+    convert -l foo data.raw odd.raw new.raw
+    convert --target-is-zero -n data.raw new.raw
+    convert -n -o size=5M data.raw theirs.vhd
+    convert -n -c data.raw theirs.vhd
+    convert -c -O vpc data.raw new.vhd
+    convert --target-image-opts -O raw -n data.raw driver=raw,file.filename=odd.raw
+    convert --target-image-opts -n data.raw driver=raw,file.filename=odd.raw
+    convert --image-opts -f raw data.raw new.raw
+    convert -F raw data.raw new.raw
+    convert -o backing_file=data.raw data.raw new.raw
+    convert -o size=7M data.raw new.raw
+    convert -o size=7M -O vpc data.raw new.vhd
+    convert -m abc data.raw new.raw
+    convert -o preallocation=full data.raw new.raw
+    convert -o preallocation=off data.raw new.raw
+    convert -O raw -o x=1 -o y=2 data.raw new.raw
+    convert -S 512 data.raw new.raw
+    convert -n -l foo data.raw odd.raw
+    convert data.raw missing new.raw
+    convert -f nosuch data.raw new.raw
+    convert -q -p odd.raw new.raw
+    convert odd.raw tiny.raw new.raw
+    convert tiny.raw odd.raw tiny.raw data.raw new.raw
+    convert -n data.raw data.raw -f raw -O vpc theirs.vhd
+    convert -n theirs.vhd data.raw
+    convert -6 data.raw new.raw
+    convert -B "" data.raw new.raw
+    convert -f raw --image-opts data.raw new.raw
+    convert --image-opts driver=raw,file.filename=data.raw new.raw
+    convert --image-opts driver=raw,file.filename=data.raw driver=vpc,file.filename=theirs.vhd new.raw
+    convert --salvage --image-opts driver=raw,file.driver=blkdebug,file.image.filename=data.raw,file.inject-error.0.event=none,file.inject-error.0.iotype=read,file.inject-error.0.sector=10,file.inject-error.0.errno=5 new.raw
+    convert --salvage --image-opts driver=blkdebug,image.filename=data.raw,inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.sector=1,inject-error.0.errno=5,inject-error.1.event=none,inject-error.1.iotype=read,inject-error.1.sector=3,inject-error.1.errno=5 new.raw
+    convert --salvage -q --image-opts driver=blkdebug,image.filename=data.raw,inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.sector=1,inject-error.0.errno=5 new.raw
+    convert --salvage --image-opts driver=blkdebug,image.filename=data.raw,inject-error.0.event=none,inject-error.0.iotype=block-status,inject-error.0.sector=10,inject-error.0.errno=5 new.raw
+    convert -t writethrough -O vpc data.raw new.vhd
+    convert -t directsync -O vpc data.raw new.vhd
+    convert -W -m 4 -O vpc data.raw new.vhd
+    -T
+    -x
+    check -r foo data.raw
+    check data.raw
+    check -T nosuch data.raw
+    check missing
+    check
+    commit theirs.vhd
+    commit -f vpc theirs.vhd
+    commit -f vpc -b x theirs.vhd
+    commit -r abc -f vpc theirs.vhd
+    commit -r 1M -f vpc theirs.vhd
+    commit -t foo theirs.vhd
+    rebase theirs.vhd
+    rebase -b x -F nosuch theirs.vhd
+    rebase -t x -b a theirs.vhd
+    rebase -T x -b a theirs.vhd
+    compare -T nosuch data.raw odd.raw
+    compare --image-opts -f raw data.raw odd.raw
+    compare --image-opts driver=raw,file.filename=data.raw driver=raw,file.filename=odd.raw
+    compare -U data.raw odd.raw
+    create -f raw -b data.raw new.raw
+    create -u -f raw new.raw 1M
+    create -f raw new.raw 8E
+    create -f raw new.raw 1.5x
+    create -f raw -o preallocation=full new.raw 64k
+    create -f raw -o preallocation=off new.raw 64k
+    create -f raw -o preallocation=falloc new.raw 64k
+    map --start-offset=abc data.raw
+    map -s -1 data.raw
+    map -l 0 data.raw
+    map -s 8E data.raw
+    map -s 1M -l 1M --output=json data.raw
+    map --output=json -l 0 data.raw
+    map --output=json tiny.raw
+    map --output=json odd.raw
+    map --output=json -f raw tiny.raw
+    info --backing-chain --output=json data.raw
+    info --backing-chain data.raw
+    info --backing-chain --output=json --image-opts driver=raw,file.filename=data.raw
+    info --image-opts driver=raw,file.filename=data.raw
+    info --image-opts file.filename=data.raw
+    info tiny.raw
+    info odd.raw
+    create -F raw new.raw 1M
+    create -f raw new.raw ""
+    create -f raw -o cluster_size=64k new.raw 1M
+    create -f vpc -o size=1M,size=2M new.vhd
+    create -f file new.raw 1M
+    create -f raw new.raw 1M more
+    create -f vpc new.vhd 0
+    create -f vpc new.vhd 1
+    create -f raw new.raw 0
+    create -f raw new.raw 0x1000
+    create -f raw new.raw 1.5k
+    create -f raw new.raw 5b
+    create -f raw new.raw 1e3
+    create -f vpc -o subformat=dynamic new.vhd 3M
+    create -f vpc -o force_size=on,subformat=fixed new.vhd 3M
+'''
+
+BENCH = '''
+    bench -c 10 data.raw
+    bench -c 10 -d 4 -f raw data.raw
+    bench -w -c 10 -f raw --flush-interval=64 data.raw
+    bench -w -c 10 -f raw --flush-interval=4 data.raw
+    bench -c 10 --flush-interval=64 data.raw
+    bench -w -c 10 -f raw --flush-interval=64 --no-drain data.raw
+    bench -w -c 100 -d 3 -f raw --flush-interval=4 --no-drain data.raw
+    bench -w -c 100 -d 3 -f raw --flush-interval=4 data.raw
+    bench -c abc data.raw
+    bench -c 0 data.raw
+    bench -d abc data.raw
+    bench -s 0 data.raw
+    bench -s 3G data.raw
+    bench -s abc data.raw
+    bench -S 0 -c 3 data.raw
+    bench -S abc data.raw
+    bench -o abc data.raw
+    bench -o 10M -c 4 -d 1 data.raw
+    bench -o 5242880 -c 4 -d 1 data.raw
+    bench -o 5242000 -c 4 -d 1 data.raw
+    bench -o 4M -s 1M -c 4 -d 1 data.raw
+    bench -o 4M -s 2M -c 4 -d 1 data.raw
+    bench -t nosuch data.raw
+    bench -i nosuch data.raw
+    bench -i native -t none -c 5 data.raw
+    bench --pattern=300 -w -c 1 -f raw data.raw
+    bench --pattern=65 -w -c 5 -f raw data.raw
+    bench --pattern=65 -w -c 5 -s 3000 -S 7000 -o 100 -f raw data.raw
+    bench --pattern=65 -w -c 50 -s 64k -S 1M -o 1000k -d 1 -f vpc theirs.vhd
+    bench
+    bench missing
+    bench data.raw odd.raw
+    bench -q -c 4 data.raw
+    bench --image-opts -c 4 driver=raw,file.filename=data.raw
+    bench -U -c 4 data.raw
+    bench -n -t none -c 4 data.raw
+    bench --flush-interval=abc data.raw
+    bench -c 0x10 -d 1 data.raw
+    bench -c 3000000000 data.raw
+    bench -c -1 data.raw
+    bench -w -U -f raw -c 3 data.raw
+    bench -c 3 -w -d 8 --flush-interval=8 -f raw data.raw
+    bench -c 3 -w -d 8 --flush-interval=7 -f raw data.raw
+    bench --object foo data.raw
+'''
+SECONDS = [('completed in [0-9.]+ ', '')]
+
+# They name the node, by a number that is another one each time; we the image
+BITMAPS = '''
+    bitmap --add -f raw data.raw b
+    bitmap --add --add -f vpc theirs.vhd b
+    bitmap --add --remove -f vpc theirs.vhd b
+    bitmap --add -g 64k -f vpc theirs.vhd b
+    bitmap --add --image-opts driver=vpc,file.filename=theirs.vhd b
+'''
+NO_NODE = [("(Can't store persistent bitmaps to )[^ ]*:", r'\1:')]
+
+# Of a raw disk that was guessed they warn before they open it for writing
+GUESSED = '''
+    snapshot data.raw
+    snapshot -l data.raw
+    snapshot theirs.vhd data.raw
+    bitmap data.raw b
+    bitmap --add -b data.raw theirs.vhd b
+    amend data.raw
+    amend -o x=1 data.raw
+    amend -o help data.raw
+    amend -t nosuch -o x=1 data.raw
+    amend -o "" data.raw
+    amend -o x=1 data.raw theirs.vhd
+    amend -o ,, data.raw
+'''
+WARNING = [('^WARNING: Image format was not specified(.*\n){3}', ''), *NO_NODE]
+
 # Unless told otherwise they round sizes up, we do not
 ROUNDED_IMG = '''
     create -f vpc new.vhd 10M
@@ -228,8 +541,9 @@ for line in lines_of(ROUNDED_IMG):
     suite.test(f'img {line}', test_img, line, [], True)
 for line, filters in FILTERED_IMG:
     suite.test(f'img {line}', test_img, line, filters)
-for line in lines_of(SAME_IMG) + lines_of(ROUNDED_IMG):
-    suite.test(f'qemu-img {line}', test_img, line, [], False, True)
+for lines, filters in (ROUNDED_IMG, []), (SAME_QEMU_IMG, []), (BENCH, SECONDS), (BITMAPS, NO_NODE), (GUESSED, WARNING):
+    for line in lines_of(lines):
+        suite.test(f'qemu-img {line}', test_img, line, filters, False, True)
 for line, filters in FILTERED_IMG:
     suite.test(f'qemu-img {line}', test_img, line, filters if filters is not NO_COROUTINES else [], False, True)
 
@@ -305,6 +619,69 @@ def guessed_fixed(folder):
           'their format')
     equal(json.loads(works(IMG, 'info', '--output=json', 'fixed.vhd', cwd=ours))['format'], 'vpc',
           'our format')
+
+
+def measured(folder, *words):
+    found = json.loads(works(IMG, 'measure', '--output=json', '-O', 'vpc', *words, cwd=folder))
+    return found['required'], found['fully-allocated']
+
+
+def test_measure(folder, options):
+    """As long as the files that convert then makes: without zeroes, and with all of them"""
+    ours = twins(folder)[1]
+    works(IMG, 'create', '-q', 'sparse.raw', '5M', cwd=ours)
+    works(IO, '-f', 'raw', *[word for at in (0, 16, 100, 3000, 3020) for word in ('-c', f'write {at}k 4k')],
+          'sparse.raw', cwd=ours)
+    for source in ('sparse.raw', 'data.vhd'):
+        sizes = []
+        for words in ([], ['-S', '0']):
+            works(IMG, 'convert', '-O', 'vpc', '-o', options, *words, source, 'new.vhd', cwd=ours)
+            sizes.append((ours / 'new.vhd').stat().st_size)
+        equal(measured(ours, '-o', options, source), tuple(sizes), f'measure of {source}')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-o', options, 'new.vhd', '5M', cwd=ours)
+    equal(measured(ours, '-o', options, '--size', '5M'), ((ours / 'new.vhd').stat().st_size, sizes[1]),
+          'measure of a size')
+
+
+for options in ('subformat=dynamic', 'subformat=fixed', 'block_size=64k', 'for=xen', 'force_size=off'):
+    suite.test(f'img measure -O vpc -o {options}: to the byte', test_measure, options)
+
+
+def test_measure_large(folder, options, expected):
+    """At no cost in time or memory"""
+    equal(measured(folder, '-o', options, '--size', '2040G'), expected, 'measure')
+
+
+BLOCKS = 2040 * 512
+TABLES = 512 + 1024 + 4 * BLOCKS
+suite.test('img measure of 2040 GiB', test_measure_large, 'subformat=dynamic',   # data begins at multiples of 4 KiB
+           (TABLES + 512, TABLES - TABLES % 4096 + (2 * MIB + 4096) * BLOCKS + 512))
+suite.test('img measure of 2040 GiB, fixed', test_measure_large, 'subformat=fixed', (2040 * 1024 * MIB + 512,) * 2)
+
+
+@suite.fact
+def rate_limit(folder):
+    """img convert -r: so many bytes of data a second"""
+    ours = twins(folder)[1]
+    start = time.monotonic()
+    works(IMG, 'convert', '-r', '2M', 'data.raw', 'new.raw', cwd=ours)
+    check(0.5 <= time.monotonic() - start < 30, 'too fast, or far too slow')
+    equal((ours / 'new.raw').read_bytes(), (ours / 'data.raw').read_bytes(), 'contents')
+
+
+@suite.fact
+def dd_onto_itself(folder):
+    """img dd of a file onto itself is refused; they empty it first"""
+    ours = twins(folder)[1]
+    before = (ours / 'data.raw').read_bytes()
+    check('is both input and output' in fails(IMG, 'dd', 'if=data.raw', 'of=data.raw', cwd=ours), 'no reason given')
+    check((ours / 'data.raw').read_bytes() == before, 'the file was changed')
+
+
+@suite.fact
+def bench_without_depth(folder):
+    """img bench -d 0 is refused; they wait for ever"""
+    check('Invalid queue depth' in fails(IMG, 'bench', '-d', '0', 'data.raw', cwd=twins(folder)[1]), 'no reason given')
 
 
 # io: how fast it was is nobody's business, and theirs rounds it

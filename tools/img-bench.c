@@ -1,0 +1,248 @@
+/* img-bench.c - miniblk-img bench: how fast are many requests of a kind? */
+/* SPDX-License-Identifier: MIT */
+#include <glib.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tools/img.h"
+
+#define MAX_WORKERS 256
+
+typedef struct Bench {
+    ImgImage image;
+    const char *cache, *aio;
+    bool write, no_drain;
+    long count, depth, pattern, flush_interval;     /* 0: no flushes */
+    int64_t bytes, step;        /* of each request, and from one to the next; step 0: the same */
+    int64_t size;               /* of the image */
+    pthread_mutex_t lock;       /* guards the rest */
+    pthread_cond_t changed;
+    int64_t offset;             /* of the next request */
+    long left;                  /* requests not begun */
+    long unflushed;             /* begun since the last flush was */
+    int running;
+    bool flushing;              /* somebody waits for the others to end, to flush then */
+    int error;                  /* the first, an errno */
+} Bench;
+
+typedef enum Job { NOTHING, REQUEST, FLUSH } Job;
+
+static bool flush_is_due(const Bench *b)
+{
+    return b->flush_interval && b->unflushed >= b->flush_interval;
+}
+
+/* The lock is held */
+static Job take(Bench *b, int64_t *offset)
+{
+    while (b->flushing) {
+        pthread_cond_wait(&b->changed, &b->lock);
+    }
+    if (b->error) {
+        return NOTHING;
+    }
+    if (flush_is_due(b)) {
+        b->unflushed = 0;
+        b->flushing = !b->no_drain;
+        while (b->flushing && b->running) {
+            pthread_cond_wait(&b->changed, &b->lock);
+        }
+        return FLUSH;
+    }
+    if (!b->left) {
+        return NOTHING;
+    }
+    *offset = b->offset;
+    b->offset = (b->offset + b->step) % b->size;
+    b->left--;
+    b->unflushed++;
+    return REQUEST;
+}
+
+static int run(const Bench *b, Job job, int64_t offset, char *buf)
+{
+    return job == FLUSH ? bdrv_flush(b->image.bs)
+           : b->write ? bdrv_pwrite(b->image.bs, offset, buf, b->bytes, 0)
+                      : bdrv_pread(b->image.bs, offset, buf, b->bytes, 0);
+}
+
+/* The lock is held */
+static void finish(Bench *b, Job job, int ret)
+{
+    if (job == FLUSH) {
+        b->flushing = false;
+    }
+    if (ret < 0 && !b->error) {
+        b->error = -ret;
+    }
+    pthread_cond_broadcast(&b->changed);
+}
+
+static void *run_worker(void *user)
+{
+    Bench *b = user;
+    char *buf = NULL;
+    int64_t offset = 0;
+    Job job;
+
+    int ret = posix_memalign((void **)&buf, 4096, (size_t)MAX(b->bytes, 1));
+    pthread_mutex_lock(&b->lock);
+    if (ret) {
+        finish(b, NOTHING, -ret);
+    } else {
+        memset(buf, (int)b->pattern, (size_t)b->bytes);
+    }
+    while (!ret && (job = take(b, &offset)) != NOTHING) {
+        b->running += job == REQUEST;
+        pthread_mutex_unlock(&b->lock);
+        int done = run(b, job, offset, buf);
+        pthread_mutex_lock(&b->lock);
+        b->running -= job == REQUEST;
+        finish(b, job, done);
+    }
+    pthread_mutex_unlock(&b->lock);
+    free(buf);
+    return NULL;
+}
+
+/* With what threads there are; this one is one of them */
+static void run_workers(Bench *b)
+{
+    long want = MIN(MIN(b->depth, b->count), MAX_WORKERS), started = 0;
+    pthread_t threads[MAX_WORKERS];
+
+    while (started < want - 1 && !pthread_create(&threads[started], NULL, run_worker, b)) {
+        started++;
+    }
+    run_worker(b);
+    while (started > 0) {
+        pthread_join(threads[--started], NULL);
+    }
+}
+
+static bool bench(Bench *b)
+{
+    gint64 start;
+
+    b->size = bdrv_getlength(b->image.bs);
+    b->step = b->step ? b->step : b->bytes;
+    b->left = b->count;
+    printf("Sending %ld %s requests, %" PRId64 " bytes each, %ld in parallel (starting at offset %" PRId64
+           ", step size %" PRId64 ")\n", b->count, b->write ? "write" : "read", b->bytes, b->depth, b->offset, b->step);
+    if (b->flush_interval) {
+        printf("Sending flush every %ld requests\n", b->flush_interval);
+    }
+    if (!b->size) {
+        tool_error("the image has no bytes");
+        return false;
+    }
+    start = g_get_monotonic_time();
+    run_workers(b);
+    if (b->error) {
+        tool_error("Failed request: %s", g_strerror(b->error));
+        return false;
+    }
+    printf("Run completed in %3.3f seconds.\n", (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC);
+    return true;
+}
+
+static bool parse_count(const char *what, long min, long max, long *count)
+{
+    if (!img_parse_count(optarg, min, max, count)) {
+        tool_error("Invalid %s specified", what);
+        return false;
+    }
+    return true;
+}
+
+static bool take_option(Bench *b, int c)
+{
+    switch (c) {
+    case 'c':
+        return parse_count("request count", 0, INT_MAX, &b->count);
+    case 'd':
+        return parse_count("queue depth", 1, INT_MAX, &b->depth);
+    case 'i':
+        b->aio = optarg;
+        break;
+    case 'o':
+        return img_parse_size("offset", optarg, &b->offset);
+    case 's':
+        return img_parse_range("buffer size", optarg, 0, INT_MAX, &b->bytes);
+    case 'S':
+        return img_parse_range("step_size", optarg, 0, INT_MAX, &b->step);
+    case 't':
+        b->cache = optarg;
+        break;
+    case 'w':
+        b->image.flags |= BDRV_O_RDWR;
+        b->write = true;
+        break;
+    case IMG_OPT_PATTERN:
+        return parse_count("pattern byte", 0, 0xff, &b->pattern);
+    case IMG_OPT_FLUSH_INTERVAL:
+        return parse_count("flush interval", 0, INT_MAX, &b->flush_interval);
+    case IMG_OPT_NO_DRAIN:
+        b->no_drain = true;
+        break;
+    default:
+        img_take_option(&b->image, c);
+    }
+    return true;
+}
+
+/* What is wrong with the options as a whole; NULL: nothing */
+static const char *find_conflict(Bench *b)
+{
+    if (!bdrv_parse_cache_mode(b->cache, &b->image.flags)) {
+        return "Invalid cache mode";
+    }
+    if (!b->write && b->flush_interval) {
+        return "--flush-interval is only available in write tests";
+    }
+    if (b->flush_interval && b->flush_interval < b->depth) {
+        return "Flush interval can't be smaller than depth";
+    }
+    return NULL;
+}
+
+static bool parse_args(Bench *b, int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        IMG_HELP_OPTION, { "flush-interval", 1, NULL, IMG_OPT_FLUSH_INTERVAL },
+        { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }, { "pattern", 1, NULL, IMG_OPT_PATTERN },
+        { "no-drain", 0, NULL, IMG_OPT_NO_DRAIN }, { "force-share", 0, NULL, 'U' }, { 0 }
+    };
+    const char *conflict;
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":hc:d:f:ni:o:qs:S:t:wU", long_options)) != -1) {
+        if (!take_option(b, c)) {
+            return false;
+        }
+    }
+    if (optind != argc - 1) {
+        img_usage_error("Expecting one image file name");
+    }
+    b->image.filename = argv[optind];
+    conflict = find_conflict(b);
+    if (conflict) {
+        tool_error("%s", conflict);
+    }
+    return !conflict && tool_check_aio(b->aio);
+}
+
+int img_bench(int argc, char **argv)
+{
+    Bench b = {
+        .cache = "writeback", .aio = "threads", .count = 75000, .depth = 64, .bytes = 4096,
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER,
+    };
+    bool ok = parse_args(&b, argc, argv) && img_open(&b.image) && bench(&b);
+
+    img_close(&b.image);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,122 @@
+/* img-dd.c - miniblk-img dd: copy a part of an image into a new one */
+/* SPDX-License-Identifier: MIT */
+#include <glib.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tools/img.h"
+
+typedef struct DdArgs {
+    ImgImage from, to;
+    int64_t unit;               /* bs */
+    int64_t count;              /* of units, from the start of the input; -1: not given */
+    int64_t skip;
+} DdArgs;
+
+/* "NAME=VALUE"; what @operand points to is cut up */
+static bool take_operand(DdArgs *args, char *operand)
+{
+    char *value = strchr(operand, '=');
+
+    if (value) {
+        *value++ = '\0';
+        if (!strcmp(operand, "if")) {
+            args->from.filename = value;
+            return true;
+        }
+        if (!strcmp(operand, "of")) {
+            args->to.filename = value;
+            return true;
+        }
+        if (!strcmp(operand, "bs")) {
+            return img_parse_range("bs", value, 1, INT_MAX, &args->unit);
+        }
+        if (!strcmp(operand, "count")) {
+            return img_parse_size("count", value, &args->count);
+        }
+        if (!strcmp(operand, "skip")) {
+            return img_parse_size("skip", value, &args->skip);
+        }
+    }
+    tool_error("unrecognized operand %s", operand);
+    return false;
+}
+
+static bool parse_args(DdArgs *args, int argc, char **argv)
+{
+    static const struct option long_options[] = { IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { 0 } };
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":hf:O:U", long_options)) != -1) {
+        if (c == 'O') {
+            args->to.format = optarg;
+        } else {
+            img_take_option(&args->from, c);
+        }
+    }
+    for (; optind < argc; optind++) {
+        if (!take_operand(args, argv[optind])) {
+            return false;
+        }
+    }
+    if (!args->from.filename || !args->to.filename) {
+        tool_error("Must specify both input and output files");
+        return false;
+    }
+    return true;
+}
+
+/* @units of bs in bytes, no more than @most */
+static int64_t in_bytes(const DdArgs *args, int64_t units, int64_t most)
+{
+    return units > most / args->unit ? most : units * args->unit;
+}
+
+static bool copy(DdArgs *args, int64_t start, int64_t bytes)
+{
+    BlockCopyOptions opts = { .target_is_zero = true, .from_offset = start, .bytes = bytes };
+    GError *err = NULL;
+    bool ok = img_open(&args->to) && (!bytes || bdrv_copy(args->from.bs, args->to.bs, &opts, &err));
+    int ret = img_close(&args->to);
+
+    if (err) {
+        tool_error("%s", bdrv_error_message(err));
+        bdrv_error_free(err);
+    } else if (ok && ret < 0) {
+        tool_error("error while writing %s: %s", args->to.filename, g_strerror(-ret));
+    }
+    return ok && ret == 0;
+}
+
+static bool dd(DdArgs *args)
+{
+    const BlockDriver *drv = img_find_creator(args->to.format, "");
+    int64_t size = bdrv_getlength(args->from.bs);
+    int64_t end = args->count < 0 ? size : in_bytes(args, args->count, size);
+    bool beyond = args->skip > end / args->unit;
+    int64_t start = in_bytes(args, args->skip, end);
+    g_autoptr(KeyVal) options = keyval_new();
+    g_autofree char *bytes = g_strdup_printf("%" PRId64, end - start);
+
+    if (!drv || img_is_input(args->from.bs, args->to.filename)) {
+        return false;
+    }
+    keyval_set(options, "size", bytes);
+    if (!img_create_image(args->to.filename, drv, options, "error while creating output image: ")) {
+        return false;
+    }
+    if (beyond) {
+        tool_error("%s: cannot skip to specified offset", args->from.filename);
+    }
+    return copy(args, start, end - start);
+}
+
+int img_dd(int argc, char **argv)
+{
+    DdArgs args = { .unit = 512, .count = -1, .to = { .format = "raw", .flags = BDRV_O_RDWR } };
+    bool ok = parse_args(&args, argc, argv) && img_open(&args.from) && dd(&args);
+
+    img_close(&args.from);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
