@@ -1,55 +1,24 @@
 /* test-gate.c - who may be inside util/gate.c at the same time, and who goes first */
 /* SPDX-License-Identifier: MIT */
-#include <unistd.h>
-#include <glib.h>
 #include "util/gate.h"
+#include "visitor.h"
 
-/* Another thread that enters, says so, and leaves when told to */
-typedef struct Visitor {
-    BlockGate *gate;
-    bool exclusive;
-    atomic_bool inside, may_leave;
-    pthread_t thread;
-} Visitor;
-
-static void wait_for(atomic_bool *flag)
+static void enter(Visitor *visitor)
 {
-    while (!atomic_load(flag)) {
-        usleep(100);
-    }
+    gate_enter(visitor->lock, *(bool *)visitor->how);
 }
 
-/* Long enough for a thread that may go on to have gone on; a wrong gate may pass, a right one never fails */
-static void settle(void)
+static void leave(Visitor *visitor)
 {
-    usleep(20 * 1000);
-}
-
-static void *visit(void *data)
-{
-    Visitor *visitor = data;
-
-    gate_enter(visitor->gate, visitor->exclusive);
-    atomic_store(&visitor->inside, true);
-    wait_for(&visitor->may_leave);
-    gate_leave(visitor->gate, visitor->exclusive);
-    return NULL;
+    gate_leave(visitor->lock, *(bool *)visitor->how);
 }
 
 static void send(Visitor *visitor, BlockGate *gate, bool exclusive)
 {
-    visitor->gate = gate;
-    visitor->exclusive = exclusive;
-    atomic_init(&visitor->inside, false);
-    atomic_init(&visitor->may_leave, false);
-    g_assert_cmpint(pthread_create(&visitor->thread, NULL, visit, visitor), ==, 0);
-}
+    static bool ways[] = { false, true };
 
-static void call_back(Visitor *visitor)
-{
-    wait_for(&visitor->inside);
-    atomic_store(&visitor->may_leave, true);
-    pthread_join(visitor->thread, NULL);
+    *visitor = (Visitor) { enter, leave, gate, &ways[exclusive] };
+    visitor_send(visitor);
 }
 
 static void test_shared_share(void)
@@ -60,7 +29,7 @@ static void test_shared_share(void)
     gate_init(&gate);
     gate_enter(&gate, false);
     send(&visitor, &gate, false);
-    call_back(&visitor);
+    visitor_call_back(&visitor);
     gate_leave(&gate, false);
     gate_destroy(&gate);
 }
@@ -74,10 +43,10 @@ static void check_excludes(bool first, bool second)
     gate_init(&gate);
     gate_enter(&gate, first);
     send(&visitor, &gate, second);
-    settle();
+    visitor_settle();
     g_assert_false(atomic_load(&visitor.inside));
     gate_leave(&gate, first);
-    call_back(&visitor);
+    visitor_call_back(&visitor);
     gate_destroy(&gate);
 }
 
@@ -104,15 +73,15 @@ static void test_waiting_exclusive_stops_shared(void)
     gate_init(&gate);
     gate_enter(&gate, false);
     send(&exclusive, &gate, true);
-    settle();
+    visitor_settle();
     send(&shared, &gate, false);
-    settle();
+    visitor_settle();
     g_assert_false(atomic_load(&shared.inside));
     gate_leave(&gate, false);
-    wait_for(&exclusive.inside);
+    visitor_wait_for(&exclusive.inside);
     g_assert_false(atomic_load(&shared.inside));
-    call_back(&exclusive);
-    call_back(&shared);
+    visitor_call_back(&exclusive);
+    visitor_call_back(&shared);
     gate_destroy(&gate);
 }
 

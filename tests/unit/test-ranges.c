@@ -1,68 +1,39 @@
 /* test-ranges.c - who waits for whom in util/ranges.c */
 /* SPDX-License-Identifier: MIT */
-#include <stdatomic.h>
-#include <unistd.h>
 #include <glib.h>
 #include "util/ranges.h"
+#include "visitor.h"
 
-/* Another thread that enters, says so, and leaves when told to */
-typedef struct Visitor {
-    BlockRanges *ranges;
-    BlockRange range;
-    atomic_bool inside, may_leave;
-    pthread_t thread;
-} Visitor;
-
-static void wait_for(atomic_bool *flag)
+static void enter(Visitor *visitor)
 {
-    while (!atomic_load(flag)) {
-        usleep(100);
-    }
+    ranges_enter(visitor->lock, visitor->how);
 }
 
-/* Long enough for a thread that may go on to have gone on; what is wrong may pass, what is right never fails */
-static void settle(void)
+static void leave(Visitor *visitor)
 {
-    usleep(20 * 1000);
+    ranges_leave(visitor->lock, visitor->how);
 }
 
-static void *visit(void *data)
+static void send(Visitor *visitor, BlockRanges *ranges, BlockRange *range)
 {
-    Visitor *visitor = data;
-
-    ranges_enter(visitor->ranges, &visitor->range);
-    atomic_store(&visitor->inside, true);
-    wait_for(&visitor->may_leave);
-    ranges_leave(visitor->ranges, &visitor->range);
-    return NULL;
-}
-
-static void send(Visitor *visitor, BlockRanges *ranges, int64_t start, int64_t end, bool alone)
-{
-    *visitor = (Visitor) { .ranges = ranges, .range = { start, end, alone } };
-    g_assert_cmpint(pthread_create(&visitor->thread, NULL, visit, visitor), ==, 0);
-}
-
-static void call_back(Visitor *visitor)
-{
-    wait_for(&visitor->inside);
-    atomic_store(&visitor->may_leave, true);
-    pthread_join(visitor->thread, NULL);
+    *visitor = (Visitor) { enter, leave, ranges, range };
+    visitor_send(visitor);
 }
 
 /* With @first inside, does another come in? */
 static bool can_enter(BlockRange first, int64_t start, int64_t end, bool alone)
 {
+    BlockRange range = { start, end, alone };
     BlockRanges ranges;
     Visitor visitor;
 
     ranges_init(&ranges);
     ranges_enter(&ranges, &first);
-    send(&visitor, &ranges, start, end, alone);
-    settle();
+    send(&visitor, &ranges, &range);
+    visitor_settle();
     bool inside = atomic_load(&visitor.inside);
     ranges_leave(&ranges, &first);
-    call_back(&visitor);
+    visitor_call_back(&visitor);
     ranges_destroy(&ranges);
     return inside;
 }
@@ -97,25 +68,25 @@ static void test_one_is_alone(void)
 /* One that waits is waited for, or it could wait forever; and one that waits stops nobody elsewhere */
 static void test_in_turn(void)
 {
-    BlockRange first = { 0, 10, false };
+    BlockRange first = { 0, 10, false }, two = { 0, 20, true }, three = { 5, 20, false }, apart = { 20, 30, true };
     BlockRanges ranges;
     Visitor second, third, elsewhere;
 
     ranges_init(&ranges);
     ranges_enter(&ranges, &first);
-    send(&second, &ranges, 0, 20, true);
-    settle();
-    send(&third, &ranges, 5, 20, false);
-    send(&elsewhere, &ranges, 20, 30, true);
-    settle();
+    send(&second, &ranges, &two);
+    visitor_settle();
+    send(&third, &ranges, &three);
+    send(&elsewhere, &ranges, &apart);
+    visitor_settle();
     g_assert_false(atomic_load(&second.inside) || atomic_load(&third.inside));
-    call_back(&elsewhere);
+    visitor_call_back(&elsewhere);
     ranges_leave(&ranges, &first);
-    wait_for(&second.inside);
-    settle();
+    visitor_wait_for(&second.inside);
+    visitor_settle();
     g_assert_false(atomic_load(&third.inside));
-    call_back(&second);
-    call_back(&third);
+    visitor_call_back(&second);
+    visitor_call_back(&third);
     ranges_destroy(&ranges);
 }
 
