@@ -5,9 +5,9 @@
 #include "trial.h"
 
 #ifdef __SANITIZE_ADDRESS__     /* slower by far, and no more is to be seen of the states themselves */
-const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 5, .samples = 4 }, .peers = 0 };
+const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 5, .samples = 4 }, .every = 4 };
 #else
-const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 8, .samples = 40 }, .peers = 1 };
+const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 8, .samples = 40 }, .every = 1, .peers = 1 };
 #endif
 
 Cuts *trial_cuts(const Recording *r, const TrialOptions *opts)
@@ -121,7 +121,7 @@ TrialResult trial_faults(const Scenario *s, const RecordOptions *how, const Tria
         RecordOptions with = *how;
 
         with.fault = faults[i];
-        for (unsigned unseen = 0; unseen < UNSEEN; with.fault.skip++) {
+        for (unsigned unseen = 0; unseen < UNSEEN; with.fault.skip += opts->every) {
             TrialResult result = trial_record(s, &with, opts, folder);
 
             unseen = result.errors ? 0 : unseen + 1;

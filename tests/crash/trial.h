@@ -8,6 +8,7 @@
 
 typedef struct TrialOptions {
     CutOptions cuts;            /* of a recording of weight 1; the sector is the recording's */
+    unsigned every;             /* of requests that could fail, let each so manieth do so */
     uint64_t most;              /* so many states of a recording, here and there, and the last; 0: all */
     unsigned peers;             /* how many states to show to other programs, too */
     uint64_t limit;             /* stop after so many failures; 0: never */
