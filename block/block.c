@@ -160,7 +160,9 @@ static const BlockDriver *take_driver(KeyVal *kv, const BlockDriver *fallback, G
     g_autofree char *name = keyval_take(kv, "driver");
     const BlockDriver *drv = name ? bdrv_find_driver(name) : fallback;
 
-    if (!drv && name) {
+    if (!drv && name && g_str_equal(name, "nbd")) {
+        bdrv_set_error(errp, ENOTSUP, "driver 'nbd' is not built in");
+    } else if (!drv && name) {
         bdrv_set_error(errp, ENOENT, "Unknown driver '%s'", name);
     }
     return drv;

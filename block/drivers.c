@@ -14,6 +14,9 @@ static const BlockDriver *const drivers[] = {
     &bdrv_file,
     &bdrv_host_device,
     &bdrv_host_cdrom,
+#ifdef MINIBLK_NBD
+    &bdrv_nbd,
+#endif
     &bdrv_mem,
     &bdrv_null,
     &bdrv_null_co,

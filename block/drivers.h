@@ -6,7 +6,7 @@
 #include <miniblk/driver.h>
 
 extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_cow, bdrv_blkdebug, bdrv_blklogwrites, bdrv_file, bdrv_host_device,
-    bdrv_host_cdrom, bdrv_mem, bdrv_null, bdrv_null_co, bdrv_null_aio;
+    bdrv_host_cdrom, bdrv_mem, bdrv_nbd, bdrv_null, bdrv_null_co, bdrv_null_aio;
 
 /* What @filename is opened with if no driver is named; @devices: not only files and block devices */
 const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);
@@ -14,7 +14,8 @@ const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);
 /* A parse_name() for drivers whose names are "PREFIX:path" */
 char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp);
 
-/* The driver most sure of @file, by its last bytes, too, unless @head_only; and in *@score how sure, 0 to 100; NULL and @errp set if @file can't be read */
+/* The driver most sure of @file, by its last bytes, too, unless @head_only; and in *@score how sure, 0 to 100. NULL
+ * and @errp set if @file can't be read */
 const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score, GError **errp);
 
 #endif

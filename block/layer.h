@@ -65,8 +65,8 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
 /* With all that is below and behind it; NULL is allowed */
 void block_close(BlockDriverState *bs);
 
-/* name.c: put what @name stands for into @kv, where it is not given. *@filename, to be g_free()d: that of the file at the
- * bottom, NULL: it has none. @name may be NULL */
+/* name.c: put what @name stands for into @kv, where it is not given. *@filename, to be g_free()d: that of the file
+ * at the bottom, NULL: it has none. @name may be NULL */
 bool block_take_name(const char *name, KeyVal *kv, char **filename, GError **errp);
 
 /* backing.c */

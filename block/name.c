@@ -44,9 +44,10 @@ static const BlockDriver *driver_of(const char *name)
 
 static bool unknown_protocol(const char *name, GError **errp)
 {
+    static const char *const left_out[] = { "nbd", "nbd+tcp", "nbd+unix", NULL };
     g_autofree char *prefix = g_strndup(name, prefix_length(name));
 
-    if (g_str_has_prefix(prefix, "nbd")) {
+    if (g_strv_contains(left_out, prefix)) {
         bdrv_set_error(errp, ENOTSUP, "driver 'nbd' is not built in");
     } else {
         bdrv_set_error(errp, ENOENT, "Unknown protocol '%s'", prefix);

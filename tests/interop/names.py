@@ -31,7 +31,8 @@ SAME = [
     f'json:{{{RAW},"file":{{"filename":"it\'s"}}}}', f"json:{{{RAW},'file':{{'filename':'a\"b'}}}}",
     f"json:{{{RAW},'file':{{'filename':'\\u0061.raw'}}}}", f"json:{{{RAW},'file':{{'filename':'a\\q'}}}}",
     f"json:{{{RAW},'file':{{'filename':'a\\ud83d'}}}}", f"json:{{{RAW},'file':{{'filename':'json:{{}}'}}}}",
-    f'json:{{{RAW},}}', "json:{driver:'raw'}", f"json:{{{RAW},{FILE},'offset':01}}", f"json:{{{RAW},{FILE},'offset':tru}}",
+    f'json:{{{RAW},}}', "json:{driver:'raw'}", f"json:{{{RAW},{FILE},'offset':01}}",
+    f"json:{{{RAW},{FILE},'offset':tru}}",
     'json:' + '[' * 2000, 'json:' + '{"a":' * 2000,
     'a.raw', './a.raw', 'none', 'a:b.raw', './a:b.raw', 'file:a.raw', 'file:a:b.raw', 'file:none', 'nosuch:a.raw',
     'nosuch://a/b', 'folder/a:b', 'blkdebug:a.raw', 'blkdebug:', 'file:',
@@ -50,7 +51,8 @@ SAME_WITH = [
     ('--image-opts', 'driver=file,filename=a.raw,locking=off,aio=threads,node-name=x,discard=unmap'),
     ('--image-opts', 'driver=raw,file.filename=a.raw,file.cache.direct=on,file.locking=off,force-share=on'),
     ('--image-opts', 'driver=raw,file.filename=folder'), ('--image-opts', 'driver=raw,file.filename=/dev/null'),
-    *[('-f', driver, path) for driver in ('file', 'host_device', 'host_cdrom') for path in ('a.raw', '/dev/null', 'folder')],
+    *[('-f', driver, path) for driver in ('file', 'host_device', 'host_cdrom')
+      for path in ('a.raw', '/dev/null', 'folder')],
 ]
 
 # To open, for writing and for reading
@@ -178,7 +180,8 @@ def parents_by_create(folder):
     """backing_file may be named so, too, and the image remembers the path"""
     chain(folder)
     for parent in ("json:{'driver':'vpc','file':{'filename':'base.vhd'}}", 'file:base.vhd'):
-        works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'backing_file=' + parent.replace(',', ',,'), 'new.vhd', cwd=folder)
+        works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'backing_file=' + parent.replace(',', ',,'), 'new.vhd',
+              cwd=folder)
         has_seven(folder, '-f', 'vpc', 'new.vhd')
         (folder / 'new.vhd').unlink()
 
@@ -186,7 +189,8 @@ def parents_by_create(folder):
 @suite.fact
 def parents_of_no_file(folder):
     """A parent that is no file can't be remembered"""
-    said = fails(IMG, 'create', '-q', '-f', 'vpc', '-o', 'backing_fmt=raw,backing_file=null-co://', 'new.vhd', cwd=folder)
+    said = fails(IMG, 'create', '-q', '-f', 'vpc', '-o', 'backing_fmt=raw,backing_file=null-co://', 'new.vhd',
+                 cwd=folder)
     check("'null-co://' is not a file" in said, said)
     check(not (folder / 'new.vhd').exists(), 'it was made')
 
@@ -265,8 +269,8 @@ def new_images(folder):
     """Images are made by such names"""
     for name in ('file:a.vhd', "json:{'file':{'filename':'a.vhd'}}", 'blkdebug::a.vhd'):
         works(IMG, 'create', '-q', '-f', 'vpc', name, '3M', cwd=folder)
-        equal(json.loads(works(IMG, 'info', '--output=json', '-f', 'vpc', 'a.vhd', cwd=folder))['virtual-size'], 3 << 20,
-              name)
+        said = json.loads(works(IMG, 'info', '--output=json', '-f', 'vpc', 'a.vhd', cwd=folder))
+        equal(said['virtual-size'], 3 << 20, name)
         (folder / 'a.vhd').unlink()
 
 

@@ -1,0 +1,472 @@
+# nbd.py - the nbd driver, on nbdkit and on a server that lies; and beside QEMU's
+# SPDX-License-Identifier: MIT
+
+import json
+import pathlib
+import re
+import struct
+import subprocess
+import threading
+import time
+
+from harness import IMG, IO, Failure, Skip, Suite, check, equal, fails, need, run, works
+from nbd_server import DIE, FLUSH, MUTE, READ, STATUS, WRITE, ZERO, Server
+
+suite = Suite(__file__)
+
+if ' nbd' not in subprocess.run([IMG, '--help'], capture_output=True, text=True).stdout.split('formats:')[-1]:
+    print('1..0 # SKIP the nbd driver is not built in')
+    raise SystemExit
+
+
+class Nbdkit:
+    """nbdkit, on a socket in @folder"""
+
+    def __init__(self, folder, *words):
+        need('nbdkit')
+        self.path = pathlib.Path(folder) / 'kit.sock'
+        self.command = ['nbdkit', '-f', '-U', self.path, *words]
+        self.start()
+
+    def start(self):
+        self.path.unlink(missing_ok=True)
+        self.process = subprocess.Popen([str(word) for word in self.command], stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+        for _ in range(200):
+            if self.path.exists():
+                return
+            if self.process.poll() is not None:
+                raise Skip(f'nbdkit: {self.process.stderr.read().decode()}')
+            time.sleep(0.02)
+        raise Failure('nbdkit does not come up')
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def uri(server, export=''):
+    return f'nbd+unix:///{export}?socket={server.path}'
+
+
+def commands(*words):
+    return [word for command in words for word in ('-c', command)]
+
+
+def opts(server, more=''):
+    return ['--image-opts', f'driver=raw,file.driver=nbd,file.path={server.path}{more}']
+
+
+def fast(what, seconds=10):
+    """Nothing here takes long"""
+    start = time.monotonic()
+    result = what()
+    check(time.monotonic() - start < seconds, f'took {time.monotonic() - start:.1f} s')
+    return result
+
+
+def answer(program, words):
+    done = run(program, 'info', '--output=json', *words)
+    if done.returncode == 0:
+        said = json.loads(done.stdout)
+        return said['virtual-size'], said['format'], said['filename'] if 'json:' not in words[-1] else ''
+    return re.sub(r'^[a-z-]*: ', '', done.stderr)
+
+
+@suite.fact
+def names(folder):
+    """The same names and options lead where they lead in QEMU, or are refused in the same words"""
+    need('qemu-img')
+    with Nbdkit(folder, 'memory', '1M') as kit:
+        s = kit.path
+        for words in (
+            [f'nbd:unix:{s}'], [f'nbd:unix:{s}:exportname=foo'],
+            [f'nbd+unix:///foo?socket={s}'], [f'nbd+unix:///?socket={s}'], [f'nbd+unix://?socket={s}'],
+            ['nbd+unix:///'], [f'nbd+unix:///?sock={s}'], [f'nbd+unix://h/foo?socket={s}'],
+            ['nbd+unix:///?socket=/none'],
+            ['nbd://localhost:1'], ['nbd:localhost:1'], ['nbd:localhost'], ['nbd:'], ['nbd://'],
+            ['nbd:localhost:x'], ['nbd:foo'], ['nbd+tcp://127.0.0.1:1/x'], ['nbd+tls://x'], ['nbds://x'],
+            ['nbd:unix:/none'],
+            ['nbd:unix:' + 'x' * 200],
+            ['--image-opts', f'driver=nbd,server.type=unix,server.path={s}'], ['--image-opts', f'driver=nbd,path={s}'],
+            ['--image-opts', 'driver=nbd'], ['--image-opts', f'driver=nbd,path={s},host=x'],
+            ['--image-opts', 'driver=nbd,server.type=inet,server.host=x'],
+            ['--image-opts', 'driver=nbd,server.type=unix'],
+            ['--image-opts', 'driver=nbd,host=localhost,port=1'], ['--image-opts', 'driver=nbd,port=1'],
+            ['--image-opts', f'driver=nbd,path={s},export=foo,reconnect-delay=1,open-timeout=2'],
+            ["json:{'driver':'nbd','host':'localhost','port':1}"],
+            [f"json:{{'driver':'nbd','server':{{'type':'unix','path':'{s}'}}}}"],
+        ):
+            ours, theirs = answer(IMG, words), answer('qemu-img', words)
+            if isinstance(ours, tuple):
+                ours = ours[:2] + (theirs[2],)      # tools print the name as it was given
+            if 'x' * 200 in words[-1]:
+                check(isinstance(ours, str) and isinstance(theirs, str), 'too long a path was opened')
+                continue
+            equal(ours, theirs, f'answer to {words}')
+
+
+@suite.fact
+def over_tcp(folder):
+    """Over TCP, with a port of its own"""
+    need('nbdkit')
+    process = subprocess.Popen(['nbdkit', '-f', '-i', '127.0.0.1', '-p', '20811', 'memory', '1M'])
+    try:
+        works(IO, '-f', 'raw', *commands('write -P 9 0 512', 'read -P 9 0 512'),
+              "json:{'driver':'raw','file':{'driver':'nbd','host':'127.0.0.1','port':20811,'open-timeout':5}}")
+        works(IO, '-f', 'raw', *commands('read -P 9 0 512'), 'nbd://127.0.0.1:20811')
+    finally:
+        process.kill()
+        process.wait()
+
+
+@suite.fact
+def requests(folder):
+    """Reads, writes, zeroes, discards and flushes; and the map is QEMU's"""
+    need('qemu-img')
+    with Nbdkit(folder, 'memory', '4M') as kit:
+        works(IO, '-f', 'raw', *commands('write -P 7 0 1M', 'write -P 8 1000 3000', 'write -z 2000 500',
+                                         'discard 512k 128k', 'write -P 9 3M 100000', 'flush'), uri(kit))
+        works(IO, '-f', 'raw', *commands('read -P 7 0 1000', 'read -P 8 1000 1000', 'read -P 0 2000 500',
+                                         'read -P 8 2500 1500',
+                                         'read -P 0 512k 128k', 'read -P 0 1M 2M', 'read -P 9 3M 100000',
+                                         'readv -P 7 8k 1k 3k 2k'), uri(kit))
+        maps = [json.loads(works(program, 'map', '-f', 'raw', '--output=json', uri(kit)))
+                for program in (IMG, 'qemu-img')]
+        keys = ('start', 'length', 'zero', 'data', 'offset')
+        ours, theirs = ([{k: e.get(k) for k in keys} for e in m] for m in maps)
+        equal(ours, theirs, 'map')
+
+
+@suite.fact
+def past_the_end(folder):
+    """What does not fit fails, and the export does not grow"""
+    with Nbdkit(folder, 'memory', '1M') as kit:
+        for command in ('write 1M 512', 'write 1048064 1k', 'truncate 2M'):
+            done = run(IO, '-f', 'raw', '-c', command, uri(kit))
+            equal(done.returncode, 1, command)
+        check('Cannot grow NBD nodes' in run(IO, '-f', 'raw', '-c', 'truncate 2M', uri(kit)).stderr, 'another error')
+        check('Cannot grow NBD nodes' in fails(IMG, 'create', '-q', '-f', 'raw', uri(kit), '2M'), 'another error')
+
+
+@suite.fact
+def vhd(folder):
+    """A dynamic VHD from a file, served: written, read by QEMU, converted"""
+    need('qemu-img')
+    works(IMG, 'create', '-q', '-f', 'vpc', folder / 'a.vhd', '16M')
+    works(IO, '-f', 'vpc', *commands('write -P 1 1M 64k', 'write -P 1 9M 3M'), folder / 'a.vhd')
+    with Nbdkit(folder, 'file', folder / 'a.vhd') as kit:
+        works(IO, '-f', 'vpc', *commands('write -P 5 1M 64k', 'write -P 6 9M 3M', 'flush'), uri(kit))
+        works(IO, '-r', '-f', 'vpc', *commands('read -P 5 1M 64k', 'read -P 6 9M 3M', 'read -P 0 0 1M'), uri(kit))
+        works('qemu-io', '-r', '-f', 'vpc', *commands('read -P 5 1M 64k', 'read -P 6 9M 3M', 'read -P 0 0 1M'),
+              uri(kit))
+        works(IMG, 'convert', '-f', 'vpc', '-O', 'raw', uri(kit), folder / 'a.raw')
+        works('qemu-img', 'compare', '-f', 'raw', '-F', 'vpc', folder / 'a.raw', uri(kit))
+
+
+@suite.fact
+def fixed_vhd(folder):
+    """A fixed VHD on an export of its length, and what info says of its size on disk"""
+    with Nbdkit(folder, 'memory', str((8 << 20) + 512)) as kit:
+        works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'subformat=fixed', uri(kit), '8M')
+        works(IO, '-f', 'vpc', *commands('write -P 5 1M 64k', 'read -P 5 1M 64k'), uri(kit))
+        said = works(IMG, 'info', '-f', 'vpc', uri(kit))
+        check('disk size: unavailable' in said and 'virtual size: 8 MiB' in said, said)
+
+
+@suite.fact
+def convert_to(folder):
+    """convert -n onto an export, and back"""
+    (folder / 'a.raw').write_bytes(bytes(range(256)) * 4096 + bytes(1 << 20) + b'x' * (1 << 20))
+    with Nbdkit(folder, 'memory', '3M') as kit:
+        works(IMG, 'convert', '-n', '-f', 'raw', '-O', 'raw', folder / 'a.raw', uri(kit))
+        works(IMG, 'convert', '-f', 'raw', '-O', 'raw', uri(kit), folder / 'b.raw')
+        check((folder / 'a.raw').read_bytes() == (folder / 'b.raw').read_bytes(), 'it came back different')
+
+
+@suite.fact
+def read_only(folder):
+    """What is exported for reading only is not opened for writing"""
+    with Nbdkit(folder, '-r', 'memory', '1M') as kit:
+        check('for reading only' in fails(IO, '-f', 'raw', '-c', 'read 0 512', uri(kit)), 'another error')
+        works(IO, '-r', '-f', 'raw', '-c', 'read 0 512', uri(kit))
+
+
+@suite.fact
+def server_errors(folder):
+    """Errors of the server are those of the request, and others go on"""
+    for name, text in (('EIO', 'Input/output error'), ('ENOSPC', 'No space left on device'),
+                       ('EPERM', 'Operation not permitted')):
+        with Nbdkit(folder, '--filter=error', 'memory', '1M', f'error-pwrite={name}', 'error-pwrite-rate=1') as kit:
+            done = run(IO, '-f', 'raw', *commands('write 0 512', 'read 0 512'), uri(kit))
+            check(f'write failed: {text}' in done.stdout and 'read 512/512' in done.stdout, done.stdout)
+    with Nbdkit(folder, '--filter=error', 'memory', '1M', 'error-extents=EIO', 'error-extents-rate=1') as kit:
+        check('Input/output error' in fails(IMG, 'map', '-f', 'raw', '--output=json', uri(kit)), 'another error')
+
+
+@suite.fact
+def block_sizes(folder):
+    """A server that takes whole blocks only gets them, and none that is too long"""
+    policy = ['--filter=blocksize-policy', 'memory', '4M', 'blocksize-minimum=4096', 'blocksize-preferred=4096',
+              'blocksize-maximum=65536', 'blocksize-error-policy=error']
+    with Nbdkit(folder, *policy) as kit:
+        works(IO, '-f', 'raw', *commands('write -P 1 0 1M', 'write -P 2 100 10000', 'write -z 5000 300',
+                                         'read -P 1 0 100',
+                                         'read -P 2 100 4900', 'read -P 0 5000 300', 'read -P 2 5300 4800',
+                                         'read -P 1 10100 1000000', 'discard 1000 9000'), uri(kit))
+
+
+@suite.fact
+def bad_block_sizes(folder):
+    """Block sizes that can't be are refused, or as if there were none; so is a length that is not whole blocks"""
+    for sizes in ((3, 4096, 1 << 20), (1 << 17, 1 << 17, 1 << 20), (4096, 4096, 512), (0, 0, 0), (4096, 512, 1 << 20)):
+        with Server(folder, block_sizes=sizes) as server:
+            check(fast(lambda: run(IO, '-c', 'read 0 512', *opts(server))).returncode < 2, f'{sizes}')
+    with Server(folder, size=10000, block_sizes=(4096, 4096, 1 << 20)) as server:
+        check('is not a multiple' in fails(IO, '-c', 'read 0 512', *opts(server)), 'another error')
+
+
+@suite.fact
+def long_requests(folder):
+    """Of a server that does not say how long a request may be, 32 MiB are asked for at once"""
+    with Server(folder, size=80 << 20) as server:
+        works(IO, *commands('write -P 3 0 70M', 'read -P 3 0 70M'), *opts(server))
+        equal(server.longest, 32 << 20, 'longest request')
+
+
+@suite.fact
+def old_handshake(folder):
+    """The old handshake: no names, no options"""
+    with Server(folder, old=True) as server:
+        works(IO, *commands('write -P 3 0 4k', 'read -P 3 0 4k', 'flush'), *opts(server))
+        said = fails(IO, '-c', 'read 0 512', *opts(server, ',file.export=x'))
+        check('non-empty export names' in said, said)
+
+
+@suite.fact
+def no_flush(folder):
+    """A server that can't flush is not asked to"""
+    with Server(folder, flags=0x1) as server:
+        works(IO, *commands('write 0 512', 'flush', 'write -z 0 4k', 'discard 0 4k'), *opts(server))
+        check(FLUSH not in server.kinds and ZERO not in server.kinds, f'{server.kinds}')
+
+
+# Lies
+
+def ask(folder, lie, *words, more='', **how):
+    """What miniblk-io says, without hanging"""
+    with Server(folder, lie=lie, **how) as server:
+        return fast(lambda: run(IO, *commands(*words), *opts(server, ',file.request-timeout=2' + more)))
+
+
+def on(wanted, answer):
+    """A lie about one kind of request"""
+    return lambda server, kind, offset, length: answer if kind == wanted else None
+
+
+def header(magic=0x67446698, error=0, cookie=b'COOKIE..'):
+    return struct.pack('>II', magic, error) + cookie
+
+
+LIES = {
+    'dies': DIE,
+    'never answers': MUTE,
+    'sends garbage': b'\xa5' * 64,
+    'answers something else': header(cookie=b'\1' * 8) + bytes(4096),
+    'sends a part of the data': header() + bytes(100),
+    'sends a wrong magic number': header(magic=0x12345678) + bytes(4096),
+}
+for old in (True, False):
+    for what, lie in LIES.items():
+        def one(folder, lie=lie, old=old):
+            for command in ('read 0 4k', 'write 0 4k', 'flush'):
+                kind = {'read 0 4k': READ, 'write 0 4k': WRITE, 'flush': FLUSH}[command]
+                if kind != READ and isinstance(lie, bytes) and lie.startswith(header()):
+                    continue            # that is the truth
+                words = ['write 0 512', command] if kind == FLUSH else [command]
+                said = ask(folder, on(kind, lie), *words, old=old)
+                check(f'{command.split()[0]} failed: Input/output error' in said.stdout or
+                      (kind == FLUSH and said.returncode == 1), f'{command}: {said.stdout}{said.stderr}')
+        suite.test(f'a server that {what}: the request fails ({"old" if old else "new"} handshake)', one)
+
+
+@suite.fact
+def bad_error_number(folder):
+    """A server's error of no known number is an error"""
+    said = ask(folder, on(READ, header(error=0xffffffff)), 'read 0 4k', old=True)
+    check('read failed: ' in said.stdout, said.stdout)
+
+
+@suite.fact
+def no_handshake(folder):
+    """A server that says nothing at all is given up"""
+    with Server(folder, lie=on('handshake', MUTE)) as server:
+        said = fast(lambda: fails(IO, '-c', 'read 0 512', *opts(server, ',file.request-timeout=1')))
+        check('takes too long' in said, said)
+
+
+def status_of(folder, extents, **how):
+    with Server(folder, lie=on(STATUS, extents), **how) as server:
+        return fast(lambda: run(IMG, 'map', '--output=json', *opts(server, ',file.request-timeout=2')))
+
+
+@suite.fact
+def bad_extents(folder):
+    """Extents of no bytes or without end, or none at all: an error or the truth, and no hang"""
+    for extents in ([(0, 0)], [(0, 3), (0, 3)], []):
+        equal(status_of(folder, extents).returncode, 1, f'exit status for {extents}')
+    for extents in ([(0xffffffff, 3)], [(1 << 21, 3)]):
+        said = status_of(folder, extents)
+        if said.returncode == 0:
+            equal(sum(e['length'] for e in json.loads(said.stdout)), 1 << 20, f'length of the map for {extents}')
+
+
+@suite.fact
+def odd_extents(folder):
+    """Extents that end inside a block are cut, and the first block is data"""
+    said = status_of(folder, [(4096 + 100, 3)], block_sizes=(4096, 4096, 1 << 20))
+    check(all(e['start'] % 4096 == 0 for e in json.loads(said.stdout)), said.stdout)
+    said = json.loads(status_of(folder, [(100, 3)], block_sizes=(4096, 4096, 1 << 20)).stdout)
+    equal([(e['length'], e['zero'], e['data']) for e in said], [(1 << 20, False, True)], 'map')
+
+
+@suite.fact
+def flags_of_extents(folder):
+    """What holes and zeroes are"""
+    for flags, data, zero in ((0, True, False), (1, False, False), (2, True, True), (3, False, True)):
+        said = json.loads(status_of(folder, [(1 << 20, flags)]).stdout)
+        equal([(e['data'], e['zero']) for e in said], [(data, zero)], f'map for {flags}')
+
+
+# Lost and found again
+
+def dies_once(server, kind, offset, length):
+    return DIE if kind == READ and server.connections == 1 else None
+
+
+@suite.fact
+def lost(folder):
+    """Without reconnect-delay, what comes after a lost connection fails"""
+    said = ask(folder, dies_once, 'write -P 4 0 4k', 'read -P 4 0 4k', 'read -P 4 0 4k', old=True)
+    equal(said.stdout.count('read failed: Input/output error'), 2, 'failed reads')
+
+
+@suite.fact
+def found_again(folder):
+    """With reconnect-delay, a server that died in mid-request is asked again"""
+    for old in (True, False):
+        said = ask(folder, dies_once, 'write -P 4 0 4k', 'read -P 4 0 4k', more=',file.reconnect-delay=7', old=old)
+        equal(said.returncode, 0, f'exit status: {said.stdout}{said.stderr}')
+
+
+@suite.fact
+def back_later(folder):
+    """The server may take its time to come back"""
+    server = Server(folder, lie=dies_once)
+    back = threading.Timer(1.5, server.listen)
+
+    def dies(s, kind, offset, length):
+        if kind == READ and s.connections == 1:
+            s.stop()
+            back.start()
+            return DIE
+        return None
+
+    server.lie = dies
+    try:
+        start = time.monotonic()
+        works(IO, *commands('write -P 4 0 4k', 'read -P 4 0 4k'), *opts(server, ',file.reconnect-delay=20'))
+        check(1.4 < time.monotonic() - start < 15, 'it did not wait, or too long')
+    finally:
+        server.stop()
+
+
+@suite.fact
+def never_back(folder):
+    """After reconnect-delay seconds, requests fail"""
+    with Server(folder, old=True) as server:
+        def dies(s, kind, offset, length):
+            if kind == READ:
+                s.stop()
+                return DIE
+            return None
+
+        server.lie = dies
+        start = time.monotonic()
+        said = run(IO, *commands('read 0 4k', 'read 0 4k'), *opts(server, ',file.reconnect-delay=1'))
+        equal(said.stdout.count('read failed: Input/output error'), 2, 'failed reads')
+        check(0.9 < time.monotonic() - start < 8, f'{time.monotonic() - start:.1f} s')
+
+
+@suite.fact
+def dies_each_time(folder):
+    """A request that no server survives fails in the end"""
+    said = ask(folder, on(READ, DIE), 'read 0 4k', more=',file.reconnect-delay=1', old=True)
+    check('read failed: Input/output error' in said.stdout, said.stdout)
+
+
+@suite.fact
+def another_disk(folder):
+    """A server that comes back with another disk is none"""
+    def shrinks(server, kind, offset, length):
+        if kind == READ and server.connections == 1:
+            server.size = 1 << 19
+            return DIE
+        return None
+
+    said = ask(folder, shrinks, 'read 0 4k', more=',file.reconnect-delay=1', old=True)
+    check('read failed: Input/output error' in said.stdout, said.stdout)
+
+
+@suite.fact
+def open_timeout(folder):
+    """open-timeout waits for a server that is yet to come"""
+    server = Server(folder)
+    server.stop()
+    threading.Timer(1, server.listen).start()
+    works(IO, '-c', 'read 0 512', *opts(server, ',file.open-timeout=10'))
+    server.stop()
+
+
+# Many at once
+
+@suite.fact
+def in_parallel(folder):
+    """Requests do not wait for each other"""
+    with Nbdkit(folder, '--filter=delay', 'memory', '1M', 'delay-read=1') as kit:
+        words = [word for i in range(10) for word in ('-c', f'aio_read {i * 4096} 4k')]
+        start = time.monotonic()
+        works(IO, '-f', 'raw', *words, '-c', 'aio_flush', uri(kit))
+        check(time.monotonic() - start < 5, f'ten reads of a second each took {time.monotonic() - start:.1f} s')
+
+
+@suite.fact
+def all_lost(folder):
+    """Of many requests that are on their way, all fail when the server dies, or never answers"""
+    for lie in (DIE, MUTE):
+        words = [f'aio_read {i * 4096} 4k' for i in range(10)]
+
+        def after_five(server, kind, offset, length, lie=lie):
+            return None if kind != READ else lie if server.requests > 5 else MUTE
+
+        said = ask(folder, after_five, *words, 'aio_flush')
+        equal(said.stdout.count('failed: Input/output error'), 10, f'failed reads in {said.stdout}')
+
+
+@suite.fact
+def patterns(folder):
+    """Copied by several workers, each byte is where it belongs"""
+    (folder / 'a.raw').write_bytes(b''.join(struct.pack('>Q', i) for i in range(1 << 20)))
+    with Nbdkit(folder, '--filter=delay', 'memory', '8M', 'delay-read=3ms', 'delay-write=2ms') as kit:
+        works(IMG, 'convert', '-n', '-W', '-m', '8', '-f', 'raw', '-O', 'raw', folder / 'a.raw', uri(kit))
+        works(IMG, 'convert', '-m', '8', '-f', 'raw', '-O', 'raw', uri(kit), folder / 'b.raw')
+        check((folder / 'a.raw').read_bytes() == (folder / 'b.raw').read_bytes(), 'it came back different')
+
+
+suite.main()
