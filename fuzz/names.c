@@ -1,7 +1,9 @@
-/* names.c - fuzz target: texts of all kinds: UTF-16, sizes, option lists, paths, names of parents */
+/* names.c - fuzz target: texts of all kinds: UTF-16, sizes, option lists, JSON, paths, names of images and parents */
 /* SPDX-License-Identifier: MIT */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
+#include <miniblk/driver.h>
 #include "fuzz.h"
 #include "block/vpc-parent.h"
 #include "util/be.h"
@@ -80,6 +82,48 @@ static void try_keyval(FuzzInput in)
         keyval_free(keyval_take_subtree(kv, "file"));
         FUZZ_CHECK(!keyval_has_subtree(kv, "file"));
     }
+}
+
+/* What was read can be written, and is the same then; nothing of it has more memory than the input accounts for */
+static void check_options(const KeyVal *kv)
+{
+    g_autofree char *text = keyval_format(kv);
+    g_autoptr(KeyVal) again = keyval_parse(text, NULL);
+
+    FUZZ_CHECK(again && keyval_count(kv) == keyval_count(again));
+    for (size_t i = 0; i < keyval_count(kv); i++) {
+        FUZZ_CHECK(keyval_is_key(keyval_key(kv, i)) && strlen(keyval_key(kv, i)) <= 1024);
+        FUZZ_CHECK(!strcmp(keyval_get(again, keyval_key(kv, i)), keyval_value(kv, i)));
+        FUZZ_CHECK(g_utf8_validate(keyval_value(kv, i), -1, NULL));
+    }
+}
+
+static void try_json(FuzzInput in)
+{
+    g_autofree char *text = fuzz_text(&in, in.left);
+    GError *err = NULL;
+    g_autoptr(KeyVal) kv = keyval_parse_json(text, &err);
+
+    FUZZ_CHECK(!kv == !!err && (!err || *err->message));
+    g_clear_error(&err);
+    if (kv) {
+        check_options(kv);
+    }
+}
+
+/* The options of a name are a list, and stay what they are when they are said as such */
+static void try_name(FuzzInput in)
+{
+    g_autofree char *name = fuzz_text(&in, in.left);
+    GError *err = NULL;
+    char *options = bdrv_name_options(name, &err);
+    g_autoptr(KeyVal) kv = options ? keyval_parse(options, NULL) : NULL;
+
+    FUZZ_CHECK(!options == !!err && (!options || kv));
+    FUZZ_CHECK(!err || *err->message);
+    FUZZ_CHECK(!bdrv_is_path(name) || (options && !strcmp(keyval_get(kv, "file.filename"), name)));
+    g_clear_error(&err);
+    free(options);
 }
 
 static bool is_plain(const char *path)
@@ -205,7 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t which = fuzz_u8(&in);
 
     fuzz_guard.on = true;
-    switch (which % 8) {
+    switch (which % 16) {
     case 0:
         try_utf16(in, which & 128 ? UTF16_BE : UTF16_LE);
         break;
@@ -226,6 +270,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 6:
         try_describe(in);
+        break;
+    case 8:
+        try_json(in);
+        break;
+    case 9:
+        try_name(in);
         break;
     default:
         try_rules(in);

@@ -276,6 +276,19 @@ create n driver=file,size=1k,locking=on
 create+storage - driver=vpc,size=64k,block_size=512
 create /etc/n driver=raw,size=1k
 create n driver=vpc,size=8E
+rdwr json:{'driver':'vpc','file.filename':'a.vhd'} -
+guess json:{"file":{"driver":"file","filename":"x.raw"}} -
+rdwr json:{'driver':'blkdebug','image':{'filename':'x.raw'},'inject-error':[{'event':'none','errno':28}]} -
+create json:{'file':{'filename':'n.vhd'}} driver=vpc,size=64k
+open b.vhd driver=vpc,parent=json:{'driver':'vpc',,'file':{'filename':'a.vhd'}}
+open nbd://localhost/a driver=raw
+create nbd+unix:///?socket=@/s driver=vpc,size=64k
+open - driver=nbd,server.type=unix,server.path=@/s,reconnect-delay=3,open-timeout=4,request-timeout=0
+rdwr null-co:// driver=raw
+open - driver=null-aio,size=3M,read-zeroes=on,latency-ns=5
+open host_device:x.raw driver=raw
+guess file:x.raw force-share=on,node-name=a
+rdwr x.raw driver=raw,discard=unmap,cache.writeback=off,file.aio=native
 '''
 
 
@@ -303,6 +316,17 @@ def name_seeds():
     yield 'describe', b'\6\1/tmp/some folder/base %41.vhd'
     yield 'describe-relative', b'\6\0base.vhd'
     yield 'drives', b'\7C=/mnt/c;d=x;;E='
+    for number, json in enumerate((
+            '{}', "{'driver':'vpc','file':{'driver':'file','filename':'a.vhd'}}",
+            '{"a":[{"b":1,"c":[true,false]},{"b":-1.5e+3}],"d.e":"\\u00e9\\ud83d\\udcbe\\n\\"","f":"it\'s,="}',
+            "{'a':{'b':'1'},'a.b':'2'}", "{'a':1,'a':2}", '{"a":' * 70, "{'a':'\\'\\ud83d'}", "{'a':nul", '[1] x')):
+        yield f'json-{number}', b'\x08' + json.encode()
+    for number, image in enumerate((
+            'a.vhd', './a:b', 'file:a:b', 'a:b', 'nbd://h:1/e%20x', 'nbd://[::1]/', 'nbd+unix:///e?socket=%2fs',
+            'nbd:unix:/s:exportname=e', 'nbd:[::1]:10809:exportname=', 'nbd:h', 'nbd+tcp://h', 'null-co://', 'null-aio:x',
+            'blkdebug:a,b:nbd://h', 'blkdebug::blkdebug::file:a', "blkdebug::json:{'driver':'nbd'}",
+            "json:{'file':{'filename':'json:{}'}}", 'host_device:/dev/null')):
+        yield f'name-{number:02}', b'\x09' + image.encode()
 
 
 def main():
