@@ -139,7 +139,7 @@ BlockDriverState *tool_open(const char *filename, const char *format, const char
     if (format) {
         append_value(all, "driver=", format, strlen(format));
     } else {
-        flags |= BDRV_O_PROBE;
+        flags |= tool_is_qemu ? BDRV_O_PROBE_QEMU : BDRV_O_PROBE;
     }
     append_options(all, options);
     append_options(all, image_opts ? filename : NULL);

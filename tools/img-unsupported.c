@@ -66,7 +66,7 @@ static bool amend(AmendArgs *args)
 int img_amend(int argc, char **argv)
 {
     g_autoptr(KeyVal) options = keyval_new();
-    AmendArgs args = { .cache = "writeback", .options = options };
+    AmendArgs args = { .image.flags = BDRV_O_RDWR, .cache = "writeback", .options = options };
     bool ok = parse_amend(&args, argc, argv) && amend(&args);
 
     img_close(&args.image);
@@ -165,7 +165,7 @@ static bool refuse_bitmap(const BitmapArgs *args)
 
 int img_bitmap(int argc, char **argv)
 {
-    BitmapArgs args = { 0 };
+    BitmapArgs args = { .image.flags = BDRV_O_RDWR };
     const char *conflict;
 
     if (!parse_bitmap(&args, argc, argv)) {
@@ -184,9 +184,10 @@ int img_bitmap(int argc, char **argv)
 
 /* snapshot */
 
-/* @action: 'l', which lists none, 'a', 'c' or 'd' */
+/* @action: 'l', which lists none, 'a', 'c' or 'd'; 0: none */
 static bool snapshot(ImgImage *image, int action, const char *name)
 {
+    image->flags |= action == 'l' ? 0 : BDRV_O_RDWR;
     if (!img_open(image)) {
         return false;
     }
@@ -197,7 +198,7 @@ static bool snapshot(ImgImage *image, int action, const char *name)
     } else if (action == 'd') {
         tool_error("Could not delete snapshot '%s': snapshot not found", name);
     }
-    return action == 'l';
+    return action == 'l' || !action;
 }
 
 int img_snapshot(int argc, char **argv)
@@ -223,7 +224,7 @@ int img_snapshot(int argc, char **argv)
         img_usage_error("Expecting one image file name");
     }
     image.filename = argv[optind];
-    bool ok = snapshot(&image, action ? action : 'l', name);
+    bool ok = snapshot(&image, action, name);
 
     img_close(&image);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -125,12 +125,12 @@ bool io_rw_settle_check(IoRequest *req)
     return true;
 }
 
-bool io_rw_range(IoRequest *req, char **words, const char *unless)
+bool io_rw_range(IoRequest *req, char **words, const char *unless, bool any_length)
 {
     if (!io_parse_size(words[0], &req->offset) || !io_parse_size(words[1], &req->bytes)) {
         return false;
     }
-    if (req->bytes > BDRV_MAX_BYTES) {
+    if (req->bytes > BDRV_MAX_BYTES && !any_length) {
         printf("length cannot exceed %" PRId64 "%s, given %s\n", BDRV_MAX_BYTES, unless, words[1]);
         return false;
     }

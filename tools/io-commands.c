@@ -146,6 +146,8 @@ bool io_run_line(const char *line)
     "  -i          do not send it: an invalid request\n"
 #define OPEN_HELP \
     "  -r          for reading only\n" \
+    "  -s          write to a scratch file over the image\n" \
+    "  -C          accepted for images without a parent\n" \
     "  -n          the same as -t none\n" \
     "  -t cache    writeback, writethrough (default), none, directsync or unsafe\n" \
     "  -d discard  unmap or on (default): discards give space back; ignore or off\n" \
@@ -163,6 +165,7 @@ bool io_run_line(const char *line)
 #define CHANGES (IO_NEEDS_IMAGE | IO_WRITES)
 
 const IoCommand io_commands[] = {
+    { "abort", NULL, io_cmd_abort, 0, 0, 0, NULL, "end as in a crash: nothing is flushed or closed", NULL },
     { "aio_flush", NULL, io_cmd_aio_flush, 0, 0, IO_NEEDS_IMAGE, NULL, "wait for all aio_read and aio_write",
       "Fails if one of them has failed.\n" },
     { "aio_read", NULL, io_cmd_aio_read, 2, -1, IO_NEEDS_IMAGE, "[-Ciqv] [-P pattern] off len [len..]",
@@ -181,7 +184,7 @@ const IoCommand io_commands[] = {
     { "info", "i", io_cmd_info, 0, 0, IO_NEEDS_IMAGE, NULL, "the format of the image", NULL },
     { "length", "l", io_cmd_length, 0, 0, IO_NEEDS_IMAGE, NULL, "the length of the image", NULL },
     { "map", NULL, io_cmd_map, 0, 0, IO_NEEDS_IMAGE, NULL, "what this image has, and what its parent", NULL },
-    { "open", "o", io_cmd_open, 1, -1, 0, "[-rnkU] [-t cache] [-d discard] [-i aio] [-o options] [file]",
+    { "open", "o", io_cmd_open, 1, -1, 0, "[-rsCnkU] [-t cache] [-d discard] [-i aio] [-o options] [file]",
       "open an image", OPEN_HELP },
     { "quit", "q", cmd_quit, 0, -1, 0, NULL, "close the image and end", NULL },
     { "read", "r", io_cmd_read, 2, -1, IO_NEEDS_IMAGE, "[-bCpqv] [-P pattern [-s off] [-l len]] off len",
@@ -201,6 +204,8 @@ const IoCommand io_commands[] = {
       "  -c cache    as -t of open\n"
       "  -o options  in addition to those that it has, or instead\n" },
     { "resume", NULL, io_cmd_resume, 1, 1, IO_NEEDS_IMAGE, "tag", "let a request that was stopped go on", NULL },
+    { "sigraise", NULL, io_cmd_sigraise, 1, 1, 0, "signal", "send a signal to this program",
+      "By its number. Of most signals it dies, and nothing is flushed or closed.\n" },
     { "sleep", NULL, io_cmd_sleep, 1, 1, 0, "ms", "wait, in milliseconds", NULL },
     { "truncate", "t", io_cmd_truncate, 1, 3, CHANGES, "[-m mode] len", "change the length of the image",
       "  -m mode     off (default): what is added has no space of its own; nothing else is supported\n" },

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <glib.h>
 #include "tools/io.h"
+#include "util/keyval.h"
 
 BlockDriverState *io_bs;
 
@@ -67,8 +68,21 @@ static void remember_image(const IoOpenArgs *args)
 
 static bool open_image(const IoOpenArgs *args, GError **errp)
 {
-    io_bs = tool_open(args->filename, args->format, args->options, false, args->flags, errp);
+    if (args->copy_on_read && !(args->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EINVAL, "Can't use copy-on-read on read-only device");
+        return false;
+    }
+    /* who can't write needs no place to write to */
+    unsigned flags = args->flags & BDRV_O_RDWR ? args->flags : args->flags & ~(unsigned)BDRV_O_SNAPSHOT;
+
+    io_bs = tool_open(args->filename, args->format, args->options, false, flags, errp);
     if (!io_bs) {
+        return false;
+    }
+    if (args->copy_on_read && bdrv_get_backing(io_bs) && !(flags & BDRV_O_SNAPSHOT)) {
+        bdrv_close(io_bs);
+        io_bs = NULL;
+        bdrv_set_error(errp, ENOTSUP, "copy-on-read of what a parent has is not supported");
         return false;
     }
     remember_image(args);
@@ -145,8 +159,8 @@ static bool take_open_option(IoOpenArgs *args, int c)
         args->flags |= BDRV_O_SNAPSHOT;
         return true;
     case 'C':
-        tool_error("-C (copy-on-read) is not supported yet");
-        return false;
+        args->copy_on_read = true;
+        return true;
     default:
         return io_usage("open");
     }
@@ -174,7 +188,7 @@ bool io_cmd_open(int argc, char **argv)
 }
 
 typedef struct ReopenArgs {
-    bool mode_given;                /* -r or -w */
+    bool mode_given, cache_given;   /* -r or -w, -c */
     unsigned flags;
     const char *options;
 } ReopenArgs;
@@ -192,6 +206,7 @@ static bool take_reopen_option(ReopenArgs *args, int c)
         args->flags = (args->flags & ~(unsigned)BDRV_O_RDWR) | (c == 'w' ? BDRV_O_RDWR : 0);
         return true;
     case 'c':
+        args->cache_given = true;
         return io_parse_cache(optarg, &args->flags);
     case 'o':
         args->options = optarg;
@@ -199,6 +214,29 @@ static bool take_reopen_option(ReopenArgs *args, int c)
     default:
         return io_usage("reopen");
     }
+}
+
+/* False after a message: -o goes with the other options */
+static bool check_reopen_options(const ReopenArgs *args)
+{
+    g_autoptr(KeyVal) given = keyval_parse(args->options, NULL);
+    const char *conflict = NULL;
+
+    if (!given) {
+        tool_error("Invalid option list: %s", args->options);
+        return false;
+    }
+    if (keyval_get(given, "driver")) {
+        conflict = "Cannot change the option 'driver'";
+    } else if (args->mode_given && keyval_get(given, "read-only")) {
+        conflict = "Cannot set both -r/-w and 'read-only'";
+    } else if (args->cache_given && keyval_has_subtree(given, "cache")) {
+        conflict = "Cannot set both -c and the cache options";
+    }
+    if (conflict) {
+        tool_error("%s", conflict);
+    }
+    return !conflict;
 }
 
 /* Not both at once: the image is locked. If it cannot be opened anew, the old way ought to work still.
@@ -233,5 +271,8 @@ bool io_cmd_reopen(int argc, char **argv)
             return false;
         }
     }
-    return optind == argc ? reopen(&args) : io_usage("reopen");
+    if (optind != argc) {
+        return io_usage("reopen");
+    }
+    return check_reopen_options(&args) && reopen(&args);
 }

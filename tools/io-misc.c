@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,27 @@ bool io_cmd_truncate(int argc, char **argv)
     (void)bdrv_truncate(io_bs, size, &err);
     io_print_warnings();
     return check_error(err);
+}
+
+bool io_cmd_abort(int argc, char **argv)
+{
+    fflush(stdout);
+    abort();
+}
+
+bool io_cmd_sigraise(int argc, char **argv)
+{
+    int64_t number;
+
+    if (!io_parse_size(argv[1], &number)) {
+        return false;
+    }
+    fflush(stdout);
+    if (number > SIGRTMAX) {
+        printf("signal argument '%s' is too large to be a valid signal\n", argv[1]);
+        return false;
+    }
+    return raise((int)number) == 0;
 }
 
 bool io_cmd_sleep(int argc, char **argv)

@@ -60,7 +60,7 @@ bool io_cmd_read(int argc, char **argv)
     IoRwArgs args = { req };
 
     return io_rw_options(&args, "read", argc, argv, "bCl:pP:qs:v", true) && io_rw_settle_read(&args) &&
-           io_rw_range(req, argv + optind, "") && io_rw_settle_check(req) &&
+           io_rw_range(req, argv + optind, "", false) && io_rw_settle_check(req) &&
            io_request_alloc(req, &req->bytes, 1, READ_FILL) && run_and_report(req);
 }
 
@@ -84,7 +84,7 @@ bool io_cmd_write(int argc, char **argv)
     IoRwArgs args = { req };
 
     return io_rw_options(&args, "write", argc, argv, "bcCfnpP:qs:uz", true) && io_rw_settle_write(&args) &&
-           io_rw_range(req, argv + optind, " without -n") &&
+           io_rw_range(req, argv + optind, " without -n", args.no_fallback) &&
            (req->kind == IO_ZERO || io_request_alloc(req, &req->bytes, 1, write_fill(req))) &&
            (!args.source || fill_from_file(req, args.source)) && run_and_report(req);
 }
@@ -103,7 +103,7 @@ bool io_cmd_discard(int argc, char **argv)
     AUTO_REQUEST *req = new_request(IO_DISCARD, "discard");
     IoRwArgs args = { req };
 
-    return io_rw_options(&args, "discard", argc, argv, "Cq", true) && io_rw_range(req, argv + optind, "") &&
+    return io_rw_options(&args, "discard", argc, argv, "Cq", true) && io_rw_range(req, argv + optind, "", false) &&
            run_and_report(req);
 }
 

@@ -20,6 +20,7 @@ static const char help_text[] =
     "  -i, --aio MODE         threads, native or io_uring: all of them are threads here\n"
     "  -k, --native-aio       the same as -i native\n"
     "  -m, --misalign         use memory at odd addresses\n"
+    "  -C, --copy-on-read     accepted for images without a parent\n"
     "  -s, --snapshot         write to a scratch file over the image, thrown away at the end\n"
     "  -U, --force-share      do not lock the image against other programs; needs -r\n"
     "  -h, --help             this text\n"
@@ -66,9 +67,6 @@ static void print_help(void)
 static bool refuse(int c)
 {
     switch (c) {
-    case 'C':
-        tool_error("--copy-on-read is not supported yet");
-        break;
     case 'T':
         tool_error("--trace is not supported: there are no trace points");
         break;
@@ -95,6 +93,9 @@ static bool take_option(Settings *s, int c)
         return true;
     case 't':
         return io_parse_cache(optarg, &s->image.flags);
+    case 'C':
+        s->image.copy_on_read = true;
+        return true;
     case 's':
         s->image.flags |= BDRV_O_SNAPSHOT;
         return true;
@@ -167,7 +168,7 @@ static bool run_commands(const GPtrArray *commands)
 
 static bool run_input(void)
 {
-    bool ok = true, prompt = isatty(STDIN_FILENO);
+    bool ok = true, prompt = tool_is_qemu || isatty(STDIN_FILENO);
     char *line = NULL;
     size_t size = 0;
 

@@ -46,6 +46,7 @@ typedef struct IoOpenArgs {
     const char *format;             /* NULL: guess */
     const char *options;            /* NULL: none */
     unsigned flags;
+    bool copy_on_read;              /* -C */
 } IoOpenArgs;
 
 extern BlockDriverState *io_bs;     /* NULL: no image is open */
@@ -109,8 +110,8 @@ bool io_rw_settle_write(IoRwArgs *args);
 bool io_rw_settle_read(IoRwArgs *args);
 /* Which part is to be checked, now that the length is known */
 bool io_rw_settle_check(IoRequest *req);
-/* "off len"; @unless: which option would allow more */
-bool io_rw_range(IoRequest *req, char **words, const char *unless);
+/* "off len"; @unless: which option would allow more, @any_length: and was given */
+bool io_rw_range(IoRequest *req, char **words, const char *unless, bool any_length);
 /* "off len len …", @count words, and a buffer in as many pieces */
 bool io_rw_vector(IoRequest *req, char **words, int count, int fill);
 
@@ -148,12 +149,14 @@ bool io_cmd_close(int argc, char **argv);           /* io-image.c */
 bool io_cmd_open(int argc, char **argv);
 bool io_cmd_reopen(int argc, char **argv);
 
-bool io_cmd_aio_flush(int argc, char **argv);       /* io-misc.c */
+bool io_cmd_abort(int argc, char **argv);           /* io-misc.c */
+bool io_cmd_aio_flush(int argc, char **argv);
 bool io_cmd_alloc(int argc, char **argv);
 bool io_cmd_flush(int argc, char **argv);
 bool io_cmd_info(int argc, char **argv);
 bool io_cmd_length(int argc, char **argv);
 bool io_cmd_map(int argc, char **argv);
+bool io_cmd_sigraise(int argc, char **argv);
 bool io_cmd_sleep(int argc, char **argv);
 bool io_cmd_truncate(int argc, char **argv);
 

@@ -8,7 +8,10 @@ import json
 import pathlib
 import random
 import re
+import resource
 import shlex
+import signal
+import subprocess
 import tempfile
 import time
 
@@ -41,6 +44,8 @@ def make_files(folder):
     works(IO, '-f', 'vpc', '-c', 'write -P 65 6M 1M', '-c', 'write -P 66 20M 3M', folder / 'ours.vhd')
     works(IMG, 'convert', '-f', 'raw', '-O', 'vpc', folder / 'data.raw', folder / 'data.vhd')
     (folder / 'fixed.vhd').write_bytes(vhd.fixed(MIB, creator=b'win '))
+    for name in ('other.raw', 'theirs.vhd', 'ours.vhd', 'data.vhd'):
+        works('fallocate', '--dig-holes', folder / name)        # each test has its copies
 
 
 @functools.cache
@@ -205,6 +210,18 @@ SAME_IMG = '''
 
 # The rest of qemu-img, which only scripts may ask for: by its name
 SAME_QEMU_IMG = '''
+    snapshot data.raw
+    snapshot -l data.raw
+    snapshot theirs.vhd data.raw
+    bitmap data.raw b
+    bitmap --add -b data.raw theirs.vhd b
+    amend data.raw
+    amend -o x=1 data.raw
+    amend -o help data.raw
+    amend -t nosuch -o x=1 data.raw
+    amend -o "" data.raw
+    amend -o x=1 data.raw theirs.vhd
+    amend -o ,, data.raw
     measure --size 10M
     measure --size 10M --output=json
     measure data.raw
@@ -496,23 +513,6 @@ BITMAPS = '''
 '''
 NO_NODE = [("(Can't store persistent bitmaps to )[^ ]*:", r'\1:')]
 
-# Of a raw disk that was guessed they warn before they open it for writing
-GUESSED = '''
-    snapshot data.raw
-    snapshot -l data.raw
-    snapshot theirs.vhd data.raw
-    bitmap data.raw b
-    bitmap --add -b data.raw theirs.vhd b
-    amend data.raw
-    amend -o x=1 data.raw
-    amend -o help data.raw
-    amend -t nosuch -o x=1 data.raw
-    amend -o "" data.raw
-    amend -o x=1 data.raw theirs.vhd
-    amend -o ,, data.raw
-'''
-WARNING = [('^WARNING: Image format was not specified(.*\n){3}', ''), *NO_NODE]
-
 # Unless told otherwise they round sizes up, we do not
 ROUNDED_IMG = '''
     create -f vpc new.vhd 10M
@@ -541,7 +541,7 @@ for line in lines_of(ROUNDED_IMG):
     suite.test(f'img {line}', test_img, line, [], True)
 for line, filters in FILTERED_IMG:
     suite.test(f'img {line}', test_img, line, filters)
-for lines, filters in (ROUNDED_IMG, []), (SAME_QEMU_IMG, []), (BENCH, SECONDS), (BITMAPS, NO_NODE), (GUESSED, WARNING):
+for lines, filters in (ROUNDED_IMG, []), (SAME_QEMU_IMG, []), (BENCH, SECONDS), (BITMAPS, NO_NODE):
     for line in lines_of(lines):
         suite.test(f'qemu-img {line}', test_img, line, filters, False, True)
 for line, filters in FILTERED_IMG:
@@ -825,6 +825,321 @@ OTHER_IO = [                    # options, image, commands
     ('-f vpc', 'fixed.vhd', 'read -P 70 0 1M'),
     ('-f vpc', 'ours.vhd', 'length; map'),
 ]
+
+# The rest of qemu-io, by its name
+QEMU_IO_LINES = '''
+    r 0 512
+    w 0 512
+    w -P 1 0 512; r -P 1 0 512
+    a 0
+    a 0 1M
+    c
+    f
+    i
+    l
+    o data.raw
+    q
+    b x y
+    s 1
+    help nosuch
+    sigraise
+    sigraise abc
+    sigraise 0
+    abort 1
+    sleep
+    sleep 1 2
+    sleep -1
+    sleep 0x10
+    aio_flush
+    aio_flush 1
+    aio_read 0 512; aio_flush
+    aio_read -q 0 512; aio_flush
+    aio_write -C 0 512; aio_flush
+    aio_write -z 0 512 512
+    aio_write -u 0 512
+    aio_read -P 65 -v 0 16; aio_flush
+    aio_read 0
+    aio_read -i 0 512
+    aio_write -i 0 512
+    aio_read 0 abc
+    aio_read abc 512
+    aio_write -P 300 0 512
+    aio_read -P 300 0 512
+    alloc
+    alloc 0 512 512
+    alloc -x
+    alloc 10M
+    alloc 100M 512
+    alloc -1
+    break
+    break x
+    break pwritev A
+    break nosuch A
+    resume A
+    remove_break A
+    close; close
+    close 1
+    discard
+    discard 0
+    discard -C 0 512
+    discard -q 0 512
+    discard 1 1
+    discard 0 3G
+    discard 100M 512
+    flush 1
+    info 1
+    length 1
+    map 1
+    open
+    close; open
+    close; open -r data.raw; length
+    close; open -s data.raw; write -P 9 0 512; close; open -r data.raw; read -v 0 16
+    close; open -n data.raw; length
+    close; open -C data.raw; length
+    close; open -k -n data.raw; length
+    close; open -t nosuch data.raw
+    close; open -t none data.raw; length
+    close; open -d nosuch data.raw
+    close; open -d unmap data.raw; length
+    close; open -i nosuch data.raw
+    close; open -i threads data.raw; length
+    close; open -U data.raw; length
+    close; open -rU data.raw; length
+    close; open -o driver=raw data.raw; length
+    close; open -o driver=raw,file.filename=data.raw; length
+    close; open -o driver=nosuch data.raw
+    close; read 0 512
+    close; nosuch
+    quit 1
+    quit; nosuch
+    read
+    read -b 0 512
+    read -p 0 512
+    read -P 0 -l 10 0 512
+    read -P 0 -s 600 0 512
+    read -P 0 -s 500 -l 20 0 512
+    read -P 0 -l abc 0 512
+    read -P 0 -s abc 0 512
+    read -P -1 0 512
+    read -P 0x 0 512
+    read -P abc 0 512
+    read -P 0x00 0 512
+    read -P 256 0 512
+    read -vP 0 0 16
+    read 0 2147483136
+    read 0 2147483137
+    read 0 0x1000
+    read 0 1k
+    read 1k 1K
+    read 0 1.5k
+    read 0 8E
+    read 9E 1
+    read 0 1e3
+    read 0 16E
+    read -P
+    readv
+    readv 0
+    readv -q 0 512 512
+    readv -v 0 16 16
+    readv -P 0 0 512
+    readv -P 1 0 512
+    readv abc 512
+    readv 0 2147483136 512
+    readv 0 2147483137
+    readv 0 0 0
+    remove_break
+    reopen
+    reopen -r
+    reopen -r; write 0 512
+    reopen -w
+    reopen -c none; length
+    reopen -c nosuch
+    reopen -c none -c writeback
+    reopen -o driver=raw
+    reopen -r -o read-only=off
+    reopen -c none -o cache.direct=off
+    resume
+    truncate
+    truncate abc
+    truncate -m nosuch 20M
+    wait_break
+    write
+    write 0
+    write -b 0 512
+    write -c 0 512
+    write -c 0 64k
+    write -nz 0 512
+    write -zn 0 1M
+    write -z -u -n 0 1M
+    write -z -c 0 512
+    write -z -b 0 512
+    write -b -c 0 512
+    write -f -c 0 512
+    write -f -b 0 512
+    write -P 1 -s data.raw 0 512
+    write -s missing 0 512
+    write -s tiny.raw 0 16; read -v 0 16
+    write -s z 0 16
+    write -z -s data.raw 0 512
+    write -p 0 512
+    write -z 0 3G
+    write -zq 0 512
+    write -fz 0 512
+    write -uz 0 512
+    write -P abc 0 512
+    write -P 1 10M 512
+    write -P 1 100M 512
+    writev
+    writev 0
+    writev 0 512 512
+    writev -P 7 0 512 512; read -P 7 0 1k
+    writev -C 0 512
+    writev -f 0 512
+    writev -P 300 0 512
+    write   0    512
+    read 0 512
+'''
+
+QEMU_IO_USAGE = '''
+    aio_write -x 0 512
+    discard 0 512 512
+    discard -x 0 512
+    close; open data.raw b.raw
+    close; open -f raw data.raw
+    close; open -x data.raw
+    read -a 0 512
+    read -l 10 0 512
+    read -s 10 0 512
+    read -x 0 512
+    read 0 512 extra
+    readv -b 0 512
+    reopen -x
+    reopen a
+    truncate -m
+    truncate -x 1
+    truncate -1
+    write -x 0 512
+    write -P 0x5a 0 512 extra
+    writev -z 0 512
+'''
+
+# Options and image :: commands
+QEMU_IO_OPTIONS = '''
+    -f raw data.raw :: w -P 1 0 512; r -P 1 0 512
+    -f raw data.raw :: t 6M; l
+    -f raw data.raw :: truncate -m metadata 6M
+    -f raw data.raw :: truncate 1M; length
+    -f raw odd.raw :: length; read -v 2990 16; read 2990 100
+    -f raw tiny.raw :: length; read -v 0 16
+    -f raw odd.raw :: write 2990 10; length
+    -f raw odd.raw :: write 3060 10; length
+    -f raw data.raw :: discard 0 1M; read -P 0 0 1M
+    -f raw data.raw :: alloc 0 5M; map
+    -f raw data.raw :: info; length
+    -f raw data.raw :: reopen -r; reopen -w; write 0 1
+    -f raw data.raw :: reopen -o driver=vpc
+    -f raw data.raw :: reopen -o discard=off
+    -f raw -r data.raw :: write 0 512
+    -f raw -r data.raw :: reopen -w; write 0 512
+    -f raw -s data.raw :: write -P 9 0 512; read -P 9 0 512
+    -f raw -s -r data.raw :: write -P 9 0 512; read -P 9 0 512
+    -f raw -n data.raw :: read 0 512
+    -f raw -k -n data.raw :: read 0 512
+    -f raw -m data.raw :: read 0 512
+    -f raw -m -t none data.raw :: read 1 513; write 7 999
+    -f raw -C data.raw :: read 0 512
+    -f raw -d nosuch data.raw :: read 0 512
+    -f raw -d off data.raw :: read 0 512
+    -f raw -i nosuch data.raw :: read 0 512
+    -f raw -i native -t none data.raw :: read 0 512
+    -f raw -i io_uring data.raw :: read 0 512
+    -f raw -t nosuch data.raw :: read 0 512
+    -f raw -t unsafe data.raw :: read 0 512
+    -f raw -U data.raw :: read 0 512
+    -f raw -r -U data.raw :: read 0 512
+    --image-opts driver=raw,file.filename=data.raw :: read 0 512
+    --image-opts -f raw driver=raw,file.filename=data.raw :: read 0 512
+    --image-opts nosuch=1 :: read 0 512
+    -f :: read 0 512
+    -f raw missing :: read 0 512
+    -f nosuch data.raw :: read 0 512
+    -f raw . :: read 0 512
+    -c length -c length :: nosuch
+    -f raw data.raw -r :: write 0 512
+    -f vpc -f raw data.raw :: length
+    --cache writeback --aio threads -f raw data.raw :: length
+    --cache writeback --cache none -f raw data.raw :: length
+    -f vpc -r theirs.vhd :: length
+    --image-opts driver=raw,file.driver=blkdebug,file.image.filename=data.raw :: break write_aio A; aio_write 0 512; wait_break A; read 4096 512; resume A; aio_flush
+    --image-opts driver=raw,file.driver=blkdebug,file.image.filename=data.raw :: break nosuch A
+    --image-opts driver=raw,file.driver=blkdebug,file.image.filename=data.raw :: resume A
+    --image-opts driver=raw,file.driver=blkdebug,file.image.filename=data.raw :: remove_break A
+    --image-opts driver=raw,file.driver=blkdebug,file.image.filename=data.raw :: break
+    -f raw blkdebug::data.raw :: length; read 0 512
+'''
+
+QEMU_IO_INPUT = [
+    'read 0 512; read 512 512', '; ; read 0 512; ; ', 'nosuch; read 0 512', 'quit; read 0 512', 'read 0 512; q', '', ';;',
+    '# no comment; read 0 512', '  read   0 512  ',
+]
+
+
+def test_qemu_io(folder, line, filters=()):
+    theirs, ours = twins(folder)
+    options, _, commands = line.rpartition(' :: ')
+    words = [*(options or '-f vpc theirs.vhd').split(), *[w for command in commands.split('; ') for w in ('-c', command)]]
+    expected, found = run('qemu-io', *words, cwd=theirs), run(program('qemu-io', True), *words, cwd=ours)
+    compare(found, expected, [*SPEED, *filters])
+    own_name(found)
+    if 'discard' not in commands:
+        same_files(theirs, ours)
+
+
+def test_qemu_io_input(folder, lines):
+    """With prompts, though it is no terminal"""
+    theirs, ours = twins(folder)
+    (folder / 'input').write_text(lines.replace(';', '\n') + '\n')
+    done = []
+    for command, cwd in (program('qemu-io', True), ours), ('qemu-io', theirs):
+        with open(folder / 'input', encoding='utf-8') as file:
+            done.append(run(command, '-f', 'vpc', 'theirs.vhd', cwd=cwd, stdin=file))
+    compare(*done, SPEED)
+    check('qemu-io> ' in done[0].stdout, 'no prompt')
+
+
+for lines, filters in (QEMU_IO_LINES, []), (QEMU_IO_USAGE, USAGE), (QEMU_IO_OPTIONS, []):
+    for line in lines_of(lines):
+        suite.test(f'qemu-io {line}', test_qemu_io, line, filters)
+for lines in QEMU_IO_INPUT:
+    suite.test(f'qemu-io, from its input: {lines}', test_qemu_io_input, lines)
+
+
+@suite.fact
+def no_prompt(folder):
+    """io: by its own name it prints no prompt where there is no terminal"""
+    ours = twins(folder)[1]
+    (folder / 'input').write_text('length\n')
+    with open(folder / 'input', encoding='utf-8') as file:
+        equal(works(IO, '-f', 'vpc', 'theirs.vhd', cwd=ours, stdin=file), '40 MiB\n', 'output')
+
+
+def test_dies(folder, command, signal):
+    """Nothing is flushed: a new block is not in the table"""
+    ours = twins(folder)[1]
+    before = vhd.Disk((ours / 'theirs.vhd').read_bytes()).contents()
+    words = [program('qemu-io', True), '-t', 'writeback', '-f', 'vpc', '-c', 'write -P 9 10M 1M', '-c', command, 'theirs.vhd']
+    done = subprocess.run(words, cwd=ours, capture_output=True, text=True, check=False, timeout=60, preexec_fn=no_core)
+    equal(done.returncode, -signal, 'result')
+    check(done.stdout.startswith('wrote '), f'the report is lost: {done.stdout}')
+    check(vhd.Disk((ours / 'theirs.vhd').read_bytes()).contents() == before, 'was flushed')
+
+
+def no_core():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+suite.test('io abort', test_dies, 'abort', signal.SIGABRT)
+suite.test('io sigraise 9', test_dies, 'sigraise 9', signal.SIGKILL)
 
 for commands in lines_of(IO_LINES):
     suite.test(f'io {commands}', test_io, commands, '-f vpc', 'theirs.vhd')
