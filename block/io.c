@@ -197,7 +197,27 @@ int64_t bdrv_getlength(BlockDriverState *bs)
     return bdrv_node_size(bs);
 }
 
-bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+/* Where there is no space for what was added, it is taken away again */
+static bool grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp)
+{
+    int64_t old = bdrv_node_size(bs);
+    bool full = how == BDRV_PREALLOC_FULL;
+
+    if (size < old) {
+        bdrv_set_error(errp, EINVAL, "Cannot use preallocation for shrinking files");
+        return false;
+    }
+    if (!bdrv_node_preallocate(bs, old, 0, full, errp) || !bdrv_node_truncate(bs, size, errp)) {
+        return false;
+    }
+    if (bdrv_node_preallocate(bs, old, bdrv_node_size(bs) - old, full, errp)) {
+        return true;
+    }
+    (void)bdrv_node_truncate(bs, old, NULL);
+    return false;
+}
+
+bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp)
 {
     BlockTree *tree = bs->layer->tree;
 
@@ -207,8 +227,13 @@ bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     }
     gate_enter(&tree->gate, true);
     tree->alone = true;
-    bool ok = bdrv_node_truncate(bs, size, errp);
+    bool ok = how == BDRV_PREALLOC_OFF ? bdrv_node_truncate(bs, size, errp) : grow(bs, size, how, errp);
     tree->alone = false;
     gate_leave(&tree->gate, true);
     return ok;
+}
+
+bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+{
+    return bdrv_grow(bs, size, BDRV_PREALLOC_OFF, errp);
 }

@@ -162,6 +162,20 @@ bool bdrv_meta_is_dirty(BlockDriverState *bs)
     return bs->layer->meta && bs->layer->meta->dirty.length > 0;
 }
 
+void bdrv_meta_forget(BlockDriverState *bs)
+{
+    pthread_mutex_lock(&bs->layer->map_lock);
+    BlockMetaCache *cache = get_cache(bs);
+
+    while (cache->clean.length > 0) {
+        Page *page = g_queue_pop_tail_link(&cache->clean)->data;
+
+        cache->clean_bytes -= page->bytes;
+        g_hash_table_remove(cache->pages, &page->offset);
+    }
+    pthread_mutex_unlock(&bs->layer->map_lock);
+}
+
 /* Each run of dirty sectors in one write */
 static int write_page(BlockDriverState *bs, Page *page)
 {

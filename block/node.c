@@ -5,6 +5,7 @@
  * end are zeroes, writes past the end make a protocol's file grow.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include "block/layer.h"
 #include "util/checked.h"
 
@@ -107,11 +108,14 @@ int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec)
                                                : block_unaligned_read(node, offset, vec);
 }
 
-/* A format below a format: only a protocol's file grows by being written to */
+/* A format below a format: only a protocol's file grows by being written to. Formats do it alone */
 static int make_room(BlockDriverState *node, int64_t end)
 {
     if (!node->drv->map || end <= bdrv_node_size(node)) {
         return 0;
+    }
+    if (!node->layer->tree->alone) {
+        return -EAGAIN;
     }
     GError *err = NULL;
     if (bdrv_node_truncate(node, end, &err)) {
@@ -271,6 +275,29 @@ bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp)
     }
     __atomic_add_fetch(&node->layer->written, 1, __ATOMIC_RELEASE);
     return node->drv->truncate(node, size, errp);
+}
+
+/* It is a hole so far: to write zeroes is to have it allocated */
+static int allocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full)
+{
+    return full ? write_zeroes(node, offset, bytes) : bdrv_node_zero(node, offset, bytes, 0);
+}
+
+bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp)
+{
+    if (node->drv->preallocate) {
+        return node->drv->preallocate(node, offset, bytes, full, errp);
+    }
+    if (node->drv->map) {
+        bdrv_set_error(errp, ENOTSUP, "driver '%s' does not support preallocation", node->drv->name);
+        return false;
+    }
+    int ret = allocate(node, offset, bytes, full);
+
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not allocate %" PRId64 " bytes: %s", bytes, g_strerror(-ret));
+    }
+    return ret == 0;
 }
 
 int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)

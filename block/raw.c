@@ -216,6 +216,11 @@ static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     return true;
 }
 
+static bool raw_preallocate_more(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp)
+{
+    return bdrv_node_preallocate(bs->file, ((RawState *)bs->state)->offset + offset, bytes, full, errp);
+}
+
 const BlockDriver bdrv_raw = {
     .name           = "raw",
     .description    = "raw disk image, or a window on one",
@@ -232,4 +237,5 @@ const BlockDriver bdrv_raw = {
     .create         = raw_create,
     .map            = raw_map,              /* we say where they are */
     .truncate       = raw_truncate,
+    .preallocate    = raw_preallocate_more,
 };

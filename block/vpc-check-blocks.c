@@ -302,6 +302,22 @@ static void report_room(VpcCheck *c)
               !ret && (c->lost || c->dropped) ? ": perhaps blocks that BAT entries were to point at" : "");
 }
 
+/* How large a gap may be. Behind an aligned block it is one if there is room for another such. Tables may begin at
+ * multiples of 4 KiB; and behind them, a block that had to make room for a longer BAT leaves less than it took with its
+ * alignment */
+static int64_t tolerable_gap(const VpcCheck *c)
+{
+    const VpcState *s = c->bs->state;
+    int64_t bytes = vpc_block_bytes(s);
+
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        if (s->metadata[i].end == c->end) {
+            return bytes + DATA_ALIGN;
+        }
+    }
+    return c->end % DATA_ALIGN ? bytes : vpc_place_above(s, c->end) + bytes - c->end;
+}
+
 void vpc_check_space(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -311,7 +327,7 @@ void vpc_check_space(VpcCheck *c)
     for (guint i = 0; i < c->ranges->len; i++) {
         const VpcRange *range = &g_array_index(c->ranges, VpcRange, i);
 
-        if (range->start - c->end >= vpc_block_bytes(s)) {
+        if (range->start - c->end >= tolerable_gap(c)) {
             vpc_found(c, VPC_GAP, c->end, -1,
                       "%" PRId64 " bytes at %" PRId64 ", as much as %" PRId64 " blocks take", range->start - c->end,
                       c->end, (range->start - c->end) / vpc_block_bytes(s));

@@ -100,8 +100,7 @@ static int64_t capacity(Geometry g)
     return g.cylinders * g.heads * g.sectors * VPC_SECTOR;
 }
 
-/* The next size that a geometry can say; above the largest of them nobody looks at it */
-static int64_t round_to_geometry(int64_t size)
+int64_t vpc_round_to_geometry(int64_t size)
 {
     int64_t total = round_up(size, VPC_SECTOR) / VPC_SECTOR;
 
@@ -112,6 +111,32 @@ static int64_t round_to_geometry(int64_t size)
         total++;
     }
     return capacity(geometry(total));
+}
+
+void vpc_set_size(VpcFooter *f, int64_t size)
+{
+    Geometry g = geometry(size / VPC_SECTOR);
+
+    be64_store(f->original_size, (uint64_t)size);
+    be64_store(f->current_size, (uint64_t)size);
+    be16_store(f->cylinders, (uint16_t)g.cylinders);
+    f->heads = (uint8_t)g.heads;
+    f->sectors = (uint8_t)g.sectors;
+}
+
+bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp)
+{
+    int64_t bitmap = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+    int64_t stride = round_up(bitmap + block_size, block_size % 4096 ? VPC_SECTOR : 4096);
+    int64_t sectors = (round_up(size, block_size) / block_size * (stride + 4) + (1 << 20)) / VPC_SECTOR;
+
+    if (sectors > VPC_LAST_SECTOR) {
+        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64
+                       " sectors in the file when full, more than the %u that VHD can number", block_size, size, sectors,
+                       VPC_LAST_SECTOR);
+        return false;
+    }
+    return true;
 }
 
 /* What is to be made, all of it checked */
@@ -190,11 +215,10 @@ static bool plan_size(Plan *plan, GError **errp)
                        "have", plan->wanted, max, max >> 30, plan->fixed ? "this VHD" : "a dynamic VHD");
         return false;
     }
-    plan->size = unit ? round_up(plan->wanted, unit) : round_to_geometry(plan->wanted);
+    plan->size = unit ? round_up(plan->wanted, unit) : vpc_round_to_geometry(plan->wanted);
     return true;
 }
 
-/* A BAT entry has 32 bits for a sector number, also when the disk is full */
 static bool plan_blocks(Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
     if (o->block_size < VPC_SECTOR || o->block_size > VPC_MAX_BLOCK || !is_power_of_two(o->block_size)) {
@@ -204,18 +228,7 @@ static bool plan_blocks(Plan *plan, const VpcCreateOptions *o, GError **errp)
     }
     plan->block_size = o->block_size;
     plan->entries = round_up(plan->size, o->block_size) / o->block_size;
-
-    int64_t bitmap = round_up((o->block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
-    int64_t stride = round_up(bitmap + o->block_size, o->block_size % 4096 ? VPC_SECTOR : 4096);
-    int64_t sectors = (plan->entries * (stride + 4) + (1 << 20)) / VPC_SECTOR;
-
-    if (sectors > VPC_LAST_SECTOR) {
-        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64
-                       " sectors in the file when full, more than the %u that VHD can number", o->block_size, plan->size,
-                       sectors, VPC_LAST_SECTOR);
-        return false;
-    }
-    return true;
+    return vpc_check_numbers(plan->size, o->block_size, errp);
 }
 
 static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
@@ -275,7 +288,6 @@ static bool set_creator(VpcFooter *f, const Reader *reader, const char *text, GE
 static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
     VpcFooter *f = &plan->footer;
-    Geometry g = geometry(plan->size / VPC_SECTOR);
 
     if (!set_creator(f, plan->reader, o->creator, errp) || !set_uuid(f, o->uuid, errp) ||
         !set_timestamp(f, o->timestamp, errp)) {
@@ -285,11 +297,7 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
     be32_store(f->features, VPC_FEATURES);
     be32_store(f->version, VPC_VERSION);
     be64_store(f->data_offset, plan->fixed ? UINT64_MAX : sizeof(VpcFooter));
-    be64_store(f->original_size, (uint64_t)plan->size);
-    be64_store(f->current_size, (uint64_t)plan->size);
-    be16_store(f->cylinders, (uint16_t)g.cylinders);
-    f->heads = (uint8_t)g.heads;
-    f->sectors = (uint8_t)g.sectors;
+    vpc_set_size(f, plan->size);
     be32_store(f->type, plan->fixed ? VPC_FIXED : plan->differencing ? VPC_DIFFERENCING : VPC_DYNAMIC);
     be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
     return true;

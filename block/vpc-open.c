@@ -14,6 +14,8 @@
 #include "util/be.h"
 #include "util/checked.h"
 
+#define GEOMETRY_BYTES  4       /* cylinders, heads, sectors a track */
+
 static const char *const size_rules[] = { "auto", "chs", "current_size", "qemu9", NULL };
 
 const BlockOption vpc_open_options[] = {
@@ -334,6 +336,11 @@ bool vpc_is_half_changed(const VpcEnds *ends)
 {
     VpcFooter head = ends->head;
 
+    if (memcmp(head.data_offset, ends->tail.data_offset, sizeof(head.data_offset))) {   /* each has its own BAT */
+        memcpy(head.original_size, ends->tail.original_size, sizeof(head.original_size));
+        memcpy(head.current_size, ends->tail.current_size, sizeof(head.current_size));
+        memcpy((uint8_t *)&head + offsetof(VpcFooter, cylinders), ends->tail.cylinders, GEOMETRY_BYTES);
+    }
     memcpy(head.data_offset, ends->tail.data_offset, sizeof(head.data_offset));
     memcpy(head.type, ends->tail.type, sizeof(head.type));
     memcpy(head.checksum, ends->tail.checksum, sizeof(head.checksum));
@@ -346,7 +353,7 @@ bool vpc_ends_disagree(const VpcEnds *ends)
 
     return ends->head_ok && ends->tail_ok && !vpc_is_half_changed(ends) &&
            (memcmp(a->data_offset, b->data_offset, 8) || memcmp(a->current_size, b->current_size, 8) ||
-            memcmp(a->cylinders, b->cylinders, 4) || memcmp(a->type, b->type, 4));
+            memcmp(a->cylinders, b->cylinders, GEOMETRY_BYTES) || memcmp(a->type, b->type, 4));
 }
 
 static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)

@@ -24,7 +24,6 @@
 #include "util/checked.h"
 
 #define LOCATOR_ROOM    65536           /* of the absolute name, where Windows leaves room for a longer one */
-#define HEADER_HOME     512             /* where everybody has the header */
 
 char *vpc_parent_path(const char *child, const char *parent)
 {
@@ -110,32 +109,25 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
     return ret < 0 ? ret : write_header(bs, header, at);
 }
 
-/* Steps 3 and 5. If it fails, the next write puts the old ones back */
+/* Steps 3 and 5 */
 static int refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
 {
-    VpcState *s = bs->state;
-    VpcFooter *f = &s->footer, old = s->footer;
+    VpcFooter f = ((VpcState *)bs->state)->footer;
 
-    be64_store(f->data_offset, (uint64_t)header_at);
-    be32_store(f->type, type);
-    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
-    s->head_bad = true;
-    int ret = vpc_settle(bs);
-    if (ret < 0) {
-        s->footer = old;
-    }
-    return ret;
+    be64_store(f.data_offset, (uint64_t)header_at);
+    be32_store(f.type, type);
+    return vpc_change_footer(bs, &f);
 }
 
 /* Is nothing but the header in its usual place? */
 static bool home_is_free(const VpcState *s, int64_t header_at)
 {
-    int64_t end = HEADER_HOME + sizeof(VpcHeader);
+    int64_t end = VPC_HEADER_HOME + sizeof(VpcHeader);
 
     for (unsigned i = 0; i < s->metadata_count; i++) {
         const VpcRange *r = &s->metadata[i];
 
-        if (r->start < end && HEADER_HOME < r->end && r->start != header_at) {
+        if (r->start < end && VPC_HEADER_HOME < r->end && r->start != header_at) {
             return false;
         }
     }
@@ -161,12 +153,12 @@ static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], u
 static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
 {
     VpcState *s = bs->state;
-    int ret = write_header(bs, &s->header, HEADER_HOME);
+    int ret = write_header(bs, &s->header, VPC_HEADER_HOME);
 
-    ret = ret < 0 ? ret : refer_to(bs, HEADER_HOME, type);
+    ret = ret < 0 ? ret : refer_to(bs, VPC_HEADER_HOME, type);
     if (ret < 0) {
-        bdrv_warn(bs, "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s", HEADER_HOME,
-                  header_at, g_strerror(-ret));
+        bdrv_warn(bs, "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
+                  VPC_HEADER_HOME, header_at, g_strerror(-ret));
     } else {
         s->end = header_at;
         s->used = true;

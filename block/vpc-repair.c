@@ -16,7 +16,6 @@
 #include "block/vpc-check.h"
 #include "util/be.h"
 #include "util/checked.h"
-#include "util/iszero.h"
 
 static int put_tail(VpcCheck *c)
 {
@@ -143,29 +142,12 @@ static int64_t free_from(const VpcCheck *c)
     return round_up(precious ? s->tail : c->end, VPC_SECTOR);
 }
 
-static int copy_bytes(VpcCheck *c, int64_t from, int64_t to, int64_t bytes)
-{
-    g_autofree uint8_t *buf = g_try_malloc(VPC_CHECK_PIECE);
-    int ret = buf ? 0 : -ENOMEM;
-
-    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
-        n = MIN(bytes - done, VPC_CHECK_PIECE);
-        ret = bdrv_node_pread(c->bs->file, from + done, buf, n);
-        if (ret == 0 && block_is_zero(buf, (size_t)n)) {
-            ret = bdrv_node_zero(c->bs->file, to + done, n, BLOCK_ZERO_PUNCH);
-        } else if (ret == 0) {
-            ret = bdrv_node_pwrite(c->bs->file, to + done, buf, n);
-        }
-    }
-    return ret;
-}
-
 /* The last block may end with the disk, and what is behind that in the file is not its own */
 static int copy_block(VpcCheck *c, int64_t from, int64_t to)
 {
     VpcState *s = c->bs->state;
     int64_t bytes = MIN(vpc_block_bytes(s), c->new_tail - from);
-    int ret = copy_bytes(c, from, to, bytes);
+    int ret = vpc_copy_bytes(c->bs, from, to, bytes);
 
     return ret < 0 ? ret : bdrv_node_zero(c->bs->file, to + bytes, vpc_block_bytes(s) - bytes, BLOCK_ZERO_PUNCH);
 }

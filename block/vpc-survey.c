@@ -121,6 +121,7 @@ static void survey_entry(Survey *survey, int64_t block, uint32_t sector)
 
     s->allocated++;
     if (why) {
+        s->unsound = true;
         bdrv_warn(bs, "block %" PRId64 " %s (BAT entry 0x%08x)", block, why, sector);
         if (end > s->limit) {
             s->ceiling = MIN(s->ceiling, place);
@@ -145,6 +146,7 @@ static void mark_overlapping(BlockDriverState *bs, uint64_t key)
     VpcState *s = bs->state;
     uint32_t block = (uint32_t)key;
 
+    s->unsound = true;
     if (!s->overlapping) {
         s->overlapping = g_hash_table_new(NULL, NULL);
     }

@@ -24,8 +24,7 @@
 #define MIN_RESERVE     (8 << 20)
 #define MAX_RESERVE     (256 << 20)
 
-/* The first place for a block at or above @offset */
-static int64_t place_above(const VpcState *s, int64_t offset)
+int64_t vpc_place_above(const VpcState *s, int64_t offset)
 {
     int64_t unit = s->block_size % DATA_ALIGN ? VPC_SECTOR : DATA_ALIGN;
 
@@ -41,7 +40,7 @@ static int64_t place_end(const VpcState *s, int64_t place)
  * must not come to be inside it */
 static int64_t last_tail(const VpcState *s)
 {
-    return MIN(s->ceiling, (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
+    return s->fixed ? INT64_MAX : MIN(s->ceiling, (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
 }
 
 int vpc_move_tail(BlockDriverState *bs, int64_t tail)
@@ -69,7 +68,7 @@ int vpc_move_tail(BlockDriverState *bs, int64_t tail)
 static int reserve(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t stride = place_above(s, place_end(s, place)) - place;
+    int64_t stride = vpc_place_above(s, place_end(s, place)) - place;
     int64_t more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride;
 
     if (place_end(s, place) <= s->tail) {
@@ -87,7 +86,7 @@ static int reserve(BlockDriverState *bs, int64_t place)
 static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t place = place_above(s, s->end);
+    int64_t place = vpc_place_above(s, s->end);
     int ret = reserve(bs, place);
 
     if (ret == 0 && s->used) {
@@ -213,6 +212,21 @@ int vpc_settle(BlockDriverState *bs)
     return ret;
 }
 
+int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
+{
+    VpcState *s = bs->state;
+    VpcFooter *f = &s->footer, old = s->footer;
+
+    *f = *footer;
+    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    s->head_bad = !s->fixed;
+    int ret = vpc_settle(bs);
+    if (ret < 0) {
+        s->footer = old;
+    }
+    return ret;
+}
+
 static void map_fixed(BlockDriverState *bs, int64_t offset, BlockExtent *ext)
 {
     VpcState *s = bs->state;
@@ -327,13 +341,26 @@ int vpc_flush(BlockDriverState *bs)
     return ret < 0 ? ret : bdrv_meta_write(bs);
 }
 
-/* Take back the room that no block was put in. If any of this fails, the file is valid and too long. */
+int vpc_trim(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    GError *err = NULL;
+    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;
+
+    if (ret == 0 && !bdrv_node_truncate(bs->file, s->tail + VPC_SECTOR, &err)) {
+        ret = -bdrv_error_code(err);
+        bdrv_error_free(err);
+    }
+    return ret;
+}
+
+/* Take back the room that no block was put in */
 static void vpc_close(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
 
-    if (s->tail > s->end && !s->unsettled && vpc_move_tail(bs, s->end) == 0) {
-        (void)bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);
+    if (s->tail > s->end && !s->unsettled) {
+        (void)vpc_trim(bs);
     }
     g_clear_pointer(&s->overlapping, g_hash_table_destroy);
     g_free(s->options.parent);
@@ -364,6 +391,8 @@ const BlockDriver bdrv_vpc = {
     .create         = vpc_create,
     .map            = vpc_map,              /* we say where they are */
     .commit         = vpc_commit,           /* and own up to new ones */
+    .truncate       = vpc_truncate,
+    .preallocate    = vpc_preallocate,
     .info           = vpc_info,
     .check_kinds    = vpc_check_kinds,
     .check          = vpc_check,

@@ -58,9 +58,16 @@ typedef struct VpcState {
     bool unsettled;             /* and the footer at the end, before anything else */
     int64_t allocated;          /* blocks */
     GHashTable *overlapping;    /* blocks that share a place with another, as pointers; NULL: none */
+    bool unsound;               /* there are such, or blocks or metadata where none can be */
 
     struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
 } VpcState;
+
+/* Of a block, in the file */
+static inline int64_t vpc_stored_bytes(const VpcState *s)
+{
+    return s->bitmap_bytes + s->block_size;
+}
 
 static inline int64_t vpc_bat_entries(const VpcState *s)
 {
@@ -72,6 +79,13 @@ static inline int64_t vpc_bat_entries(const VpcState *s)
 int vpc_move_tail(BlockDriverState *bs, int64_t tail);
 /* The footer to the end of the file, and to the start if s->head_bad */
 int vpc_settle(BlockDriverState *bs);
+/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write puts the old one back */
+int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer);
+/* The footer to s->end, if it is further out, and the file is cut behind it. If this fails, the file is valid and too
+ * long */
+int vpc_trim(BlockDriverState *bs);
+/* The first place for a block at or above @offset */
+int64_t vpc_place_above(const VpcState *s, int64_t offset);
 int vpc_flush(BlockDriverState *bs);
 bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector);
 /* The first sector of [@from, @to) whose bit is not as the one at @from */
@@ -99,7 +113,8 @@ bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
 int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
 /* Always false: why there is no footer */
 bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp);
-/* Do they differ as a change of the parent leaves them that was cut off? Then the one at the end is as good as new */
+/* Do they differ as a change of the parent or of the size leaves them that was cut off? Then the one at the end is as
+ * good as new */
 bool vpc_is_half_changed(const VpcEnds *ends);
 /* Do head and tail describe different disks? Others change identifiers in one of them only */
 bool vpc_ends_disagree(const VpcEnds *ends);
@@ -123,6 +138,29 @@ char *vpc_uuid_text(const uint8_t uuid[16]);
 /* vpc-rebase.c */
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
 
+/* vpc-resize.c */
+bool vpc_truncate(BlockDriverState *bs, int64_t size, GError **errp);
+bool vpc_preallocate(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp);
+
+/* vpc-move.c */
+/* The sizes of @footer, and a BAT of @entries. The first @kept are those of the BAT that there is; blocks that others
+ * name are free then. Nothing is dirty, and bs->size is the caller's to change. False: nothing has changed, unless
+ * s->unsettled */
+bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entries, int64_t kept, GError **errp);
+/* Blocks that are there, of the first @count: their BAT entries. 0 or -errno */
+typedef void VpcEntryFunction(void *user, int64_t block, uint8_t *entry);
+int vpc_each_block(BlockDriverState *bs, int64_t count, VpcEntryFunction *function, void *user);
+/* No room is left behind the last block, also none that is not ours, and the file is cut there. 0 or -errno */
+int vpc_cut_room(BlockDriverState *bs);
+/* Bytes of the file to another place in it */
+int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes);
+/* The BAT entry of @block, which there is: its place, -1 if it is not there. 0 or -errno */
+int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place);
+
+/* vpc-gaps.c */
+/* Blocks into places further down that are free, as far as there are such. 0 or -errno */
+int vpc_fill_gaps(BlockDriverState *bs);
+
 /* vpc-create.c */
 typedef struct VpcCreateOptions {
     int64_t size;               /* -1: the parent's */
@@ -135,6 +173,12 @@ typedef struct VpcCreateOptions {
     int64_t timestamp;          /* Unix time; -1: now */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
+/* All three sizes */
+void vpc_set_size(VpcFooter *f, int64_t size);
+/* The next size that a geometry can say; above the largest of them nobody looks at it */
+int64_t vpc_round_to_geometry(int64_t size);
+/* A BAT entry has 32 bits for a sector number, also when the disk is full */
+bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 
 /* vpc-info.c */
@@ -152,6 +196,9 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
 
 /* vpc-repair.c */
 int vpc_repair(BlockDriverState *bs, int kind);
+
+/* Where everybody has the header, in a file of ours */
+#define VPC_HEADER_HOME 512
 
 /* BAT entries are read in pieces of this many bytes */
 #define VPC_BAT_PIECE 65536

@@ -165,7 +165,18 @@ const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "
  * above only, and goes with @bs. */
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
+/* Another length for the disk: at least @size, as formats round it up; what is added reads as zeroes. If it is
+ * interrupted, or fails, the disk has the old length or the new one, and can be truncated again. */
 bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp);
+
+typedef enum BlockPreallocation {
+    BDRV_PREALLOC_OFF,          /* leave a hole, */
+    BDRV_PREALLOC_FALLOC,       /* have the space reserved in the file, */
+    BDRV_PREALLOC_FULL,         /* or write zeroes */
+} BlockPreallocation;
+
+/* The same for images that are not to be shorter. If there is no such space, they have the old length afterwards */
+bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp);
 
 typedef struct BlockCopyOptions {
     unsigned workers;           /* threads; 0: two */

@@ -196,6 +196,11 @@ typedef struct BlockDriver {
      * child, in @name, if there is one */
     const char *const *prefixes;
     char *(*parse_name)(const char *name, const char **rest, GError **errp);
+
+    /* Formats whose disk is a window on a file: see that [@offset, @offset + @bytes), which are new and zero, have
+     * a place in storage, by bdrv_node_preallocate(); @bytes 0: could that be done? Only after truncate(), and in
+     * the same way alone */
+    bool (*preallocate)(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp);
 } BlockDriver;
 
 struct BlockDriverState {
@@ -226,6 +231,7 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
 int bdrv_node_flush(BlockDriverState *node);
 int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
+bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp);
 int64_t bdrv_node_size(BlockDriverState *node);
 
 /* In create(): make the file below, empty, and open it as bs->file */
@@ -293,6 +299,8 @@ void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t b
 int bdrv_meta_write(BlockDriverState *bs);
 /* Anything to write? */
 bool bdrv_meta_is_dirty(BlockDriverState *bs);
+/* Forget all pages that are not dirty: the tables have moved. In truncate(), and outside of the callbacks above */
+void bdrv_meta_forget(BlockDriverState *bs);
 
 /* Errors of open, create, truncate and copy; @code is an errno number */
 void bdrv_set_error(GError **errp, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -13,6 +13,7 @@ enum { SECTOR = 512 };
 struct Judge {
     const Recording *r;
     bool lenient;
+    int64_t size;               /* of the disk, as it may be now */
     uint8_t *sure;              /* what the guest may count on: the ops before the last flush that it saw the end of; */
     guint first_unsure;         /* those from here on may be lost, */
     guint count;                /* and from here on they were not asked for yet */
@@ -25,9 +26,12 @@ Judge *judge_new(const Recording *r, bool lenient)
 
     j->r = r;
     j->lenient = lenient || r->theirs || (r->hurt && r->promise == PROMISE_GUEST);
-    j->sure = g_memdup2(r->before, (gsize)r->size);
-    j->got = g_malloc((gsize)r->size);
-    j->want = g_malloc((gsize)r->size);
+    int64_t most = MAX(r->size, r->new_size);
+
+    j->size = r->size;
+    j->sure = g_memdup2(r->before, (gsize)most);
+    j->got = g_malloc((gsize)most);
+    j->want = g_malloc((gsize)most);
     return j;
 }
 
@@ -57,7 +61,7 @@ static void be_sure_of(Judge *j, const GuestOp *op)
 static void move_to(Judge *j, uint64_t entries)
 {
     if (j->first_unsure > 0 && op_at(j, j->first_unsure - 1)->end > entries) {
-        memcpy(j->sure, j->r->before, (size_t)j->r->size);
+        memcpy(j->sure, j->r->before, (size_t)j->size);
         j->first_unsure = 0;
     }
     for (guint i = j->first_unsure; i < j->r->ops->len && op_at(j, i)->end <= entries; i++) {
@@ -84,8 +88,8 @@ static bool may_be(const Judge *j, int64_t at, uint8_t value)
 
 static char *compare_contents(const Judge *j)
 {
-    for (int64_t at = 0; at < j->r->size; at++) {
-        int64_t n = MIN(SECTOR, j->r->size - at);
+    for (int64_t at = 0; at < j->size; at++) {
+        int64_t n = MIN(SECTOR, j->size - at);
 
         if (at % SECTOR == 0 && !memcmp(j->got + at, j->sure + at, (size_t)n)) {
             at += n - 1;
@@ -161,6 +165,19 @@ static char *find_fault(const Judge *j, Disk *disk)
     return fault ? g_strdup(fault) : check(j, disk);
 }
 
+/* While the size changes, a fixed disk's file has room behind its end, and a parent may have more than its child */
+static const char *find_warning(const Judge *j, BlockDriverState *bs)
+{
+    const char *text = NULL;
+
+    for (unsigned i = 0; !j->lenient && (text = bdrv_get_warning(bs, i)); i++) {
+        if (j->r->promise != PROMISE_RESIZE || !strstr(text, "more than the")) {
+            break;
+        }
+    }
+    return text;
+}
+
 /* Strictly: a warning is too much */
 static char *open_strictly(const Judge *j, Disk *disk, const char *options, unsigned flags, BlockDriverState **bs)
 {
@@ -171,7 +188,7 @@ static char *open_strictly(const Judge *j, Disk *disk, const char *options, unsi
     if (!*bs) {
         return take_error(err, "can't be opened");
     }
-    const char *warning = j->lenient ? NULL : bdrv_get_warning(*bs, 0);
+    const char *warning = find_warning(j, *bs);
     if (warning) {
         char *text = g_strdup_printf("opens with a warning: %s", warning);
 
@@ -184,10 +201,10 @@ static char *open_strictly(const Judge *j, Disk *disk, const char *options, unsi
 
 static char *read_all(const Judge *j, BlockDriverState *bs)
 {
-    if (bdrv_getlength(bs) != j->r->size) {
-        return g_strdup_printf("the disk has %" PRId64 " bytes, should have %" PRId64, bdrv_getlength(bs), j->r->size);
+    if (bdrv_getlength(bs) != j->size) {
+        return g_strdup_printf("the disk has %" PRId64 " bytes, should have %" PRId64, bdrv_getlength(bs), j->size);
     }
-    int ret = bdrv_pread(bs, 0, j->got, j->r->size, 0);
+    int ret = bdrv_pread(bs, 0, j->got, j->size, 0);
 
     return ret < 0 ? g_strdup_printf("can't be read: %s", g_strerror(-ret)) : NULL;
 }
@@ -210,9 +227,9 @@ static char *open_and_read(const Judge *j, Disk *disk, const char *options)
 /* Life goes on: what is written now is there, and all else is what it was */
 static char *write_on(Judge *j, BlockDriverState *bs, uint64_t n)
 {
-    int64_t at = (int64_t)(n * 2654435761u % (uint64_t)j->r->size), bytes = MIN(j->r->size - at, 700);
+    int64_t at = (int64_t)(n * 2654435761u % (uint64_t)j->size), bytes = MIN(j->size - at, 700);
 
-    memcpy(j->want, j->got, (size_t)j->r->size);
+    memcpy(j->want, j->got, (size_t)j->size);
     kit_fill(j->want + at, at, bytes, 1000000 + (unsigned)n);
     int ret = bdrv_pwrite(bs, at, j->want + at, bytes, 0);
 
@@ -228,7 +245,7 @@ static char *read_back(Judge *j, Disk *disk, const char *options)
     char *reason = open_and_read(j, disk, options);
     j->lenient = lenient;
     if (!reason) {
-        reason = differs_at(j->got, j->want, j->r->size, "after one more write");
+        reason = differs_at(j->got, j->want, j->size, "after one more write");
     }
     return reason ? reason : find_fault(j, disk);
 }
@@ -450,6 +467,75 @@ static char *judge_repair(Judge *j, Disk *disk, bool done, uint64_t n)
     return reason ? reason : judge_guest(j, disk, n);
 }
 
+/* Whichever size it has: all of it is there, and what is new is zero */
+static char *judge_size(Judge *j, Disk *disk, bool done)
+{
+    BlockDriverState *bs;
+    char *reason = open_strictly(j, disk, j->r->open, BDRV_O_RDWR, &bs);
+
+    if (reason) {
+        return reason;
+    }
+    j->size = bdrv_getlength(bs);
+    if (j->size != j->r->new_size && (done || j->size != j->r->size)) {
+        reason = g_strdup_printf("the disk has %" PRId64 " bytes", j->size);
+    }
+    reason = reason ? reason : read_all(j, bs);
+    reason = reason ? reason : differs_at(j->got, j->r->before, j->size, "resized");
+    return closed(bs, reason);
+}
+
+static char *resize_again(Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+    GError *err = NULL;
+    BlockDriverState *bs = medium_open(&medium, j->r->open, BDRV_O_RDWR);
+    char *reason = bdrv_truncate(bs, j->r->new_size, &err) ? NULL : take_error(err, "can't be resized again");
+
+    j->size = j->r->new_size;
+    return closed(bs, reason);
+}
+
+/* Nothing is left of the work that takes up space; fixed disks have a copy of their footer behind it, at most */
+static char *find_waste(const Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+    BlockDriverState *bs = medium_try_open(&medium, j->r->open, BDRV_O_CHECK, NULL);
+    BlockCheck *found = bs ? bdrv_check(bs, 0, NULL) : NULL;
+    char *reason = NULL;
+
+    if (found && found->leaks) {
+        for (int i = 0; i < found->count && !reason; i++) {
+            const BlockFinding *f = &found->findings[i];
+
+            reason = f->level == BLOCK_CHECK_LEAK ? g_strdup_printf("%s: %s", f->code, f->cases[0].text) : NULL;
+        }
+    }
+    bdrv_check_free(found);
+    bdrv_close(bs);
+    return reason;
+}
+
+/* A fixed disk has one footer. Where the file was longer before that was at its end, a repair finds the old one */
+static char *mend_fixed(Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+
+    return vhd_ends_well(&medium) || !g_str_has_prefix(j->r->name, "fixed") ? NULL : repair_again(j, disk);
+}
+
+static char *judge_resize(Judge *j, Disk *disk, bool done, uint64_t n)
+{
+    Medium medium = { .disk = disk };
+    char *reason = j->lenient || vhd_ends_well(&medium) ? NULL : g_strdup("the file does not end in a footer");
+
+    reason = reason ? reason : mend_fixed(j, disk);
+    reason = reason ? reason : judge_size(j, disk, done);
+    reason = reason ? reason : resize_again(j, disk);
+    reason = reason ? reason : find_waste(j, disk);
+    return reason ? reason : judge_guest(j, disk, n);
+}
+
 char *judge_state(Judge *j, Disk *disk, uint64_t entries, uint64_t n)
 {
     bool done = entries >= j->r->done;
@@ -462,6 +548,8 @@ char *judge_state(Judge *j, Disk *disk, uint64_t entries, uint64_t n)
         return judge_rebase(j, disk, done, n);
     case PROMISE_REPAIR:
         return judge_repair(j, disk, done, n);
+    case PROMISE_RESIZE:
+        return judge_resize(j, disk, done, n);
     case PROMISE_CREATE:
         return done ? judge_guest(j, disk, n) : judge_half_made(j, disk);
     default:
@@ -514,7 +602,7 @@ static char *ask_qemu(Judge *j, const char *file)
         return reason;
     }
     unlink(raw);
-    if ((int64_t)length != j->r->size) {
+    if ((int64_t)length != j->size) {
         return g_strdup_printf("QEMU sees %" G_GSIZE_FORMAT " bytes", length);
     }
     memcpy(j->got, bytes, length);
@@ -537,6 +625,7 @@ char *judge_peers(Judge *j, Disk *disk, uint64_t entries)
         return NULL;
     }
     save(file, disk);
+    j->size = j->r->promise == PROMISE_RESIZE ? j->r->new_size : j->r->size;
     move_to(j, entries);
     char *reason = j->r->theirs ? NULL : ask(argv);
     if (!reason && j->r->qemu) {

@@ -70,11 +70,10 @@ MUTANTS = [
         ('    if (ret < 0) {\n        return ret;\n    }\n    be32_store(entry, (uint32_t)(place / VPC_SECTOR));\n',
          '    be32_store(entry, (uint32_t)(place / VPC_SECTOR));\n    if (ret < 0) {\n        return ret;\n    }\n')]),
     ('close cuts the room off before the footer is there', 'block/vpc.c', 'dynamic/4k/reopen', [
-        ('!s->unsettled && vpc_move_tail(bs, s->end) == 0) {', '!s->unsettled) {'),
-        ('        (void)bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n',
-         '        (void)bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);\n        vpc_move_tail(bs, s->end);\n')]),
+        ('    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;\n', '    int ret = 0;\n    s->tail = s->end;\n'),
+        ('        (void)vpc_trim(bs);\n', '        (void)vpc_trim(bs);\n        vpc_move_tail(bs, s->end);\n')]),
     ('close cuts off the footer, too', 'block/vpc.c', 'dynamic/4k/reopen', [
-        ('bdrv_node_truncate(bs->file, s->end + VPC_SECTOR, NULL);', 'bdrv_node_truncate(bs->file, s->end, NULL);')]),
+        ('bdrv_node_truncate(bs->file, s->tail + VPC_SECTOR, &err)', 'bdrv_node_truncate(bs->file, s->tail, &err)')]),
     ('close does not flush', 'block/block.c', 'dynamic/4k/reopen', [
         ('    int ret = bdrv_flush(bs);\n\n    tree->alone = true;', '    int ret = 0;\n\n    tree->alone = true;')]),
     ('FUA is forgotten', 'block/io.c', 'fixed/overwrite dynamic/4k/allocate', [
@@ -98,12 +97,36 @@ MUTANTS = [
     ('a rebase writes the new header over the old one', 'block/vpc-rebase.c', 'child/512/rebase child/512/relink', [
         ('    return ret < 0 ? ret : write_header(bs, header, at);',
          '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
-    ('a rebase does not wait before it goes home', 'block/vpc.c', 'child/512/relink', [
+    ('a rebase or a resize does not wait before it goes home', 'block/vpc.c', 'child/512/relink dynamic/512/longer', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->unsettled = ret < 0;',
          '    s->unsettled = ret < 0;')]),
     ('an image that comes to stand alone is not completed', 'block/vpc-rebase.c', 'child/16k/alone', [
         ('    if (ret == 0 && !parent) {\n        ret = complete_blocks(bs);',
          '    if (ret == 0 && false) {\n        ret = complete_blocks(bs);')]),
+    ('a fixed disk shows where its footer was', 'block/vpc-resize.c', 'fixed/longer', [
+        ('    if (ret == 0 && size > seen) {', '    if (ret == 0 && false) {')]),
+    ('a fixed disk has its new size before that', 'block/vpc-resize.c', 'fixed/longer', [
+        ('        ret = ret < 0 ? ret : bdrv_node_flush(bs->file);\n    }\n    ret = ret < 0 ? ret : vpc_change_footer',
+         '    }\n    ret = ret < 0 ? ret : vpc_change_footer')]),
+    ('a fixed disk is cut off before it has its new size', 'block/vpc-resize.c', 'fixed/shorter', [
+        ('    int64_t was = s->tail;\n',
+         '    int64_t was = s->tail;\n    if (size < was) {\n        vpc_move_tail(bs, size);\n'
+         '        bdrv_node_truncate(bs->file, size + VPC_SECTOR, NULL);\n    }\n')]),
+    ('what a longer parent has comes to be seen', 'block/vpc-resize.c', 'child/long-parent/longer', [
+        ('    if (end <= seen) {', '    if (true) {')]),
+    ('a resize refers to tables that are not durable', 'block/vpc-move.c', 'dynamic/512/longer', [
+        ('    return ret < 0 ? ret : bdrv_node_flush(m->bs->file);\n', '    return ret;\n')]),
+    ('a resize writes over the BAT that is in use', 'block/vpc-move.c', 'dynamic/in-the-way/much-longer', [
+        ('lay_out(m, &m->above, header, header + (int64_t)sizeof(VpcHeader));',
+         'lay_out(m, &m->above, header, m->home.bat);')]),
+    ('blocks stay in the way of a longer BAT', 'block/vpc-move.c', 'dynamic/in-the-way/much-longer', [
+        ('    if (is_in_way(&m->home, place_of(entry)', '    if (false && is_in_way(&m->home, place_of(entry)')]),
+    ('locators stay in the way of a longer BAT', 'block/vpc-move.c', 'child/512/much-longer', [
+        ('    return be32_load(l->code) && (', '    return false && (')]),
+    ('a block is filled into a gap and not waited for', 'block/vpc-gaps.c', 'dynamic/512/compact', [
+        ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\n/* One sector', '    return ret;\n}\n\n/* One sector')]),
+    ('its old place is given up before its entry is changed', 'block/vpc-gaps.c', 'dynamic/512/compact', [
+        ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\nint vpc_fill', '    return ret;\n}\n\nint vpc_fill')]),
     ('a repair cuts the file off before its footer is there', 'block/vpc-repair.c', 'dynamic/4k/repair-leak', [
         ('    int ret = vpc_move_tail(c->bs, c->end);\n\n    s->limit = c->end;\n    return ret < 0 ? ret : cut_file(c);',
          '    s->limit = c->end;\n    int ret = cut_file(c);\n    return ret < 0 ? ret : vpc_move_tail(c->bs, c->end);')]),

@@ -294,17 +294,20 @@ static void write_at_once(const Medium *medium, const char *open, const uint8_t 
     g_assert_cmpint(bdrv_close(bs), ==, 0);
 }
 
-/* Shorter than its child, and full of what shows wherever the child has lost something. What @data has of it */
+/* Shorter than its child, or longer, and full of what shows wherever the child has lost something. What @data has of
+ * it */
 static Medium make_parent(Recorder *rec, const char *name, unsigned stamp, uint8_t *data)
 {
-    int64_t bytes = MAX(rec->r->size * 7 / 8 / SECTOR, 1) * SECTOR;
+    int64_t bytes = MAX(rec->r->size * (rec->image->long_parent ? 9 : 7) / 8 / SECTOR, 1) * SECTOR;
+    g_autofree uint8_t *all = g_malloc((gsize)bytes);
     g_autofree char *options = g_strdup_printf("driver=vpc,block_size=4k,size=%" PRId64 ",file.cache.no-flush=on,"
                                                "uuid=%08x-2222-4333-8444-555555555555", bytes, stamp);
     Medium parent = medium_in(rec->r, name);
 
     medium_create(&parent, options);
-    kit_fill(data, 0, bytes, stamp);
-    write_at_once(&parent, "driver=vpc", data, bytes);
+    kit_fill(all, 0, bytes, stamp);
+    memcpy(data, all, (size_t)MIN(bytes, rec->r->size));
+    write_at_once(&parent, "driver=vpc", all, bytes);
     return parent;
 }
 
@@ -324,15 +327,32 @@ static void hurt(const Medium *medium, int start)
     }
 }
 
+/* Blocks one by one, from the last to the first */
+static void write_backwards(Recorder *rec, int64_t bytes)
+{
+    BlockDriverState *bs = medium_open(&rec->file, rec->image->open, BDRV_O_RDWR | BDRV_O_NO_FLUSH);
+    int64_t block = rec->image->block;
+
+    for (int64_t at = (bytes - 1) / block * block; at >= 0; at -= block) {
+        g_assert_cmpint(bdrv_pwrite(bs, at, rec->now + at, MIN(block, bytes - at), 0), ==, 0);
+    }
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+}
+
 static void fill(Recorder *rec)
 {
     int start = rec->scenario->action->start;
-    int64_t bytes = MIN((start == START_FULL ? 6 : 3) * rec->image->block, rec->r->size);
+    bool full = start == START_FULL || start == START_BACKWARDS;
+    int64_t bytes = MIN((full ? 6 : 3) * rec->image->block, rec->r->size);
 
     if (start == START_EMPTY) {
         return;
     }
     kit_fill(rec->now, 0, bytes, 99);
+    if (start == START_BACKWARDS) {
+        write_backwards(rec, bytes);
+        return;
+    }
     write_at_once(&rec->file, rec->image->open, rec->now, bytes);
     if (start == START_CLEAR || start == START_JUNK) {
         vhd_clear_bits(&rec->file, rec->rand, start == START_JUNK, rec->now, rec->r->size);
@@ -545,6 +565,28 @@ static void run_repair(Recorder *rec)
     finish(rec, err);
 }
 
+/* What others find behind the new end, or did before it grew, is zero */
+static void run_resize(Recorder *rec)
+{
+    const Action *action = rec->scenario->action;
+    Recording *r = rec->r;
+    GError *err = NULL;
+
+    r->promise = PROMISE_RESIZE;
+    make_image(rec);
+    g_autofree char *options = with_log(rec, rec->image->open, false);
+    guest_open(&rec->guest, &rec->file, options, BDRV_O_RDWR);
+    bdrv_truncate(rec->guest.bs, r->size * action->numerator / action->denominator / SECTOR * SECTOR, &err);
+    g_assert_no_error(err);
+    r->done = guest_entries(&rec->guest);
+    r->new_size = bdrv_getlength(rec->guest.bs);        /* Xen's is rounded */
+    guest_close(&rec->guest);
+    if (r->new_size > r->size) {
+        r->before = g_realloc(r->before, (gsize)r->new_size);
+        memset(r->before + r->size, 0, (size_t)(r->new_size - r->size));
+    }
+}
+
 static void run_action(Recorder *rec)
 {
     switch (rec->scenario->action->kind) {
@@ -562,6 +604,9 @@ static void run_action(Recorder *rec)
         break;
     case ACTION_REPAIR:
         run_repair(rec);
+        break;
+    case ACTION_RESIZE:
+        run_resize(rec);
         break;
     default:
         run_rebase(rec);

@@ -11,6 +11,7 @@ typedef struct Image {
     int64_t size, block;        /* block: what steps are counted in */
     bool qemu;                  /* QEMU can read it */
     bool child;                 /* has a parent with something everywhere in its first seven eighths */
+    bool long_parent;           /* and it is longer than the image: all of that, and more */
     const char *above;          /* options of a filter between the image and the log, one whose child is "image" */
     int64_t sector;             /* never torn; 0: 512 */
     unsigned weight;            /* of large images, the recording's; 0: 1 */
@@ -27,7 +28,7 @@ typedef struct Action {
     const char *name;
     enum {
         ACTION_CREATE, ACTION_STEPS, ACTION_RANDOM, ACTION_COMMIT, ACTION_REBASE, ACTION_ALONE, ACTION_RELINK,
-        ACTION_REPAIR,
+        ACTION_REPAIR, ACTION_RESIZE,
     } kind;
     enum {
         START_EMPTY,
@@ -37,9 +38,11 @@ typedef struct Action {
         START_NO_TAIL,          /* in the first three, but no footer at the end of the file, */
         START_NO_HEAD,          /* or none at its start, */
         START_LEAK,             /* or room before it, with something in it */
+        START_BACKWARDS,        /* in the first six, the last of which is the first in the file */
     } start;
     const Step *steps;
     size_t count;
+    int64_t numerator, denominator;     /* RESIZE: so much of the size is the new one */
 } Action;
 
 struct Scenario {

@@ -27,6 +27,7 @@ typedef enum Promise {
     PROMISE_COMMIT,             /* the image on top never changes, its parent only from old to new */
     PROMISE_REBASE,             /* the image never changes */
     PROMISE_REPAIR,             /* nor does this one, and repaired again it is sound */
+    PROMISE_RESIZE,             /* it has the old size or the new one; up to both it never changes, and then it is zero */
 } Promise;
 
 /* A scenario that was run: the log, the file from which it began, and what was promised */
@@ -38,6 +39,7 @@ typedef struct Recording {
     bool qemu;                  /* and one that QEMU understands, */
     bool theirs;                /* and has written */
     int64_t size;               /* of the disk */
+    int64_t new_size;           /* RESIZE: and the one it is to have; before then has zeroes behind the old one */
     int64_t sector;             /* of what the file lies on: it is never torn */
     unsigned weight;            /* the larger, the fewer states are worth the time */
     Disk *start;
