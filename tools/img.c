@@ -1,4 +1,4 @@
-/* img.c - miniblk-img: make, describe, check, convert and compare disk images, in qemu-img's words */
+/* img.c - miniblk-img: make, describe, check, convert, compare and resize disk images, in qemu-img's words */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -45,6 +45,7 @@ static const struct ImgCommand {
                               "[--size N | [--image-opts] [-f fmt] [-l snapshot_param] filename]" },
     { "rebase",  img_rebase,  "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] "
                               "-b backing_file [-F backing_fmt] filename" },
+    { "resize",  img_resize,  "[--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] filename [+ | -]size" },
     { "snapshot", img_snapshot, "[--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename" },
 };
 
@@ -82,6 +83,8 @@ static const char parameter_help[] =
     "  --flush-interval=n     flush after so many writes; --no-drain: without waiting for them (bench)\n"
     "  -n, -i aio             accepted (bench)\n"
     "  -s                     strict: sizes and allocation must be the same, too (compare)\n"
+    "  --shrink               the disk may become shorter (resize)\n"
+    "  --preallocation=prealloc  of what is added: off (default), falloc or full (resize)\n"
     "  size                   bytes, or with a suffix k, M, G, T, P or E\n";
 
 static gint compare_names(gconstpointer a, gconstpointer b)

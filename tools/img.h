@@ -21,6 +21,7 @@ int img_info(int argc, char **argv);
 int img_map(int argc, char **argv);
 int img_measure(int argc, char **argv);
 int img_rebase(int argc, char **argv);
+int img_resize(int argc, char **argv);
 int img_snapshot(int argc, char **argv);
 
 /* Long options that have no letter */

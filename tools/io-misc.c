@@ -130,24 +130,24 @@ bool io_cmd_alloc(int argc, char **argv)
     return true;
 }
 
-/* The library grows images by holes only */
-static bool check_preallocation(const char *mode)
+/* QEMU has a mode more */
+static bool parse_preallocation(const char *mode, BlockPreallocation *how)
 {
-    static const char *const modes[] = { "off", "metadata", "falloc", "full", NULL };
+    static const char *const modes[] = { "off", "falloc", "full" };
 
-    if (!g_strv_contains(modes, mode)) {
-        tool_error("Invalid preallocation mode '%s'", mode);
-        return false;
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        if (!strcmp(mode, modes[i])) {
+            *how = (BlockPreallocation)i;
+            return true;
+        }
     }
-    if (strcmp(mode, "off")) {
-        tool_error("Unsupported preallocation mode: %s", mode);
-        return false;
-    }
-    return true;
+    tool_error(strcmp(mode, "metadata") ? "Invalid preallocation mode '%s'" : "Unsupported preallocation mode: %s", mode);
+    return false;
 }
 
 bool io_cmd_truncate(int argc, char **argv)
 {
+    BlockPreallocation how = BDRV_PREALLOC_OFF;
     GError *err = NULL;
     int64_t size;
     int c;
@@ -156,7 +156,7 @@ bool io_cmd_truncate(int argc, char **argv)
         if (c == '?') {
             return io_usage("truncate");
         }
-        if (!check_preallocation(optarg)) {
+        if (!parse_preallocation(optarg, &how)) {
             return false;
         }
     }
@@ -166,7 +166,7 @@ bool io_cmd_truncate(int argc, char **argv)
     if (!io_parse_size(argv[optind], &size)) {
         return false;
     }
-    (void)bdrv_truncate(io_bs, size, &err);
+    (void)bdrv_grow(io_bs, size, how, &err);
     io_print_warnings();
     return check_error(err);
 }

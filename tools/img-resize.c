@@ -1,0 +1,181 @@
+/* img-resize.c - miniblk-img resize: make a disk longer or shorter */
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <glib.h>
+#include "tools/img.h"
+#include "util/size.h"
+
+#define PREALLOC_METADATA 3     /* one that QEMU knows */
+
+typedef struct ResizeArgs {
+    ImgImage image;
+    const char *size;
+    int preallocation;          /* BlockPreallocation, or PREALLOC_METADATA */
+    bool shrink, quiet;
+} ResizeArgs;
+
+enum { OPT_PREALLOCATION = 512, OPT_SHRINK };
+
+static bool parse_preallocation(const char *text, int *how)
+{
+    static const char *const modes[] = { "off", "falloc", "full", "metadata" };
+
+    for (int i = 0; i <= PREALLOC_METADATA; i++) {
+        if (!strcmp(text, modes[i])) {
+            *how = i;
+            return true;
+        }
+    }
+    tool_error("Invalid preallocation mode '%s'", text);
+    return false;
+}
+
+/* "+1G" and "-1G" are from the size that it has */
+static bool new_size(const ResizeArgs *args, int64_t old, int64_t n, int64_t *size)
+{
+    bool fits = true;
+
+    *size = n;
+    if (*args->size == '+') {
+        fits = !__builtin_add_overflow(old, n, size);
+    } else if (*args->size == '-') {
+        fits = !__builtin_sub_overflow(old, n, size);
+    }
+    if (!fits || *size <= 0) {
+        tool_error("New image size must be positive");
+        return false;
+    }
+    if (*size <= old && args->preallocation != BDRV_PREALLOC_OFF) {
+        tool_error("Preallocation can only be used for growing images");
+        return false;
+    }
+    if (*size < old && !args->shrink) {
+        tool_error("Use the --shrink option to perform a shrink operation.");
+        tool_warn("Shrinking an image will delete all data beyond the shrunken image's end. Before performing such an "
+                  "operation, make sure there is no important data there.");
+        return false;
+    }
+    return true;
+}
+
+static bool resize(const ResizeArgs *args, int64_t n)
+{
+    GError *err = NULL;
+    int64_t size;
+
+    if (!new_size(args, bdrv_getlength(args->image.bs), n, &size)) {
+        return false;
+    }
+    if (args->preallocation == PREALLOC_METADATA) {
+        tool_error("Unsupported preallocation mode: metadata");
+        return false;
+    }
+    if (!bdrv_grow(args->image.bs, size, (BlockPreallocation)args->preallocation, &err)) {
+        tool_error("%s", bdrv_error_message(err));
+        bdrv_error_free(err);
+        return false;
+    }
+    return true;
+}
+
+/* 2^63 bytes and more are less than none, as QEMU has it */
+static bool parse_size(const char *text, int64_t *n)
+{
+    const double most = 18446744073709551616.0;
+    static const char suffixes[] = "bkmgtpe";
+    char *end;
+
+    if (*text == '+' || *text == '-') {
+        text++;
+    }
+    if (size_parse(text, n)) {
+        return true;
+    }
+    double bytes = g_ascii_strtod(text, &end);
+    const char *suffix = *end ? strchr(suffixes, g_ascii_tolower(*end)) : suffixes;
+
+    if (suffix) {
+        bytes *= (double)(INT64_C(1) << (*end ? suffix - suffixes : 0) * 10);
+    }
+    if (end == text || !suffix || (*end && end[1]) || bytes < most / 2) {
+        tool_error("Parameter 'size' expects a non-negative number below 2^64\n"
+                   "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+                   "and exabytes, respectively.");
+        return false;
+    }
+    if (bytes >= most) {
+        tool_error("Value '%s' is out of range for parameter 'size'", text);
+    }
+    *n = INT64_MIN;
+    return bytes < most;
+}
+
+static bool open_and_resize(ResizeArgs *args)
+{
+    int64_t n;
+
+    if (!parse_size(args->size, &n) || !img_open(&args->image)) {
+        return false;
+    }
+    bool ok = resize(args, n);
+    int ret = img_close(&args->image);
+
+    if (ok && ret < 0) {
+        tool_error("error while writing %s: %s", args->image.filename, strerror(-ret));
+        ok = false;
+    }
+    if (ok && !args->quiet) {
+        printf("Image resized.\n");
+    }
+    return ok;
+}
+
+static bool parse_args(ResizeArgs *args, int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        IMG_HELP_OPTION, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
+        { "preallocation", 1, NULL, OPT_PREALLOCATION }, { "shrink", 0, NULL, OPT_SHRINK }, { 0 }
+    };
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":hf:q", long_options)) != -1) {
+        switch (c) {
+        case OPT_PREALLOCATION:
+            if (!parse_preallocation(optarg, &args->preallocation)) {
+                return false;
+            }
+            break;
+        case OPT_SHRINK:
+            args->shrink = true;
+            break;
+        case 'q':
+            args->quiet = true;
+            break;
+        default:
+            img_take_option(&args->image, c);
+        }
+    }
+    if (optind != argc - 1) {
+        img_usage_error("Expecting image file name and size");
+    }
+    args->image.filename = argv[optind];
+    return true;
+}
+
+/* The last word is the size, also where it looks like an option: "-1G" */
+int img_resize(int argc, char **argv)
+{
+    ResizeArgs args = { .image.flags = BDRV_O_RDWR };
+    bool help = argc == 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+
+    if (argc < 3 && !help) {
+        img_usage_error("Not enough arguments");
+    }
+    if (!help) {
+        args.size = argv[--argc];
+        argv[argc] = NULL;
+    }
+    return parse_args(&args, argc, argv) && open_and_resize(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
