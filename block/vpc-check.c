@@ -272,6 +272,11 @@ static void check_sparse(VpcCheck *c)
     GError *err = NULL;
 
     vpc_check_limit(c, bat && s->limit == 0 ? vpc_check_reach(c) : 0);
+    if (bat && s->bat_offset + s->bat_bytes > s->limit) {
+        vpc_found(c, VPC_BAT_BAD, s->bat_offset, -1, "the BAT reaches to %" PRId64 ", over the footer at %" PRId64,
+                  s->bat_offset + s->bat_bytes, s->limit);
+        bat = c->orderly = false;
+    }
     if (bat && !vpc_claim_metadata(c->bs, c->ends.size, &err)) {
         vpc_found(c, VPC_BAT_BAD, s->bat_offset, -1, "%s", bdrv_error_message(err));
         bdrv_error_free(err);

@@ -283,8 +283,8 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
     return true;
 }
 
-/* What is wrong with the header's fields, before any of them is used */
-static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t file_size, GError **errp)
+/* What is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
+static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcHeader *h = &s->header;
@@ -298,15 +298,15 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t file_s
         bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
     } else if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
         bdrv_set_error(errp, EINVAL, "Invalid block size %u", block_size);
-    } else if (entries > (uint64_t)file_size / 4) {
+    } else if (entries > (uint64_t)limit / 4) {
         bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
     } else if (be32_load(h->checksum) != sum) {
         bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x", be32_load(h->checksum), sum);
     } else if (table % VPC_SECTOR) {
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT offset %" PRIu64 " is not a multiple of 512", table);
-    } else if (table > (uint64_t)file_size - 4 * (uint64_t)entries) {
-        bdrv_set_error(errp, EINVAL, "dynamic header: BAT of %u entries at %" PRIu64 " is not inside the file of %"
-                       PRId64 " bytes", entries, table, file_size);
+    } else if (table > (uint64_t)limit - 4 * (uint64_t)entries) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: BAT of %u entries at %" PRIu64 " does not end before %"
+                       PRId64, entries, table, limit);
     } else {
         s->bat_offset = (int64_t)table;
         s->bat_bytes = (int64_t)entries * 4;
@@ -317,19 +317,19 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t file_s
     return false;
 }
 
-static bool read_header(BlockDriverState *bs, int64_t file_size, GError **errp)
+static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
 
-    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)file_size ||
-        (uint64_t)file_size - at < sizeof(VpcHeader)) {
-        bdrv_set_error(errp, EINVAL, "footer: data offset is %" PRIu64 ", no place for a header in a file of %" PRId64
-                       " bytes", at, file_size);
+    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)limit ||
+        (uint64_t)limit - at < sizeof(VpcHeader)) {
+        bdrv_set_error(errp, EINVAL, "footer: data offset is %" PRIu64 ", no place for a header before %" PRId64, at,
+                       limit);
         return false;
     }
     return vpc_read(bs, (int64_t)at, &s->header, sizeof(s->header), "dynamic header", errp) &&
-           check_header(bs, (int64_t)at, file_size, errp);
+           check_header(bs, (int64_t)at, limit, errp);
 }
 
 bool vpc_is_half_changed(const VpcEnds *ends)
@@ -394,7 +394,9 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
 
 static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
-    if (!read_header(bs, ends->size, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
+    const VpcState *s = bs->state;
+
+    if (!read_header(bs, s->limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
         return false;
     }
     if (!ends->head_ok) {

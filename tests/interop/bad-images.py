@@ -134,6 +134,11 @@ def moved_header():
     return image.change_footer(data_offset=place)
 
 
+def bat_on_footer():
+    image = dynamic(gap=4096)
+    return image.change_header(table_offset=len(image) - SECTOR)
+
+
 for case in [
     Case('header with a wrong checksum', lambda: dynamic().change_header(sealed=False, checksum=1),
          refuse='dynamic header: checksum is 0x00000001, should be 0x'),
@@ -157,6 +162,7 @@ for case in [
     *[Case(f'BAT of {n} entries', lambda n=n: dynamic(header={'entries': n}),
            refuse=rf'Max Table Entries.*\({n}\)')
       for n in (0x0fffffff, 0x40000000, 0xffffffff)],
+    Case('BAT on the footer at the end', bat_on_footer, refuse='BAT of 4 entries at [0-9]+ does not end before'),
     Case('BAT larger than needed', lambda: dynamic(entries=1024)),
     Case('BAT too small', lambda: dynamic(entries=3), 'D2M .4M !2M',
          warn='block 3 has no BAT entry, there are only 3',

@@ -248,6 +248,11 @@ def footer_in_block(where, sealed=True):
     return Image(data.change(data.places[5] + where, footer)[:-SECTOR])
 
 
+def bat_on_footer():
+    data = image()
+    return data.change_header(table_offset=len(data) - SECTOR)
+
+
 def footer_in_header():
     """No footer at the end; the unused part of the header has the same one"""
     data = image({})
@@ -342,6 +347,7 @@ for case in [
     Row('a block size of 512', lambda: dynamic(8192, {3: b'D'}, 512, creator=b'win '), 'H3.', 'H3.', '',
         text='QEMU misreads'),
     *[Row(f'a BAT at {n}', lambda n=n: header(table_offset=n), 'H4!', 'H4!', '') for n in (0, 1024, 1537, 1 << 40)],
+    Row('a BAT on the footer at the end', bat_on_footer, 'H4!', 'H4!', ''),
     Row('a BAT of 2^30 entries', lambda: header(entries=1 << 30), 'H4!', 'H4!', ''),
     Row('too few BAT entries', lambda: header(entries=7), 'H4!', 'H4!', ''),
     Row('too many BAT entries', lambda: image(entries=16), 'H4.', 'H4.', foreign=False),
