@@ -83,8 +83,9 @@ static bool file_is_for(const BlockDriver *drv, const struct stat *st)
     return drv == &bdrv_file ? S_ISREG(st->st_mode) : S_ISBLK(st->st_mode) || S_ISCHR(st->st_mode);
 }
 
-/* -errno with @errp set, or a descriptor */
-static int file_open_fd(const BlockDriver *drv, const char *filename, int flags, struct stat *st, GError **errp)
+/* -errno with @errp set, or a descriptor. @doing: "open" or "create", for errors */
+static int file_open_fd(const BlockDriver *drv, const char *filename, const char *doing, int flags, struct stat *st,
+                        GError **errp)
 {
     /* O_NONBLOCK: a FIFO that nobody writes to must not hang us */
     int fd = open(filename, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
@@ -93,13 +94,13 @@ static int file_open_fd(const BlockDriver *drv, const char *filename, int flags,
     if (fd < 0) {
         bool direct = err == EINVAL && (flags & O_DIRECT);
 
-        bdrv_set_error(errp, err, "Could not open '%s': %s", filename,
+        bdrv_set_error(errp, err, "Could not %s '%s': %s", doing, filename,
                        direct ? "the file system does not support O_DIRECT" : g_strerror(err));
         return -err;
     }
     if (fstat(fd, st) < 0 || fcntl(fd, F_SETFL, flags & O_DIRECT) < 0) {
         err = errno;
-        bdrv_set_error(errp, err, "Could not open '%s': %s", filename, g_strerror(err));
+        bdrv_set_error(errp, err, "Could not %s '%s': %s", doing, filename, g_strerror(err));
     } else if (!file_is_for(drv, st)) {
         err = EINVAL;
         bdrv_set_error(errp, err, "'%s' driver requires '%s' to be %s", drv->name, filename,
@@ -172,7 +173,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
     struct stat st = { 0 };
 
-    s->fd = file_open_fd(bs->drv, o->filename, (write ? O_RDWR : O_RDONLY) |
+    s->fd = file_open_fd(bs->drv, o->filename, "open", (write ? O_RDWR : O_RDONLY) |
                          (direct ? O_DIRECT : 0) | (o->temporary ? O_TMPFILE : 0), &st, errp);
     if (s->fd < 0) {
         return false;
@@ -308,7 +309,7 @@ static void file_close(BlockDriverState *bs)
 static int file_create_fd(const BlockDriver *drv, const char *filename, bool *made, struct stat *st, GError **errp)
 {
     GError *err = NULL;
-    int fd = file_open_fd(drv, filename, O_RDWR | O_CREAT | O_EXCL, st, &err);
+    int fd = file_open_fd(drv, filename, "create", O_RDWR | O_CREAT | O_EXCL, st, &err);
 
     *made = fd >= 0;
     if (fd != -EEXIST) {
@@ -318,7 +319,7 @@ static int file_create_fd(const BlockDriver *drv, const char *filename, bool *ma
         return fd;
     }
     g_error_free(err);
-    return file_open_fd(drv, filename, O_RDWR, st, errp);
+    return file_open_fd(drv, filename, "create", O_RDWR, st, errp);
 }
 
 static bool file_set_size(int fd, const char *filename, int64_t size, GError **errp)

@@ -121,7 +121,13 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
         tool_error("%s: Image creation needs a size parameter", filename);
         return false;
     }
-    if (!img_parse_size("image size", size ? size : given, &bytes)) {
+    if (size && !img_parse_size("image size", size, &bytes)) {
+        return false;
+    }
+    if (!size && !size_parse(given, &bytes)) {
+        tool_error("%s: Parameter 'size' expects a non-negative number below 2^64\n"
+                   "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+                   "and exabytes, respectively.", filename);
         return false;
     }
     snprintf(number, sizeof(number), "%" PRId64, bytes);
