@@ -178,7 +178,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     if (s->fd < 0) {
         return false;
     }
-    s->device = !S_ISREG(st.st_mode);
+    s->device = bs->fixed_length = !S_ISREG(st.st_mode);
     s->buffered_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     if (!file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {

@@ -154,6 +154,7 @@ static bool nbd_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
         return false;
     }
     bs->size = s->facts.size;
+    bs->fixed_length = true;
     bs->request_alignment = s->facts.min;
     g_free(bs->filename);
     bs->filename = nbd_name_of(s);

@@ -16,6 +16,14 @@ int64_t bdrv_node_size(BlockDriverState *node)
     return __atomic_load_n(&node->size, __ATOMIC_ACQUIRE);
 }
 
+bool bdrv_node_can_grow(BlockDriverState *node)
+{
+    while (node->file) {
+        node = node->file;
+    }
+    return !node->fixed_length;
+}
+
 static void grow(BlockDriverState *bs, int64_t end)
 {
     int64_t size = bdrv_node_size(bs);

@@ -373,7 +373,8 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
         return false;
     }
     s->ceiling = s->lowest = INT64_MAX;
-    s->end = s->limit;
+    s->in_place = s->used = !ends->tail_ok && !bdrv_node_can_grow(bs->file);
+    s->end = s->in_place ? 0 : s->limit;
     s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
     if (!vpc_survey(bs, errp)) {

@@ -125,6 +125,8 @@ static void survey_entry(Survey *survey, int64_t block, uint32_t sector)
         bdrv_warn(bs, "block %" PRId64 " %s (BAT entry 0x%08x)", block, why, sector);
         if (end > s->limit) {
             s->ceiling = MIN(s->ceiling, place);
+        } else {
+            s->end = MAX(s->end, end);      /* it may be mended one day */
         }
         return;
     }

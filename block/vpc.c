@@ -295,7 +295,7 @@ static int commit_block(BlockDriverState *bs, int64_t place, int64_t piece, uint
     be32_store(entry, (uint32_t)(place / VPC_SECTOR));
     bdrv_meta_dirty(bs, piece, entry - entries, 4);
     s->end = s->limit = place_end(s, place);
-    s->used = false;
+    s->used = s->in_place;
     s->allocated++;
     return 0;
 }
