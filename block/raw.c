@@ -204,12 +204,13 @@ static void raw_close(BlockDriverState *bs)
 static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 {
     RawState *s = bs->state;
+    int64_t bytes = size;       /* of the file, whose last sector need not be whole */
 
     if (s->bounded) {
         bdrv_set_error(errp, ENOTSUP, "a disk of a fixed size= cannot be resized");
         return false;
     }
-    if (!raw_check_size(&size, s->offset, errp) || !bdrv_node_truncate(bs->file, s->offset + size, errp)) {
+    if (!raw_check_size(&size, s->offset, errp) || !bdrv_node_truncate(bs->file, s->offset + bytes, errp)) {
         return false;
     }
     __atomic_store_n(&bs->size, size, __ATOMIC_RELEASE);

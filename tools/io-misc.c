@@ -160,7 +160,7 @@ bool io_cmd_truncate(int argc, char **argv)
             return false;
         }
     }
-    if (argc - optind != 1) {
+    if (argc == optind) {       /* of several, QEMU takes the first */
         return io_usage("truncate");
     }
     if (!io_parse_size(argv[optind], &size)) {
