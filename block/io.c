@@ -165,7 +165,8 @@ int bdrv_pwrite(BlockDriverState *bs, int64_t offset, const void *buf, int64_t b
 int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
     bool punch = (flags & BDRV_REQ_MAY_UNMAP) && (bs->flags & BDRV_O_UNMAP);
-    const Request req = { "write", run_zero, offset, bytes, .flags = punch ? BLOCK_ZERO_PUNCH : 0 };
+    const Request req = { "write", run_zero, offset, bytes, .flags = (punch ? BLOCK_ZERO_PUNCH : 0) |
+                          (flags & BDRV_REQ_NO_FALLBACK ? BLOCK_ZERO_CHEAPLY : 0) };
     int ret = check(bs, offset, bytes, true);
 
     return ret < 0 ? ret : settle_write(bs, run(bs, &req), flags);

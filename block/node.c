@@ -221,7 +221,7 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
         return block_mapped_zero(node, offset, bytes, flags);
     }
     ret = zero_beside_rmw(node, offset, bytes, flags);
-    return ret == -ENOTSUP && !(flags & BLOCK_ZERO_DISCARD) ? write_zeroes(node, offset, bytes) : ret;
+    return ret == -ENOTSUP && !(flags & (BLOCK_ZERO_DISCARD | BLOCK_ZERO_CHEAPLY)) ? write_zeroes(node, offset, bytes) : ret;
 }
 
 static int flush_format(BlockDriverState *node)

@@ -135,7 +135,7 @@ static bool open_and_resize(ResizeArgs *args)
 static bool parse_args(ResizeArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_HELP_OPTION, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
+        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
         { "preallocation", 1, NULL, OPT_PREALLOCATION }, { "shrink", 0, NULL, OPT_SHRINK }, { 0 }
     };
     int c;

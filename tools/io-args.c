@@ -98,8 +98,9 @@ bool io_rw_settle_write(IoRwArgs *args)
         return complain("Only one of -z, -P, and -s can be specified at the same time");
     }
     req->kind = args->zeroes ? IO_ZERO : IO_WRITE;
-    req->flags = (args->fua ? BDRV_REQ_FUA : 0) | (args->unmap ? BDRV_REQ_MAY_UNMAP : 0);
-    req->unsupported = args->vmstate || args->no_fallback || (args->compressed && !args->zeroes);
+    req->flags = (args->fua ? BDRV_REQ_FUA : 0) | (args->unmap ? BDRV_REQ_MAY_UNMAP : 0) |
+                 (args->no_fallback ? BDRV_REQ_NO_FALLBACK : 0);
+    req->unsupported = args->vmstate || (args->compressed && !args->zeroes);
     return true;
 }
 

@@ -213,7 +213,7 @@ const IoCommand io_commands[] = {
       "Fails if none is running any more, or after a minute.\n" },
     { "write", "w", io_cmd_write, 2, -1, CHANGES, "[-bcCfnpquz] [-P pattern | -s file] off len",
       "write bytes", ZERO_HELP
-      "  -n          with -z: fail where zeroes would have to be written out; not supported\n" WRITE_HELP
+      "  -n          with -z: fail where zeroes would have to be written out\n" WRITE_HELP
       "  -s file     the bytes to write, from the start again where they end\n"
       "  -b          to the state of a virtual machine: no format has any\n"
       "  -c          compressed: no format can\n"

@@ -124,6 +124,7 @@ BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp);
 enum {
     BDRV_REQ_FUA       = 1 << 0,    /* on stable storage before it is reported done */
     BDRV_REQ_MAY_UNMAP = 1 << 1,    /* pwrite_zeroes may give the space back, see BDRV_O_UNMAP */
+    BDRV_REQ_NO_FALLBACK = 1 << 2,  /* pwrite_zeroes fails with -ENOTSUP where zeroes would have to be written out */
 };
 
 int bdrv_pread(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, unsigned flags);

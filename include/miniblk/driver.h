@@ -52,6 +52,7 @@ enum {                              /* map()'s mode */
 enum {                              /* zero()'s flags */
     BLOCK_ZERO_PUNCH   = 1 << 0,    /* give the space back if that can be done */
     BLOCK_ZERO_DISCARD = 1 << 1,    /* advice only: -ENOTSUP is a good answer */
+    BLOCK_ZERO_CHEAPLY = 1 << 2,    /* the layer shall not write them after -ENOTSUP */
 };
 
 /* The first and last bytes of what may be an image */

@@ -383,6 +383,40 @@ static void test_writethrough(void)
     }
 }
 
+/* Closes @bs */
+static void check_no_fallback(BlockDriverState *bs, int expected)
+{
+    g_autofree uint8_t *want = g_malloc(SIZE), *got = g_malloc(SIZE);
+
+    kit_fill(want, 0, SIZE, 1);
+    g_assert_cmpint(bdrv_pwrite(bs, 0, want, SIZE, 0), ==, 0);
+    g_assert_cmpint(bdrv_pwrite_zeroes(bs, 4096, 8192, BDRV_REQ_NO_FALLBACK), ==, expected);
+    if (!expected) {
+        memset(want + 4096, 0, 8192);
+    }
+    g_assert_cmpint(bdrv_pread(bs, 0, got, SIZE, 0), ==, 0);
+    kit_assert_same(got, want, SIZE, 0);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+}
+
+static void test_no_fallback_memory(void)
+{
+    GError *err = NULL;
+
+    check_no_fallback(bdrv_open(NULL, "driver=raw,file.driver=mem,file.size=1M", BDRV_O_RDWR, &err), 0);
+    g_assert_no_error(err);
+}
+
+/* A program's storage has no zeroes but those that are written */
+static void test_no_fallback_storage(void)
+{
+    Medium medium = medium_on_disk();
+
+    medium_create(&medium, "driver=raw,size=1M");
+    check_no_fallback(medium_open(&medium, "driver=raw", BDRV_O_RDWR), -ENOTSUP);
+    medium_clear(&medium);
+}
+
 static void test_no_flush(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
@@ -1041,6 +1075,8 @@ int main(int argc, char **argv)
     g_test_add_func("/flags/no-fua", test_no_fua);
     g_test_add_func("/flags/writethrough", test_writethrough);
     g_test_add_func("/flags/no-flush", test_no_flush);
+    g_test_add_func("/flags/no-fallback-needed", test_no_fallback_memory);
+    g_test_add_func("/flags/no-fallback-wanted", test_no_fallback_storage);
     g_test_add_func("/flags/discard-without-unmap", test_discard_without_unmap);
     g_test_add_func("/neighbours/direct", test_neighbours_direct);
     g_test_add_func("/neighbours/aligned", test_neighbours_aligned);

@@ -966,9 +966,6 @@ QEMU_IO_LINES = '''
     write -b 0 512
     write -c 0 512
     write -c 0 64k
-    write -nz 0 512
-    write -zn 0 1M
-    write -z -u -n 0 1M
     write -z -c 0 512
     write -z -b 0 512
     write -b -c 0 512
@@ -1023,9 +1020,12 @@ QEMU_IO_USAGE = '''
 
 # Options and image :: commands
 QEMU_IO_OPTIONS = '''
+    -f raw data.raw :: write -zun 0 1M; read -P 0 0 1M
     -f raw data.raw :: w -P 1 0 512; r -P 1 0 512
     -f raw data.raw :: t 6M; l
     -f raw data.raw :: truncate -m metadata 6M
+    -f raw data.raw :: truncate -m full 6M; length
+    -f raw data.raw :: truncate -m falloc 6M; length
     -f raw data.raw :: truncate 1M; length
     -f raw odd.raw :: length; read -v 2990 16; read 2990 100
     -f raw tiny.raw :: length; read -v 0 16
