@@ -231,6 +231,7 @@ static void lose(NbdState *s, NbdLink *link)
         return;
     }
     link->lost = true;
+    s->in_doubt |= s->changes > s->flushed;
     shutdown(link->fd, SHUT_RDWR);
     s->link = NULL;
     s->lost_at = now_ms();
@@ -406,9 +407,30 @@ static void wait_for(NbdState *s, NbdLink *link, const NbdRequest *req)
     pthread_mutex_unlock(&s->lock);
 }
 
+static uint64_t count_changes(NbdState *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t changes = s->changes;
+    pthread_mutex_unlock(&s->lock);
+    return changes;
+}
+
+/* Under the lock: @req was answered. @changes: there were when it was asked */
+static void count(NbdState *s, const NbdLink *link, const NbdRequest *req, uint64_t changes)
+{
+    if (req->command == NBD_FLUSH) {
+        s->flushed = MAX(s->flushed, changes);
+    } else if (req->command != NBD_READ && req->command != NBD_STATUS) {
+        s->changes++;
+        s->in_doubt |= link->lost;
+    }
+}
+
 /* 0 or -errno; *@lost: because the link was */
 static int try_request(NbdState *s, NbdLink *link, NbdRequest *req, bool *lost)
 {
+    uint64_t changes = count_changes(s);
+
     req->state = s;
     req->done = false;
     req->err = 0;
@@ -427,6 +449,9 @@ static int try_request(NbdState *s, NbdLink *link, NbdRequest *req, bool *lost)
         lose(s, link);
     }
     *lost = req->err && link->lost;
+    if (!req->err) {
+        count(s, link, req, changes);
+    }
     drop(link);
     pthread_mutex_unlock(&s->lock);
     return -req->err;
@@ -453,6 +478,14 @@ int nbd_request(NbdState *s, NbdRequest *req)
             return -EIO;
         }
     }
+}
+
+bool nbd_is_in_doubt(NbdState *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool doubt = s->in_doubt;
+    pthread_mutex_unlock(&s->lock);
+    return doubt;
 }
 
 void nbd_disconnect(NbdState *s)

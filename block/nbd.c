@@ -212,12 +212,15 @@ static int nbd_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return offset + vec.bytes > bs->size ? -ENOSPC : nbd_move(bs, offset, vec, NBD_WRITE);
 }
 
+/* Another server's flush says nothing of what the one before it had not flushed, and what was built on that can't be
+ * trusted until the image is opened again */
 static int nbd_driver_flush(BlockDriverState *bs)
 {
     NbdState *s = bs->state;
     NbdRequest req = { .command = NBD_FLUSH };
+    int ret = s->facts.can_flush ? nbd_request(s, &req) : 0;
 
-    return s->facts.can_flush ? nbd_request(s, &req) : 0;
+    return ret == 0 && nbd_is_in_doubt(s) ? -EIO : ret;
 }
 
 /* Of one block; the layer lets nobody else change a part of one meanwhile */

@@ -37,6 +37,8 @@ typedef struct NbdState {
     NbdLink *link;
     bool connecting;                /* somebody is */
     int64_t lost_at;                /* when the last link was lost, in milliseconds of a clock that only goes on */
+    uint64_t changes, flushed;      /* how many writes and the like were answered; how many the last flush covers */
+    bool in_doubt;                  /* a server is gone that had some which were not flushed */
 } NbdState;
 
 typedef enum NbdCommand { NBD_READ, NBD_WRITE, NBD_FLUSH, NBD_TRIM, NBD_ZERO, NBD_STATUS } NbdCommand;
@@ -57,6 +59,8 @@ typedef struct NbdRequest {
 bool nbd_connect_first(NbdState *s, GError **errp);
 /* 0 or -errno; connects anew where the options allow it */
 int nbd_request(NbdState *s, NbdRequest *req);
+/* Something that was answered may be lost, with a server that was */
+bool nbd_is_in_doubt(NbdState *s);
 /* Nobody is using @s any more */
 void nbd_disconnect(NbdState *s);
 

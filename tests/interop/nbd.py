@@ -292,7 +292,8 @@ def no_flush(folder):
 def ask(folder, lie, *words, more='', **how):
     """What miniblk-io says, without hanging"""
     with Server(folder, lie=lie, **how) as server:
-        return fast(lambda: run(IO, *commands(*words), *opts(server, ',file.request-timeout=2' + more)))
+        return fast(lambda: run(IO, '-t', 'writeback', *commands(*words),
+                                *opts(server, ',file.request-timeout=2' + more)))
 
 
 def on(wanted, answer):
@@ -393,6 +394,15 @@ def found_again(folder):
     for old in (True, False):
         said = ask(folder, dies_once, 'write -P 4 0 4k', 'read -P 4 0 4k', more=',file.reconnect-delay=7', old=old)
         equal(said.returncode, 0, f'exit status: {said.stdout}{said.stderr}')
+
+
+@suite.fact
+def written_and_lost(folder):
+    """What was not flushed before a server died is in doubt, and later flushes fail; what was flushed is not"""
+    for first, status in ((('write -P 4 0 4k',), 1), (('write -P 4 0 4k', 'flush'), 0), ((), 0)):
+        said = ask(folder, dies_once, *first, 'read 0 4k', 'write -P 5 4k 4k', 'flush', 'flush',
+                   more=',file.reconnect-delay=7')
+        equal(said.returncode, status, f'exit status after {first}: {said.stdout}{said.stderr}')
 
 
 @suite.fact
