@@ -427,7 +427,8 @@ int vpc_cut_room(BlockDriverState *bs)
     int64_t above = s->end;
     int ret = claim_anew(bs);
 
-    s->allocated = s->end = 0;
+    s->allocated = 0;
+    s->end = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);    /* also if it has no entries */
     s->lowest = INT64_MAX;
     for (unsigned i = 0; i < s->metadata_count; i++) {
         s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));

@@ -421,6 +421,21 @@ static void test_same_size(void)
     }
 }
 
+/* The locators are gone by then, and nothing is left that reaches as far as the BAT's place */
+static void test_nothing_left(void)
+{
+    Run *run = run_new("child-of-shorter", MIB);
+
+    g_assert_true(bdrv_rebase(run->bs, NULL, NULL, NULL));
+    memset(run->twin, 0, sizeof(run->twin));
+    resize(run, 0);
+    g_assert_cmpint(bdrv_close(run->bs), ==, 0);
+    open_run(run);
+    resize(run, MIB);
+    check_all(run);
+    run_free(run);
+}
+
 /* What is freed in the middle of the file goes to others */
 static void test_shrinking_frees_space(void)
 {
@@ -565,6 +580,7 @@ int main(int argc, char **argv)
     g_test_add_func("/resize/what-others-see", test_what_others_see);
     g_test_add_func("/resize/same-size", test_same_size);
     g_test_add_func("/resize/shrinking-frees-space", test_shrinking_frees_space);
+    g_test_add_func("/resize/nothing-left", test_nothing_left);
     g_test_add_func("/resize/batmap-is-kept", test_batmap_is_kept);
     g_test_add_func("/resize/preallocation", test_preallocation);
     return kit_run();
