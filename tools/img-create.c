@@ -124,7 +124,7 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
     if (size && !img_parse_size("image size", size, &bytes)) {
         return false;
     }
-    if (!size && !size_parse(given, &bytes)) {
+    if (given && !size_parse(given, &bytes)) {      /* QEMU's words, which are others here */
         tool_error("%s: Parameter 'size' expects a non-negative number below 2^64\n"
                    "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
                    "and exabytes, respectively.", filename);

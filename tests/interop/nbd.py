@@ -392,7 +392,8 @@ def lost(folder):
 def found_again(folder):
     """With reconnect-delay, a server that died in mid-request is asked again"""
     for old in (True, False):
-        said = ask(folder, dies_once, 'write -P 4 0 4k', 'read -P 4 0 4k', more=',file.reconnect-delay=7', old=old)
+        said = ask(folder, dies_once, 'write -P 4 0 4k', 'flush', 'read -P 4 0 4k', more=',file.reconnect-delay=7',
+                   old=old)
         equal(said.returncode, 0, f'exit status: {said.stdout}{said.stderr}')
 
 

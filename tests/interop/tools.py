@@ -210,6 +210,8 @@ SAME_IMG = '''
 
 # The rest of qemu-img, which only scripts may ask for: by its name
 SAME_QEMU_IMG = '''
+    create -f vpc -o size=abc new.vhd
+    create -f raw -o size=-5 new.raw
     snapshot data.raw
     snapshot -l data.raw
     snapshot theirs.vhd data.raw
@@ -1020,6 +1022,7 @@ QEMU_IO_USAGE = '''
 
 # Options and image :: commands
 QEMU_IO_OPTIONS = '''
+    -f raw data.raw :: truncate 1M 2M; length
     -f raw data.raw :: write -zun 0 1M; read -P 0 0 1M
     -f raw data.raw :: w -P 1 0 512; r -P 1 0 512
     -f raw data.raw :: t 6M; l
