@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -150,11 +151,17 @@ def compile_command(path):
     sys.exit(f'{BUILD} does not compile {path}')
 
 
+def link_words(target):
+    done = run(['ninja', '-C', str(BUILD), '-t', 'commands', target])
+    return shlex.split(done.stdout.splitlines()[-1])
+
+
 def link_command():
-    """As crash-kit is linked, but with the static library, so that an object before it counts"""
-    done = run(['ninja', '-C', str(BUILD), '-t', 'commands', KIT])
-    words = shlex.split(done.stdout.splitlines()[-1])
-    return ['block/libminiblk.a' if 'libminiblk.so' in word and not word.startswith('-') else word for word in words]
+    """As crash-kit is linked, but with the static library, so that an object before it counts, and with what the
+    shared one is linked with"""
+    library = next(word for word in link_words(KIT) if 'libminiblk.so' in word and not word.startswith('-'))
+    others = [word for word in link_words(library) if re.fullmatch(r'-l.*|/.*\.so[.0-9]*', word)]
+    return ['block/libminiblk.a' if word == library else word for word in link_words(KIT)] + others
 
 
 def mutate(path, changes):
