@@ -65,6 +65,17 @@ static void test_exclusive_excludes_exclusive(void)
     check_excludes(true, true);
 }
 
+static void wait_until_one_waits(BlockGate *gate)
+{
+    bool waits = false;
+
+    while (!waits) {
+        pthread_mutex_lock(&gate->mutex);
+        waits = gate->waiting > 0;
+        pthread_mutex_unlock(&gate->mutex);
+    }
+}
+
 static void test_waiting_exclusive_stops_shared(void)
 {
     BlockGate gate;
@@ -73,7 +84,7 @@ static void test_waiting_exclusive_stops_shared(void)
     gate_init(&gate);
     gate_enter(&gate, false);
     send(&exclusive, &gate, true);
-    visitor_settle();
+    wait_until_one_waits(&gate);
     send(&shared, &gate, false);
     visitor_settle();
     g_assert_false(atomic_load(&shared.inside));

@@ -68,6 +68,18 @@ static void test_one_is_alone(void)
     check_enter(beside, 5, 15, false, false);
 }
 
+/* @range has come, whether it is inside or waits */
+static void wait_until_last(BlockRanges *ranges, const BlockRange *range)
+{
+    bool come = false;
+
+    while (!come) {
+        pthread_mutex_lock(&ranges->mutex);
+        come = ranges->last == range;
+        pthread_mutex_unlock(&ranges->mutex);
+    }
+}
+
 /* One that waits is waited for, or it could wait forever; and one that waits stops nobody elsewhere */
 static void test_in_turn(void)
 {
@@ -78,7 +90,7 @@ static void test_in_turn(void)
     ranges_init(&ranges);
     ranges_enter(&ranges, &first);
     send(&second, &ranges, &two);
-    visitor_settle();
+    wait_until_last(&ranges, &two);
     send(&third, &ranges, &three);
     send(&elsewhere, &ranges, &apart);
     visitor_settle();
