@@ -26,9 +26,11 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f)
     VpcHeader h;
 
     if (!is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
-        at > (uint64_t)c->ends.size ||
-        bdrv_node_pread(c->bs->file, (int64_t)at, &h, sizeof(h)) < 0) {
+        at > (uint64_t)c->ends.size) {
         return false;
+    }
+    if (!vpc_check_read(c, (int64_t)at, &h, sizeof(h), "header")) {
+        return true;
     }
     bool sealed = be32_load(h.checksum) == vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum));
 
@@ -74,7 +76,7 @@ static bool make_up_footer(VpcCheck *c)
     VpcFooter f = { .cookie = VPC_COOKIE };
     VpcHeader h;
 
-    if (bdrv_node_pread(c->bs->file, VPC_SECTOR, &h, sizeof(h)) < 0) {
+    if (!vpc_check_read(c, VPC_SECTOR, &h, sizeof(h), "header")) {
         return false;
     }
     bool child = memcmp(h.parent_uuid, (const uint8_t[16]) { 0 }, 16);
@@ -94,12 +96,23 @@ static bool make_up_footer(VpcCheck *c)
     return true;
 }
 
+/* -1: there is none, or nobody knows, which is said */
+static int64_t find_stray(VpcCheck *c)
+{
+    int64_t at = vpc_stray_footer(c->bs, &c->ends);
+
+    if (at < 0 && at != -ENOENT) {
+        vpc_found(c, -1, c->ends.tail_at, -1, "the end of the file could not be read: %s", g_strerror((int)-at));
+    }
+    return MAX(at, -1);
+}
+
 /* The file does not end in a valid footer, and there is no copy of one that would be */
 static bool choose_without_any(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
-    int64_t stray = vpc_stray_footer(c->bs, e);
+    int64_t stray = find_stray(c);
 
     if (e->head_ok && vpc_type(&e->head) == VPC_FIXED) {
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
@@ -201,12 +214,12 @@ static void find_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
-    int64_t stray = vpc_stray_footer(c->bs, e);
+    int64_t stray = find_stray(c);
     bool broken = e->tail_at >= 0 && e->tail_at % VPC_SECTOR == 0 && e->tail_at >= reach &&
                   (!memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
     VpcFooter found;
 
-    if (stray >= reach && stray % VPC_SECTOR == 0 && bdrv_node_pread(c->bs->file, stray, &found, sizeof(found)) == 0 &&
+    if (stray >= reach && stray % VPC_SECTOR == 0 && vpc_check_read(c, stray, &found, sizeof(found), "footer") &&
         !memcmp(&found, &s->footer, sizeof(found))) {
         s->limit = c->new_tail = stray;
         s->found = VPC_AT_TAIL;

@@ -174,14 +174,14 @@ int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)
     int64_t bytes = ends->size - start;
     g_autofree uint8_t *buf = g_malloc((gsize)bytes);
 
-    if (bdrv_node_pread(bs->file, start, buf, bytes) == 0) {
-        for (int64_t i = bytes - VPC_SECTOR; i >= 0; i--) {
-            if (buf[i] == VPC_COOKIE[0] && start + i > 0 && vpc_footer_is_valid((const VpcFooter *)(buf + i))) {
-                return start + i;
-            }
+    int ret = bdrv_node_pread(bs->file, start, buf, bytes);
+
+    for (int64_t i = bytes - VPC_SECTOR; ret == 0 && i >= 0; i--) {
+        if (buf[i] == VPC_COOKIE[0] && start + i > 0 && vpc_footer_is_valid((const VpcFooter *)(buf + i))) {
+            return start + i;
         }
     }
-    return -1;
+    return ret < 0 ? ret : -ENOENT;
 }
 
 bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)

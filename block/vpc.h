@@ -110,7 +110,7 @@ bool vpc_creator_is(const VpcFooter *footer, const char *code);
 bool vpc_footer_is_valid(const VpcFooter *footer);
 uint32_t vpc_type(const VpcFooter *footer);
 bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
-/* A footer that is not where it should be: padding tools append to files. -1: none */
+/* A footer that is not where it should be: padding tools append to files. -ENOENT: none; another -errno: who knows */
 int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
 /* Always false: why there is no footer */
 bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp);
