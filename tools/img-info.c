@@ -152,7 +152,7 @@ static void print_human(const BlockInfo *info, const char *filename)
         printf("cluster_size: %" PRId64 "\n", info->cluster_size);
     }
     print_backing(info);
-    if (info->probe > 0 && info->probe < 100) {
+    if (info->probe > 0 && info->probe < 100 && !tool_is_qemu) {
         print_guess(info);
     }
     if (info->count) {
