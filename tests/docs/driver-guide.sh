@@ -8,7 +8,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 copy_source() {
     cp -r "$source"/{bench,block,docs,examples,include,meson.build,meson_options.txt,tools,util} "$scratch" &&
-        mkdir "$scratch"/{fuzz,tests} && touch "$scratch"/{fuzz,tests}/meson.build
+        mkdir "$scratch"/{fuzz,qemu-iotests-compat,tests} &&
+        touch "$scratch"/{fuzz,qemu-iotests-compat,tests}/meson.build
 }
 
 # Steps 1 to 3
