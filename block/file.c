@@ -586,8 +586,8 @@ const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices)
 }
 
 #define FILE_DRIVER(word, what) {                       \
-    .name           = word,                             \
-    .description    = what,                             \
+    .name           = (word),                           \
+    .description    = (what),                           \
     .is_protocol    = true,                             \
     .parallel       = true,                             \
     .state_size     = sizeof(FileState),                \

@@ -201,7 +201,7 @@ bool bdrv_is_path(const char *name)
 char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_new();
-    const char *path = strchr(name, ':') + 1;
+    const char *path = name + prefix_length(name) + 1;
 
     if (!*path) {
         bdrv_set_error(errp, EINVAL, "The '%.*s' block driver requires a file name", (int)(path - 1 - name), name);

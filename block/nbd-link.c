@@ -198,7 +198,7 @@ static bool may_pass(int err)
 
 bool nbd_connect_first(NbdState *s, GError **errp)
 {
-    const struct timespec pause = { 0, PAUSE_MS * 1000000 };
+    const struct timespec pause = { 0, PAUSE_MS * 1000000L };
     int64_t end = now_ms() + s->open_timeout;
     int64_t try = s->request_timeout ? MIN(s->request_timeout, HANDSHAKE_MS) : HANDSHAKE_MS;
     GError *err = NULL;

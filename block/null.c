@@ -129,7 +129,7 @@ const BlockDriver bdrv_null = {
 };
 
 #define NULL_AS_IN_QEMU(word) {                                                                             \
-    .name         = word,                                                                                   \
+    .name         = (word),                                                                                 \
     .description  = "as QEMU's: what is read is anything, and here zeroes",                                 \
     .is_protocol  = true,                                                                                   \
     .parallel     = true,                                                                                   \

@@ -26,7 +26,7 @@
 #include "util/iszero.h"
 
 #define COPY_PIECE  (1 << 20)
-#define XEN_BYTE    (8 * (2 << 20))     /* bytes of the disk for one of the batmap, as Xen's tools count */
+#define XEN_BYTE    (INT64_C(16) << 20)    /* bytes of the disk for one of the batmap, as Xen's tools count */
 #define LOCATORS    G_N_ELEMENTS(((VpcHeader *)NULL)->locators)
 
 /* Where a set of tables is */
