@@ -12,11 +12,17 @@ typedef struct RebaseArgs {
     bool quiet, progress;
 } RebaseArgs;
 
-/* "PREFIXcache.direct=on,PREFIXcache.no-flush=off" */
-static char *cache_options(const char *prefix, unsigned flags)
+/* "PREFIXforce-share=off,PREFIXcache.direct=on,PREFIXcache.no-flush=off", the latter two if @cached */
+static char *parent_options(const char *prefix, unsigned flags, bool cached)
 {
-    return g_strdup_printf("%scache.direct=%s,%scache.no-flush=%s", prefix, flags & BDRV_O_NOCACHE ? "on" : "off",
-                           prefix, flags & BDRV_O_NO_FLUSH ? "on" : "off");
+    GString *options = g_string_new(NULL);
+
+    g_string_append_printf(options, "%sforce-share=%s", prefix, flags & BDRV_O_NO_LOCK ? "on" : "off");
+    if (cached) {
+        g_string_append_printf(options, ",%scache.direct=%s,%scache.no-flush=%s", prefix,
+                               flags & BDRV_O_NOCACHE ? "on" : "off", prefix, flags & BDRV_O_NO_FLUSH ? "on" : "off");
+    }
+    return g_string_free(options, FALSE);
 }
 
 static bool rebase(const RebaseArgs *args, const char *parent_options)
@@ -46,7 +52,7 @@ static bool rebase(const RebaseArgs *args, const char *parent_options)
 static bool open_and_rebase(RebaseArgs *args)
 {
     ImgImage *image = &args->image;
-    unsigned flags = 0;
+    unsigned flags = image->flags & BDRV_O_NO_LOCK;     /* -U is for parents only: the image itself is written to */
     bool cached = args->parent_cache != NULL;
     int ret;
 
@@ -54,9 +60,10 @@ static bool open_and_rebase(RebaseArgs *args)
         (cached && !img_parse_cache("source ", args->parent_cache, &flags))) {
         return false;
     }
-    g_autofree char *old = cached && !args->unsafe ? cache_options("backing.", flags) : NULL;
-    g_autofree char *new = cached ? cache_options("", flags) : NULL;
+    g_autofree char *old = args->unsafe ? NULL : parent_options("backing.", flags, cached);
+    g_autofree char *new = parent_options("", flags, cached);
 
+    image->flags &= ~(unsigned)BDRV_O_NO_LOCK;
     image->flags |= BDRV_O_RDWR | BDRV_O_UNMAP | (args->unsafe ? BDRV_O_NO_BACKING : 0);
     image->options = old;
     bool ok = img_open(image) && rebase(args, new);

@@ -599,6 +599,7 @@ int main(int argc, char **argv)
     const char *below = getenv("TMPDIR");
 
     kit.trial = trial_defaults;
+    kit.trial.every = 1;
     kit.trial.failed = report;
     kit.sector = 512;
     kit.block = 65536;

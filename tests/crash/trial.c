@@ -5,9 +5,9 @@
 #include "trial.h"
 
 #ifdef __SANITIZE_ADDRESS__     /* slower by far, and no more is to be seen of the states themselves */
-const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 5, .samples = 4 }, .every = 4 };
+const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 5, .samples = 4 }, .every = 6 };
 #else
-const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 8, .samples = 40 }, .every = 1, .peers = 1 };
+const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 8, .samples = 40 }, .every = 3, .peers = 1 };
 #endif
 
 Cuts *trial_cuts(const Recording *r, const TrialOptions *opts)
