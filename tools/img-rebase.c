@@ -60,8 +60,9 @@ static bool open_and_rebase(RebaseArgs *args)
         (cached && !img_parse_cache("source ", args->parent_cache, &flags))) {
         return false;
     }
-    g_autofree char *old = args->unsafe ? NULL : parent_options("backing.", flags, cached);
-    g_autofree char *new = parent_options("", flags, cached);
+    bool told = cached || flags;                        /* an image without a parent has no options for it */
+    g_autofree char *old = told && !args->unsafe ? parent_options("backing.", flags, cached) : NULL;
+    g_autofree char *new = told ? parent_options("", flags, cached) : NULL;
 
     image->flags &= ~(unsigned)BDRV_O_NO_LOCK;
     image->flags |= BDRV_O_RDWR | BDRV_O_UNMAP | (args->unsafe ? BDRV_O_NO_BACKING : 0);
