@@ -48,6 +48,9 @@ static struct {
     int64_t block, sector;
     bool qemu;
     Fault fault;
+    char **fault_words;         /* these are in use until the program ends: */
+    Cuts *cuts;
+    GPtrArray *others;
 } kit;
 
 static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -176,6 +179,7 @@ static void run_others(char *name, TrialResult *total)
     if (!s) {
         die("'%s' is not one of: %s", name, scenario_actions());
     }
+    g_ptr_array_add(kit.others, s);
     try_scenario(s, seed, total);
 }
 
@@ -451,7 +455,8 @@ static Cuts *open_log(char **argv)
         die("%s: %s", argv[0], err->message);
     }
     kit.trial.cuts.sector = kit.sector;
-    return cuts_new(load(argv[1]), log, &kit.trial.cuts);
+    kit.cuts = cuts_new(load(argv[1]), log, &kit.trial.cuts);
+    return kit.cuts;
 }
 
 static int cuts_of_log(int argc, char **argv)
@@ -529,12 +534,14 @@ static const struct {
 
 static Fault fault(const char *text)
 {
-    char **words = g_strsplit(text, ":", -1);       /* for good: the kind is used */
+    char **words = g_strsplit(text, ":", -1);
     guint count = g_strv_length(words);
 
     if (count < 3 || count > 4 || (count == 4 && strcmp(words[3], "stays"))) {
         die("'%s' is not KIND:N:ERRNO[:stays]", text);
     }
+    g_strfreev(kit.fault_words);
+    kit.fault_words = words;
     return (Fault) { words[0], (unsigned)number(words[1]), (int)number(words[2]), count == 4 };
 }
 
@@ -601,6 +608,7 @@ int main(int argc, char **argv)
     kit.trial = trial_defaults;
     kit.trial.every = 1;
     kit.trial.failed = report;
+    kit.others = g_ptr_array_new();
     kit.sector = 512;
     kit.block = 65536;
     for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++) {

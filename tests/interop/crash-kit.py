@@ -83,8 +83,8 @@ def bad_states_are_counted(folder):
 @suite.fact
 def other_drivers(folder):
     """another driver, by its options"""
-    done = kit(folder, 'run', '--create', 'driver=raw', '--open', 'driver=raw', '--block', '4096', 'create',
-               'overwrite', 'random:1')
+    done = kit(folder, 'run', '--bits', '8', '--samples', '40', '--create', 'driver=raw', '--open', 'driver=raw',
+               '--block', '4096', 'create', 'overwrite', 'random:1')
     equal(done.returncode, 0, 'exit status')
     check(totals(done)[0] > 500 and totals(done)[2] == 0, done.stdout)
 
