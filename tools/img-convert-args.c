@@ -34,8 +34,33 @@ static bool parse_workers(const char *text, unsigned *workers)
     return true;
 }
 
+/* False: it is none of those that are on or off */
+static bool take_switch(ConvertArgs *args, int c)
+{
+    const struct {
+        int option;
+        bool *on;
+    } switches[] = {
+        { 'c', &args->compress }, { 'C', &args->offload }, { 'n', &args->existing }, { 'p', &args->progress },
+        { 'q', &args->quiet }, { 'W', &args->copy.unordered }, { IMG_OPT_TARGET_IMAGE_OPTS, &args->to.image_opts },
+        { IMG_OPT_TARGET_IS_ZERO, &args->copy.target_is_zero }, { IMG_OPT_SALVAGE, &args->salvage },
+        { IMG_OPT_BITMAPS, &args->bitmaps }, { IMG_OPT_SKIP_BROKEN_BITMAPS, &args->skip_broken_bitmaps },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(switches); i++) {
+        if (switches[i].option == c) {
+            *switches[i].on = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_option(ConvertArgs *args, int c)
 {
+    if (take_switch(args, c)) {
+        return true;
+    }
     switch (c) {
     case 'O':
         args->to.format = optarg;
@@ -52,27 +77,9 @@ static bool parse_option(ConvertArgs *args, int c)
     case 'T':
         args->from_cache = optarg;
         break;
-    case 'c':
-        args->compress = true;
-        break;
-    case 'C':
-        args->offload = true;
-        break;
     case 'l':
         args->snapshot = true;
         return img_check_snapshot(optarg);
-    case 'n':
-        args->existing = true;
-        break;
-    case 'p':
-        args->progress = true;
-        break;
-    case 'q':
-        args->quiet = true;
-        break;
-    case 'W':
-        args->copy.unordered = true;
-        break;
     case 'o':
         return img_add_create_options(args->options, optarg);
     case 'r':
@@ -81,21 +88,6 @@ static bool parse_option(ConvertArgs *args, int c)
         return parse_sparse(optarg, &args->copy.sparse);
     case 'm':
         return parse_workers(optarg, &args->copy.workers);
-    case IMG_OPT_TARGET_IMAGE_OPTS:
-        args->to.image_opts = true;
-        break;
-    case IMG_OPT_TARGET_IS_ZERO:
-        args->copy.target_is_zero = true;
-        break;
-    case IMG_OPT_SALVAGE:
-        args->salvage = true;
-        break;
-    case IMG_OPT_BITMAPS:
-        args->bitmaps = true;
-        break;
-    case IMG_OPT_SKIP_BROKEN_BITMAPS:
-        args->skip_broken_bitmaps = true;
-        break;
     default:
         img_take_option(&args->from, c);
     }

@@ -45,7 +45,7 @@ static bool stray(GError **errp, const char *text, size_t bytes)
     return unreadable(errp, what);
 }
 
-/* The number in "\\uXXXX"; -1: @text does not begin so */
+/* The number that four hexadecimal digits after "\\u" make; -1: @text does not begin so */
 static int unit_of(const char *text)
 {
     int unit = 0;
