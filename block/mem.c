@@ -43,6 +43,7 @@ static bool mem_use_storage(BlockDriverState *bs, unsigned flags, GError **errp)
         return false;
     }
     s->size = bs->size = s->storage->size;
+    bs->fixed_length = s->storage->write && !s->storage->truncate;
     return true;
 }
 

@@ -18,7 +18,7 @@ int64_t bdrv_node_size(BlockDriverState *node)
 
 bool bdrv_node_can_grow(BlockDriverState *node)
 {
-    while (node->file) {
+    while (node->file && !node->fixed_length) {
         node = node->file;
     }
     return !node->fixed_length;
@@ -121,6 +121,9 @@ static int make_room(BlockDriverState *node, int64_t end)
 {
     if (!node->drv->map || end <= bdrv_node_size(node)) {
         return 0;
+    }
+    if (node->fixed_length) {
+        return -ENOSPC;
     }
     if (!node->layer->tree->alone) {
         return -EAGAIN;

@@ -18,7 +18,6 @@
 
 typedef struct RawState {
     int64_t offset;                 /* where the disk begins in the file */
-    bool bounded;                   /* by size=; else the disk ends where the file does */
     pthread_mutex_t *head_lock;     /* around writes to the first sector of a disk that was guessed to be raw: it has to
                                      * stay one. NULL: it was not */
 } RawState;
@@ -123,8 +122,8 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
         bdrv_warn(bs, RAW_GUESSED, bs->filename);
     }
     s->offset = o->offset;
-    s->bounded = o->size >= 0;
-    bs->size = s->bounded ? o->size : have - s->offset;
+    bs->fixed_length = o->size >= 0;
+    bs->size = bs->fixed_length ? o->size : have - s->offset;
     return raw_check_size(&bs->size, s->offset, errp);
 }
 
@@ -206,7 +205,7 @@ static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     RawState *s = bs->state;
     int64_t bytes = size;       /* of the file, whose last sector need not be whole */
 
-    if (s->bounded) {
+    if (bs->fixed_length) {
         bdrv_set_error(errp, ENOTSUP, "a disk of a fixed size= cannot be resized");
         return false;
     }

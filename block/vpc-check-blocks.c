@@ -288,7 +288,7 @@ static void report_room(VpcCheck *c)
     VpcState *s = c->bs->state;
     int64_t room = s->limit - c->end;
 
-    if (room < vpc_block_bytes(s)) {
+    if (room < vpc_block_bytes(s) || c->in_place) {
         return;
     }
     int ret = vpc_check_zero(c, c->end, room);

@@ -209,16 +209,17 @@ static bool is_tapdisk_junk(const VpcFooter *f)
 }
 
 /* There is no valid footer at the end: where blocks end, and where one belongs. Something that looks like one is
- * the disk's own data if a block is there */
+ * the disk's own data if a block is there. A medium of a fixed length need not end in one */
 static void find_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
-    int64_t stray = find_stray(c);
     bool broken = e->tail_at >= 0 && e->tail_at % VPC_SECTOR == 0 && e->tail_at >= reach &&
                   (!memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
     VpcFooter found;
 
+    c->in_place = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
+    int64_t stray = c->in_place ? -1 : find_stray(c);
     if (stray >= reach && stray % VPC_SECTOR == 0 && vpc_check_read(c, stray, &found, sizeof(found), "footer") &&
         !memcmp(&found, &s->footer, sizeof(found))) {
         s->limit = c->new_tail = stray;
@@ -227,7 +228,7 @@ static void find_limit(VpcCheck *c, int64_t reach)
     }
     s->limit = broken ? e->tail_at : e->size;
     c->new_tail = align_up(s->limit, VPC_SECTOR);
-    if (s->found == VPC_AT_HEAD) {
+    if (s->found == VPC_AT_HEAD && !c->in_place) {
         report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, s->limit, VPC_NO_TAIL);
     }
 }

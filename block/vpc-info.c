@@ -24,6 +24,7 @@ static char *time_text(const uint8_t timestamp[4])
 static void add_identity(const VpcState *s, BlockInfoBuilder *items)
 {
     static const char *const found[] = { "at the end", "at the end, 511 bytes", "at the start, the end is damaged" };
+    static const char *const in_place = "at the start, what the image lies on is longer";
     const VpcFooter *f = &s->footer;
     uint32_t version = be32_load(f->creator_version);
     char creator[5] = "";
@@ -34,7 +35,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     }
 
     bdrv_info_text(items, "type", s->fixed ? "fixed" : s->differencing ? "differencing" : "dynamic");
-    bdrv_info_text(items, "footer", "%s", found[s->found]);
+    bdrv_info_text(items, "footer", "%s", s->in_place ? in_place : found[s->found]);
     bdrv_info_text(items, "creator", "%s", g_strchomp(creator));
     bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
     bdrv_info_text(items, "uuid", "%s", uuid);

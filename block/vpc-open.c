@@ -223,7 +223,10 @@ static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **er
         s->footer = ends->head;
         s->found = VPC_AT_HEAD;
         s->limit = ends->size;
-        bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used");
+        s->in_place = !bdrv_node_can_grow(bs->file);
+        if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+            bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used");
+        }
     } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED) {
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
         return false;
@@ -356,6 +359,21 @@ bool vpc_ends_disagree(const VpcEnds *ends)
             memcmp(a->cylinders, b->cylinders, GEOMETRY_BYTES) || memcmp(a->type, b->type, 4));
 }
 
+/* For a footer that is missing: what lies past the end of the file must not come to be inside it */
+static bool place_tail(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    s->tail = s->end <= s->ceiling ? s->end : s->limit;
+    if (!s->in_place && s->tail + VPC_SECTOR > s->promised) {
+        bdrv_set_error(errp, EINVAL, "there is no footer at the end of the file, and at %" PRId64 " no room for one: "
+                       "parent locators or a batmap are said to lie past the end, at %" PRId64
+                       ": the image can be opened for reading only", s->tail, s->promised);
+        return false;
+    }
+    return true;
+}
+
 static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
@@ -373,7 +391,7 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
         return false;
     }
     s->ceiling = s->lowest = INT64_MAX;
-    s->in_place = s->used = !ends->tail_ok && !bdrv_node_can_grow(bs->file);
+    s->used = s->in_place;
     s->end = s->in_place ? 0 : s->limit;
     s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
@@ -389,8 +407,8 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
     if (!cut_off) {         /* else the bytes in between would complete a block */
         s->end = align_up(s->end, VPC_SECTOR);
     }
-    s->tail = ends->tail_ok ? ends->tail_at : s->end;
-    return true;
+    s->tail = ends->tail_at;
+    return ends->tail_ok || place_tail(bs, errp);
 }
 
 static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **errp)

@@ -347,7 +347,7 @@ int vpc_trim(BlockDriverState *bs)
     GError *err = NULL;
     int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;
 
-    if (ret == 0 && !bdrv_node_truncate(bs->file, s->tail + VPC_SECTOR, &err)) {
+    if (ret == 0 && !s->in_place && !bdrv_node_truncate(bs->file, s->tail + VPC_SECTOR, &err)) {
         ret = -bdrv_error_code(err);
         bdrv_error_free(err);
     }

@@ -52,7 +52,7 @@ typedef struct VpcState {
     int64_t tail;               /* where the footer at the end of the file is, */
     int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
     int64_t lowest;             /* where the first block is */
-    bool in_place;              /* the file can't grow and ends in no footer: what is behind the last block is free */
+    bool in_place;              /* the file has a fixed length, and ends in no footer: what is behind the last block is free */
     int64_t ceiling;            /* a BAT entry or a locator points here, past the end of the file: never grow so far */
     bool used;                  /* the first place of that room was handed out before: it may not be zero */
     bool head_bad;              /* the copy at the start is to be written, */

@@ -216,7 +216,7 @@ struct BlockDriverState {
                                      * aligned, and the layer sees to it. 0 and 1: any. Set it in open() */
     BlockDriverState *file, *backing;
     struct BlockLayer *layer;       /* the layer's own */
-    bool fixed_length;              /* a protocol's: it never grows, and writes past the end fail. Set it in open() */
+    bool fixed_length;              /* it never grows: writes past the end fail with ENOSPC. Set it in open() */
 };
 
 /* A format's read() and write(): the layer moves the bytes, map() says where they are */
@@ -235,7 +235,7 @@ int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsi
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
 bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp);
 int64_t bdrv_node_size(BlockDriverState *node);
-bool bdrv_node_can_grow(BlockDriverState *node);        /* is the protocol at the bottom none of a fixed length? */
+bool bdrv_node_can_grow(BlockDriverState *node);        /* is neither it nor what is below of a fixed length? */
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);

@@ -58,6 +58,7 @@ Disk *disk_clone(Disk *from)
 
     pthread_mutex_lock(&from->lock);
     disk->size = from->size;
+    disk->fixed_length = from->fixed_length;
     for (guint i = 0; i < from->pages->len; i++) {
         g_ptr_array_add(disk->pages, page_ref(from->pages->pdata[i]));
     }
@@ -210,7 +211,8 @@ static int storage_truncate(void *user, int64_t size)
 
 BlockStorage disk_storage(Disk *disk)
 {
-    return (BlockStorage) { disk->size, disk, storage_read, storage_write, storage_flush, storage_truncate };
+    return (BlockStorage) { disk->size, disk, storage_read, storage_write, storage_flush,
+                            disk->fixed_length ? NULL : storage_truncate };
 }
 
 Medium medium_on_file(const char *name)

@@ -22,13 +22,14 @@ typedef struct Disk {
     int fail_errno;             /* a write fails half-way, with this; 0: none does; */
     unsigned fail_after;        /* so many writes are let pass first; */
     bool fail_once;             /* then all of them fail, or one */
+    bool fixed_length;          /* truncate is not for it */
     unsigned failed;            /* how many did */
     int flush_errno;            /* flushes fail with this; 0: they work */
     GArray *log;                /* of DiskEvent; NULL: not wanted. To grow is part of the write that follows */
 } Disk;
 
 Disk *disk_new(void);
-Disk *disk_clone(Disk *from);   /* counts and log are not copied */
+Disk *disk_clone(Disk *from);   /* bytes and length; counts and log are not copied */
 void disk_free(Disk *disk);
 void disk_start_log(Disk *disk);
 void disk_read(Disk *disk, int64_t offset, void *buf, int64_t bytes);

@@ -160,7 +160,8 @@ static char *check(const Judge *j, Disk *disk)
 static char *find_fault(const Judge *j, Disk *disk)
 {
     Medium medium = { .disk = disk };
-    const char *fault = j->r->vhd && !j->r->theirs ? vhd_find_fault(&medium) : NULL;    /* its blocks are not aligned */
+    bool look = j->r->vhd && !j->r->theirs && !j->r->fixed_length;     /* QEMU's blocks are not aligned */
+    const char *fault = look ? vhd_find_fault(&medium) : NULL;
 
     return fault ? g_strdup(fault) : check(j, disk);
 }
@@ -398,12 +399,24 @@ static char *check_complete(const Judge *j, Disk *disk, BlockDriverState *bs)
     return at < 0 ? NULL : g_strdup_printf("byte %" PRId64 " is another without bitmaps", at);
 }
 
+/* What is longer than its image from the start, and stays so, has no footer at its end */
+static bool ends_well(const Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+
+    return j->r->fixed_length || vhd_ends_well(&medium);
+}
+
+static char *find_end(const Judge *j, Disk *disk)
+{
+    return j->lenient || ends_well(j, disk) ? NULL : g_strdup("the file does not end in a footer");
+}
+
 /* It reads the same whichever parent it has; and again after the rebase was done once more */
 static char *judge_rebase(Judge *j, Disk *disk, bool done, uint64_t n)
 {
-    Medium medium = { .disk = disk };
     BlockDriverState *bs;
-    char *reason = j->lenient || vhd_ends_well(&medium) ? NULL : g_strdup("the file does not end in a footer");
+    char *reason = find_end(j, disk);
 
     for (int again = 0; again < 2 && !reason; again++) {
         reason = open_strictly(j, disk, j->r->open, 0, &bs);
@@ -423,11 +436,9 @@ static char *judge_rebase(Judge *j, Disk *disk, bool done, uint64_t n)
 
 bool judge_footer(const Judge *j, Disk *disk, uint64_t entries)
 {
-    Medium medium = { .disk = disk };
-
     bool not_yet = j->r->hurt || (j->r->promise == PROMISE_CREATE && entries < j->r->done);
 
-    return !j->r->vhd || not_yet || vhd_ends_well(&medium);
+    return !j->r->vhd || not_yet || ends_well(j, disk);
 }
 
 static char *repair_again(Judge *j, Disk *disk)
@@ -526,8 +537,7 @@ static char *mend_fixed(Judge *j, Disk *disk)
 
 static char *judge_resize(Judge *j, Disk *disk, bool done, uint64_t n)
 {
-    Medium medium = { .disk = disk };
-    char *reason = j->lenient || vhd_ends_well(&medium) ? NULL : g_strdup("the file does not end in a footer");
+    char *reason = find_end(j, disk);
 
     reason = reason ? reason : mend_fixed(j, disk);
     reason = reason ? reason : judge_size(j, disk, done);
@@ -621,7 +631,7 @@ char *judge_peers(Judge *j, Disk *disk, uint64_t entries)
     g_autofree char *file = g_build_filename(j->r->folder, "peer.vhd", NULL);
     const char *const argv[] = { "vhdiinfo", file, NULL };
 
-    if (!j->r->vhd || (j->lenient && !j->r->theirs) || (j->r->promise != PROMISE_GUEST && entries < j->r->done)) {
+    if (!j->r->vhd || j->r->fixed_length || (j->lenient && !j->r->theirs) || (j->r->promise != PROMISE_GUEST && entries < j->r->done)) {
         return NULL;
     }
     save(file, disk);

@@ -54,6 +54,8 @@ MUTANTS = [
          '        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n')]),
     ('what a write does not cover is not filled from the parent', 'block/map.c', 'child/16k/allocate', [
         ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
+    ("what a longer device has behind the image is in new blocks", 'block/vpc.c', 'device/dynamic/allocate', [
+        ('    s->used = s->in_place;\n', '    s->used = false;\n')]),
     ('the footer further out is not made durable', 'block/vpc.c', 'dynamic/4k/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    if (ret < 0) {\n'
          '        (void)bdrv_node_truncate(bs->file, size, NULL);',

@@ -58,12 +58,16 @@ static char *escaped(const char *path)
 static char *with_log(const Recorder *rec, const char *options, bool append)
 {
     const char *above = rec->above, *key = above ? "file.image" : "file";
-    g_autofree char *log = escaped(rec->guest.log);
+    g_autofree char *log = escaped(rec->guest.log), *window = NULL;
+
+    if (rec->r->fixed_length) {
+        window = g_strdup_printf(",%s.file.driver=raw,%s.file.size=%" PRId64, key, key, medium_size(&rec->file));
+    }
 
     return g_strdup_printf("%s%s%s,%s.driver=blklogwrites,%s.log.filename=%s,%s.log.cache.no-flush=on,"
-                           "%s.log-append=%s,%s.file.cache.no-flush=on",
+                           "%s.log-append=%s,%s.file.cache.no-flush=on%s",
                            options, above ? "," : "", above ? above : "", key, key, log, key, key,
-                           append ? "on" : "off", key);
+                           append ? "on" : "off", key, window ? window : "");
 }
 
 static char *create_options(const Recorder *rec)
@@ -380,6 +384,18 @@ static Disk *load(const Medium *medium)
     return disk;
 }
 
+/* On a device or a server's disk: larger than the image, and with something behind it */
+static void add_room(Recorder *rec)
+{
+    int64_t room = rec->image->room;
+    g_autofree uint8_t *junk = g_malloc((gsize)room);
+
+    memset(junk, 0x5a, (size_t)room);
+    if (room) {
+        medium_write(&rec->file, medium_size(&rec->file), junk, room);
+    }
+}
+
 /* The image, with something in it, from which the log begins */
 static void make_image(Recorder *rec)
 {
@@ -393,7 +409,9 @@ static void make_image(Recorder *rec)
     medium_create(&rec->file, options);
     fill(rec);
     rec->r->before = g_memdup2(rec->now, (gsize)rec->r->size);
+    add_room(rec);
     rec->r->start = load(&rec->file);
+    rec->r->start->fixed_length = rec->r->fixed_length;
 }
 
 /* Actions */
@@ -697,6 +715,7 @@ Recording *scenario_record(const Scenario *s, const RecordOptions *opts, const c
     r->qemu = s->image.qemu && s->action->start != START_JUNK;     /* it does not look at bits */
     r->theirs = opts->qemu;
     r->sector = s->image.sector;
+    r->fixed_length = s->image.room > 0;
     r->weight = s->image.weight * (s->seeds > 1 ? 3 : 1);     /* many seeds, fewer states of each */
     r->folder = make_folder(folder);
     r->ops = g_array_new(FALSE, FALSE, sizeof(GuestOp));

@@ -14,6 +14,7 @@ typedef struct Image {
     bool long_parent;           /* and it is longer than the image: all of that, and more */
     const char *above;          /* options of a filter between the image and the log, one whose child is "image" */
     int64_t sector;             /* never torn; 0: 512 */
+    int64_t room;               /* the file is this much longer than the image at first, and never grows; 0: it may */
     unsigned weight;            /* of large images, the recording's; 0: 1 */
 } Image;
 

@@ -41,6 +41,7 @@ typedef struct Recording {
     int64_t size;               /* of the disk */
     int64_t new_size;           /* RESIZE: and the one it is to have; before then has zeroes behind the old one */
     int64_t sector;             /* of what the file lies on: it is never torn */
+    bool fixed_length;          /* nor does that grow or shrink, and so need not end in a footer */
     unsigned weight;            /* the larger, the fewer states are worth the time */
     Disk *start;
     WriteLog *log;

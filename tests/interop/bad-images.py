@@ -286,7 +286,18 @@ def locator_after_blocks():
     return image.insert_before_tail(b'L' * 512).change_header()
 
 
+def locator_behind(bytes_behind):
+    """And no footer: where one would be put, the locator may be"""
+    image = spoilt_locator(512, 20, len(dynamic(locators=LOCATORS)) - SECTOR + bytes_behind)
+    del image[-SECTOR:]
+    return image
+
+
 for case in [
+    Case('locator where the footer is missing', lambda: locator_behind(0), 
+         warn='parent locator 0|' + HEAD_USED, refuse_write='at [0-9]+ no room for one: parent locators .* past the end'),
+    Case('locator behind the missing footer', lambda: locator_behind(SECTOR),
+         warn='parent locator 0|no room for another block|' + HEAD_USED, fails={1: ENOSPC, 2: ENOSPC, 3: ENOSPC}),
     Case('locator past the end', lambda: spoilt_locator(512, 20, 1 << 40),
          warn='parent locator 0 at 1099511627776 is not inside the file'),
     Case('locator longer than its room', lambda: spoilt_locator(512, 0xffffffff, 2048)),
