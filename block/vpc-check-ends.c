@@ -19,6 +19,13 @@ static uint32_t footer_sum(const VpcFooter *f)
     return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
 }
 
+static bool names_parent(const VpcHeader *h)
+{
+    const uint8_t none[sizeof(h->parent_name)] = { 0 };
+
+    return memcmp(h->parent_uuid, none, sizeof(h->parent_uuid)) || memcmp(h->parent_name, none, sizeof(none));
+}
+
 /* Could this be the footer of this file, as far as its header goes? */
 static bool is_possible(VpcCheck *c, const VpcFooter *f)
 {
@@ -34,8 +41,8 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f)
     }
     bool sealed = be32_load(h.checksum) == vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum));
 
-    return !memcmp(h.cookie, VPC_HEADER_COOKIE, 8) && sealed && size > 0 &&
-           size <= (uint64_t)be32_load(h.entries) * be32_load(h.block_size);
+    return !memcmp(h.cookie, VPC_HEADER_COOKIE, 8) && sealed && (vpc_type(f) != VPC_DIFFERENCING || names_parent(&h)) &&
+           size > 0 && size <= (uint64_t)be32_load(h.entries) * be32_load(h.block_size);
 }
 
 /* Its checksum is wrong: can that be all? @limit: where it was found */

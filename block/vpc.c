@@ -43,6 +43,17 @@ static int64_t last_tail(const VpcState *s)
     return s->fixed ? INT64_MAX : MIN(s->ceiling, (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
 }
 
+/* The file had @size bytes, and may have a footer at @tail now that is not durable */
+static void undo_tail(BlockDriverState *bs, int64_t tail, int64_t size)
+{
+    VpcState *s = bs->state;
+
+    if (!bdrv_node_truncate(bs->file, size, NULL) && tail > s->tail && bdrv_node_size(bs->file) > tail) {
+        s->tail = tail;         /* it is at the end of the file, and so it counts */
+        s->unsettled = true;
+    }
+}
+
 int vpc_move_tail(BlockDriverState *bs, int64_t tail)
 {
     VpcState *s = bs->state;
@@ -57,7 +68,7 @@ int vpc_move_tail(BlockDriverState *bs, int64_t tail)
         ret = bdrv_node_flush(bs->file);
     }
     if (ret < 0) {
-        (void)bdrv_node_truncate(bs->file, size, NULL);
+        undo_tail(bs, tail, size);
         return ret;
     }
     s->tail = tail;
@@ -78,7 +89,9 @@ static int reserve(BlockDriverState *bs, int64_t place)
         more = 0;
     }
     int ret = vpc_move_tail(bs, place_end(s, place + more * stride));
-    return ret < 0 && more > 0 ? vpc_move_tail(bs, place_end(s, place)) : ret;
+    bool less = ret < 0 && more > 0 && place_end(s, place) > s->tail;
+
+    return less ? vpc_move_tail(bs, place_end(s, place)) : ret;
 }
 
 /* A new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one only the
@@ -344,12 +357,14 @@ int vpc_flush(BlockDriverState *bs)
 int vpc_trim(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
+    int64_t tail = s->tail;
     GError *err = NULL;
     int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;
 
     if (ret == 0 && !s->in_place && !bdrv_node_truncate(bs->file, s->tail + VPC_SECTOR, &err)) {
         ret = -bdrv_error_code(err);
         bdrv_error_free(err);
+        s->tail = tail;         /* the one at the end of the file still counts */
     }
     return ret;
 }

@@ -561,10 +561,34 @@ static void test_only_reservations_flush(void)
     count_close(&count);
 }
 
+/* A footer further out was written, but not made durable, nor could the file be cut again: later ones are to replace
+ * that, as it is the one that others find */
+static void test_uncut_footer(void)
+{
+    Medium base = medium_on_file("base"), image = medium_on_file("image");
+
+    medium_create(&base, "driver=raw,size=64k");
+    medium_create(&image, "driver=vpc,block_size=4k,backing_file=base,backing_fmt=raw");
+    BlockDriverState *bs = medium_open(&image, "driver=vpc,backing.driver=raw,file.driver=blkdebug,"
+                                       "file.inject-error.0.iotype=truncate,file.inject-error.1.iotype=flush,"
+                                       "file.inject-error.1.once=on", BDRV_O_RDWR);
+
+    g_assert_cmpint(bdrv_pwrite(bs, 0, "x", 1, 0), ==, -EIO);
+    g_assert_true(bdrv_rebase(bs, NULL, NULL, NULL));
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    bs = medium_open(&image, "driver=vpc", 0);
+    g_assert_null(bdrv_get_backing(bs));
+    g_assert_cmpstr(bdrv_get_warning(bs, 0), ==, NULL);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_clear(&base);
+    medium_clear(&image);
+}
+
 int main(int argc, char **argv)
 {
     kit_init(argc, argv);
     add_cases();
+    g_test_add_func("/uncut-footer", test_uncut_footer);
     g_test_add_func("/flushes/overwrite-costs-one", test_overwrite_costs_one);
     g_test_add_func("/flushes/new-block-costs-two", test_new_block_costs_two);
     g_test_add_func("/flushes/nothing-written-costs-nothing", test_nothing_written_costs_nothing);

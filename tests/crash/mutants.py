@@ -58,8 +58,8 @@ MUTANTS = [
         ('    s->used = s->in_place;\n', '    s->used = false;\n')]),
     ('the footer further out is not made durable', 'block/vpc.c', 'dynamic/4k/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    if (ret < 0) {\n'
-         '        (void)bdrv_node_truncate(bs->file, size, NULL);',
-         '    if (ret < 0) {\n        (void)bdrv_node_truncate(bs->file, size, NULL);')]),
+         '        undo_tail(bs, tail, size);',
+         '    if (ret < 0) {\n        undo_tail(bs, tail, size);')]),
     ('the footer is written late', 'block/vpc.c', 'dynamic/4k/allocate', [
         ('    int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));\n    if (ret == 0) {\n'
          '        ret = bdrv_node_flush(bs->file);',

@@ -297,6 +297,8 @@ for case in [
     Row('a copy of another version, and a footer of a disk too large for the BAT',
         lambda: image().change_footer('head', version=0x20000).change_footer('tail', current_size=GROWN),
         'F3! H4!', 'F3! H4!', ''),
+    Row('a copy that has a parent, and a footer of a disk too large for the BAT',
+        lambda: image().change_footer('head', type=4).change_footer('tail', current_size=GROWN), 'F3! H4!', 'F3! H4!', ''),
     Row('a parent changed half-way', lambda: moved_header('tail'), 'F3!'),
     Row('two sizes that both could be', lambda: image(entries=16).change_footer('tail', current_size=GROWN),
         'F3!', 'F3!', ''),
