@@ -83,10 +83,7 @@ static bool write_base(CommitArgs *args, unsigned depth)
 
     img_progress_start(&progress, args->progress, args->quiet, args->rate);
     ok = bdrv_commit(args->image.bs, depth, img_progress_reporter(&progress), &progress, &err);
-    if (ok) {
-        img_progress_update(&progress, 100);
-    }
-    img_progress_end(&progress);
+    img_progress_end(&progress, ok);
     if (!ok) {
         tool_error("%s", bdrv_error_message(err));
         bdrv_error_free(err);

@@ -51,7 +51,7 @@ static int compare(const CompareArgs *args)
         printf("Warning: Image size mismatch!\n");
     }
     print_finding(args, &found);
-    img_progress_end(&progress);
+    img_progress_end(&progress, false);
     return found.result;
 }
 

@@ -71,10 +71,7 @@ static bool copy(ConvertArgs *args)
     for (int i = 0; ok && i < args->count; i++) {
         ok = copy_source(args, args->sources[i].bs, &progress, &err);
     }
-    if (ok) {
-        img_progress_update(&progress, 100);
-    }
-    img_progress_end(&progress);
+    img_progress_end(&progress, ok);
     if (!ok) {
         tool_error("%s", bdrv_error_message(err));
         bdrv_error_free(err);
@@ -85,12 +82,8 @@ static bool copy(ConvertArgs *args)
 static bool copy_and_close(ConvertArgs *args)
 {
     bool ok = img_open(&args->to) && copy(args);
-    int ret = img_close(&args->to);
 
-    if (ok && ret < 0) {
-        tool_error("error while writing %s: %s", args->to.filename, g_strerror(-ret));
-    }
-    return ok && ret == 0;
+    return img_close_written(&args->to, ok);
 }
 
 static bool is_regular_file(const char *filename)

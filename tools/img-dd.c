@@ -78,15 +78,13 @@ static bool copy(DdArgs *args, int64_t start, int64_t bytes)
     BlockCopyOptions opts = { .target_is_zero = true, .from_offset = start, .bytes = bytes };
     GError *err = NULL;
     bool ok = img_open(&args->to) && (!bytes || bdrv_copy(args->from.bs, args->to.bs, &opts, &err));
-    int ret = img_close(&args->to);
 
+    ok = img_close_written(&args->to, ok);
     if (err) {
         tool_error("%s", bdrv_error_message(err));
         bdrv_error_free(err);
-    } else if (ok && ret < 0) {
-        tool_error("error while writing %s: %s", args->to.filename, g_strerror(-ret));
     }
-    return ok && ret == 0;
+    return ok;
 }
 
 static bool dd(DdArgs *args)

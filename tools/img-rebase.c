@@ -37,10 +37,7 @@ static bool rebase(const RebaseArgs *args, const char *parent_options)
     opts.progress = img_progress_reporter(&progress);
     opts.user = &progress;
     ok = bdrv_rebase(args->image.bs, parent, &opts, &err);
-    if (ok) {
-        img_progress_update(&progress, 100);
-    }
-    img_progress_end(&progress);
+    img_progress_end(&progress, ok);
     if (!ok) {
         tool_error("Could not change the backing file to '%s': %s", args->parent ? args->parent : "",
                    bdrv_error_message(err));
@@ -54,7 +51,6 @@ static bool open_and_rebase(RebaseArgs *args)
     ImgImage *image = &args->image;
     unsigned flags = image->flags & BDRV_O_NO_LOCK;     /* -U is for parents only: the image itself is written to */
     bool cached = args->parent_cache != NULL;
-    int ret;
 
     if (!img_parse_cache("", args->cache, &image->flags) ||
         (cached && !img_parse_cache("source ", args->parent_cache, &flags))) {
@@ -70,11 +66,7 @@ static bool open_and_rebase(RebaseArgs *args)
     bool ok = img_open(image) && rebase(args, new);
 
     image->options = NULL;
-    ret = img_close(image);
-    if (ok && ret < 0) {
-        tool_error("error while writing %s: %s", image->filename, g_strerror(-ret));
-    }
-    return ok && ret == 0;
+    return img_close_written(image, ok);
 }
 
 static void parse_args(RebaseArgs *args, int argc, char **argv)

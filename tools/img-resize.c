@@ -119,13 +119,8 @@ static bool open_and_resize(ResizeArgs *args)
     if (!parse_size(args->size, &n) || !img_open(&args->image)) {
         return false;
     }
-    bool ok = resize(args, n);
-    int ret = img_close(&args->image);
+    bool ok = img_close_written(&args->image, resize(args, n));
 
-    if (ok && ret < 0) {
-        tool_error("error while writing %s: %s", args->image.filename, strerror(-ret));
-        ok = false;
-    }
     if (ok && !args->quiet) {
         printf("Image resized.\n");
     }

@@ -246,6 +246,16 @@ int img_close(ImgImage *image)
     return ret;
 }
 
+bool img_close_written(ImgImage *image, bool ok)
+{
+    int ret = img_close(image);
+
+    if (ok && ret < 0) {
+        tool_error("error while writing %s: %s", image->filename, g_strerror(-ret));
+    }
+    return ok && ret == 0;
+}
+
 void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate)
 {
     int64_t now = g_get_monotonic_time();
@@ -275,8 +285,11 @@ void img_progress_update(ImgProgress *progress, double percent)
     progress->shown = percent;
 }
 
-void img_progress_end(ImgProgress *progress)
+void img_progress_end(ImgProgress *progress, bool done)
 {
+    if (done) {
+        img_progress_update(progress, 100);
+    }
     if (progress->shown >= 0) {
         printf("\n");
     }

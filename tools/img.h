@@ -70,6 +70,8 @@ bool img_open(ImgImage *image);
 bool img_open_silently(ImgImage *image);
 /* Print what warnings came since, and close. 0 or -errno */
 int img_close(ImgImage *image);
+/* The same, of an image that was written to. False if not @ok, or after a message if what was written is not on disk */
+bool img_close_written(ImgImage *image, bool ok);
 
 /* "    (25.00/100%)" on standard output: always if @wanted; else, unless @quiet, on a terminal only and
  * for work of more than two seconds. One caller at a time. */
@@ -85,7 +87,7 @@ typedef struct ImgProgress {
 
 void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate);
 void img_progress_update(ImgProgress *progress, double percent);
-void img_progress_end(ImgProgress *progress);
+void img_progress_end(ImgProgress *progress, bool done);    /* @done: all of it */
 /* What is reported of now, in percent */
 void img_progress_part(ImgProgress *progress, double begin, double share);
 /* For the library to call, with @progress for @user; NULL: nobody wants to know */

@@ -313,6 +313,17 @@ void medium_write(const Medium *medium, int64_t offset, const void *buf, int64_t
     close(fd);
 }
 
+bool medium_find_parent(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+{
+    const DiskParent *parent = user;
+    BlockStorage storage = disk_storage(parent->disk);
+
+    if (query->depth == 1) {
+        bdrv_offer_storage(answer, &storage, parent->driver);
+    }
+    return query->depth > 1;
+}
+
 bool medium_has_direct(void)
 {
     Medium medium = medium_on_file("direct");

@@ -51,6 +51,14 @@ void medium_create(const Medium *medium, const char *options);      /* fails the
 BlockDriverState *medium_try_open(const Medium *medium, const char *options, unsigned flags, GError **errp);
 BlockDriverState *medium_open(const Medium *medium, const char *options, unsigned flags);  /* or fails the test */
 
+/* A resolver's find() that has a disk for the parent of the image on top. Others' are looked for where images say */
+typedef struct DiskParent {
+    Disk *disk;
+    const char *driver;
+} DiskParent;
+
+bool medium_find_parent(void *user, const BlockParentQuery *query, BlockParentAnswer *answer);
+
 bool medium_has_direct(void);               /* does the scratch folder take O_DIRECT? */
 
 /* Past the image, not through it */

@@ -288,27 +288,11 @@ static char *judge_half_made(Judge *j, Disk *disk)
     return ret < 0 ? NULL : differs_at(j->got, j->r->before, size, "half-made");
 }
 
-typedef struct Base {
-    const Judge *judge;
-    Disk *disk;
-} Base;
-
-static bool offer_base(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
-{
-    const Base *base = user;
-    BlockStorage storage = disk_storage(base->disk);
-
-    if (query->depth == 1) {
-        bdrv_offer_storage(answer, &storage, strchr(base->judge->r->open, '=') + 1);
-    }
-    return query->depth > 1;
-}
-
 /* The image on top, with the state for its parent */
 static char *judge_top(Judge *j, Disk *disk, BlockDriverState **bs)
 {
-    Base base = { j, disk };
-    const BlockResolver resolver = { &base, offer_base };
+    DiskParent base = { disk, strchr(j->r->open, '=') + 1 };
+    const BlockResolver resolver = { &base, medium_find_parent };
     const BlockOpenArgs args = { j->r->top, NULL, "driver=vpc,backing.read-only=off,file.cache.no-flush=on",
                                  BDRV_O_RDWR, &resolver };
     GError *err = NULL;

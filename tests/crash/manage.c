@@ -139,28 +139,12 @@ static void set_up(Run *run)
     run->start = disk.disk;
 }
 
-typedef struct Base {
-    const Run *run;
-    Disk *disk;
-} Base;
-
-static bool offer_base(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
-{
-    const Base *base = user;
-    BlockStorage storage = disk_storage(base->disk);
-
-    if (query->depth == 1) {
-        bdrv_offer_storage(answer, &storage, base->run->job->base_driver);
-    }
-    return query->depth > 1;
-}
-
 /* The image on top, of what is committed: a file whose parent is the disk */
 static BlockDriverState *open_top(Run *run, Disk *disk, unsigned flags)
 {
     Medium medium = { .disk = disk };
-    Base base = { run, disk };
-    const BlockResolver resolver = { &base, offer_base };
+    DiskParent base = { disk, run->job->base_driver };
+    const BlockResolver resolver = { &base, medium_find_parent };
     const char *options = flags & BDRV_O_RDWR ? "driver=vpc,ignore-parent-id=on,backing.read-only=off"
                                               : "driver=vpc,ignore-parent-id=on";
     const BlockOpenArgs args = { run->top.file, NULL, options, flags, &resolver };
