@@ -19,13 +19,6 @@ static uint32_t footer_sum(const VpcFooter *f)
     return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
 }
 
-static bool names_parent(const VpcHeader *h)
-{
-    const uint8_t none[sizeof(h->parent_name)] = { 0 };
-
-    return memcmp(h->parent_uuid, none, sizeof(h->parent_uuid)) || memcmp(h->parent_name, none, sizeof(none));
-}
-
 /* Could this be the footer of this file, as far as its header goes? */
 static bool is_possible(VpcCheck *c, const VpcFooter *f)
 {
@@ -41,8 +34,8 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f)
     }
     bool sealed = be32_load(h.checksum) == vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum));
 
-    return !memcmp(h.cookie, VPC_HEADER_COOKIE, 8) && sealed && (vpc_type(f) != VPC_DIFFERENCING || names_parent(&h)) &&
-           size > 0 && size <= (uint64_t)be32_load(h.entries) * be32_load(h.block_size);
+    return !memcmp(h.cookie, VPC_HEADER_COOKIE, 8) && sealed && size > 0 &&
+           size <= (uint64_t)be32_load(h.entries) * be32_load(h.block_size);
 }
 
 /* Its checksum is wrong: can that be all? @limit: where it was found */
@@ -168,7 +161,7 @@ static void compare_ends(VpcCheck *c)
 
     if (!vpc_is_half_changed(e) && !vpc_ends_disagree(e)) {
         kind = VPC_ENDS_DIFFER;
-    } else if (head != tail || vpc_is_half_changed(e)) {
+    } else if ((head != tail && vpc_type(&e->head) == vpc_type(&e->tail)) || vpc_is_half_changed(e)) {
         kind = head || tail ? VPC_ENDS_ONE_WRONG : kind;
         s->footer = head && !tail ? e->head : e->tail;
     }
