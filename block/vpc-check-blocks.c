@@ -334,6 +334,7 @@ void vpc_check_space(VpcCheck *c)
         }
         c->end = MAX(c->end, range->end);
     }
+    c->end = MAX(c->end, s->bat_offset);        /* also if it has no entries */
     c->end = MIN(align_up(c->end, VPC_SECTOR), align_up(s->limit, VPC_SECTOR));
     c->sums->image_end_offset = c->end + VPC_SECTOR;
     report_room(c);

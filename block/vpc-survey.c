@@ -41,7 +41,7 @@ static bool claim_batmap(BlockDriverState *bs, int64_t file_size, GError **errp)
     int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);
     VpcBatmap map;
 
-    if (!vpc_creator_is(&s->footer, "tap") || at + (int64_t)sizeof(map) > file_size) {
+    if (!vpc_creator_is(&s->footer, "tap") || at >= file_size) {
         return true;
     }
     if (!vpc_read(bs, at, &map, sizeof(map), "batmap", errp)) {

@@ -293,7 +293,16 @@ def locator_behind(bytes_behind):
     return image
 
 
+def half_a_batmap():
+    """All there is is the first part of its header, which is behind the BAT"""
+    image = dynamic(blocks={}, batmap=(), creator=b'tap\0', creator_version=0x10003)
+    del image[image.bat_at + SECTOR + 100:]
+    return image
+
+
 for case in [
+    Case('batmap cut off in its header', half_a_batmap, '.8M', warn='batmap at [0-9]+ is not inside the file|' + HEAD_USED,
+         refuse_write='at [0-9]+ no room for one: .* a batmap .* past the end'),
     Case('locator where the footer is missing', lambda: locator_behind(0), 
          warn='parent locator 0|' + HEAD_USED, refuse_write='at [0-9]+ no room for one: parent locators .* past the end'),
     Case('locator behind the missing footer', lambda: locator_behind(SECTOR),

@@ -34,6 +34,12 @@ def image(blocks=None, **more):
                       'block_size': BLOCK, 'creator': b'win ', 'creator_version': 0xa0000, **more})
 
 
+def no_entries(gap):
+    """A disk of no length, whose BAT could be anywhere"""
+    data = image({}, size=0, entries=0, gap=2 * gap)
+    return data.change_header(table_offset=data.bat_at + gap)
+
+
 def xen_image(full=(0, 2, 5), **more):
     return image(**{'creator': b'tap\0', 'creator_version': 0x10003, 'batmap': full, **more})
 
@@ -297,6 +303,7 @@ for case in [
     Row('a copy of another version, and a footer of a disk too large for the BAT',
         lambda: image().change_footer('head', version=0x20000).change_footer('tail', current_size=GROWN),
         'F3! H4!', 'F3! H4!', ''),
+    Row('a BAT of no entries, far out', lambda: no_entries(4 * BLOCK), 'G1~', '', '.0K', foreign=False),
     Row('a copy that has a parent, and a footer of a disk too large for the BAT',
         lambda: image().change_footer('head', type=4).change_footer('tail', current_size=GROWN), 'F3! H4!', 'F3! H4!', ''),
     Row('a parent changed half-way', lambda: moved_header('tail'), 'F3!'),
