@@ -359,14 +359,16 @@ bool vpc_ends_disagree(const VpcEnds *ends)
             memcmp(a->cylinders, b->cylinders, GEOMETRY_BYTES) || memcmp(a->type, b->type, 4));
 }
 
-/* For a footer that is missing: what lies past the end of the file must not come to be inside it */
-static bool place_tail(BlockDriverState *bs, GError **errp)
+/* By a whole footer, what lies past the end of the file must not come to be inside it */
+static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
 
-    s->tail = s->end <= s->ceiling ? s->end : s->limit;
-    if (!s->in_place && s->tail + VPC_SECTOR > s->promised) {
-        bdrv_set_error(errp, EINVAL, "there is no footer at the end of the file, and at %" PRId64 " no room for one: "
+    s->tail = ends->tail_ok ? ends->tail_at : s->end <= s->ceiling ? s->end : s->limit;
+    bool grows = !s->in_place && s->tail + VPC_SECTOR > ends->size;
+
+    if (grows && s->tail + VPC_SECTOR > s->promised) {
+        bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for one: "
                        "parent locators or a batmap are said to lie past the end, at %" PRId64
                        ": the image can be opened for reading only", s->tail, s->promised);
         return false;
@@ -407,8 +409,7 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
     if (!cut_off) {         /* else the bytes in between would complete a block */
         s->end = align_up(s->end, VPC_SECTOR);
     }
-    s->tail = ends->tail_at;
-    return ends->tail_ok || place_tail(bs, errp);
+    return place_tail(bs, ends, errp);
 }
 
 static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
