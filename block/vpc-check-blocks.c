@@ -47,7 +47,7 @@ static int64_t bytes_in(const VpcCheck *c, int64_t block)
 {
     const VpcState *s = c->bs->state;
 
-    return CLAMP(c->disk_size - block * s->block_size, 0, s->block_size);
+    return CLAMP(align_up(c->disk_size - block * s->block_size, VPC_SECTOR), 0, s->block_size);
 }
 
 static void reach_entry(Walk *walk, int64_t block, uint32_t sector)

@@ -344,6 +344,17 @@ for case in [
 
 
 @suite.fact
+def test_last_sector(folder):
+    """last sector cut short by the footer: it is not written over"""
+    image = dynamic(size=STEP + 100, blocks={0: b'D', 1: b'L'})
+    del image[-SECTOR - STEP + 100:-SECTOR]
+    path = save(folder, image)
+    poked = poke(path, f'write:{STEP}:100:119', flags='w')
+    equal((poked.rets, poked.warnings[0]), ([EIO], PAST_END.replace('\\', '') % 0x1005), 'results and warning')
+    unchanged(path, bytes(image))
+
+
+@suite.fact
 def test_room(folder):
     """BAT entry a little past the end: no word of it where there is room for a block"""
     path = save(folder, entry(1, 0x3000))
