@@ -42,12 +42,12 @@ static bool each_entry(Walk *walk, EntryFunction *function)
     return true;
 }
 
-/* How much of the block is part of the disk */
+/* How much of the block is part of the disk, in whole sectors */
 static int64_t bytes_in(const VpcCheck *c, int64_t block)
 {
     const VpcState *s = c->bs->state;
 
-    return CLAMP(align_up(c->disk_size - block * s->block_size, VPC_SECTOR), 0, s->block_size);
+    return align_up(CLAMP(c->disk_size - block * s->block_size, 0, s->block_size), VPC_SECTOR);
 }
 
 static void reach_entry(Walk *walk, int64_t block, uint32_t sector)

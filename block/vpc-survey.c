@@ -76,10 +76,9 @@ bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
 const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
 {
     int64_t data = place + s->bitmap_bytes;
-    int64_t sectors = align_up(disk_size - block * s->block_size, VPC_SECTOR);
-    int64_t reach = MIN(s->block_size, sectors);            /* the last may be cut short */
+    int64_t reach = MIN(s->block_size, disk_size - block * s->block_size);   /* the last may be cut short */
 
-    if (data + reach > s->limit) {
+    if (data + align_up(reach, VPC_SECTOR) > s->limit) {
         return "lies past the end of the file";
     }
     for (unsigned i = 0; i < s->metadata_count; i++) {

@@ -388,10 +388,11 @@ static Disk *load(const Medium *medium)
 static void add_room(Recorder *rec)
 {
     int64_t room = rec->image->room;
-    g_autofree uint8_t *junk = g_malloc((gsize)room);
 
-    memset(junk, 0x5a, (size_t)room);
     if (room) {
+        g_autofree uint8_t *junk = g_malloc((gsize)room);
+
+        memset(junk, 0x5a, (size_t)room);
         medium_write(&rec->file, medium_size(&rec->file), junk, room);
     }
 }
