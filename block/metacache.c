@@ -157,6 +157,22 @@ void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t b
     }
 }
 
+void bdrv_meta_put(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes)
+{
+    Page *page = g_hash_table_lookup(get_cache(bs)->pages, &offset);
+
+    if (!page || page->state == READING || at < 0 || bytes <= 0 || bytes > page->bytes - at) {
+        return;
+    }
+    int64_t first = at / SECTOR, last = (at + bytes - 1) / SECTOR;
+    int64_t end = MIN((last + 1) * SECTOR, page->bytes);
+
+    if (memchr(page->dirty + first, 1, (size_t)(last - first + 1)) ||
+        bdrv_node_pwrite(bs->file, offset + first * SECTOR, page->data + first * SECTOR, end - first * SECTOR) < 0) {
+        bdrv_meta_dirty(bs, offset, at, bytes);
+    }
+}
+
 bool bdrv_meta_is_dirty(BlockDriverState *bs)
 {
     return bs->layer->meta && bs->layer->meta->dirty.length > 0;

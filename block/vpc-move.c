@@ -375,8 +375,9 @@ static int change_over(Move *m)
     for (size_t i = 0; i < LOCATORS; i++) {
         from[i] = (int64_t)be64_load(m->header.locators[i].offset);
     }
-    s->end = ret < 0 ? s->end : MAX(s->end, m->above.end);
     if (ret == 0) {
+        s->end = MAX(s->end, m->above.end);
+        vpc_spoil_room(s, s->end);
         ret = copy_blocks(m);
     }
     if (ret == 0) {
@@ -406,7 +407,7 @@ static void measure(void *user, int64_t block, uint8_t *entry)
     s->end = MAX(s->end, place_of(entry) + vpc_stored_bytes(s));
 }
 
-static int claim_anew(BlockDriverState *bs)
+int vpc_claim_anew(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
     GError *err = NULL;
@@ -425,7 +426,7 @@ int vpc_cut_room(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
     int64_t above = s->end;
-    int ret = claim_anew(bs);
+    int ret = vpc_claim_anew(bs);
 
     s->allocated = 0;
     s->end = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);    /* also if it has no entries */
@@ -436,24 +437,10 @@ int vpc_cut_room(BlockDriverState *bs)
     if (ret == 0) {
         ret = vpc_each_block(bs, vpc_bat_entries(s), measure, s);
     }
-    ret = ret < 0 ? ret : vpc_trim(bs);
-    s->end = ret < 0 ? above : s->end;      /* what is below is not zero, and no place for blocks */
+    s->end = ret < 0 ? above : s->end;
     s->limit = s->end;
-    return ret;
-}
-
-/* All is as it was, but for the room */
-static void step_back(BlockDriverState *bs, int64_t end)
-{
-    VpcState *s = bs->state;
-    int64_t above = s->end;
-
-    if (!s->unsettled || vpc_settle(bs) == 0) {
-        s->end = end;
-        if (vpc_trim(bs) < 0) {
-            s->end = above;
-        }
-    }
+    vpc_spoil_room(s, above);
+    return ret < 0 ? ret : vpc_trim(bs);
 }
 
 static int move_tables(Move *m)
@@ -474,13 +461,13 @@ static int move_tables(Move *m)
     lay_out_above(m, m->first + m->blocks->len * m->stride);
     ret = change_over(m);
     if (ret < 0) {
-        step_back(m->bs, end);
+        vpc_give_back(m->bs, end);
         return ret;
     }
     int away = go_home(m);
     s->limit = s->end;
     if (away < 0) {
-        (void)claim_anew(m->bs);
+        (void)vpc_claim_anew(m->bs);
         bdrv_warn(m->bs, "the tables could not be put back to their usual place and stay at %" PRId64 ": %s",
                   m->above.header, g_strerror(-away));
         return 0;

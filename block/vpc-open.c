@@ -393,7 +393,7 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
         return false;
     }
     s->ceiling = s->lowest = INT64_MAX;
-    s->used = s->in_place;
+    s->room.zero_from = s->in_place ? INT64_MAX : 0;
     s->end = s->in_place ? 0 : s->limit;
     s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;

@@ -12,6 +12,10 @@
  *
  * After a cut at any place the footer at the end of the file refers to one of two headers, both whole, and
  * open() lets the copy at the start differ in just this.
+ *
+ * An image that is to stand alone has zeroes written under the clear bits of its bitmaps before step 1, where only the
+ * parent's bytes are seen, and the bits set after step 3. So before step 3 nothing of the parent is hidden, and after
+ * it nothing depends on the bits.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -89,7 +93,7 @@ static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
-/* Steps 1 and 2. No block goes where this was written, also if it fails: new places are taken to be zero */
+/* Steps 1 and 2. No block goes where this was written, also if it fails: a footer on disk may come to refer to it */
 static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const VpcLocatorData locators[3],
                               int64_t *header_at)
 {
@@ -101,7 +105,10 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
     }
     int ret = tail > s->tail ? vpc_move_tail(bs, tail) : 0;
 
-    s->end = ret < 0 ? s->end : tail;
+    if (ret == 0) {
+        s->end = tail;
+        vpc_spoil_room(s, tail);
+    }
     for (unsigned i = 0; i < 3 && locators[i].bytes && ret == 0; i++) {
         ret = vpc_write_locator(bs, header, i, &locators[i], at, &at);
     }
@@ -160,36 +167,53 @@ static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
         bdrv_warn(bs, "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
                   VPC_HEADER_HOME, header_at, g_strerror(-ret));
     } else {
-        s->end = header_at;
-        s->used = true;
+        s->end = header_at;     /* what is behind it is free, and spoilt */
     }
 }
 
-/* All of a block that is there: what its bitmap leaves out is zero from now on. Most programs, QEMU among them,
- * do not look at the bitmaps of a disk without a parent */
-static int complete_block(BlockDriverState *bs, int64_t block, int64_t place)
+/* Get the bitmap of the block at @place, and how many of its sectors are part of the disk: the file may end behind them */
+static int get_bitmap(BlockDriverState *bs, int64_t block, int64_t place, uint8_t **bitmap, int64_t *sectors)
 {
     VpcState *s = bs->state;
-    int64_t bytes = MIN(s->block_size, bs->size - block * s->block_size);     /* the file may end behind them */
-    int64_t sectors = (bytes + VPC_SECTOR - 1) / VPC_SECTOR;
-    uint8_t *bitmap;
     int ret = vpc_check_block(bs, block, place, true);
 
-    ret = ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, &bitmap);
+    *sectors = (MIN(s->block_size, bs->size - block * s->block_size) + VPC_SECTOR - 1) / VPC_SECTOR;
+    return ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
+}
+
+/* Zero the sectors that the bitmap leaves to the parent: nobody sees them there yet */
+static int clear_unset(BlockDriverState *bs, int64_t block, int64_t place)
+{
+    VpcState *s = bs->state;
+    int64_t sectors;
+    uint8_t *bitmap;
+    int ret = get_bitmap(bs, block, place, &bitmap, &sectors);
+
     for (int64_t i = 0, next; i < sectors && ret == 0; i = next) {
         next = vpc_run_end(bitmap, i, sectors);
         if (!vpc_sector_is_set(bitmap, i)) {
             ret = bdrv_node_zero(bs->file, place + s->bitmap_bytes + i * VPC_SECTOR, (next - i) * VPC_SECTOR, 0);
         }
     }
+    return ret;
+}
+
+/* Set all bits: most programs, QEMU among them, do not look at the bitmaps of a disk without a parent */
+static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
+{
+    int64_t sectors;
+    uint8_t *bitmap;
+    int ret = get_bitmap(bs, block, place, &bitmap, &sectors);
+
     if (ret == 0) {
         memset(bitmap, 0xff, (size_t)(sectors + 7) / 8);
-        bdrv_meta_dirty(bs, place, 0, s->bitmap_bytes);
+        bdrv_meta_dirty(bs, place, 0, ((const VpcState *)bs->state)->bitmap_bytes);
     }
     return ret;
 }
 
-static int complete_blocks(BlockDriverState *bs)
+/* Call @function for each block that is there, and flush */
+static int each_block(BlockDriverState *bs, int (*function)(BlockDriverState *bs, int64_t block, int64_t place))
 {
     VpcState *s = bs->state;
     g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
@@ -204,7 +228,7 @@ static int complete_blocks(BlockDriverState *bs)
             uint32_t sector = be32_load(piece + i);
 
             if (sector != VPC_UNUSED && block * s->block_size < bs->size) {     /* a BAT may go on past the disk */
-                ret = complete_block(bs, block, (int64_t)sector * VPC_SECTOR);
+                ret = function(bs, block, (int64_t)sector * VPC_SECTOR);
             }
         }
         ret = ret < 0 ? ret : vpc_flush(bs);
@@ -212,6 +236,7 @@ static int complete_blocks(BlockDriverState *bs)
     return ret;
 }
 
+/* Write what may be written while the old parent counts */
 static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
 {
     VpcState *s = bs->state;
@@ -222,12 +247,23 @@ static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **
     }
     int ret = s->unsettled ? vpc_settle(bs) : 0;
     if (ret == 0 && !parent) {
-        ret = complete_blocks(bs);
+        ret = each_block(bs, clear_unset);
     }
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not write: %s", g_strerror(-ret));
     }
     return ret == 0;
+}
+
+/* The image stands alone by now, and reads the same with any bitmap: what can't be written is written by a later flush */
+static void fill_bitmaps(BlockDriverState *bs)
+{
+    int ret = each_block(bs, fill_bitmap);
+
+    if (ret < 0) {
+        bdrv_warn(bs, "not all bitmaps could be filled, as some programs want them in a disk without a parent: %s",
+                  g_strerror(-ret));
+    }
 }
 
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
@@ -247,17 +283,24 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     }
     uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
     bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
-    int64_t header_at;
+    int64_t header_at, end = s->end;
     int ret = change_over(bs, locators, type, &header, &header_at);
 
     vpc_free_locators(locators);
     if (ret < 0) {
+        vpc_give_back(bs, end);
         bdrv_set_error(errp, -ret, "could not write the new parent's names: %s", g_strerror(-ret));
         return false;
+    }
+    if (!parent) {
+        fill_bitmaps(bs);
     }
     if (home) {
         go_home(bs, type, header_at);
     }
-    s->metadata_count = 0;
-    return vpc_claim_metadata(bs, s->tail, errp);
+    ret = vpc_claim_anew(bs);
+    if (ret < 0) {          /* the parent is another one all the same */
+        bdrv_warn(bs, "could not make out where the tables are: %s", g_strerror(-ret));
+    }
+    return true;
 }

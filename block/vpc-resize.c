@@ -88,7 +88,7 @@ static int resize_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_t s
     int ret = size > was ? vpc_move_tail(bs, size) : 0;
 
     if (ret == 0 && size > seen) {
-        ret = bdrv_node_zero(bs->file, seen, MIN(size, was + VPC_SECTOR) - seen, 0);
+        ret = bdrv_node_zero(bs->file, seen, MIN(size, MAX(was + VPC_SECTOR, s->room.zero_from)) - seen, 0);
         ret = ret < 0 ? ret : bdrv_node_flush(bs->file);
     }
     ret = ret < 0 ? ret : vpc_change_footer(bs, footer);

@@ -5,12 +5,12 @@
  *   dynamic   footer, header, BAT, block ... block, room, footer        each block: bitmap, data
  *   differencing    the same; what is not in a block, or whose bit is clear, is in the parent
  *
- * A new block goes above everything that exists. To have a footer at the end of the file at all times,
- * room is reserved for many blocks: a footer is written further out, made durable, and only then the old
- * one overwritten; close() takes back what was not needed.
+ * A new block goes above everything that exists, into room that vpc-room.c reserves; close() takes back what was not
+ * needed.
  *
- * On disk, a BAT entry never names what is not durable: commit() changes memory, and flush() writes
- * the tables after a barrier. docs/VHD.md describes the format, vpc-open.c reads and checks it.
+ * On disk, a BAT entry names a block whose bitmap is durable, and whose data is durable or zero: commit() writes the
+ * entry at once where vpc-room.c has seen to that. Everything else commit() changes in memory, and flush() writes it
+ * after a barrier. docs/VHD.md describes the format, vpc-open.c reads and checks it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,95 +20,17 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-#define DATA_ALIGN      4096            /* of block data in the file, as Windows 8 and tapdisk have it */
-#define MIN_RESERVE     (8 << 20)
-#define MAX_RESERVE     (256 << 20)
-
-int64_t vpc_place_above(const VpcState *s, int64_t offset)
-{
-    int64_t unit = s->block_size % DATA_ALIGN ? VPC_SECTOR : DATA_ALIGN;
-
-    return align_up(offset + s->bitmap_bytes, unit) - s->bitmap_bytes;
-}
-
-static int64_t place_end(const VpcState *s, int64_t place)
-{
-    return place + s->bitmap_bytes + s->block_size;
-}
-
-/* No footer may lie further out: sectors are numbered with 32 bits, and what lies past the end of the file
- * must not come to be inside it */
-static int64_t last_tail(const VpcState *s)
-{
-    return s->fixed ? INT64_MAX : MIN(s->ceiling, (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
-}
-
-/* The file had @size bytes, and may have a footer at @tail now that is not durable */
-static void undo_tail(BlockDriverState *bs, int64_t tail, int64_t size)
-{
-    VpcState *s = bs->state;
-
-    if (!bdrv_node_truncate(bs->file, size, NULL) && tail > s->tail && bdrv_node_size(bs->file) > tail) {
-        s->tail = tail;         /* it is at the end of the file, and so it counts */
-        s->unsettled = true;
-    }
-}
-
-int vpc_move_tail(BlockDriverState *bs, int64_t tail)
-{
-    VpcState *s = bs->state;
-    int64_t size = bdrv_node_size(bs->file);
-
-    if (tail > last_tail(s)) {
-        bdrv_warn(bs, "no room for another block: the file can't grow beyond %" PRId64 " bytes", last_tail(s));
-        return -ENOSPC;
-    }
-    int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));
-    if (ret == 0) {
-        ret = bdrv_node_flush(bs->file);
-    }
-    if (ret < 0) {
-        undo_tail(bs, tail, size);
-        return ret;
-    }
-    s->tail = tail;
-    return 0;
-}
-
-/* See that a block at @place ends before the footer */
-static int reserve(BlockDriverState *bs, int64_t place)
-{
-    VpcState *s = bs->state;
-    int64_t stride = vpc_place_above(s, place_end(s, place)) - place;
-    int64_t more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride;
-
-    if (place_end(s, place) <= s->tail) {
-        return 0;
-    }
-    if (place_end(s, place + more * stride) > last_tail(s)) {
-        more = 0;
-    }
-    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));
-    bool less = ret < 0 && more > 0 && place_end(s, place) > s->tail;
-
-    return less ? vpc_move_tail(bs, place_end(s, place)) : ret;
-}
-
 /* A new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one only the
  * sectors that are written */
 static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t place = vpc_place_above(s, s->end);
-    int ret = reserve(bs, place);
+    int64_t place;
+    int ret = vpc_take_place(bs, &place);
 
-    if (ret == 0 && s->used) {
-        ret = bdrv_node_zero(bs->file, place, place_end(s, place) - place, BLOCK_ZERO_PUNCH);
-    }
     if (ret < 0) {
         return ret;
     }
-    s->used = true;
     if (s->differencing) {
         int64_t in = align_down(offset % s->block_size, VPC_SECTOR);
         int64_t end = MIN(align_up(offset % s->block_size + bytes, VPC_SECTOR), s->block_size);
@@ -209,37 +131,6 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int6
     return 0;
 }
 
-/* What open() found wrong with the ends of the file is put right before the first write */
-int vpc_settle(BlockDriverState *bs)
-{
-    VpcState *s = bs->state;
-    int ret = bdrv_node_pwrite(bs->file, s->tail, &s->footer, sizeof(s->footer));
-
-    if (ret == 0 && s->head_bad) {
-        ret = bdrv_node_pwrite(bs->file, 0, &s->footer, sizeof(s->footer));
-    }
-    if (ret == 0) {
-        ret = bdrv_node_flush(bs->file);
-    }
-    s->unsettled = ret < 0;
-    return ret;
-}
-
-int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
-{
-    VpcState *s = bs->state;
-    VpcFooter *f = &s->footer, old = s->footer;
-
-    *f = *footer;
-    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
-    s->head_bad = !s->fixed;
-    int ret = vpc_settle(bs);
-    if (ret < 0) {
-        s->footer = old;
-    }
-    return ret;
-}
-
 static void map_fixed(BlockDriverState *bs, int64_t offset, BlockExtent *ext)
 {
     VpcState *s = bs->state;
@@ -293,24 +184,17 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     return 0;
 }
 
-/* Its bitmap on disk, where nothing refers to it yet, and its BAT entry in memory. A differencing disk's
- * is left as it is there, all zero: sectors come to be one by one */
-static int commit_block(BlockDriverState *bs, int64_t place, int64_t piece, uint8_t *entries, uint8_t *entry)
+/* Make the block at @place part of the disk, by its @entry in this piece of the BAT: on disk at once where that needs no
+ * order, else in memory until the next flush */
+static void commit_block(BlockDriverState *bs, int64_t place, int64_t piece, uint8_t *entries, uint8_t *entry)
 {
-    VpcState *s = bs->state;
-    g_autofree uint8_t *bitmap = g_malloc((gsize)s->bitmap_bytes);
-
-    memset(bitmap, s->differencing ? 0 : 0xff, (size_t)s->bitmap_bytes);
-    int ret = bdrv_node_pwrite(bs->file, place, bitmap, s->bitmap_bytes);
-    if (ret < 0) {
-        return ret;
-    }
     be32_store(entry, (uint32_t)(place / VPC_SECTOR));
-    bdrv_meta_dirty(bs, piece, entry - entries, 4);
-    s->end = s->limit = place_end(s, place);
-    s->used = s->in_place;
-    s->allocated++;
-    return 0;
+    if (vpc_was_ready(bs->state, place)) {
+        bdrv_meta_put(bs, piece, entry - entries, 4);
+    } else {
+        bdrv_meta_dirty(bs, piece, entry - entries, 4);
+    }
+    vpc_keep_place(bs->state, place);
 }
 
 static int commit_sectors(BlockDriverState *bs, const BlockExtent *ext, int64_t place)
@@ -338,35 +222,24 @@ static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
     uint8_t *entries;
     int ret = get_bat(bs, block, BLOCK_MAP_WAIT, &piece, &entries);
 
-    if (ret == 0 && be32_load(entry_in(entries, block)) == VPC_UNUSED) {
-        ret = commit_block(bs, place, piece, entries, entry_in(entries, block));
+    if (ret < 0) {
+        return ret;
+    }
+    if (be32_load(entry_in(entries, block)) == VPC_UNUSED) {
+        commit_block(bs, place, piece, entries, entry_in(entries, block));
         if (!s->differencing) {
-            return ret;
+            return 0;
         }
     }
-    return ret < 0 ? ret : commit_sectors(bs, ext, place);
+    return commit_sectors(bs, ext, place);
 }
 
 int vpc_flush(BlockDriverState *bs)
 {
-    int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
+    int ret = bs->needs_flush ? vpc_settle(bs) : 0;
 
+    ret = ret < 0 ? ret : bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
     return ret < 0 ? ret : bdrv_meta_write(bs);
-}
-
-int vpc_trim(BlockDriverState *bs)
-{
-    VpcState *s = bs->state;
-    int64_t tail = s->tail;
-    GError *err = NULL;
-    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;
-
-    if (ret == 0 && !s->in_place && !bdrv_node_truncate(bs->file, s->tail + VPC_SECTOR, &err)) {
-        ret = -bdrv_error_code(err);
-        bdrv_error_free(err);
-        s->tail = tail;         /* the one at the end of the file still counts */
-    }
-    return ret;
 }
 
 /* Take back the room that no block was put in */

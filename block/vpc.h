@@ -32,6 +32,13 @@ typedef struct VpcEnds {
     int64_t size, tail_at;
 } VpcEnds;
 
+/* The room between the last block's end and the footer at the end of the file, see vpc-room.c */
+typedef struct VpcRoom {
+    int64_t zero_from;          /* below this the room may hold anything, from here on it is zero; INT64_MAX: nobody knows */
+    int64_t next, ready;        /* where the next block goes, if the places from there to here are ready. 0: none is */
+    int64_t taken;              /* the place that was handed out last, if it was ready; else -1 */
+} VpcRoom;
+
 typedef struct VpcState {
     VpcFooter footer;           /* the one that counts, as it is on disk */
     VpcFound found;
@@ -54,7 +61,7 @@ typedef struct VpcState {
     int64_t lowest;             /* where the first block is */
     bool in_place;              /* the file has a fixed length, and ends in no footer: what is behind the last block is free */
     int64_t ceiling;            /* a BAT entry or a locator points here, past the end of the file: never grow so far */
-    bool used;                  /* the first place of that room was handed out before: it may not be zero */
+    VpcRoom room;
     bool head_bad;              /* the copy at the start is to be written, */
     bool unsettled;             /* and the footer at the end, before anything else */
     int64_t allocated;          /* blocks */
@@ -75,18 +82,33 @@ static inline int64_t vpc_bat_entries(const VpcState *s)
     return s->bat_bytes / 4;
 }
 
-/* vpc.c */
+/* vpc-room.c */
+/* The first place for a block at or above @offset */
+int64_t vpc_place_above(const VpcState *s, int64_t offset);
+/* Something else than a new block was, or may have been, written into the room below @end */
+void vpc_spoil_room(VpcState *s, int64_t end);
+/* Choose the *@place of a new block, in front of the footer. Its data reads as zeroes, and its bitmap is there: full in a
+ * dynamic disk, zero in a differencing one. Until vpc_keep_place() the next call chooses the same place again */
+int vpc_take_place(BlockDriverState *bs, int64_t *place);
+/* May the BAT entry of a block at @place, which was taken last, be on disk before the data? */
+bool vpc_was_ready(const VpcState *s, int64_t place);
+/* The block at @place, which was taken last, is part of the disk */
+void vpc_keep_place(VpcState *s, int64_t place);
 /* A footer at @tail, on stable storage, so that all before it may be overwritten */
 int vpc_move_tail(BlockDriverState *bs, int64_t tail);
 /* The footer to the end of the file, and to the start if s->head_bad */
 int vpc_settle(BlockDriverState *bs);
-/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write puts the old one back */
+/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write or flush puts the old one
+ * back */
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer);
 /* The footer to s->end, if it is further out, and the file is cut behind it. If this fails, the file is valid and too
  * long */
 int vpc_trim(BlockDriverState *bs);
-/* The first place for a block at or above @offset */
-int64_t vpc_place_above(const VpcState *s, int64_t offset);
+/* All behind @end, where blocks ended before, is room again: what was written there counts for nothing. It stays where it
+ * is as long as a footer on disk may refer to it */
+void vpc_give_back(BlockDriverState *bs, int64_t end);
+
+/* vpc.c */
 int vpc_flush(BlockDriverState *bs);
 bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector);
 /* The first sector of [@from, @to) whose bit is not as the one at @from */
@@ -151,6 +173,8 @@ bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entr
 /* Blocks that are there, of the first @count: their BAT entries. 0 or -errno */
 typedef void VpcEntryFunction(void *user, int64_t block, uint8_t *entry);
 int vpc_each_block(BlockDriverState *bs, int64_t count, VpcEntryFunction *function, void *user);
+/* Where the tables are, after they have moved. 0 or -errno */
+int vpc_claim_anew(BlockDriverState *bs);
 /* No room is left behind the last block, also none that is not ours, and the file is cut there. 0 or -errno */
 int vpc_cut_room(BlockDriverState *bs);
 /* Bytes of the file to another place in it */

@@ -217,6 +217,8 @@ struct BlockDriverState {
     BlockDriverState *file, *backing;
     struct BlockLayer *layer;       /* the layer's own */
     bool fixed_length;              /* it never grows: writes past the end fail with ENOSPC. Set it in open() */
+    bool needs_flush;               /* flush() has more to do than to write dirty pages. A format sets it where that comes
+                                     * up, under the map lock, and clears it when it is done */
 };
 
 /* A format's read() and write(): the layer moves the bytes, map() says where they are */
@@ -298,6 +300,9 @@ int bdrv_meta_get(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned 
 /* [@at, @at + @bytes) of the page that begins at @offset was changed: flush() will write the sectors
  * of 512 bytes that it touches */
 void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes);
+/* As bdrv_meta_dirty(), of what may be on disk at any time: it is written now. It is left to bdrv_meta_write() where
+ * something else in its sectors has to wait, or if that fails */
+void bdrv_meta_put(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes);
 /* Write all dirty sectors to bs->file. What could not be written stays dirty. 0 or -errno */
 int bdrv_meta_write(BlockDriverState *bs);
 /* Anything to write? */
