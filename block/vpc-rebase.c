@@ -171,24 +171,26 @@ static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
     }
 }
 
-/* Get the bitmap of the block at @place, and how many of its sectors are part of the disk: the file may end behind them */
-static int get_bitmap(BlockDriverState *bs, int64_t block, int64_t place, uint8_t **bitmap, int64_t *sectors)
+/* Get the bitmap of the block at @place, if that may be written to */
+static int get_bitmap(BlockDriverState *bs, int64_t block, int64_t place, uint8_t **bitmap)
 {
-    VpcState *s = bs->state;
     int ret = vpc_check_block(bs, block, place, true);
 
-    *sectors = (MIN(s->block_size, bs->size - block * s->block_size) + VPC_SECTOR - 1) / VPC_SECTOR;
-    return ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
+    return ret < 0 ? ret : bdrv_meta_get(bs, place, ((const VpcState *)bs->state)->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
 }
 
-/* Zero the sectors that the bitmap leaves to the parent: nobody sees them there yet */
+/* Zero the sectors that the bitmap leaves to the parent: nobody sees them there yet. Behind the end of the disk, too, as
+ * it may grow; others let the last block end where the disk does */
 static int clear_unset(BlockDriverState *bs, int64_t block, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t sectors;
+    int64_t sectors = s->block_size / VPC_SECTOR, end = place + vpc_stored_bytes(s);
     uint8_t *bitmap;
-    int ret = get_bitmap(bs, block, place, &bitmap, &sectors);
+    int ret = get_bitmap(bs, block, place, &bitmap);
 
+    if (ret == 0 && end > s->tail) {
+        ret = vpc_move_tail(bs, end);
+    }
     for (int64_t i = 0, next; i < sectors && ret == 0; i = next) {
         next = vpc_run_end(bitmap, i, sectors);
         if (!vpc_sector_is_set(bitmap, i)) {
@@ -201,13 +203,13 @@ static int clear_unset(BlockDriverState *bs, int64_t block, int64_t place)
 /* Set all bits: most programs, QEMU among them, do not look at the bitmaps of a disk without a parent */
 static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
 {
-    int64_t sectors;
+    int64_t bytes = (((const VpcState *)bs->state)->block_size / VPC_SECTOR + 7) / 8;
     uint8_t *bitmap;
-    int ret = get_bitmap(bs, block, place, &bitmap, &sectors);
+    int ret = get_bitmap(bs, block, place, &bitmap);
 
     if (ret == 0) {
-        memset(bitmap, 0xff, (size_t)(sectors + 7) / 8);
-        bdrv_meta_dirty(bs, place, 0, ((const VpcState *)bs->state)->bitmap_bytes);
+        memset(bitmap, 0xff, (size_t)bytes);
+        bdrv_meta_dirty(bs, place, 0, bytes);
     }
     return ret;
 }
