@@ -1,6 +1,7 @@
 /* block.c - the tree of nodes: open, create, close */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "block/drivers.h"
@@ -479,9 +480,22 @@ int bdrv_close(BlockDriverState *bs)
     return ret;
 }
 
+/* The file at the bottom is to have room for @bytes, which a driver with that option sees to before it empties one */
+static void want_size(KeyVal *kv, const BlockOption *table, int64_t bytes)
+{
+    while (table && table->name && !g_str_equal(table->name, "size")) {
+        table++;
+    }
+    if (table && table->name) {
+        g_autofree char *text = g_strdup_printf("%" PRId64, bytes);
+
+        keyval_set(kv, "size", text);
+    }
+}
+
 /* The file at the bottom of @kv, a chain of filters over a protocol, made empty. The node that made it
  * remembers whether it was there before; NULL on failure */
-static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, GError **errp)
+static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, int64_t bytes, GError **errp)
 {
     const BlockDriver *drv = take_driver(kv, default_protocol(from, kv), errp);
 
@@ -491,7 +505,7 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, GError *
     if (!drv->is_protocol && !drv->map) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
-        return make_file(from, below, errp);
+        return make_file(from, below, bytes, errp);
     }
     if (!drv->create || drv->map) {
         bdrv_set_error(errp, ENOTSUP, "Protocol driver '%s' does not support image creation", drv->name);
@@ -500,6 +514,7 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, GError *
     BlockDriverState *maker = node_new(from->tree, drv, BDRV_O_RDWR);
 
     name_file(kv, drv->create_options, from->filename);
+    want_size(kv, drv->create_options, bytes);
     maker->layer->storage = copy_storage(from->storage);
     maker->layer->options = keyval_new();
     if (!call_create(maker, kv, true, errp)) {
@@ -509,30 +524,87 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, GError *
     return maker;
 }
 
-bool bdrv_create_file(BlockDriverState *bs, GError **errp)
+/* Might make_file() empty a file, or storage, that is there already? Eats @kv */
+static bool has_file(const BlockSource *from, KeyVal *kv)
+{
+    const BlockDriver *drv = take_driver(kv, default_protocol(from, kv), NULL);
+    BlockIdentity id;
+
+    if (!drv || drv->map) {
+        return false;
+    }
+    if (!drv->is_protocol) {
+        g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
+
+        return has_file(from, below);
+    }
+    const char *said = keyval_get(kv, "filename"), *filename = said ? said : from->filename;
+
+    return drv->create && (from->storage || (filename && drv->identify && drv->identify(NULL, filename, &id)));
+}
+
+/* What is below a new image, to be written to. Eats @kv */
+static BlockDriverState *open_below(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
+{
+    BlockDriverState *below = block_open_child(from, kv, flags, errp);
+
+    for (BlockDriverState *node = below; node; node = node->file) {
+        if (!(node->flags & BDRV_O_RDWR)) {
+            bdrv_set_error(errp, EACCES, "driver '%s' is told not to write: an image can't be created there",
+                           node->drv->name);
+            block_close(below);
+            return NULL;
+        }
+    }
+    return below;
+}
+
+/* An existing file is opened by the options of all nodes above it before it is emptied */
+static bool try_file(const BlockSource *from, const char *options, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp), again = keyval_parse(options, NULL);
+
+    if (!kv || !has_file(from, kv)) {
+        return kv;
+    }
+    BlockDriverState *below = open_below(from, again, BDRV_O_RDWR | BLOCK_OPEN_TO_CREATE, errp);
+
+    block_close(below);
+    return below;
+}
+
+/* @options are those of the node; the driver at its bottom is the maker */
+static BlockDriverState *try_and_make(const BlockSource *from, const char *options, int64_t bytes, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+
+    return kv && try_file(from, options, errp) ? make_file(from, kv, bytes, errp) : NULL;
+}
+
+bool bdrv_create_file_for(BlockDriverState *bs, int64_t bytes, GError **errp)
 {
     BlockLayer *layer = bs->layer;
     BlockSource from = { layer->tree, bs->filename, layer->storage };
     g_autofree char *text = keyval_format(layer->options);
-    g_autoptr(KeyVal) making = keyval_parse(text, errp);
 
-    if (!making) {
-        return false;
-    }
-    layer->maker = make_file(&from, making, errp);
+    layer->maker = try_and_make(&from, text, bytes, errp);
     if (!layer->maker) {
         return false;
     }
     from.storage = layer->maker->layer->storage;        /* it is empty now, and says so */
-    bs->file = block_open_child(&from, layer->options, BDRV_O_RDWR, errp);
+    bs->file = open_below(&from, layer->options, BDRV_O_RDWR, errp);
     return bs->file != NULL;
+}
+
+bool bdrv_create_file(BlockDriverState *bs, GError **errp)
+{
+    return bdrv_create_file_for(bs, 0, errp);
 }
 
 bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp)
 {
     const BlockSource from = { .tree = bs->layer->tree };
-    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
-    BlockDriverState *maker = kv ? make_file(&from, kv, errp) : NULL;
+    BlockDriverState *maker = try_and_make(&from, options, 0, errp);
 
     if (maker) {
         node_free(maker);

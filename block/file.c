@@ -173,8 +173,9 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
     struct stat st = { 0 };
 
-    s->fd = file_open_fd(bs->drv, o->filename, "open", (write ? O_RDWR : O_RDONLY) |
-                         (direct ? O_DIRECT : 0) | (o->temporary ? O_TMPFILE : 0), &st, errp);
+    s->fd = file_open_fd(bs->drv, o->filename, flags & BLOCK_OPEN_TO_CREATE ? "create" : "open",
+                         (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0) | (o->temporary ? O_TMPFILE : 0), &st,
+                         errp);
     if (s->fd < 0) {
         return false;
     }

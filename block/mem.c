@@ -29,6 +29,16 @@ static const BlockOption mem_options[] = {
     { NULL }
 };
 
+typedef struct MemCreateOptions {
+    int64_t size;
+} MemCreateOptions;
+
+static const BlockOption mem_create_options[] = {
+    { "size", BLOCK_OPT_SIZE, offsetof(MemCreateOptions, size), "0",
+      .help = "how long the caller's storage has to be, or to become" },
+    { NULL }
+};
+
 static bool mem_use_storage(BlockDriverState *bs, unsigned flags, GError **errp)
 {
     MemState *s = bs->state;
@@ -207,16 +217,32 @@ static void mem_close(BlockDriverState *bs)
     }
 }
 
+/* Does it have @size bytes, or can it? What it has is not lost yet */
+static int mem_make_room(const BlockStorage *storage, int64_t size)
+{
+    if (size <= storage->size) {
+        return 0;
+    }
+    return storage->truncate ? storage->truncate(storage->user, size) : -ENOSPC;
+}
+
 /* Storage of a fixed size stays as it is */
 static bool mem_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
+    const MemCreateOptions *o = opts;
     BlockStorage *storage = bdrv_get_storage(bs);
 
     if (!storage) {
         bdrv_set_error(errp, ENOTSUP, "driver 'mem' keeps nothing, an image can't be created there");
         return false;
     }
-    int ret = storage->truncate ? storage->truncate(storage->user, 0) : 0;
+    int ret = mem_make_room(storage, o->size);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "the storage has %" PRId64 " bytes and can't have %" PRId64 ": %s", storage->size,
+                       o->size, g_strerror(-ret));
+        return false;
+    }
+    ret = storage->truncate ? storage->truncate(storage->user, 0) : 0;
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not empty the storage: %s", g_strerror(-ret));
         return false;
@@ -290,7 +316,9 @@ const BlockDriver bdrv_mem = {
     .parallel     = true,
     .state_size   = sizeof(MemState),
     .open_size    = sizeof(MemOptions),
+    .create_size  = sizeof(MemCreateOptions),
     .open_options = mem_options,
+    .create_options = mem_create_options,
     .open         = mem_open,
     .read         = mem_read,
     .write        = mem_write,

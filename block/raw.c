@@ -150,7 +150,7 @@ static bool raw_create(BlockDriverState *bs, const void *opts, GError **errp)
     const RawCreateOptions *o = opts;
     int64_t size = o->size;
 
-    return raw_check_size(&size, 0, errp) && bdrv_create_file(bs, errp) &&
+    return raw_check_size(&size, 0, errp) && bdrv_create_file_for(bs, size, errp) &&
            raw_preallocate(bs->file, size, (RawPreallocation)o->preallocation, errp) &&
            bdrv_node_truncate(bs->file, size, errp);
 }

@@ -405,10 +405,17 @@ static int create_sparse(BlockDriverState *bs, Plan *plan)
     return ret < 0 ? ret : bdrv_node_pwrite(bs->file, 0, &plan->footer, sizeof(plan->footer));
 }
 
+/* The file has that length at least: all of a fixed disk, or the tables of another one */
+static int64_t file_length(const Plan *plan)
+{
+    return plan->fixed ? plan->size + (int64_t)sizeof(plan->footer)
+                       : (int64_t)(2 * sizeof(VpcFooter) + sizeof(VpcHeader)) + round_up(plan->entries * 4, VPC_SECTOR);
+}
+
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     Plan plan = { 0 };
-    bool ok = make_plan(&plan, bs->filename, opts, errp) && bdrv_create_file(bs, errp);
+    bool ok = make_plan(&plan, bs->filename, opts, errp) && bdrv_create_file_for(bs, file_length(&plan), errp);
 
     if (ok) {
         int ret = plan.fixed ? create_fixed(bs, &plan) : create_sparse(bs, &plan);

@@ -19,6 +19,9 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
     if ((args->to.flags & BDRV_O_NO_FLUSH) && !drv->is_protocol) {
         keyval_set(args->options, "file.cache.no-flush", "on");
     }
+    if ((args->to.flags & BDRV_O_NOCACHE) && !drv->is_protocol) {   /* can't be: then better before it is emptied */
+        keyval_set(args->options, "file.cache.direct", "on");
+    }
     return img_create_image(args->to.filename, drv, args->options, doing);
 }
 

@@ -49,8 +49,10 @@ bool bdrv_parse_cache_mode(const char *mode, unsigned *flags);
  * NULL and @errp set on failure; the text does not repeat @filename. */
 BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned flags, GError **errp);
 
-/* Make an image: "driver=vpc,size=10G,subformat=fixed". An existing file is not touched before
- * all options were found good, and what a failure leaves half-made is removed. */
+/* Make an image: "driver=vpc,size=10G,subformat=fixed". An existing file is not touched before all options, also
+ * those of the nodes below, were found good, the file could be opened with them and locked, and found to be able to
+ * have the length that the image will have, as far as that is known. Then it is emptied: if a write fails after that
+ * (there may be no space), what was in it is lost, and it is left empty. A new file is removed again. */
 bool bdrv_create(const char *filename, const char *options, GError **errp);
 
 /* Flush, then free all. 0, or -errno if what was written may not have reached the disk; the handle

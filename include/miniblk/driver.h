@@ -43,6 +43,11 @@ enum {
     BLOCK_EXTENT_WINDOW = 1 << 2,   /* a plain window on the child: its holes are holes here, too */
 };
 
+enum {                              /* open()'s flags, beside BDRV_O_… */
+    BLOCK_OPEN_TO_CREATE = 1 << 30, /* to see if create() would find the file, and all nodes above it, in order; it is
+                                     * closed again, untouched */
+};
+
 enum {                              /* map()'s mode */
     BLOCK_MAP_WRITE = 1 << 0,       /* bytes will be written there: not a hole, not a parent */
     BLOCK_MAP_WAIT  = 1 << 1,       /* may wait for metadata to be read */
@@ -148,7 +153,8 @@ typedef struct BlockDriver {
     int (*flush)(BlockDriverState *bs);
     /* Free what bs->state holds, also after an open() that failed half-way; children are still open */
     void (*close)(BlockDriverState *bs);
-    /* open()'s twin. Check @opts first, then bdrv_create_file(), then leave a valid image in bs->file.
+    /* open()'s twin. Check @opts first, then bdrv_create_file(), then leave a valid image in bs->file: before it
+     * empties a file, the layer opens what is there with all options of all nodes below.
      * A protocol: make the file, empty, and close it again; an existing one keeps its contents if this fails */
     bool (*create)(BlockDriverState *bs, const void *opts, GError **errp);
 
@@ -241,6 +247,9 @@ bool bdrv_node_can_grow(BlockDriverState *node);        /* is neither it nor wha
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
+/* The same where the file is going to be at least @bytes long: if it can't be, an existing one is not emptied. It may
+ * have that length now, of zeroes */
+bool bdrv_create_file_for(BlockDriverState *bs, int64_t bytes, GError **errp);
 
 /* In open(): open a node of the driver's own beside bs->file, by @options, as a BLOCK_OPT_NODE has them; with
  * no driver= among them it is a file. @flags: BDRV_O_…. The driver flushes it, and close() closes it */

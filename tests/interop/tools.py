@@ -680,6 +680,24 @@ def dd_onto_itself(folder):
     check((ours / 'data.raw').read_bytes() == before, 'the file was changed')
 
 
+def wrong_word_leaves_output(folder, command):
+    """What is wrong with the options of the file below is found before that file is emptied"""
+    (folder / 'in.raw').write_bytes(b'i' * 70000)
+    works(IMG, 'create', '-q', '-f', 'vpc', folder / 'base.vhd', '4M')
+    for words in ('file.nosuch=1', 'file.lockng=off', 'file.aio=zzz', 'file.driver=blkdebug,file.align=3',
+                  'file.read-only=on', 'file.temporary=on', 'file.driver=blkdebug,file.image.cache.direct=2'):
+        (folder / 'out').write_bytes(b'precious' * 9000)
+        fails(IMG, *(word.replace('WORDS', words) for word in command.split()), cwd=folder)
+        equal((folder / 'out').read_bytes(), b'precious' * 9000, f'the file after {words}')
+
+
+for line in ('create -f vpc -o WORDS out 4M', 'create -f raw -o WORDS out 4M', 
+             'create -f vpc -o subformat=fixed,WORDS out 4M',
+             'create -f vpc -b base.vhd -o WORDS out', 'convert -f raw -O vpc -o WORDS in.raw out',
+             'convert -f raw -O raw -o WORDS in.raw out', 'convert -f vpc -O vpc -B base.vhd -o WORDS base.vhd out'):
+    suite.test(f'a wrong word leaves the output: {line}', wrong_word_leaves_output, line)
+
+
 @suite.fact
 def bench_without_depth(folder):
     """img bench -d 0 is refused; they wait for ever"""
