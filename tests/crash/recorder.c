@@ -53,21 +53,24 @@ static char *escaped(const char *path)
     return g_strjoinv(",,", pieces);
 }
 
+/* For what never grows. @key: where the log is */
+static char *window_options(const Recorder *rec, const char *key)
+{
+    return !rec->r->fixed_length ? g_strdup("") : g_strdup_printf(
+        ",%s.file.driver=raw,%s.file.size=%" PRId64, key, key, medium_size(&rec->file));
+}
+
 /* @options with a log of the file below them. Nothing is really flushed, neither file nor log: it is the log that
  * counts */
 static char *with_log(const Recorder *rec, const char *options, bool append)
 {
     const char *above = rec->above, *key = above ? "file.image" : "file";
-    g_autofree char *log = escaped(rec->guest.log), *window = NULL;
-
-    if (rec->r->fixed_length) {
-        window = g_strdup_printf(",%s.file.driver=raw,%s.file.size=%" PRId64, key, key, medium_size(&rec->file));
-    }
+    g_autofree char *log = escaped(rec->guest.log), *window = window_options(rec, key);
 
     return g_strdup_printf("%s%s%s,%s.driver=blklogwrites,%s.log.filename=%s,%s.log.cache.no-flush=on,"
                            "%s.log-append=%s,%s.file.cache.no-flush=on%s",
                            options, above ? "," : "", above ? above : "", key, key, log, key, key,
-                           append ? "on" : "off", key, window ? window : "");
+                           append ? "on" : "off", key, window);
 }
 
 static char *create_options(const Recorder *rec)
@@ -397,7 +400,7 @@ static void add_room(Recorder *rec)
     }
 }
 
-/* The image, with something in it, from which the log begins */
+/* The image, with something in it */
 static void make_image(Recorder *rec)
 {
     g_autofree char *create = NULL, *options = NULL;
@@ -410,6 +413,11 @@ static void make_image(Recorder *rec)
     medium_create(&rec->file, options);
     fill(rec);
     rec->r->before = g_memdup2(rec->now, (gsize)rec->r->size);
+}
+
+/* From here on there is a log */
+static void start_log(Recorder *rec)
+{
     add_room(rec);
     rec->r->start = load(&rec->file);
     rec->r->start->fixed_length = rec->r->fixed_length;
@@ -449,6 +457,7 @@ static void run_steps(Recorder *rec)
     const Action *action = rec->scenario->action;
 
     make_image(rec);
+    start_log(rec);
     open_logged(rec, false);
     for (size_t i = 0; i < action->count && !rec->broken; i++) {
         do_step(rec, &action->steps[i]);
@@ -461,6 +470,7 @@ static void run_steps(Recorder *rec)
 static void run_random(Recorder *rec)
 {
     make_image(rec);
+    start_log(rec);
     open_logged(rec, false);
     while (rec->r->ops->len < RANDOM_OPS && !rec->broken) {
         do_something(rec);
@@ -518,11 +528,14 @@ static void run_commit(Recorder *rec)
     rec->r->promise = PROMISE_COMMIT;
     make_image(rec);
     rec->r->top = make_top(rec);
+    start_log(rec);
     g_autofree char *log = escaped(rec->guest.log), *base = escaped(rec->file.file);
+    g_autofree char *window = window_options(rec, "backing.file");
+    const char *below = rec->r->fixed_length ? ".file" : "";
     g_autofree char *options = g_strdup_printf(
         "driver=vpc,backing.%s,backing.read-only=off,backing.file.driver=blklogwrites,backing.file.log.filename=%s,"
-        "backing.file.log.cache.no-flush=on,backing.file.file.filename=%s,backing.file.file.cache.no-flush=on",
-        rec->image->open, log, base);
+        "backing.file.log.cache.no-flush=on,backing.file.file%s.filename=%s,backing.file.file.cache.no-flush=on%s",
+        rec->image->open, log, below, base, window);
     Medium top = { .file = rec->r->top };
 
     guest_open(&rec->guest, &top, options, BDRV_O_RDWR);
@@ -560,8 +573,7 @@ static void run_rebase(Recorder *rec)
     write_some(rec, bs, 70);
     g_assert_cmpint(bdrv_close(bs), ==, 0);
     vhd_fill_clear(&rec->file);
-    disk_free(rec->r->start);
-    rec->r->start = load(&rec->file);
+    start_log(rec);
     memcpy(rec->r->before, rec->now, (size_t)rec->r->size);
     make_target(rec);
 
@@ -578,6 +590,7 @@ static void run_repair(Recorder *rec)
 
     rec->r->promise = PROMISE_REPAIR;
     make_image(rec);
+    start_log(rec);
     g_autofree char *options = with_log(rec, rec->image->open, false);
     guest_open(&rec->guest, &rec->file, options, BDRV_O_CHECK | BDRV_O_RDWR);
     bdrv_check_free(bdrv_check(rec->guest.bs, BDRV_CHECK_FIX_ERRORS, &err));
@@ -594,6 +607,7 @@ static void run_resize(Recorder *rec)
 
     r->promise = PROMISE_RESIZE;
     make_image(rec);
+    start_log(rec);
     int64_t wanted = r->size * action->numerator / action->denominator / SECTOR * SECTOR;
 
     r->new_size = (wanted + unit - 1) / unit * unit;

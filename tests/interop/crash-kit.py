@@ -54,7 +54,8 @@ def beginning_of_names(folder):
     done = kit(folder, 'run', '--peers', '0', 'base')
     equal(done.returncode, 0, 'exit status')
     equal(sorted(re.findall(r'^\| (base\S+)', done.stdout, re.M)),
-          ['base/child/commit', 'base/dynamic/commit', 'base/fixed/commit', 'base/raw/commit'], 'scenarios')
+          ['base/child/commit', 'base/device/commit', 'base/dynamic/commit', 'base/fixed/commit',
+           'base/raw/commit'], 'scenarios')
 
 
 @suite.fact
