@@ -1,0 +1,242 @@
+/* beneath.c - what a name leads to, without opening it, and without leaving a folder */
+/* SPDX-License-Identifier: MIT
+ *
+ * A walk holds a descriptor of each folder on its way down, and ".." is the one before: nobody who moves folders or
+ * swaps links meanwhile can make it go elsewhere. A link is read, and what it says is put before the rest of the way.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include "util/beneath.h"
+#include "util/path.h"
+
+#ifdef SYS_openat2
+#include <linux/openat2.h>
+#else
+enum { RESOLVE_NO_MAGICLINKS = 2, RESOLVE_BENEATH = 8 };
+#endif
+
+#define MAX_LINKS   40              /* as the kernel has it */
+#define MAX_FOLDERS 256             /* each of them takes a descriptor */
+
+/* -errno, or a descriptor */
+static int ask_openat2(int folder, const char *path, uint64_t resolve)
+{
+#ifdef SYS_openat2
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
+    long fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
+
+    return fd < 0 ? -errno : (int)fd;
+#else
+    return -ENOSYS;
+#endif
+}
+
+/* Is there no use in a walk after openat2() has said @ret? EPERM: containers that do not know the call; EXDEV: it may
+ * be an absolute link that leads back in; EAGAIN: a folder was moved on the way */
+static bool is_final(int ret)
+{
+    return ret != -ENOSYS && ret != -EPERM && ret != -EXDEV && ret != -EAGAIN;
+}
+
+typedef struct Walk {
+    const char *names[2];           /* of the folder that is not left, absolute; NULL: not known */
+    int folders[MAX_FOLDERS];       /* from that one down to where the walk is */
+    int depth;                      /* how many of them are below it */
+    unsigned links;                 /* so many were followed */
+    char *rest;                     /* of the way */
+    int found;                      /* at the end of it; -1: not there yet */
+} Walk;
+
+static void go_up(Walk *w, int depth)
+{
+    while (w->depth > depth) {
+        close(w->folders[w->depth--]);
+    }
+}
+
+/* What comes behind the folder @root in @path; NULL: @path is not in there */
+static const char *behind(const char *path, const char *root)
+{
+    size_t length = root && strcmp(root, "/") ? strlen(root) : 0;
+    bool inside = root && !strncmp(path, root, length) && (!path[length] || path[length] == '/');
+
+    return inside ? path + length + (path[length] == '/') : NULL;
+}
+
+static const char *behind_either(const char *path, const char *const names[2])
+{
+    const char *rest = behind(path, names[0]);
+
+    return rest ? rest : behind(path, names[1]);
+}
+
+/* Magic links are those of /proc that lead to absolute paths, or else to names that nothing has, "pipe:[1]" */
+static bool is_magic(int link, const char *target)
+{
+    struct statfs fs;
+
+    return target[0] == '/' && (fstatfs(link, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC);
+}
+
+/* Takes @link, whose target comes before @rest from now on. 0 or -errno */
+static int follow(Walk *w, int link, const char *rest)
+{
+    g_autofree char *target = g_malloc(PATH_MAX);
+    ssize_t length = readlinkat(link, "", target, PATH_MAX);
+    int ret = length < 0 ? -errno : length == PATH_MAX || strlen(rest) >= PATH_MAX ? -ENAMETOOLONG : 0;
+
+    target[ret == 0 ? length : 0] = 0;
+    if (ret == 0 && (++w->links > MAX_LINKS || is_magic(link, target))) {
+        ret = -ELOOP;
+    }
+    close(link);
+    const char *way = target;
+
+    if (ret == 0 && target[0] == '/') {
+        way = behind_either(target, w->names);
+        go_up(w, 0);
+    }
+    if (ret < 0 || !way) {
+        return ret < 0 ? ret : -EXDEV;
+    }
+    char *all = g_strconcat(way, "/", rest, NULL);
+
+    g_free(w->rest);
+    w->rest = all;
+    return 0;
+}
+
+/* Takes @fd, which is at the end of the way if @rest is empty. 0 or -errno */
+static int arrive(Walk *w, int fd, const char *rest)
+{
+    struct stat st;
+    int ret = fstat(fd, &st) < 0 ? -errno : 0;
+
+    if (ret == 0 && S_ISLNK(st.st_mode)) {
+        return follow(w, fd, rest);
+    }
+    rest += strspn(rest, "/");
+    if (ret == 0 && !*rest) {
+        w->found = fd;
+        return 0;
+    }
+    if (ret == 0 && !S_ISDIR(st.st_mode)) {
+        ret = -ENOTDIR;
+    } else if (ret == 0 && w->depth + 1 == MAX_FOLDERS) {
+        ret = -ENAMETOOLONG;
+    }
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    w->folders[++w->depth] = fd;
+    memmove(w->rest, rest, strlen(rest) + 1);
+    return 0;
+}
+
+/* ".." of "/" is "/". 0 or -errno */
+static int enter_parent(Walk *w)
+{
+    if (w->depth == 0 && strcmp(w->names[0], "/")) {
+        return -EXDEV;
+    }
+    go_up(w, MAX(w->depth - 1, 0));
+    return 0;
+}
+
+/* 0 or -errno */
+static int step(Walk *w)
+{
+    char *name = w->rest + strspn(w->rest, "/"), *end = name + strcspn(name, "/");
+    const char *rest = *end ? end + 1 : end;
+
+    *end = 0;
+    if (*name && strcmp(name, ".") && strcmp(name, "..")) {
+        int fd = openat(w->folders[w->depth], name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+        return fd < 0 ? -errno : arrive(w, fd, rest);
+    }
+    int ret = strcmp(name, "..") ? 0 : enter_parent(w);
+
+    if (ret == 0 && !*rest) {
+        w->found = openat(w->folders[w->depth], ".", O_PATH | O_CLOEXEC);
+        return w->found < 0 ? -errno : 0;
+    }
+    memmove(w->rest, rest, strlen(rest) + 1);
+    return ret;
+}
+
+/* -errno, or a descriptor */
+static int walk(int root, const char *path, const char *const names[2])
+{
+    Walk *w = g_new(Walk, 1);
+    int ret;
+
+    *w = (Walk) { .names = { names[0], names[1] }, .folders = { root }, .rest = g_strdup(path), .found = -1 };
+    do {
+        ret = step(w);
+    } while (ret == 0 && w->found < 0);
+    ret = ret < 0 ? ret : w->found;
+    go_up(w, 0);
+    g_free(w->rest);
+    g_free(w);
+    return ret;
+}
+
+static int find_in(const char *root, const char *path, const char *const names[2], bool ask_kernel)
+{
+    int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (folder < 0) {
+        return -errno;
+    }
+    int ret = ask_kernel ? ask_openat2(folder, *path ? path : ".", RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) : -ENOSYS;
+
+    ret = is_final(ret) ? ret : walk(folder, path, names);
+    close(folder);
+    return ret;
+}
+
+int beneath_find(const char *root, const char *path, bool ask_kernel)
+{
+    int ret = !root && ask_kernel ? ask_openat2(AT_FDCWD, path, RESOLVE_NO_MAGICLINKS) : -ENOSYS;
+
+    if (is_final(ret)) {
+        return ret;
+    }
+    for (; path[0] == '/' && path[1] == '/'; path++) {
+    }
+    g_autofree char *cwd = path_resolve("."), *absolute = g_canonicalize_filename(path, cwd ? cwd : "/");
+    g_autofree char *named = g_canonicalize_filename(root ? root : "/", cwd ? cwd : "/"), *real = path_resolve(named);
+    const char *const names[2] = { named, real };
+    const char *rest = behind_either(absolute, names);
+
+    return rest ? find_in(named, rest, names, ask_kernel && root) : -EXDEV;
+}
+
+bool beneath_is_made_up(int fd)
+{
+    static const uint32_t kinds[] = {
+        PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC,
+        CGROUP2_SUPER_MAGIC, EFIVARFS_MAGIC, PSTOREFS_MAGIC, BPF_FS_MAGIC,
+    };
+    struct statfs fs;
+    int ret = fstatfs(fd, &fs);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds) && ret == 0; i++) {
+        if ((uint32_t)fs.f_type == kinds[i]) {
+            return true;
+        }
+    }
+    return ret < 0;
+}
