@@ -82,10 +82,11 @@ static GHashTable *chain_of(BlockDriverState *bs)
     return bs->layer->chain;
 }
 
-bool block_may_open(GHashTable *chain, const BlockDriver *drv, const char *filename, GError **errp)
+bool block_may_open(GHashTable *chain, BlockDriverState *bs, const char *filename, GError **errp)
 {
-    BlockLeaf leaf = { .drv = drv };
-    bool known = chain && filename && drv->identify && drv->identify(NULL, filename, &leaf.id);
+    BlockLeaf leaf = { .drv = bs->drv };
+    bool known = chain && filename && bs->drv->identify &&
+                 bs->drv->identify(bs->layer->place ? bs : NULL, filename, &leaf.id);
 
     return !known || !g_hash_table_contains(chain, &leaf) || has_no_end(errp);
 }
@@ -119,6 +120,13 @@ static KeyVal *merge_options(const KeyVal *first, const char *driver, const char
     return all;
 }
 
+bool bdrv_is_backing_written(BlockDriverState *bs)
+{
+    const char *read_only = bdrv_get_backing_option(bs, "read-only");
+
+    return read_only && !strcmp(read_only, "off");
+}
+
 /* Files are the one thing that a long chain may want more of than there are */
 static void say_how_many(BlockDriverState *bs, GError **errp)
 {
@@ -131,11 +139,13 @@ BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *
                                   GError **errp)
 {
     g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, offer->driver, options, errp);
-    const char *read_only = bdrv_get_backing_option(bs, "read-only");
-    bool write = read_only && !strcmp(read_only, "off");    /* to commit */
+    bool write = bdrv_is_backing_written(bs) && !offer->only_read;
     unsigned flags = (write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(unsigned)(BDRV_O_RDWR | BDRV_O_UNMAP)) &
                      ~(unsigned)(BDRV_O_CHECK | BDRV_O_PROBE_QEMU);
-    const BlockSource from = { bs->layer->tree, offer->filename, offer->storage, chain_of(bs) };
+    const BlockSource from = {
+        bs->layer->tree, offer->filename, offer->storage, chain_of(bs),
+        .root = offer->root ? offer->root : bs->layer->root, .by_image = offer->by_image,
+    };
     GError *err = NULL;
 
     if (!kv) {
@@ -185,6 +195,24 @@ void bdrv_close_backing(BlockDriverState *backing)
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
 {
     return bs->layer->backing_options ? keyval_get(bs->layer->backing_options, key) : NULL;
+}
+
+const char *bdrv_get_parent_root(BlockDriverState *bs)
+{
+    return bs->layer->root;
+}
+
+int bdrv_get_place(BlockDriverState *bs)
+{
+    return bs->layer->place ? *bs->layer->place : -1;
+}
+
+bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts)
+{
+    BlockDriverState *bs = lowest(node);
+
+    *facts = (BlockFileFacts) { 0 };
+    return bs->drv->get_facts && bs->drv->get_facts(bs, facts);
 }
 
 unsigned bdrv_backing_depth(BlockDriverState *bs)

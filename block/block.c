@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "block/drivers.h"
 #include "block/layer.h"
 #include "block/options.h"
@@ -107,6 +108,7 @@ static void node_free(BlockDriverState *bs)
     keyval_free(layer->options);
     keyval_free(layer->backing_options);
     g_free(layer->storage);
+    g_free(layer->root);
     if (layer->chain && layer->depth == 0) {
         g_hash_table_unref(layer->chain);
     }
@@ -145,13 +147,18 @@ void block_close(BlockDriverState *bs)
     free_nodes(bs);
 }
 
-/* @filename is for a driver that takes one, and wasn't given another among its options */
-static void name_file(KeyVal *kv, const BlockOption *table, const char *filename)
+static bool takes_filename(const BlockOption *table)
 {
     while (table && table->name && !g_str_equal(table->name, "filename")) {
         table++;
     }
-    if (table && table->name && filename && *filename && !keyval_get(kv, "filename")) {
+    return table && table->name;
+}
+
+/* @filename is for a driver that takes one, and wasn't given another among its options */
+static void name_file(KeyVal *kv, const BlockOption *table, const char *filename)
+{
+    if (takes_filename(table) && filename && *filename && !keyval_get(kv, "filename")) {
         keyval_set(kv, "filename", filename);
     }
 }
@@ -174,7 +181,10 @@ static const BlockDriver *default_protocol(const BlockSource *from, const KeyVal
 {
     const char *said = keyval_get(kv, "filename"), *filename = said ? said : from->filename;
 
-    return from->storage ? &bdrv_mem : bdrv_driver_of_file(filename, !from->chain);
+    if (from->storage) {
+        return &bdrv_mem;
+    }
+    return from->place ? bdrv_driver_of_place(*from->place) : bdrv_driver_of_file(filename, !from->chain);
 }
 
 static BlockStorage *copy_storage(const BlockStorage *storage)
@@ -260,7 +270,8 @@ static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv
 {
     name_file(kv, bs->drv->open_options, from->filename);
     bs->layer->storage = copy_storage(from->storage);
-    return block_may_open(from->chain, bs->drv, keyval_get(kv, "filename"), errp);
+    bs->layer->place = from->place;
+    return block_may_open(from->chain, bs, keyval_get(kv, "filename"), errp);
 }
 
 /* @file: the child where it is open already, taken over in any case; NULL: open it */
@@ -290,6 +301,7 @@ static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *d
     if (drv->is_protocol && !use_source(bs, from, kv, errp)) {
         goto fail;
     }
+    bs->layer->root = g_strdup(from->root);
     if (drv->open_backing) {
         bs->layer->backing_options = keyval_take_subtree(kv, "backing");
     }
@@ -298,6 +310,7 @@ static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *d
     g_free(bs->filename);
     bs->filename = g_strdup(name ? name : "");
     if (call_open(bs, kv, errp)) {
+        bs->layer->place = NULL;
         return bs;
     }
 fail:
@@ -306,11 +319,48 @@ fail:
     return NULL;
 }
 
+/* If @kv is a protocol's, and not every file may be opened: what the filename leads to, as a descriptor in *@place. The
+ * node's own options are the user's, and bound by the root only */
+static bool find_place(const BlockSource *from, const KeyVal *kv, int *place, GError **errp)
+{
+    const char *named = keyval_get(kv, "driver"), *said = keyval_get(kv, "filename");
+    const BlockDriver *drv = named ? bdrv_find_driver(named) : &bdrv_file;
+    const char *filename = said ? said : from->filename;
+
+    if (!from->chain || from->storage || !drv || !drv->is_protocol || (said && !from->root)) {
+        return true;
+    }
+    if (!takes_filename(drv->open_options)) {
+        if (from->root) {
+            bdrv_set_error(errp, EACCES, "driver '%s' opens no file, and parents are to be inside the folder '%s'",
+                           drv->name, from->root);
+        }
+        return !from->root;
+    }
+    if (!filename || !*filename) {
+        return true;
+    }
+    *place = bdrv_find_file(from->root, from->by_image && !said, filename, errp);
+    return *place >= 0;
+}
+
 BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
-    const BlockDriver *drv = take_driver(kv, default_protocol(from, kv), errp);
+    BlockSource here = *from;
+    int place = -1;
 
-    return drv ? open_node(from, drv, kv, flags, NULL, errp) : NULL;
+    if (!find_place(from, kv, &place, errp)) {
+        return NULL;
+    }
+    here.place = place >= 0 ? &place : NULL;
+    const BlockDriver *protocol = keyval_get(kv, "driver") ? NULL : default_protocol(&here, kv);
+    const BlockDriver *drv = take_driver(kv, protocol, errp);
+    BlockDriverState *bs = drv ? open_node(&here, drv, kv, flags, NULL, errp) : NULL;
+
+    if (place >= 0) {
+        close(place);
+    }
+    return bs;
 }
 
 /* Nobody may turn a disk into another by what a guest writes into it: what is not certain is not written */

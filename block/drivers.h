@@ -11,6 +11,11 @@ extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_cow, bdrv_blkdebug, bdrv_blklo
 /* What @filename is opened with if no driver is named; @devices: not only files and block devices */
 const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);
 
+/* An O_PATH descriptor of the regular file or block device that @filename leads to, without opening it. @root and
+ * @by_image as in BlockParentOffer. -1 and @errp set on failure */
+int bdrv_find_file(const char *root, bool by_image, const char *filename, GError **errp);
+const BlockDriver *bdrv_driver_of_place(int place);
+
 /* A parse_name() for drivers whose names are "PREFIX:path" */
 char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp);
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include "block/drivers.h"
 #include "block/file-lock.h"
+#include "util/beneath.h"
 #include "util/checked.h"
 
 #define FILE_IOVECS 64              /* pieces that go to the kernel in one call */
@@ -83,28 +84,78 @@ static bool file_is_for(const BlockDriver *drv, const struct stat *st)
     return drv == &bdrv_file ? S_ISREG(st->st_mode) : S_ISBLK(st->st_mode) || S_ISCHR(st->st_mode);
 }
 
-/* -errno with @errp set, or a descriptor. @doing: "open" or "create", for errors */
-static int file_open_fd(const BlockDriver *drv, const char *filename, const char *doing, int flags, struct stat *st,
-                        GError **errp)
+static bool file_is_same(const struct stat *a, const struct stat *b)
 {
-    /* O_NONBLOCK: a FIFO that nobody writes to must not hang us */
-    int fd = open(filename, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* What was found at @place, and not what has its name by now. -1 with errno set, or a descriptor. O_NOATIME is for the
+ * owner of a file: who only looks whether this is the right one leaves no trace in it */
+static int file_open_place(int place, int flags)
+{
+    g_autofree char *name = g_strdup_printf("/proc/self/fd/%d", place);
+    struct stat found, opened;
+    int fd = open(name, flags | O_NOATIME);
+
+    if (fd < 0 && errno == EPERM) {
+        fd = open(name, flags);
+    }
+    if (fd >= 0 && (fstat(place, &found) < 0 || fstat(fd, &opened) < 0 || !file_is_same(&found, &opened))) {
+        close(fd);
+        fd = -1;
+        errno = ENOENT;     /* whatever that is, it is not Linux's /proc */
+    }
+    return fd;
+}
+
+/* To open a FIFO, a terminal or a tape does something to it */
+static bool file_has_another_kind(const BlockDriver *drv, const char *filename, int flags)
+{
+    struct stat st;
+    bool dangerous = (flags & O_TMPFILE) != O_TMPFILE && stat(filename, &st) == 0 &&
+                     (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
+
+    return dangerous && !file_is_for(drv, &st);
+}
+
+static const char *file_open_error(int err, int place, int flags)
+{
+    if (err == EINVAL && (flags & O_DIRECT)) {
+        return "the file system does not support O_DIRECT";
+    }
+    return err == ENOENT && place >= 0 ? "a parent is opened by way of /proc/self/fd, which is not there"
+                                       : g_strerror(err);
+}
+
+static void file_wrong_kind(const BlockDriver *drv, const char *filename, GError **errp)
+{
+    bdrv_set_error(errp, EINVAL, "'%s' driver requires '%s' to be %s", drv->name, filename,
+                   drv == &bdrv_file ? "a regular file" : "either a character or block device");
+}
+
+/* -errno with @errp set, or a descriptor. @place: bdrv_get_place(). @doing: "open" or "create", for errors */
+static int file_open_fd(const BlockDriver *drv, const char *filename, int place, const char *doing, int flags,
+                        struct stat *st, GError **errp)
+{
+    const int always = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;   /* a FIFO that nobody writes to must not hang us */
+
+    if (place < 0 && file_has_another_kind(drv, filename, flags)) {
+        file_wrong_kind(drv, filename, errp);
+        return -EINVAL;
+    }
+    int fd = place >= 0 ? file_open_place(place, flags | always) : open(filename, flags | always, 0644);
     int err = errno;
 
     if (fd < 0) {
-        bool direct = err == EINVAL && (flags & O_DIRECT);
-
-        bdrv_set_error(errp, err, "Could not %s '%s': %s", doing, filename,
-                       direct ? "the file system does not support O_DIRECT" : g_strerror(err));
+        bdrv_set_error(errp, err, "Could not %s '%s': %s", doing, filename, file_open_error(err, place, flags));
         return -err;
     }
-    if (fstat(fd, st) < 0 || fcntl(fd, F_SETFL, flags & O_DIRECT) < 0) {
+    if (fstat(fd, st) < 0 || fcntl(fd, F_SETFL, (fcntl(fd, F_GETFL) & O_NOATIME) | (flags & O_DIRECT)) < 0) {
         err = errno;
         bdrv_set_error(errp, err, "Could not %s '%s': %s", doing, filename, g_strerror(err));
     } else if (!file_is_for(drv, st)) {
         err = EINVAL;
-        bdrv_set_error(errp, err, "'%s' driver requires '%s' to be %s", drv->name, filename,
-                       drv == &bdrv_file ? "a regular file" : "either a character or block device");
+        file_wrong_kind(drv, filename, errp);
     } else if ((flags & O_RDWR) && file_is_read_only_device(fd, st)) {
         err = EACCES;
         bdrv_set_error(errp, err, "Could not open '%s': the device is read-only", filename);
@@ -173,7 +224,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
     struct stat st = { 0 };
 
-    s->fd = file_open_fd(bs->drv, o->filename, flags & BLOCK_OPEN_TO_CREATE ? "create" : "open",
+    s->fd = file_open_fd(bs->drv, o->filename, bdrv_get_place(bs), flags & BLOCK_OPEN_TO_CREATE ? "create" : "open",
                          (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0) | (o->temporary ? O_TMPFILE : 0), &st,
                          errp);
     if (s->fd < 0) {
@@ -310,7 +361,7 @@ static void file_close(BlockDriverState *bs)
 static int file_create_fd(const BlockDriver *drv, const char *filename, bool *made, struct stat *st, GError **errp)
 {
     GError *err = NULL;
-    int fd = file_open_fd(drv, filename, "create", O_RDWR | O_CREAT | O_EXCL, st, &err);
+    int fd = file_open_fd(drv, filename, -1, "create", O_RDWR | O_CREAT | O_EXCL, st, &err);
 
     *made = fd >= 0;
     if (fd != -EEXIST) {
@@ -320,7 +371,7 @@ static int file_create_fd(const BlockDriver *drv, const char *filename, bool *ma
         return fd;
     }
     g_error_free(err);
-    return file_open_fd(drv, filename, "create", O_RDWR, st, errp);
+    return file_open_fd(drv, filename, -1, "create", O_RDWR, st, errp);
 }
 
 static bool file_set_size(int fd, const char *filename, int64_t size, GError **errp)
@@ -553,7 +604,8 @@ static bool file_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 static bool file_identify(BlockDriverState *bs, const char *filename, BlockIdentity *id)
 {
     struct stat st;
-    int ret = bs ? fstat(((FileState *)bs->state)->fd, &st) : stat(filename, &st);
+    int place = bs ? bdrv_get_place(bs) : -1;
+    int ret = !bs ? stat(filename, &st) : fstat(place >= 0 ? place : ((FileState *)bs->state)->fd, &st);
 
     if (ret < 0) {
         return false;
@@ -562,6 +614,31 @@ static bool file_identify(BlockDriverState *bs, const char *filename, BlockIdent
     if (S_ISBLK(st.st_mode)) {
         *id = (BlockIdentity) { UINT64_MAX, st.st_rdev };
     }
+    return true;
+}
+
+/* Where @fd is, whatever the names that led to it lead to by now; NULL: not known. free() it */
+static char *file_path(int fd)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    char *path = calloc(1, PATH_MAX);
+
+    if (path && (readlink(link, path, PATH_MAX - 1) < 0 || path[0] != '/')) {
+        free(path);
+        path = NULL;
+    }
+    return path;
+}
+
+static bool file_get_facts(BlockDriverState *bs, BlockFileFacts *facts)
+{
+    FileState *s = bs->state;
+    struct stat st;
+
+    if (fstat(s->fd, &st) < 0) {
+        return false;
+    }
+    *facts = (BlockFileFacts) { (int64_t)st.st_mtime, file_path(s->fd) };
     return true;
 }
 
@@ -576,6 +653,48 @@ static bool file_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *i
     }
     info->actual_size = (int64_t)st.st_blocks * 512;
     return true;
+}
+
+static void file_not_found(int err, const char *root, const char *filename, GError **errp)
+{
+    if (err == EXDEV) {
+        bdrv_set_error(errp, EACCES, "it is not inside the folder '%s'", root);
+    } else if (err == ELOOP) {      /* no loop of images, which that number stands for */
+        bdrv_set_error(errp, EACCES, "Could not open '%s': too many symbolic links, or one of those in /proc that are none",
+                       filename);
+    } else {
+        bdrv_set_error(errp, err, "Could not open '%s': %s", filename, g_strerror(err));
+    }
+}
+
+int bdrv_find_file(const char *root, bool by_image, const char *filename, GError **errp)
+{
+    int fd = root || by_image ? beneath_find(root, filename, true) : open(filename, O_PATH | O_CLOEXEC);
+    int err = root || by_image ? -fd : errno;
+    struct stat st;
+
+    if (fd < 0) {
+        file_not_found(err, root, filename, errp);
+        return -1;
+    }
+    if (fstat(fd, &st) < 0) {
+        file_not_found(errno, root, filename, errp);
+    } else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        file_wrong_kind(&bdrv_file, filename, errp);
+    } else if (by_image && S_ISREG(st.st_mode) && beneath_is_made_up(fd)) {
+        bdrv_set_error(errp, EACCES, "'%s' is none of a disk's files: the kernel makes it up", filename);
+    } else {
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+const BlockDriver *bdrv_driver_of_place(int place)
+{
+    struct stat st;
+
+    return fstat(place, &st) == 0 && S_ISBLK(st.st_mode) ? &bdrv_host_device : &bdrv_file;
 }
 
 const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices)
@@ -609,6 +728,7 @@ const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices)
     .truncate       = file_truncate,                    \
     .identify       = file_identify,                    \
     .info           = file_info,                        \
+    .get_facts      = file_get_facts,                   \
     .prefixes       = (const char *const []) { word, NULL }, \
     .parse_name     = bdrv_parse_path_name,             \
 }

@@ -35,6 +35,8 @@ typedef struct BlockLayer {
     struct BlockDriverState *maker; /* and the node that made it */
     BlockStorage *storage;          /* of a protocol, and while bs is created: a copy of the program's; NULL: none */
     KeyVal *backing_options;        /* "backing.…", until that is open */
+    const int *place;               /* while a protocol is opened: bdrv_get_place(); NULL: -1 */
+    char *root;                     /* bdrv_get_parent_root() */
     unsigned depth;                 /* how many images have this one behind them, directly or not; bs->file: 0 */
     GHashTable *chain;              /* the files of those images and this one, see backing.c; the first has made it
                                      * and frees it. NULL: the first has no backing so far */
@@ -58,6 +60,9 @@ typedef struct BlockSource {
     const char *filename;           /* NULL: the options name it */
     const BlockStorage *storage;    /* in place of a file; NULL: none */
     GHashTable *chain;              /* must not be in there; NULL: it may be anything */
+    const char *root;               /* as in BlockParentOffer, */
+    bool by_image;                  /* also this */
+    const int *place;               /* what the filename was found to lead to, as an O_PATH descriptor; NULL: nobody looked */
 } BlockSource;
 
 /* block.c */
@@ -74,8 +79,8 @@ bool block_take_name(const char *name, KeyVal *kv, char **filename, GError **err
 bool block_open_parents(BlockDriverState *bs, GError **errp);
 /* @backing is what is behind @bs. False if it is one of the images that lead there */
 bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError **errp);
-/* False if what @filename names to the protocol @drv is in @chain */
-bool block_may_open(GHashTable *chain, const BlockDriver *drv, const char *filename, GError **errp);
+/* False if what the protocol @bs is about to open, by the name @filename, is in @chain */
+bool block_may_open(GHashTable *chain, BlockDriverState *bs, const char *filename, GError **errp);
 /* The set that @bs, the first of its chain, keeps, and its own entry; empty: a new one is begun when it is needed */
 typedef struct BlockChain {
     GHashTable *files;

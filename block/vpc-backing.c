@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "block/drivers.h"
 #include "block/vpc.h"
 #include "block/vpc-parent.h"
@@ -51,22 +50,27 @@ static char *named_options(BlockDriverState *bs, const char *said, GError **errp
     return kv ? g_strdup_printf("%s%s%s", inherited, *inherited && *said ? "," : "", said) : NULL;
 }
 
-/* False, and @errp set, if @path leads out of the folder that parents are kept to */
-static bool is_inside(const char *root, const char *path, GError **errp)
+/* The folder that its parents are kept to; NULL: none */
+static const char *root_of(BlockDriverState *bs)
 {
-    if (!root) {
-        return true;
-    }
-    char *inside = realpath(root, NULL), *real = realpath(path, NULL);
-    size_t length = inside ? strlen(inside) : 0;
-    bool ok = inside && real && !strncmp(real, inside, length) && (real[length] == '/' || length == 1);
+    const char *root = ((VpcState *)bs->state)->options.root;
 
-    if (!ok) {
-        bdrv_set_error(errp, EACCES, "it is not inside the folder '%s'", root);
-    }
-    free(inside);
-    free(real);
-    return ok;
+    return root ? root : bdrv_get_parent_root(bs);
+}
+
+GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators[VPC_LOCATORS], bool exact)
+{
+    VpcState *s = bs->state;
+    BlockFileFacts facts;
+
+    bdrv_get_file_facts(bs, &facts);
+    const VpcParentRules rules = {
+        s->options.drives, s->options.search, .exact = exact, .root = root_of(bs), .real = facts.path,
+    };
+    GPtrArray *places = vpc_parent_candidates(&s->header, locators, bs->filename, &rules);
+
+    free(facts.path);
+    return places;
 }
 
 /* A raw parent has no unique id, and its child names none */
@@ -88,11 +92,11 @@ static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **
 
 static BlockDriverState *open_inside(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
 {
-    VpcState *s = bs->state;
+    BlockParentOffer kept = *offer;
     g_autofree char *options = inherited_options(bs, offer->driver);
 
-    return offer->filename && !is_inside(s->options.root, offer->filename, errp)
-           ? NULL : bdrv_open_offer(bs, offer, options, errp);
+    kept.root = ((VpcState *)bs->state)->options.root;
+    return bdrv_open_offer(bs, &kept, options, errp);
 }
 
 static BlockDriverState *open_by_name(BlockDriverState *bs, const char *name, GError **errp)
@@ -102,7 +106,7 @@ static BlockDriverState *open_by_name(BlockDriverState *bs, const char *name, GE
     g_autofree char *options = said ? named_options(bs, said, errp) : NULL;
 
     free(said);
-    if (options && ((VpcState *)bs->state)->options.root) {
+    if (options && root_of(bs)) {
         bdrv_set_error(errp, EACCES, "it is not a path, and parent-root= is there");
         return NULL;
     }
@@ -127,8 +131,19 @@ static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *ba
     return backing;
 }
 
+/* What an image names is opened for writing only if it is the parent */
 static BlockDriverState *try_parent(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
 {
+    if (offer->by_image && bdrv_is_backing_written(bs)) {
+        BlockParentOffer look = *offer;
+
+        look.only_read = true;
+        BlockDriverState *found = check_parent(bs, open_inside(bs, &look, errp), errp);
+        if (!found) {
+            return NULL;
+        }
+        bdrv_close_backing(found);
+    }
     return check_parent(bs, open_inside(bs, offer, errp), errp);
 }
 
@@ -174,7 +189,12 @@ static void try_places(Search *search, const GPtrArray *places, guint first)
     for (guint i = first; i < places->len && !is_over(search); i++) {
         const VpcCandidate *place = g_ptr_array_index(places, i);
 
-        try_offer(search, &(BlockParentOffer) { .filename = place->path }, place->source);
+        if (place->cut) {
+            g_string_append_printf(search->tried, "%s %s (%s): only %d of its entries were compared",
+                                   search->tried->len ? ";" : "", place->path, place->source, VPC_PARENT_ENTRIES);
+            continue;
+        }
+        try_offer(search, &(BlockParentOffer) { .filename = place->path, .by_image = true }, place->source);
     }
 }
 
@@ -208,17 +228,14 @@ static bool try_resolver(Search *search, const GPtrArray *places)
 /* Folders are listed only if nothing else helps: in a long chain, each of them would be once for each image */
 static void try_all(Search *search)
 {
-    VpcState *s = search->bs->state;
-    VpcParentRules rules = { s->options.drives, s->options.search, .exact = true };
-    g_autoptr(GPtrArray) places = vpc_parent_candidates(&s->header, search->locators, search->bs->filename, &rules);
+    g_autoptr(GPtrArray) places = vpc_parent_places(search->bs, search->locators, true);
 
     if (bdrv_has_resolver(search->bs) && !try_resolver(search, places)) {
         return;
     }
     try_places(search, places, 0);
     if (!is_over(search)) {
-        rules.exact = false;
-        g_autoptr(GPtrArray) more = vpc_parent_candidates(&s->header, search->locators, search->bs->filename, &rules);
+        g_autoptr(GPtrArray) more = vpc_parent_places(search->bs, search->locators, false);
 
         try_places(search, more, places->len);
     }
@@ -273,6 +290,16 @@ static bool open_named(BlockDriverState *bs, GError **errp)
     return bs->backing;
 }
 
+bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds)
+{
+    BlockFileFacts facts;
+    bool known = bdrv_get_file_facts(bs, &facts);
+
+    free(facts.path);
+    *seconds = facts.modified - VPC_EPOCH;
+    return known;
+}
+
 static char *name_of(BlockDriverState *bs)
 {
     return *bs->filename ? g_strdup_printf("'%s'", bs->filename) : g_strdup("(in storage)");
@@ -283,11 +310,11 @@ static void compare_with_parent(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
     uint32_t stored = be32_load(s->header.parent_timestamp);
-    struct stat st;
+    int64_t changed;
 
-    if (stored && stat(bs->backing->filename, &st) == 0 && (int64_t)st.st_mtime - VPC_EPOCH != stored) {
+    if (stored && vpc_when_changed(bs->backing, &changed) && changed != stored) {
         bdrv_warn(bs, "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
-                  bs->backing->filename, (int64_t)st.st_mtime - VPC_EPOCH - stored);
+                  bs->backing->filename, changed - stored);
     }
     if (bdrv_node_size(bs->backing) > bs->size) {
         g_autofree char *name = name_of(bs->backing);

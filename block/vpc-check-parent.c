@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "block/drivers.h"
 #include "block/vpc-check.h"
 #include "block/vpc-parent.h"
@@ -68,12 +67,11 @@ static void compare_parent(VpcCheck *c, BlockDriverState *parent)
     VpcState *s = c->bs->state;
     uint32_t stored = be32_load(s->header.parent_timestamp);
     int64_t size = bdrv_node_size(parent), ours = (int64_t)be64_load(s->footer.current_size);
-    struct stat st;
+    int64_t changed;
 
-    if (stored && stat(parent->filename, &st) == 0 && (int64_t)st.st_mtime - VPC_EPOCH != stored) {
+    if (stored && vpc_when_changed(parent, &changed) && changed != stored) {
         vpc_found(c, VPC_PARENT_TIME, -1, -1,
-                  "parent '%s', %" PRId64 " seconds apart", parent->filename,
-                  (int64_t)st.st_mtime - VPC_EPOCH - stored);
+                  "parent '%s', %" PRId64 " seconds apart", parent->filename, changed - stored);
     }
     if (size != ours) {
         vpc_found(c, VPC_PARENT_SIZE, -1, -1,

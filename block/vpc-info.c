@@ -139,8 +139,7 @@ static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, Bl
 {
     static const uint8_t none[16];
     VpcState *s = bs->state;
-    const VpcParentRules rules = { s->options.drives, s->options.search, .exact = true };
-    g_autoptr(GPtrArray) places = vpc_parent_candidates(&s->header, locators, bs->filename, &rules);
+    g_autoptr(GPtrArray) places = vpc_parent_places(bs, locators, true);
     const VpcCandidate *first = places->len ? g_ptr_array_index(places, 0) : NULL;
     const char *named = s->options.parent ? s->options.parent : bdrv_get_backing_option(bs, "file.filename");
     const char *place = bs->backing ? bs->backing->filename : named ? named : first ? first->path : NULL;

@@ -10,12 +10,17 @@
  *  6. the last part of each of these, in each search folder
  *  7. what of all these is not there, but is in its folder in other case
  * All of it was written by whoever made the image: names are cut and joined as text, and no place in the
- * list is more than a proposal.
+ * list is more than a proposal. Nine names give no more than four places each, and one in each search folder;
+ * case can double that.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 #include "block/vpc-parent.h"
+#include "util/beneath.h"
 #include "util/path.h"
 #include "util/utf16.h"
 
@@ -70,7 +75,7 @@ static VpcCandidate *new_candidate(char *path, const char *name, char *source)
 {
     VpcCandidate *c = g_new(VpcCandidate, 1);
 
-    *c = (VpcCandidate) { path, g_strdup(name), source };
+    *c = (VpcCandidate) { .path = path, .name = g_strdup(name), .source = source };
     return c;
 }
 
@@ -258,10 +263,11 @@ static void add_search_folders(Search *s)
     }
 }
 
-/* A candidate that does not exist, and what its folder holds instead */
+/* A candidate, and what its folder holds if not that */
 typedef struct Missing {
     const VpcCandidate *as;
     char *folded;
+    bool there;                 /* it is not missing */
     char *entry;                /* NULL: nothing; the first in the order of bytes */
 } Missing;
 
@@ -278,23 +284,51 @@ static char *fold_case(const char *name)
     return g_utf8_validate(name, -1, NULL) ? g_utf8_casefold(name, -1) : g_ascii_strdown(name, -1);
 }
 
-static void match_entries(const char *folder, GArray *missing)
+static void match_entry(const char *entry, GArray *missing)
 {
-    g_autoptr(GDir) dir = missing->len > 0 ? g_dir_open(folder, 0, NULL) : NULL;
-    const char *entry;
+    g_autofree char *folded = fold_case(entry);
 
-    while (dir && (entry = g_dir_read_name(dir))) {
-        g_autofree char *folded = fold_case(entry);
+    for (guint i = 0; i < missing->len; i++) {
+        Missing *m = &g_array_index(missing, Missing, i);
 
-        for (guint i = 0; i < missing->len; i++) {
-            Missing *m = &g_array_index(missing, Missing, i);
-
-            if (!strcmp(m->folded, folded) && (!m->entry || strcmp(entry, m->entry) < 0)) {
-                g_free(m->entry);
-                m->entry = g_strdup(entry);
-            }
+        if (!strcmp(path_last(m->as->path), entry)) {
+            m->there = true;
+        } else if (!strcmp(m->folded, folded) && (!m->entry || strcmp(entry, m->entry) < 0)) {
+            g_free(m->entry);
+            m->entry = g_strdup(entry);
         }
     }
+}
+
+/* NULL: there is none, or it is not to be listed */
+static DIR *open_folder(const Search *s, const char *path)
+{
+    int found = beneath_find(s->rules->root, path, true);
+    int fd = found < 0 ? -1 : openat(found, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (found >= 0) {
+        close(found);
+    }
+    if (fd >= 0 && !dir) {
+        close(fd);
+    }
+    return dir;
+}
+
+/* False: there are more entries than are looked at */
+static bool match_entries(const Search *s, const char *folder, GArray *missing)
+{
+    DIR *dir = open_folder(s, folder);
+    const struct dirent *entry = NULL;
+
+    for (int i = 0; i < VPC_PARENT_ENTRIES && dir && (entry = readdir(dir)); i++) {
+        match_entry(entry->d_name, missing);
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return !entry;
 }
 
 /* Of the first @count candidates, those in @folder: one listing for all of them */
@@ -307,20 +341,27 @@ static void add_other_case_in(Search *s, const char *folder, guint count)
         const VpcCandidate *c = s->found->pdata[i];
         g_autofree char *where = g_path_get_dirname(c->path);
 
-        if (!strcmp(where, folder) && !g_file_test(c->path, G_FILE_TEST_EXISTS)) {
-            Missing m = { c, fold_case(path_last(c->path)), NULL };
+        if (!strcmp(where, folder)) {
+            Missing m = { .as = c, .folded = fold_case(path_last(c->path)) };
 
             g_array_append_val(missing, m);
         }
     }
-    match_entries(folder, missing);
+    bool all = match_entries(s, folder, missing);
+
     for (guint i = 0; i < missing->len; i++) {
         const Missing *m = &g_array_index(missing, Missing, i);
 
-        if (m->entry) {
+        if (m->entry && !m->there) {
             s->name = m->as->name;
             add(s, path_join(folder, m->entry), m->as->source, ", in other case");
         }
+    }
+    if (!all) {
+        VpcCandidate *c = new_candidate(g_strdup(folder), "", g_strdup("names in other case"));
+
+        c->cut = true;
+        g_ptr_array_add(s->found, c);
     }
 }
 
@@ -341,7 +382,8 @@ static void add_other_case(Search *s)
 
 static void start(Search *s, const char *child)
 {
-    g_autofree char *real = path_resolve(child);
+    const char *told = s->rules->real;
+    g_autofree char *real = told || s->rules->root ? g_strdup(told) : path_resolve(child);
 
     s->cwd = path_resolve(".");
     if (!s->cwd) {

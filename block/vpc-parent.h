@@ -12,14 +12,20 @@ typedef struct VpcParentRules {
     const char *drives;         /* "C=/mnt/c;D=/data": folders for drive letters; NULL: none */
     const char *search;         /* "/a:/b": folders to look for the last part of each name in; NULL: none */
     bool exact;                 /* do not list folders to find a name in other case, last of all */
+    const char *root;           /* nothing outside of this folder is looked at; NULL: there is no such folder */
+    const char *real;           /* the child's path without symbolic links; NULL: @root is, too, and its name tells */
 } VpcParentRules;
 
 /* False if the drive map is not of that form; vpc_parent_candidates() leaves out what is not */
 bool vpc_check_parent_rules(const VpcParentRules *rules, GError **errp);
 
+/* Entries of a folder that are compared with a name in other case */
+#define VPC_PARENT_ENTRIES 100000
+
 /* One place to look at, and who says so */
 typedef struct VpcCandidate {
     char *path;                 /* of this host */
+    bool cut;                   /* not to be opened: a folder that has more entries than are looked at */
     char *name;                 /* what led to it, as it is written there, but with '/', and without "./" */
     char *source;               /* "W2ru locator", "header's name", for messages */
 } VpcCandidate;
@@ -45,10 +51,13 @@ char *vpc_locator_text(const VpcLocatorData *locator);
 char *vpc_header_name(const VpcHeader *header);
 
 /* Where the parent of the image @child may be, in the order in which the places are to be tried; each path
- * once. Nothing is opened. @child "": it is no file, so nothing is relative to it. Never NULL; elements are
+ * once. No place is opened. @child "": it is no file, so nothing is relative to it. Never NULL; elements are
  * VpcCandidate *, freed with the array. */
 GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS],
                                  const char *child, const VpcParentRules *rules);
+
+/* The same for the open image @bs, by its options; @exact as in VpcParentRules */
+GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators[VPC_LOCATORS], bool exact);
 
 /* The last part of each name that the image has for its parent, in that order, each once. Elements are
  * char *, freed with the array, and NULL at its end. */

@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "block/drivers.h"
 #include "block/vpc.h"
 #include "block/vpc-parent.h"
@@ -43,19 +42,19 @@ char *vpc_parent_path(const char *child, const char *parent)
 bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
                          GError **errp)
 {
-    struct stat st;
+    int64_t changed;
 
     if (parent->drv == &bdrv_vpc) {     /* others have no id */
         memcpy(header->parent_uuid, ((const VpcState *)parent->state)->footer.uuid, sizeof(header->parent_uuid));
     }
-    bool there = stat(parent->filename, &st) == 0;
+    bool there = vpc_when_changed(parent, &changed);
 
     if (!there && !bdrv_is_path(parent->filename)) {
         bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", parent->filename);
         return false;
     }
-    if (there && st.st_mtime > VPC_EPOCH) {
-        be32_store(header->parent_timestamp, (uint32_t)(st.st_mtime - VPC_EPOCH));
+    if (there && changed > 0) {
+        be32_store(header->parent_timestamp, (uint32_t)changed);
     }
     return vpc_describe_parent(child, parent->filename, header, out, errp);
 }

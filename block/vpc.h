@@ -155,6 +155,8 @@ int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool wri
 /* vpc-backing.c */
 bool vpc_open_backing(BlockDriverState *bs, GError **errp);
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp);
+/* When the file of @bs was changed, as a VHD counts seconds. False: not known */
+bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds);
 /* "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
 char *vpc_uuid_text(const uint8_t uuid[16]);
 

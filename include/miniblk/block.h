@@ -98,7 +98,8 @@ void bdrv_offer_storage(BlockParentAnswer *answer, const BlockStorage *storage, 
  * not asked. Else it is, once for each image of the chain and before any place is looked at, and may make any
  * number of offers. They are tried in this order, and the first that is right is the parent: as in a place that
  * the image names, it must have the unique id (unless that is to be ignored) and be none of the images that
- * lead to it, and a file must be inside "parent-root". If none is right, true: the places are looked at as
+ * lead to it, and a file must be a regular one or a block device, and inside "parent-root", where that is given: what
+ * leads out of it, or is something else, is not touched. If none is right, true: the places are looked at as
  * well; false: they are not, and the image is not opened.
  * It is called by the thread that opens the image, before bdrv_open_with() returns and never afterwards; it may
  * open other images, and must return. It is not asked for an image whose driver was only guessed. */

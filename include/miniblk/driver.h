@@ -75,6 +75,12 @@ typedef struct BlockIdentity {
     uint64_t where, which;          /* as a file system and an inode; compared within one driver */
 } BlockIdentity;
 
+/* What the host says of a file that is open */
+typedef struct BlockFileFacts {
+    int64_t modified;               /* when its contents were, Unix time */
+    char *path;                     /* absolute, without symbolic links; NULL: not known. free() it */
+} BlockFileFacts;
+
 /* One option of a driver, filled into its options struct by the layer.
  * Where it was not given and @def is "", a string is NULL, a number or enum -1, a bool false. */
 typedef struct BlockOption {
@@ -175,8 +181,8 @@ typedef struct BlockDriver {
 
     /* Anyone */
     bool (*truncate)(BlockDriverState *bs, int64_t size, GError **errp);
-    /* Protocols: the identity of what is open here or, with @bs NULL, of what would be by the name @filename.
-     * False: not known. Without it a parent may be opened that leads to itself, down to the depth allowed */
+    /* Protocols: the identity of what is open here, of bdrv_get_place() if that is set or, with @bs NULL, of what would
+     * be open by the name @filename. False: not known. Without it a parent may be opened that leads to itself, down to the depth allowed */
     bool (*identify)(BlockDriverState *bs, const char *filename, BlockIdentity *id);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
     const BlockDebug *debug;        /* stops requests where a test wants it; NULL: can't */
@@ -208,6 +214,9 @@ typedef struct BlockDriver {
      * a place in storage, by bdrv_node_preallocate(); @bytes 0: could that be done? Only after truncate(), and in
      * the same way alone */
     bool (*preallocate)(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp);
+
+    /* Protocols whose filenames are paths: fill *@facts. False: the host can't tell */
+    bool (*get_facts)(BlockDriverState *bs, BlockFileFacts *facts);
 } BlockDriver;
 
 struct BlockDriverState {
@@ -245,6 +254,12 @@ bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes
 int64_t bdrv_node_size(BlockDriverState *node);
 bool bdrv_node_can_grow(BlockDriverState *node);        /* is neither it nor what is below of a fixed length? */
 
+/* In a protocol's open(): the file that was found by the name filename, and that is to be opened whatever has this name
+ * by now. An O_PATH descriptor of a regular file or block device, the layer's own; -1: open what has the name */
+int bdrv_get_place(BlockDriverState *bs);
+/* What the host says of the file at the bottom of @node. False: it is none */
+bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts);
+
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
 /* The same where the file is going to be at least @bytes long: if it can't be, an existing one is not emptied. It may
@@ -268,11 +283,16 @@ void bdrv_close_backing(BlockDriverState *backing);
 bool bdrv_is_path(const char *name);
 char *bdrv_name_options(const char *name, GError **errp);
 
-/* What the program's resolver offers as a parent */
+/* What may be a parent, as the program's resolver offers it, an image or a user */
 typedef struct BlockParentOffer {
     char *filename;                 /* NULL: it is in @storage */
     BlockStorage *storage;          /* NULL: it is a file */
     char *driver;                   /* NULL: not said */
+    const char *root;               /* a folder: neither this parent nor one behind it is opened outside of it, and
+                                     * nothing out there is looked at. NULL: as @bs itself was opened */
+    bool by_image;                  /* an image has the filename: it is opened if it leads to a regular file or a block
+                                     * device, without magic links of /proc, and not to what the kernel makes up */
+    bool only_read;                 /* also if the user wants to commit to it */
 } BlockParentOffer;
 
 struct BlockParentAnswer {
@@ -287,13 +307,18 @@ bool bdrv_has_resolver(BlockDriverState *bs);
 BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
                                         const char *const *places);
 void bdrv_parent_answer_free(BlockParentAnswer *answer);
-/* bdrv_open_backing() of what was offered */
+/* bdrv_open_backing() of what was offered. Other files than regular ones and block devices are not opened, unless the
+ * user's options name them, and no file has its time of access changed by being read */
 BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *offer, const char *options,
                                   GError **errp);
+/* Does the user want to commit to it? */
+bool bdrv_is_backing_written(BlockDriverState *bs);
 /* The value of the user's "backing.KEY", until bs->backing is open; NULL: not given */
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
 /* Is @filename the file of @bs, or of an image behind it? */
 bool bdrv_chain_has_file(BlockDriverState *bs, const char *filename);
+/* The folder that parents of @bs are kept to, because @bs is; NULL: none */
+const char *bdrv_get_parent_root(BlockDriverState *bs);
 unsigned bdrv_backing_depth(BlockDriverState *bs);      /* how many images lead here: 0 for the one opened first */
 bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */
 

@@ -610,6 +610,21 @@ for row in [
     kept('the child is outside', lambda _: child_image('b.vhd', [
         locator('W2ru', r'.\base.vhd'), locator('W2ku', r'.\root\base.vhd')]),
          {'base.vhd': 'O', 'root/base.vhd': 'B'}, child='child.vhd'),
+    kept('a link to an absolute path inside',
+         lambda f: linked(f, 'root/link.vhd', 'root/base.vhd') or names('W2ru', r'.\link.vhd'), IN_ROOT),
+    kept('a link that goes up inside', lambda f: save(f / 'root/a/x', b'') and os.symlink('../base.vhd', f / 'root/a/up')
+         or names('W2ru', r'.\a\up'), IN_ROOT),
+    kept('a hard link to a file outside', lambda f: os.link(f / 'base.vhd', f / 'root/hard.vhd')
+         or names('W2ru', r'.\hard.vhd'), {'base.vhd': 'B', 'root/other.vhd': 'O'}),
+    kept('an absolute path inside', lambda f: names('W2ku', f'{f}/root/base.vhd'), IN_ROOT),
+    kept('a drive inside', lambda _: names('W2ku', r'C:\vm\base.vhd'), {'root/c/vm/base.vhd': 'B'},
+         options='parent-root={folder}/root,drives=C={folder}/root/c'),
+    kept('a drive outside', lambda _: names('W2ku', FULL), {'mnt/vm/base.vhd': 'B', 'root/other.vhd': 'O'},
+         options='parent-root={folder}/root,drives=C={folder}/mnt', refuse=OUTSIDE),
+    kept('in other case', lambda _: names('W2ru', r'.\a\BASE.vhd'), {'root/a/Base.VHD': 'B'}),
+    kept('in other case outside', lambda _: names('W2ru', r'..\store\BASE.vhd'), STORE, refuse=OUTSIDE),
+    kept('no such root', lambda _: names('W2ru', r'.\base.vhd'), IN_ROOT, options='parent-root={folder}/gone',
+         refuse="it is not inside the folder '.*/gone'"),
     kept('it does not exist', lambda _: names('W2ru', r'.\base.vhd'), BESIDE, child='vm/child.vhd',
          refuse=OUTSIDE),
 ]:
@@ -625,6 +640,62 @@ def root_of_grandparents(folder):
     save(folder / '0.vhd', parent_image('B', other_uuid(0)))
     check_contents(open_child(folder / 'root/2.vhd'), 'B16K C16K .32K')
     check_error(open_child(folder / 'root/2.vhd', f'parent-root={folder}/root'), '/0.vhd .*: ' + OUTSIDE)
+
+
+@suite.fact
+def root_and_looks(folder):
+    """parent-root: nothing outside is looked at"""
+    need('strace')
+    save_parents(folder, {'out/base.vhd': 'B'})
+    (folder / 'root').mkdir()
+    linked(folder, 'root/link', 'out')
+    outside = f'{folder}/out/'
+    path = save(folder / 'root/child.vhd', child_image(outside + 'BASE.vhd', [
+        locator('W2ku', outside + 'base.vhd'), locator('W2ru', r'..\out\base.vhd'), locator('W2ru', r'.\link\Base.vhd'),
+        locator('MacX', f'file://localhost{outside}base.vhd')]))
+    options = f'driver=vpc,parent-root={folder}/root,drives=C={folder}/out,parent-search={folder}/out'
+    for program in ((POKE, '-o', options, path), (IMG, 'info', '--backing-chain', '--image-opts',
+                                                  f'{options},file.filename={path}'),
+                    (IMG, 'check', '--image-opts', f'{options},file.filename={path}')):
+        done = run('strace', '-f', '-o', folder / 'calls', '-e', 'trace=%file', *program)
+        calls = (folder / 'calls').read_text().splitlines() if (folder / 'calls').exists() else []
+        if not any('child.vhd' in call for call in calls):
+            raise Skip(f'strace does not work here: {done.stderr}')
+        looks = [call for call in calls if not re.search(r'execve|readlinkat\(\d+, ""', call) and re.search(r'/out\b', call)]
+        equal(looks, [], f'looks outside by {program[0]}')
+
+
+@suite.fact
+def without_proc(folder):
+    """without /proc, no parent is opened"""
+    need('unshare', 'umount')
+    save_parents(folder, {'base.vhd': 'B'})
+    path = save(folder / 'child.vhd', names('W2ru', r'.\base.vhd'))
+    done = run('unshare', '-m', 'sh', '-c', 'umount -l /proc && exec "$@"', 'sh', POKE, '-o', 'driver=vpc', path)
+    if not done.stdout:
+        raise Skip(f'/proc stays mounted: {done.stderr}')
+    check_error(Poked(done.stdout.splitlines()), 'a parent is opened by way of /proc/self/fd, which is not there')
+
+
+@suite.fact
+def block_device(folder):
+    """a parent on a block device, which the image names"""
+    need('losetup')
+    save_parents(folder, {'base.vhd': 'B'})
+    done = run('losetup', '--find', '--show', folder / 'base.vhd')
+    device = done.stdout.strip()
+    if done.returncode or not os.path.exists(device):
+        raise Skip(f'no loop devices here: {done.stderr}')
+    try:
+        path = save(folder / 'root/child.vhd', names('W2ku', device))
+        check_contents(open_child(path), EXPECTED)
+        linked(folder, 'root/link', os.path.relpath(device, folder))
+        save(path, names('W2ru', r'.\link'))
+        check_contents(open_child(path), EXPECTED)
+        check_error(open_child(path, f'parent-root={folder}/root'), OUTSIDE)
+        check_contents(open_child(path, 'parent-root=/'), EXPECTED)
+    finally:
+        run('losetup', '--detach', device)
 
 
 @suite.fact
