@@ -79,6 +79,11 @@ void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_
     g_array_append_val(k->cases, one);
 }
 
+void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count)
+{
+    found->found[kind < 0 ? found->kinds : kind].count += MAX(count, 0);
+}
+
 /* The first kind that may be repaired now; -1: none. Each gets one try */
 static int next_repair(const BlockCheckKind *table, const BlockCheckBuilder *now, const BlockCheckBuilder *tried,
                        unsigned fix)
@@ -143,8 +148,10 @@ static void add_finding(OwnedCheck *own, const BlockCheckKind *kind, int index, 
     if (shown->count == 0) {
         return;
     }
-    f.cases_count = (int)shown->cases->len;
-    f.cases = (const BlockCheckCase *)(void *)shown->cases->data;
+    if (shown->cases) {
+        f.cases_count = (int)shown->cases->len;
+        f.cases = (const BlockCheckCase *)(void *)shown->cases->data;
+    }
     *count[kind->level] += f.count;
     if (f.fixed > 0 && fixed[kind->level]) {
         *fixed[kind->level] += f.fixed;

@@ -110,12 +110,23 @@ const BlockInfoItem *bdrv_info_find(const BlockInfo *info, const char *key)
     return NULL;
 }
 
+static bool has_room(BlockTree *tree)
+{
+    pthread_mutex_lock(&tree->notes_lock);
+    bool room = tree->warnings->len < MAX_WARNINGS;
+    pthread_mutex_unlock(&tree->notes_lock);
+    return room;
+}
+
 /* Each text once, and not without end */
 void bdrv_warn(BlockDriverState *bs, const char *format, ...)
 {
     BlockTree *tree = bs->layer->tree;
     va_list args;
 
+    if (!has_room(tree)) {
+        return;
+    }
     va_start(args, format);
     char *text = g_strdup_vprintf(format, args);
     va_end(args);

@@ -1,113 +1,77 @@
 /* vpc-check-blocks.c - VHD: blocks that are where none can be, on each other, and space that is nobody's */
 /* SPDX-License-Identifier: MIT
  *
- * All blocks are of one length, so that sorting them by place is enough to find overlaps: n log n. Memory is
- * bounded by what fits into the file, not by the number of entries: more entries than twice the places that
- * there are in the file are not kept.
+ * All blocks are of one length, so that sorting them by place is enough to find overlaps: n log n. Memory goes with
+ * the entries that are there: a hole in the BAT is counted and not kept, and of more entries than twice the places in
+ * the file none are kept.
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include "block/vpc-check.h"
 #include "util/be.h"
 #include "util/checked.h"
+#include "util/iszero.h"
 
 #define DATA_ALIGN      4096
 #define MIN_KEPT        1024
 
 typedef struct Walk {
     VpcCheck *c;
-    int64_t reach;              /* vpc_check_reach() */
     int64_t last_end;           /* of the block before; 0: there was none */
     int64_t kept, most;         /* entries, and so many at most */
 } Walk;
 
-typedef void EntryFunction(Walk *walk, int64_t block, uint32_t sector);
-
-static bool each_entry(Walk *walk, EntryFunction *function)
+/* Calls @function for each entry that the disk may have; what can't be read is a finding, and false */
+static bool each_run(VpcCheck *c, VpcRunFunction *function, void *user)
 {
-    VpcCheck *c = walk->c;
-    VpcState *s = c->bs->state;
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
+    const VpcState *s = c->bs->state;
+    int ret = vpc_walk_bat(c->bs, vpc_bat_entries(s), function, user);
 
-    for (int64_t at = 0; at < s->bat_bytes; at += VPC_BAT_PIECE) {
-        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
-
-        if (!vpc_check_read(c, s->bat_offset + at, piece, bytes, "BAT")) {
-            return false;
-        }
-        for (int64_t i = 0; i < bytes; i += 4) {
-            function(walk, (at + i) / 4, be32_load(piece + i));
-        }
+    if (ret < 0) {
+        vpc_found(c, -1, s->bat_offset, -1, "the BAT at %" PRId64 " could not be read: %s", s->bat_offset,
+                  g_strerror(-ret));
     }
-    return true;
+    return ret == 0;
 }
 
 /* How much of the block is part of the disk, in whole sectors */
 static int64_t bytes_in(const VpcCheck *c, int64_t block)
 {
-    const VpcState *s = c->bs->state;
-
-    return align_up(CLAMP(c->disk_size - block * s->block_size, 0, s->block_size), VPC_SECTOR);
+    return vpc_sectors_in(c, block) * VPC_SECTOR;
 }
 
-static void reach_entry(Walk *walk, int64_t block, uint32_t sector)
-{
-    const VpcState *s = walk->c->bs->state;
-    int64_t end = (int64_t)sector * VPC_SECTOR + s->bitmap_bytes + bytes_in(walk->c, block);
+typedef struct Reach {
+    const VpcCheck *c;
+    int64_t end;
+} Reach;
 
-    if (sector != VPC_UNUSED && block < walk->c->needed && end <= walk->c->ends.size) {
-        walk->reach = MAX(walk->reach, end);
+static int reach_run(void *user, const VpcRun *run)
+{
+    Reach *reach = user;
+    const VpcState *s = reach->c->bs->state;
+    int64_t end = (int64_t)run->sector * VPC_SECTOR + s->bitmap_bytes + bytes_in(reach->c, run->block);
+
+    if (run->sector != VPC_UNUSED && run->block < reach->c->needed && end <= reach->c->ends.size) {
+        reach->end = MAX(reach->end, end);
     }
+    return 0;
 }
 
 int64_t vpc_check_reach(VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
     int64_t header_end = (int64_t)be64_load(s->footer.data_offset) + (int64_t)sizeof(VpcHeader);
-    Walk walk = { c, .reach = MAX(header_end, s->bat_offset + s->bat_bytes) };
+    Reach reach = { c, MAX(header_end, s->bat_offset + s->bat_bytes) };
 
-    return each_entry(&walk, reach_entry) ? walk.reach : c->ends.size;
+    return each_run(c, reach_run, &reach) ? reach.end : c->ends.size;
 }
 
-/* Footer, header and BAT, in contrast to locators and batmap: the image can't do without */
-static bool is_vital(const VpcState *s, const VpcRange *range)
+VpcKind vpc_judge(const VpcCheck *c, int64_t block, uint32_t sector)
 {
-    return range->start == 0 || range->start == s->bat_offset ||
-           range->start == (int64_t)be64_load(s->footer.data_offset);
-}
-
-/* The metadata in [@start, @end), what is vital first; NULL: none */
-static const VpcRange *metadata_in(const VpcState *s, int64_t start, int64_t end)
-{
-    const VpcRange *found = NULL;
-
-    for (unsigned i = 0; i < s->metadata_count; i++) {
-        const VpcRange *range = &s->metadata[i];
-
-        if (start < range->end && range->start < end && (!found || (is_vital(s, range) && !is_vital(s, found)))) {
-            found = range;
-        }
-    }
-    return found;
-}
-
-/* Is there what QEMU writes as the bitmap of a new block? Then it has put a block there, seeing no metadata */
-static int has_full_bitmap(VpcCheck *c, int64_t place)
-{
-    VpcState *s = c->bs->state;
-    g_autofree uint8_t *bitmap = g_malloc((gsize)s->bitmap_bytes);
-    int ret = bdrv_node_pread(c->bs->file, place, bitmap, s->bitmap_bytes);
-    int64_t sectors = s->block_size / VPC_SECTOR;
-
-    return ret < 0 ? ret : vpc_sector_is_set(bitmap, 0) && vpc_run_end(bitmap, 0, sectors) == sectors;
-}
-
-int vpc_judge(VpcCheck *c, int64_t block, uint32_t sector)
-{
-    VpcState *s = c->bs->state;
-    int64_t place = (int64_t)sector * VPC_SECTOR, data = place + s->bitmap_bytes;
-    const VpcRange *under_bitmap = metadata_in(s, place, data);
-    int full = 1;
+    const VpcState *s = c->bs->state;
+    int64_t place = (int64_t)sector * VPC_SECTOR, data = place + s->bitmap_bytes, end = data + s->block_size;
 
     if (block >= c->needed) {
         return VPC_BLOCK_BEYOND;
@@ -115,16 +79,41 @@ int vpc_judge(VpcCheck *c, int64_t block, uint32_t sector)
     if (data > s->limit) {
         return VPC_BLOCK_OUTSIDE;
     }
-    if (under_bitmap) {
-        full = is_vital(s, under_bitmap) ? 0 : has_full_bitmap(c, place);
-    }
-    if (full <= 0) {
-        return full < 0 ? full : VPC_BLOCK_ON_TABLES;
+    if (vpc_metadata_in(s, VPC_VITAL, false, place, data)) {
+        return VPC_BLOCK_ON_TABLES;
     }
     if (data + bytes_in(c, block) > s->limit) {
         return VPC_BLOCK_CUT;
     }
-    return metadata_in(s, place, data + s->block_size) ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
+    bool over = vpc_metadata_in(s, VPC_VITAL, false, data, end) || vpc_metadata_in(s, VPC_NAMES, false, place, end);
+
+    return over ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
+}
+
+typedef struct Search {
+    const VpcCheck *c;
+    int64_t start, end;
+    int64_t first;
+} Search;
+
+static int search_run(void *user, const VpcRun *run)
+{
+    Search *search = user;
+    const VpcState *s = search->c->bs->state;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
+    bool in = run->sector != VPC_UNUSED && place < search->end && search->start < place + vpc_block_bytes(s);
+
+    if (in && vpc_judge(search->c, run->block, run->sector) == VPC_KINDS) {
+        search->first = MIN(search->first, place);
+    }
+    return 0;
+}
+
+int64_t vpc_check_find_block(VpcCheck *c, int64_t start, int64_t end)
+{
+    Search search = { c, start, end, INT64_MAX };
+
+    return each_run(c, search_run, &search) ? search.first : INT64_MAX;
 }
 
 static void report_good(VpcCheck *c, int64_t block, int64_t place)
@@ -142,19 +131,21 @@ static void report_good(VpcCheck *c, int64_t block, int64_t place)
     }
 }
 
-static void report_bad(VpcCheck *c, int kind, int64_t block, int64_t place)
+/* What is said of blocks that are where none can be, or only with something else */
+static const char *const troubles[VPC_KINDS] = {
+    [VPC_BLOCK_OUTSIDE] = "past the end", [VPC_BLOCK_CUT] = "with its end cut off",
+    [VPC_BLOCK_ON_NAMES] = "over metadata", [VPC_BLOCK_ON_TABLES] = "on metadata",
+    [VPC_BLOCK_BEYOND] = "of a disk that ends before it",
+};
+
+static void report_bad(VpcCheck *c, VpcKind kind, int64_t block, int64_t place)
 {
     VpcState *s = c->bs->state;
     int64_t end = place + vpc_block_bytes(s);
-    const char *const what[VPC_KINDS] = {
-        [VPC_BLOCK_OUTSIDE] = "past the end", [VPC_BLOCK_CUT] = "with its end cut off",
-        [VPC_BLOCK_ON_NAMES] = "over metadata", [VPC_BLOCK_ON_TABLES] = "on metadata",
-        [VPC_BLOCK_BEYOND] = "of a disk that ends before it",
-    };
 
-    vpc_found(c, kind, place, block,
+    vpc_found(c, (int)kind, place, block,
               "block %" PRId64 " at [%" PRId64 ", %" PRId64 "), %s; blocks end at %" PRId64 " (BAT entry 0x%08"
-              PRIx64 ")", block, place, end, what[kind], s->limit, place / VPC_SECTOR);
+              PRIx64 ")", block, place, end, troubles[kind], s->limit, place / VPC_SECTOR);
     c->orderly = false;
     c->lost |= kind == VPC_BLOCK_OUTSIDE || kind == VPC_BLOCK_ON_TABLES;
 }
@@ -168,26 +159,27 @@ static void count_entry(Walk *walk, int64_t place)
     walk->last_end = place + vpc_block_bytes(walk->c->bs->state);
 }
 
-static void keep(Walk *walk, int kind, uint32_t sector, int64_t block)
+static void report_crowd(Walk *walk, int64_t block, int64_t place)
+{
+    vpc_found(walk->c, VPC_BLOCK_CROWD, place, block,
+              "block %" PRId64 " at %" PRId64 " is one of more than %" PRId64 ", in a file with room for half of them "
+              "at most", block, place, walk->most);
+}
+
+static void keep(Walk *walk, VpcKind kind, uint32_t sector, int64_t block)
 {
     VpcCheck *c = walk->c;
-    VpcState *s = c->bs->state;
     uint64_t key = vpc_key(sector, block);
-    const VpcRange range = { vpc_key_place(key), MIN(vpc_key_place(key) + vpc_block_bytes(s), s->limit) };
 
     if (walk->kept++ >= walk->most) {
-        vpc_found(c, VPC_BLOCK_CROWD, range.start, block,
-                  "block %" PRId64 " at %" PRId64 " is one of more than %" PRId64 ", in a file with room for half "
-                  "of them at most", block, range.start, walk->most);
-        return;
+        report_crowd(walk, block, vpc_key_place(key));
+    } else if (kind == VPC_KINDS) {
+        vpc_check_key(c, &c->blocks, key);
+    } else if (kind != VPC_BLOCK_ON_TABLES) {       /* no block was ever there */
+        vpc_check_key(c, &c->others, key);
     }
-    if (kind != VPC_BLOCK_ON_TABLES) {      /* no block was ever there */
-        g_array_append_val(c->ranges, range);
-    }
-    if (kind == VPC_KINDS) {
-        g_array_append_val(c->blocks, key);
-    } else if (kind == VPC_BLOCK_CUT || kind == VPC_BLOCK_ON_NAMES) {
-        vpc_check_key(c, kind, key);
+    if ((kind == VPC_BLOCK_CUT || kind == VPC_BLOCK_ON_NAMES) && walk->kept <= walk->most) {
+        vpc_check_key(c, &c->keys[kind], key);
     }
 }
 
@@ -196,16 +188,10 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     VpcCheck *c = walk->c;
     VpcState *s = c->bs->state;
     int64_t place = (int64_t)sector * VPC_SECTOR;
-    int kind = vpc_judge(c, block, sector);
+    VpcKind kind = vpc_judge(c, block, sector);
 
     if (block < c->needed) {
         count_entry(walk, place);
-    }
-    if (kind < 0) {
-        vpc_found(c, -1, place, block,
-                  "the bitmap of block %" PRId64 " at %" PRId64 " could not be read: %s", block, place,
-                  g_strerror(-kind));
-        return;
     }
     if (kind == VPC_KINDS) {
         report_good(c, block, place);
@@ -217,20 +203,43 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     }
 }
 
-static void check_entry(Walk *walk, int64_t block, uint32_t sector)
+/* Entries of zero, all of which are wrong in the same way. Those behind the end of the disk name nothing, and nobody
+ * needs them */
+static void check_hole(Walk *walk, const VpcRun *run)
 {
-    if (sector != VPC_UNUSED) {
-        check_used(walk, block, sector);
-    } else {
-        vpc_check_map_bit(walk->c, block, "is not there");
+    VpcCheck *c = walk->c;
+    const VpcState *s = c->bs->state;
+    int64_t count = CLAMP(c->needed - run->block, 0, run->count);
+    VpcKind kind = vpc_judge(c, run->block, 0);
+
+    if (count == 0) {
+        return;
+    }
+    vpc_found(c, (int)kind, s->bat_offset + run->block * 4, run->block,
+              "blocks %" PRId64 " to %" PRId64 ", %s: the BAT is a hole in the file there, which reads as sector 0",
+              run->block, run->block + count - 1, troubles[kind]);
+    vpc_found_more(c, kind, count - 1);
+    c->orderly = false;
+    c->lost = true;
+    c->sums->allocated_clusters += count;
+    walk->kept += count;
+    if (walk->kept > walk->most) {
+        report_crowd(walk, run->block + count - 1, 0);
     }
 }
 
-static int by_number(gconstpointer a, gconstpointer b)
+static int check_run(void *user, const VpcRun *run)
 {
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    Walk *walk = user;
 
-    return (left > right) - (left < right);
+    if (run->sector == VPC_UNUSED) {
+        vpc_check_map_bits(walk->c, run->block, run->count, "is not there");
+    } else if (run->hole) {
+        check_hole(walk, run);
+    } else {
+        check_used(walk, run->block, run->sector);
+    }
+    return 0;
 }
 
 static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
@@ -243,7 +252,7 @@ static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
               "block %" PRId64 " at %" PRId64 " shares %" PRId64 " bytes with block %" PRId64 " at %" PRId64 "%s",
               vpc_key_block(key), place, shared, vpc_key_block(before), first,
               shared == VPC_SECTOR ? ", as DOSBox-X before 2023 did it" : "");
-    vpc_check_key(c, same ? VPC_BLOCK_TWICE : VPC_BLOCK_OVERLAP, key);
+    vpc_check_key(c, &c->keys[same ? VPC_BLOCK_TWICE : VPC_BLOCK_OVERLAP], key);
     c->orderly = false;
 }
 
@@ -253,8 +262,8 @@ static void check_overlaps(VpcCheck *c)
     int64_t bytes = vpc_block_bytes(c->bs->state);
     uint64_t stays = 0;
 
-    for (guint i = 0; i < c->blocks->len; i++) {
-        uint64_t key = g_array_index(c->blocks, uint64_t, i);
+    for (size_t i = 0; i < c->blocks.count; i++) {
+        uint64_t key = c->blocks.at[i];
 
         if (i > 0 && vpc_key_place(key) - vpc_key_place(stays) < bytes) {
             report_overlap(c, stays, key);
@@ -267,22 +276,94 @@ static void check_overlaps(VpcCheck *c)
 void vpc_check_bat(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    Walk walk = { c, .most = 2 * (s->limit / vpc_block_bytes(s)) + MIN_KEPT };
+    Walk walk = { c, .most = MIN(2 * (s->limit / vpc_block_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
 
     c->sums->total_clusters = c->needed;
-    each_entry(&walk, check_entry);
-    g_array_sort(c->blocks, by_number);
+    each_run(c, check_run, &walk);
+    vpc_keys_sort(&c->blocks);
+    vpc_keys_sort(&c->others);
     check_overlaps(c);
 }
 
-static int by_start(gconstpointer a, gconstpointer b)
-{
-    const VpcRange *left = a, *right = b;
+/* Space */
 
-    return (left->start > right->start) - (left->start < right->start);
+/* What is in the room before the footer. vpc.c writes full bitmaps ahead, where the next blocks of a dynamic disk will
+ * be, and leaves footers in the gaps between such places: nothing of that is data */
+typedef struct Room {
+    VpcCheck *c;
+    int64_t stride;             /* from one place to the next */
+    int64_t first;              /* the lowest place that has a bitmap; -1: none was met */
+} Room;
+
+static bool is_full(const uint8_t *sector)
+{
+    return sector[0] == 0xff && !memcmp(sector, sector + 1, VPC_SECTOR - 1);
 }
 
-/* Between all that is used and the footer */
+/* How far a sector is from the place that it belongs to */
+static int64_t in_place(const Room *room, int64_t at)
+{
+    return (at - room->first) % room->stride;
+}
+
+static bool is_bitmap(Room *room, int64_t at, const uint8_t *sector)
+{
+    const VpcState *s = room->c->bs->state;
+
+    if (s->differencing || !is_full(sector)) {
+        return false;
+    }
+    if (room->first < 0) {
+        room->first = vpc_place_above(s, MAX(at + VPC_SECTOR - s->bitmap_bytes, 0));
+    }
+    return room->first <= at && in_place(room, at) < s->bitmap_bytes;
+}
+
+static bool is_old_footer(const Room *room, int64_t at, const uint8_t *sector)
+{
+    const VpcState *s = room->c->bs->state;
+    bool between = room->first < 0 || in_place(room, at) >= vpc_block_bytes(s);
+
+    return between && !memcmp(sector, &s->footer, sizeof(s->footer));
+}
+
+static bool is_empty_piece(Room *room, int64_t at, const uint8_t *piece, int64_t bytes)
+{
+    for (int64_t i = 0; i < bytes; i += VPC_SECTOR) {
+        size_t n = (size_t)MIN(VPC_SECTOR, bytes - i);
+        bool empty = block_is_zero(piece + i, n);
+
+        if (!empty && (n < VPC_SECTOR || !(is_bitmap(room, at + i, piece + i) ||
+                                           is_old_footer(room, at + i, piece + i)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* 1: there is no data in it; 0 or -errno */
+static int is_room_empty(VpcCheck *c, int64_t end)
+{
+    const VpcState *s = c->bs->state;
+    int64_t place = vpc_place_above(s, c->end);
+    Room room = { c, vpc_place_above(s, place + vpc_block_bytes(s)) - place, -1 };
+    g_autofree uint8_t *buf = g_try_malloc(VPC_CHECK_PIECE);
+    int ret = buf ? 1 : -ENOMEM;
+
+    for (int64_t at = c->end, n; at < end && ret == 1; at += n) {
+        n = end - at;
+        if (vpc_is_hole(c->bs, at, &n)) {
+            continue;
+        }
+        n = MIN(n, VPC_CHECK_PIECE);
+        ret = bdrv_node_pread(c->bs->file, at, buf, n);
+        ret = ret < 0 ? ret : is_empty_piece(&room, at, buf, n);
+    }
+    return ret;
+}
+
+/* Between all that is used and the footer. Data in it may be what is left of blocks whose entries are wrong; where there
+ * is no block to put above it, as keep_room() does, nobody knows whether entries were given up before */
 static void report_room(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -291,15 +372,18 @@ static void report_room(VpcCheck *c)
     if (room < vpc_block_bytes(s) || c->in_place) {
         return;
     }
-    int ret = vpc_check_zero(c, c->end, room);
+    int ret = is_room_empty(c, s->limit);
     if (ret < 0) {
         vpc_found(c, -1, c->end, -1, "the space at %" PRId64 " could not be read: %s", c->end, g_strerror(-ret));
         return;
     }
+    bool perhaps_lost = ret == 0 && (c->lost || c->blocks.count == 0);
+
     c->room_empty = ret == 1;
-    vpc_found(c, ret ? VPC_ROOM_EMPTY : c->lost || c->dropped ? VPC_GAP : VPC_ROOM_USED, c->end, -1,
+    c->room_used = ret == 0;
+    vpc_found(c, ret ? VPC_ROOM_EMPTY : perhaps_lost ? VPC_GAP : VPC_ROOM_USED, c->end, -1,
               "%" PRId64 " bytes at %" PRId64 ", before the footer%s", room, c->end,
-              !ret && (c->lost || c->dropped) ? ": perhaps blocks that BAT entries were to point at" : "");
+              perhaps_lost ? ": perhaps blocks that BAT entries were to point at" : "");
 }
 
 /* How large a gap may be. Behind an aligned block it is one if there is room for another such. Tables may begin at
@@ -318,22 +402,54 @@ static int64_t tolerable_gap(const VpcCheck *c)
     return c->end % DATA_ALIGN ? bytes : vpc_place_above(s, c->end) + bytes - c->end;
 }
 
+/* [@start, @end) is in use, and c->end is where what was met before ends */
+static void take_space(VpcCheck *c, int64_t start, int64_t end)
+{
+    if (start - c->end >= tolerable_gap(c)) {
+        vpc_found(c, VPC_GAP, c->end, -1, "%" PRId64 " bytes at %" PRId64 ", as much as %" PRId64 " blocks take",
+                  start - c->end, c->end, (start - c->end) / vpc_block_bytes(c->bs->state));
+    }
+    c->end = MAX(c->end, end);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const VpcRange *left = a, *right = b;
+
+    return (left->start > right->start) - (left->start < right->start);
+}
+
+/* Blocks of both lists and metadata, in the order in which they are in the file. */
+static void take_all(VpcCheck *c)
+{
+    const VpcState *s = c->bs->state;
+    VpcRange sorted[G_N_ELEMENTS(s->metadata)];
+    size_t block = 0, other = 0;
+    unsigned table = 0;
+
+    memcpy(sorted, s->metadata, sizeof(sorted));
+    qsort(sorted, s->metadata_count, sizeof(*sorted), by_start);
+    while (block < c->blocks.count || other < c->others.count || table < s->metadata_count) {
+        int64_t first = block < c->blocks.count ? vpc_key_place(c->blocks.at[block]) : INT64_MAX;
+        int64_t second = other < c->others.count ? vpc_key_place(c->others.at[other]) : INT64_MAX;
+        int64_t place = MIN(first, second);
+
+        if (table < s->metadata_count && sorted[table].start <= place) {
+            take_space(c, sorted[table].start, sorted[table].end);
+            table++;
+        } else {
+            take_space(c, place, MIN(place + vpc_block_bytes(s), s->limit));
+            block += first <= second;
+            other += second < first;
+        }
+    }
+}
+
 void vpc_check_space(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
 
-    g_array_append_vals(c->ranges, s->metadata, s->metadata_count);
-    g_array_sort(c->ranges, by_start);
-    for (guint i = 0; i < c->ranges->len; i++) {
-        const VpcRange *range = &g_array_index(c->ranges, VpcRange, i);
-
-        if (range->start - c->end >= tolerable_gap(c)) {
-            vpc_found(c, VPC_GAP, c->end, -1,
-                      "%" PRId64 " bytes at %" PRId64 ", as much as %" PRId64 " blocks take", range->start - c->end,
-                      c->end, (range->start - c->end) / vpc_block_bytes(s));
-        }
-        c->end = MAX(c->end, range->end);
-    }
+    take_all(c);
     c->end = MAX(c->end, s->bat_offset);        /* also if it has no entries */
     c->end = MIN(align_up(c->end, VPC_SECTOR), align_up(s->limit, VPC_SECTOR));
     c->sums->image_end_offset = c->end + VPC_SECTOR;

@@ -7,6 +7,7 @@
 #include "block/vpc-check.h"
 #include "block/vpc-parent.h"
 #include "util/be.h"
+#include "util/checked.h"
 
 static int64_t space_of(const VpcLocator *l)
 {
@@ -15,48 +16,97 @@ static int64_t space_of(const VpcLocator *l)
     return space < VPC_SECTOR ? space * VPC_SECTOR : space;
 }
 
-/* Why a locator can't be right; NULL if it can */
-static const char *misfit(const VpcState *s, unsigned i)
+static int64_t start_of(const VpcLocator *l)
 {
-    const VpcLocator *l = &s->header.locators[i];
-    int64_t space = space_of(l), length = be32_load(l->length);
-    uint64_t at = be64_load(l->offset);
+    return (int64_t)MIN(be64_load(l->offset), INT64_MAX);
+}
 
+/* The first block that ends above @at, or the end of all of them */
+static int64_t next_block(const VpcCheck *c, int64_t at)
+{
+    const VpcState *s = c->bs->state;
+    size_t i = vpc_keys_find(&c->blocks, vpc_key((uint32_t)MIN(at / VPC_SECTOR, UINT32_MAX), 0));
+    bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_block_bytes(s) > at;
+
+    return inside ? at : i < c->blocks.count ? MIN(s->limit, vpc_key_place(c->blocks.at[i])) : s->limit;
+}
+
+/* What a locator that has @bytes at @at is to keep clear of: blocks, the end, and metadata as far as that is in use. Of
+ * two locators in one place the first is believed, and rather than a batmap that lies on it, it is */
+static int64_t next_in_use(const VpcCheck *c, int slot, int64_t at, int64_t bytes)
+{
+    const VpcState *s = c->bs->state;
+    int64_t next = next_block(c, at);
+
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        const VpcRange *range = &s->metadata[i];
+        bool weaker = range->use == VPC_MAP || range->slot > slot;
+        bool in_use = range->start < range->used && at < range->used && range->slot != slot;
+
+        next = in_use && !(weaker && range->start < at + bytes) ? MIN(next, MAX(range->start, at)) : next;
+    }
+    return next;
+}
+
+/* Why a locator can't be right; NULL if it can. *@room: for how much there is room, in whole sectors; 0 if not for its
+ * name */
+static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
+{
+    const VpcState *s = c->bs->state;
+    const VpcLocator *l = &s->header.locators[i];
+    int64_t space = space_of(l), length = be32_load(l->length), at = start_of(l);
+    bool inside = at <= s->limit && MIN(length, space) <= s->limit - at;
+    int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
+
+    *room = align_down(MAX(next - at, 0), VPC_SECTOR);
+    *room = inside && length <= *room && length <= VPC_MAX_LOCATOR ? *room : 0;
+    if (!inside) {
+        return "it is not inside the file";
+    }
+    if (next < at + MIN(length, space)) {
+        return "it lies on other metadata";
+    }
     if (length > space) {
         return "its data is longer than its room";
     }
-    if (at > (uint64_t)s->limit || space > s->limit - (int64_t)at) {
-        return "it is not inside the file";
-    }
-    for (unsigned k = 0, same = 0; k < s->metadata_count && space > 0; k++) {
-        const VpcRange *range = &s->metadata[k];
-        bool itself = range->start == (int64_t)at && range->end == (int64_t)at + space && !same++;
+    return space > next - at ? "its room reaches over something else, or over the end" : NULL;
+}
 
-        if (!itself && (int64_t)at < range->end && range->start < (int64_t)at + space) {
-            return "it lies on other metadata";
-        }
+/* In the header to be: as much room as there is, or no such locator at all */
+static void mend_locator(VpcCheck *c, unsigned i, int64_t room)
+{
+    const VpcState *s = c->bs->state;
+    int64_t space = space_of(&s->header.locators[i]), length = be32_load(s->header.locators[i].length);
+    VpcLocator *l = &c->mended.locators[i];
+
+    if (room == 0) {
+        *l = (VpcLocator) { 0 };
+    } else {
+        be32_store(l->space, (uint32_t)MIN(room, MAX(space, align_up(length, VPC_SECTOR))));
     }
-    return NULL;
 }
 
 static void check_locators(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
 
+    c->mended = s->header;
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
         const VpcLocator *l = &s->header.locators[i];
         uint32_t code = be32_load(l->code), space = be32_load(l->space);
-        int64_t at = (int64_t)be64_load(l->offset);
-        const char *why = code ? misfit(s, i) : NULL;
+        uint64_t at = be64_load(l->offset);
+        int64_t room;
+        const char *why = code ? misfit(c, i, &room) : NULL;
 
         if (why) {
-            vpc_found(c, s->differencing ? VPC_LOCATOR_BAD : VPC_LOCATOR_ODD, at, -1,
+            mend_locator(c, i, room);
+            vpc_found(c, s->differencing ? VPC_LOCATOR_BAD : VPC_LOCATOR_IDLE, start_of(l), -1,
                       "locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", room for %" PRIu32 "): %s", i, code,
-                      be32_load(l->length), (uint64_t)at, space, why);
+                      be32_load(l->length), at, space, why);
         } else if (code && !vpc_locator_name(code)) {
-            vpc_found(c, VPC_LOCATOR_ODD, at, -1, "locator %u is of an unknown kind, 0x%08x", i, code);
+            vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1, "locator %u is of an unknown kind, 0x%08x", i, code);
         } else if (code && space > 0 && space < VPC_SECTOR) {
-            vpc_found(c, VPC_LOCATOR_ODD, at, -1,
+            vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1,
                       "locator %u has room for %" PRIu32 ", which must mean sectors", i, space);
         }
     }

@@ -65,8 +65,6 @@ const BlockCheckKind vpc_check_kinds[] = {
                                 "convert, for Azure and 7-Zip, which want as many as are needed" },
     [VPC_BAT_PADDING]       = { "H5", NOTE, 0, false, "the padding of the BAT is neither ones nor zeroes", NULL },
 
-    [VPC_LOCATOR_BAD]       = { "L1", CORRUPTION, 0, false, "a parent locator that can't be right",
-                                "rebase -u writes all of them anew" },
     [VPC_LOCATOR_ODD]       = { "L1", NOTE, 0, false, "something unusual in a parent locator", NULL },
     [VPC_PARENT_MISSING]    = { "L2", CORRUPTION, 0, false, "the parent can't be opened",
                                 "if it was moved, rebase -u tells the image where it is" },
@@ -84,26 +82,34 @@ const BlockCheckKind vpc_check_kinds[] = {
                                 "cleared; what the block held is lost, and it reads as one that was never written" },
     [VPC_BLOCK_CUT]         = { "B2", CORRUPTION, ALL, false, "a block that is cut short by the end of the file",
                                 "the file is made longer; what was cut off reads as zeroes" },
-    [VPC_BLOCK_ON_NAMES]    = { "B1", CORRUPTION, ALL, false, "a block that was written over metadata",
-                                "copied as it is to a place of its own" },
+    [VPC_BLOCK_ON_NAMES]    = { "B1", CORRUPTION, ALL, false, "a block that lies over metadata",
+                                "copied as it is to a place of its own; both keep what they have" },
     [VPC_BLOCK_OVERLAP]     = { "B4", CORRUPTION, ALL, false, "blocks that overlap",
                                 "one of them is copied to a place of its own; both keep what they read as now" },
     [VPC_BLOCK_TWICE]       = { "B3", CORRUPTION, ALL, false, "two blocks in one place",
                                 "one of them is copied to a place of its own; both keep what they read as now" },
-    [VPC_BLOCK_ON_TABLES]   = { "B1", CORRUPTION, ALL, false, "a BAT entry that points at metadata",
+    [VPC_BLOCK_ON_TABLES]   = { "B1", CORRUPTION, ALL, false, "a BAT entry that points at what an image needs",
                                 "cleared; what the block held is lost, and it reads as one that was never written" },
     [VPC_BLOCK_BEYOND]      = { "B6", LEAK, LEAKS, false, "a block behind the end of the disk",
                                 "its BAT entry is cleared" },
     [VPC_BLOCK_SHORT]       = { "B5", NOTE, 0, false, "the last block ends where the disk does", NULL },
     [VPC_BLOCK_UNALIGNED]   = { "B7", NOTE, 0, false, "data that is not aligned to 4 KiB, which costs speed", NULL },
 
+    [VPC_LOCATOR_BAD]       = { "L1", CORRUPTION, ALL, false, "a parent locator that can't be right",
+                                "its room is made to fit; if its name has no place it is cleared, and rebase -u "
+                                "writes all of them anew" },
+    [VPC_LOCATOR_IDLE]      = { "L1", NOTE, ALL, false, "a parent locator that can't be right, and has no parent",
+                                "its room is made to fit, or it is cleared" },
+
     [VPC_BATMAP_LOST]       = { "M3", CORRUPTION, ALL, false, "a batmap where none can be",
                                 "an empty one is made elsewhere, which says nothing wrong" },
+    [VPC_BATMAP_LONG]       = { "M3", CORRUPTION, ALL, false, "a batmap that reaches over something else",
+                                "it gets the length that it needs" },
     [VPC_BATMAP_CHECKSUM]   = { "M1", CORRUPTION, ALL, false, "the batmap has a wrong checksum",
                                 "written anew, without bits that are wrong" },
     [VPC_BATMAP_WRONG]      = { "M2", CORRUPTION, ALL, false, "the batmap calls a block full that is not",
                                 "that bit is cleared" },
-    [VPC_BATMAP_NONE]       = { "M3", NOTE, 0, false, "no batmap, though the creator always makes one", NULL },
+    [VPC_BATMAP_NONE]       = { "M3", NOTE, 0, false, "no batmap to go by, though the creator always makes one", NULL },
 
     [VPC_DATA_UNDER_CLEAR]  = { "S1", CORRUPTION, ALL, false, "data in sectors whose bits are clear",
                                 "the bits are set, so that all programs see what QEMU and others do see already" },
@@ -140,12 +146,19 @@ bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const
     return ret == 0;
 }
 
-void vpc_check_key(VpcCheck *c, VpcKind kind, uint64_t key)
+void vpc_found_more(VpcCheck *c, VpcKind kind, int64_t count)
 {
-    if (!c->keys[kind]) {
-        c->keys[kind] = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    if (c->found) {
+        bdrv_check_found_more(c->found, (int)kind, count);
     }
-    g_array_append_val(c->keys[kind], key);
+}
+
+void vpc_check_key(VpcCheck *c, VpcKeys *list, uint64_t key)
+{
+    if (!vpc_keys_add(list, key)) {
+        vpc_found(c, -1, vpc_key_place(key), vpc_key_block(key),
+                  "no memory to remember block %" PRId64 " beside %zu others", vpc_key_block(key), list->count);
+    }
 }
 
 static uint32_t header_sum(const VpcHeader *h)
@@ -321,9 +334,6 @@ VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilde
     VpcCheck *c = g_new0(VpcCheck, 1);
 
     *c = (VpcCheck) { .bs = bs, .found = found, .sums = sums, .batmap_at = -1, .orderly = true };
-    c->blocks = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    c->ranges = g_array_new(FALSE, FALSE, sizeof(VpcRange));
-    c->dropped = s->check && s->check->dropped;
     vpc_check_free(s->check);
     s->check = c;
     s->fixed = s->differencing = false;
@@ -339,12 +349,10 @@ void vpc_check_free(VpcCheck *c)
         return;
     }
     for (int i = 0; i < VPC_KINDS; i++) {
-        if (c->keys[i]) {
-            g_array_unref(c->keys[i]);
-        }
+        vpc_keys_free(&c->keys[i]);
     }
-    g_array_unref(c->blocks);
-    g_array_unref(c->ranges);
+    vpc_keys_free(&c->blocks);
+    vpc_keys_free(&c->others);
     g_free(c->map);
     g_free(c);
 }

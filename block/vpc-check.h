@@ -13,11 +13,12 @@ typedef enum VpcKind {
     VPC_FOOTER_UNKNOWN, VPC_SIZE_IMPOSSIBLE, VPC_FILE_SHORT, VPC_FOOTER_ODD, VPC_SIZE_ODD,
     VPC_HEADER_CHECKSUM, VPC_HEADER_GONE, VPC_HEADER_UNKNOWN, VPC_BLOCK_SIZE_BAD, VPC_BAT_BAD, VPC_BAT_SHORT,
     VPC_HEADER_ODD, VPC_BLOCK_SIZE_ODD, VPC_BAT_LONG, VPC_BAT_PADDING,
-    VPC_LOCATOR_BAD, VPC_LOCATOR_ODD, VPC_PARENT_MISSING, VPC_PARENT_OTHER, VPC_PARENT_CYCLE, VPC_PARENT_UNSEEN,
+    VPC_LOCATOR_ODD, VPC_PARENT_MISSING, VPC_PARENT_OTHER, VPC_PARENT_CYCLE, VPC_PARENT_UNSEEN,
     VPC_PARENT_TIME, VPC_PARENT_SIZE,
     VPC_BLOCK_CROWD, VPC_BLOCK_OUTSIDE, VPC_BLOCK_CUT, VPC_BLOCK_ON_NAMES, VPC_BLOCK_OVERLAP, VPC_BLOCK_TWICE,
     VPC_BLOCK_ON_TABLES, VPC_BLOCK_BEYOND, VPC_BLOCK_SHORT, VPC_BLOCK_UNALIGNED,
-    VPC_BATMAP_LOST, VPC_BATMAP_CHECKSUM, VPC_BATMAP_WRONG, VPC_BATMAP_NONE,
+    VPC_LOCATOR_BAD, VPC_LOCATOR_IDLE,
+    VPC_BATMAP_LOST, VPC_BATMAP_LONG, VPC_BATMAP_CHECKSUM, VPC_BATMAP_WRONG, VPC_BATMAP_NONE,
     VPC_DATA_UNDER_CLEAR, VPC_DATA_PAST_END, VPC_BLOCK_CLEAR, VPC_BITS_PAST_END, VPC_BLOCK_ZERO,
     VPC_ROOM_EMPTY, VPC_ROOM_USED, VPC_GAP,
     VPC_MARKED,
@@ -42,34 +43,18 @@ typedef struct VpcCheck {
     bool orderly;                   /* each block is where one may be */
     bool lost;                      /* BAT entries were found to be wrong, and their blocks may be elsewhere */
 
-    GArray *blocks;                 /* keys of blocks that can be read, by place */
-    GArray *keys[VPC_KINDS];        /* of those that repair() has to move or look at again; NULL: none */
-    GArray *ranges;                 /* VpcRange: what is in use */
-    int64_t end;                    /* of all that, */
-    bool room_empty;                /* and whether there is nothing but zeroes between that and the footer */
+    VpcKeys blocks;                 /* those that can be read, by place */
+    VpcKeys others;                 /* those that can't, as far as they take space in the file */
+    VpcKeys keys[VPC_KINDS];        /* those that repair() has to move or look at again */
+    int64_t end;                    /* of all that is in use, */
+    bool room_empty, room_used;     /* and is there room for a block between that and the footer, without or with data? */
 
     VpcBatmap batmap;
     int64_t batmap_at;              /* -1: there is none that could be used */
     int64_t map_at, map_bytes;
     uint8_t *map;                   /* without bits that are wrong */
-    bool dropped;                   /* an earlier repair left out blocks: they may be in space that is in no use */
+    VpcHeader mended;               /* the header with locators that fit */
 } VpcCheck;
-
-/* A block and its place as one number, which sorts by place */
-static inline uint64_t vpc_key(uint32_t sector, int64_t block)
-{
-    return (uint64_t)sector << 32 | (uint64_t)block;
-}
-
-static inline int64_t vpc_key_block(uint64_t key)
-{
-    return (int64_t)(key & 0xffffffff);
-}
-
-static inline int64_t vpc_key_place(uint64_t key)
-{
-    return (int64_t)(key >> 32) * VPC_SECTOR;
-}
 
 static inline int64_t vpc_block_bytes(const VpcState *s)
 {
@@ -85,8 +70,11 @@ bool vpc_is_severe(int kind);       /* -1: could not be read */
 /* A new s->check, and nothing in the state that was made out before. @sums and @found may be NULL: nobody checks */
 VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found);
 
-/* Keep it for repair() */
-void vpc_check_key(VpcCheck *c, VpcKind kind, uint64_t key);
+/* So many more of a kind, of which one was described */
+void vpc_found_more(VpcCheck *c, VpcKind kind, int64_t count);
+
+/* Keep it in a list, for repair() in c->keys[]; what there is no memory for is a finding */
+void vpc_check_key(VpcCheck *c, VpcKeys *list, uint64_t key);
 /* From the file; what can't be read is a finding, and false. @what it is */
 bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const char *what);
 
@@ -104,8 +92,10 @@ void vpc_check_limit(VpcCheck *c, int64_t reach);
 /* vpc-check-blocks.c */
 /* The BAT, and which blocks are where they can't be */
 void vpc_check_bat(VpcCheck *c);
-/* What kind of trouble an entry is; VPC_KINDS: none. -errno */
-int vpc_judge(VpcCheck *c, int64_t block, uint32_t sector);
+/* What kind of trouble an entry is; VPC_KINDS: none */
+VpcKind vpc_judge(const VpcCheck *c, int64_t block, uint32_t sector);
+/* Where the first block begins of those that can be read and lie in [@start, @end); INT64_MAX: none. Reads the BAT */
+int64_t vpc_check_find_block(VpcCheck *c, int64_t start, int64_t end);
 /* Where the last block ends that is in the file as a whole */
 int64_t vpc_check_reach(VpcCheck *c);
 /* What no block uses */
@@ -114,18 +104,17 @@ void vpc_check_space(VpcCheck *c);
 /* vpc-check-bitmaps.c */
 void vpc_check_batmap(VpcCheck *c);
 void vpc_check_bitmaps(VpcCheck *c);
-/* A block that is not there in full, or not at all: its bit has to be clear */
-void vpc_check_map_bit(VpcCheck *c, int64_t block, const char *what);
+/* Blocks that are not there in full, or not at all: their bits have to be clear */
+void vpc_check_map_bits(VpcCheck *c, int64_t block, int64_t count, const char *what);
 /* How many bytes of the map Xen sums up */
 int64_t vpc_batmap_summed(const VpcCheck *c);
 /* How many sectors of a disk this block has */
 int64_t vpc_sectors_in(const VpcCheck *c, int64_t block);
 /* Set the bits of sectors in [@first, @last) that are clear and have data in them all the same. How many, or -errno */
 int64_t vpc_find_data(VpcCheck *c, int64_t place, uint8_t *bitmap, int64_t first, int64_t last);
-/* 1: nothing but zeroes; 0 or -errno */
-int vpc_check_zero(VpcCheck *c, int64_t offset, int64_t bytes);
 
 /* vpc-check-parent.c */
+/* Locators, which are mended in c->mended, and the parent */
 void vpc_check_parent(VpcCheck *c);
 
 #endif

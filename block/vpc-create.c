@@ -28,6 +28,8 @@ typedef struct Reader {
     bool batmap;
 } Reader;
 
+#define MAX_PIECE (1 << 20)     /* bytes of a BAT that are written at once */
+
 #define MAX_CHS_SIZE ((int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR)
 
 /* Every QEMU takes current_size for "qem2", and nobody else looks */
@@ -124,12 +126,30 @@ void vpc_set_size(VpcFooter *f, int64_t size)
     f->sectors = (uint8_t)g.sectors;
 }
 
+/* With which a disk of @size has a BAT that is not too long */
+static int64_t smallest_block(int64_t size)
+{
+    int64_t bytes = VPC_SECTOR;
+
+    while (round_up(size, bytes) / bytes > VPC_MAX_BAT / 4) {
+        bytes *= 2;
+    }
+    return bytes;
+}
+
 bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp)
 {
     int64_t bitmap = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
     int64_t stride = round_up(bitmap + block_size, block_size % 4096 ? VPC_SECTOR : 4096);
-    int64_t sectors = (round_up(size, block_size) / block_size * (stride + 4) + (1 << 20)) / VPC_SECTOR;
+    int64_t entries = round_up(size, block_size) / block_size;
+    int64_t sectors = (entries * (stride + 4) + (1 << 20)) / VPC_SECTOR;
 
+    if (entries > VPC_MAX_BAT / 4) {
+        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need a BAT of %"
+                       PRId64 " bytes, more than the %d that are written here: the smallest block size for it is %" PRId64,
+                       block_size, size, entries * 4, VPC_MAX_BAT, smallest_block(size));
+        return false;
+    }
     if (sectors > VPC_LAST_SECTOR) {
         bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64
                        " sectors in the file when full, more than the %u that VHD can number", block_size, size, sectors,
@@ -339,12 +359,15 @@ static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
 
 static int write_bat(BlockDriverState *bs, int64_t from, int64_t to)
 {
-    g_autofree uint8_t *unused = g_malloc(VPC_BAT_PIECE);
-    int ret = 0;
+    int64_t piece = MIN(to - from, MAX_PIECE);
+    g_autofree uint8_t *unused = g_try_malloc((gsize)MAX(piece, 1));
+    int ret = unused ? 0 : -ENOMEM;
 
-    memset(unused, 0xff, VPC_BAT_PIECE);
+    if (unused) {
+        memset(unused, 0xff, (size_t)piece);
+    }
     for (int64_t n; from < to && ret == 0; from += n) {
-        n = MIN(to - from, VPC_BAT_PIECE);
+        n = MIN(to - from, piece);
         ret = bdrv_node_pwrite(bs->file, from, unused, n);
     }
     return ret;

@@ -80,27 +80,23 @@ static const char *not_for_azure(const VpcState *s, int64_t file_size)
     return be64_load(s->footer.data_offset) == UINT64_MAX ? NULL : "the footer's data offset is not all ones";
 }
 
-/* -1: could not be read. Writers keep count; for readers it is worth a look only now */
+static int count_run(void *user, const VpcRun *run)
+{
+    *(int64_t *)user += run->sector == VPC_UNUSED ? 0 : run->count;
+    return 0;
+}
+
+/* -errno: could not be read. Writers keep count; for readers it is worth a look only now */
 static int64_t count_blocks(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
     int64_t count = 0;
 
     if (bs->flags & BDRV_O_RDWR) {
         return s->allocated;
     }
-    for (int64_t at = 0; at < s->bat_bytes; at += VPC_BAT_PIECE) {
-        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
-
-        if (bdrv_node_pread(bs->file, s->bat_offset + at, piece, bytes) < 0) {
-            return -1;
-        }
-        for (int64_t i = 0; i < bytes; i += 4) {
-            count += be32_load(piece + i) != VPC_UNUSED;
-        }
-    }
-    return count;
+    int ret = vpc_walk_bat(bs, vpc_bat_entries(s), count_run, &count);
+    return ret < 0 ? ret : count;
 }
 
 /* "parent-w2ru"; of a second one of a kind, "parent-w2ru-2" */
@@ -186,7 +182,8 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
         int64_t allocated = count_blocks(bs);
 
         if (allocated < 0) {
-            bdrv_set_error(errp, EIO, "could not read the BAT at %" PRId64, s->bat_offset);
+            bdrv_set_error(errp, (int)-allocated, "could not read the BAT at %" PRId64 ": %s", s->bat_offset,
+                           g_strerror((int)-allocated));
             return false;
         }
         info->cluster_size = s->block_size;

@@ -9,7 +9,6 @@
 #include "util/path.h"
 #include "util/utf16.h"
 
-#define MAX_LOCATOR 65536           /* bytes; what Windows 10 keeps free for one */
 #define MAX_NAME    255             /* UTF-16 units in the header, with room for a NUL */
 
 static const struct {
@@ -43,7 +42,7 @@ static const char *misfit(const VpcLocator *l, int64_t file_size)
     if (!vpc_locator_name(be32_load(l->code))) {
         return "unknown kind";
     }
-    if (length == 0 || length > MAX_LOCATOR) {
+    if (length == 0 || length > VPC_MAX_LOCATOR) {
         return length == 0 ? "no data" : "too long";
     }
     if (length > space) {
@@ -140,9 +139,9 @@ static bool fits(GBytes *bytes, const char *path, GError **errp)
 {
     if (!bytes) {
         bdrv_set_error(errp, EILSEQ, "the parent's path '%s' is not UTF-8, and a VHD has it in UTF-16", path);
-    } else if (g_bytes_get_size(bytes) > MAX_LOCATOR) {
+    } else if (g_bytes_get_size(bytes) > VPC_MAX_LOCATOR) {
         bdrv_set_error(errp, ENAMETOOLONG, "the parent's path takes %zu bytes in a VHD, and %d are read",
-                       g_bytes_get_size(bytes), MAX_LOCATOR);
+                       g_bytes_get_size(bytes), VPC_MAX_LOCATOR);
     } else {
         return true;
     }

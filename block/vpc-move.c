@@ -58,7 +58,12 @@ int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes
     int ret = buf ? 0 : -ENOMEM;
 
     for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
-        n = MIN(bytes - done, COPY_PIECE);
+        n = bytes - done;
+        if (vpc_is_hole(bs, from + done, &n)) {
+            ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);
+            continue;
+        }
+        n = MIN(n, COPY_PIECE);
         ret = bdrv_node_pread(bs->file, from + done, buf, n);
         if (ret == 0 && block_is_zero(buf, (size_t)n)) {
             ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);

@@ -5,7 +5,11 @@
  *
  *   a footer     one of the two is valid at any time, and the other one is written
  *   a block      a footer further out | flush | the copy | flush | its BAT entry
- *   no block     its bit in the batmap | flush | its BAT entry
+ *   no block     its bit in the batmap | flush | its BAT entry; where data may be left of it in the room before the
+ *                footer, first | entries point as far out as they can | flush | the last block is copied above that room,
+ *                as above | flush: the room is a gap then, for every check to come
+ *   a locator    a footer further out | flush | the header anew, above everything | flush | footers that refer to it |
+ *                flush | the header in its place | flush | footers that refer to that, as vpc-rebase.c does it
  *   a bitmap     bits are set; or data that nobody can read is zeroed | flush | bits are cleared
  *
  * There is one exception, make_longer(). Each of these can be cut off at any write: the next check finds what was
@@ -137,7 +141,7 @@ static int make_room(VpcCheck *c, int64_t end)
 static int64_t free_from(const VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
-    bool precious = (c->dropped || c->lost) && !c->room_empty;
+    bool precious = c->room_used && (c->lost || c->blocks.count == 0);
 
     return round_up(precious ? s->tail : c->end, VPC_SECTOR);
 }
@@ -154,34 +158,32 @@ static int copy_block(VpcCheck *c, int64_t from, int64_t to)
 
 /* Copies, each in a place of its own: close together, so that what they leave behind, which was shared with
  * others, and is less than a block, never has room for one */
-static int move_blocks(VpcCheck *c, const GArray *keys)
+static int move_blocks(VpcCheck *c, const VpcKeys *keys)
 {
     int64_t first = free_from(c), bytes = vpc_block_bytes(c->bs->state);
-    int ret = make_room(c, first + keys->len * bytes);
+    int ret = make_room(c, first + (int64_t)keys->count * bytes);
 
-    for (guint i = 0; i < keys->len && ret == 0; i++) {
-        ret = copy_block(c, vpc_key_place(g_array_index(keys, uint64_t, i)), first + i * bytes);
+    for (size_t i = 0; i < keys->count && ret == 0; i++) {
+        ret = copy_block(c, vpc_key_place(keys->at[i]), first + (int64_t)i * bytes);
     }
     if (ret == 0) {
         ret = bdrv_node_flush(c->bs->file);
     }
-    for (guint i = 0; i < keys->len && ret == 0; i++) {
-        uint32_t sector = (uint32_t)((first + i * bytes) / VPC_SECTOR);
-
-        ret = put_entry(c, vpc_key_block(g_array_index(keys, uint64_t, i)), sector);
+    for (size_t i = 0; i < keys->count && ret == 0; i++) {
+        ret = put_entry(c, vpc_key_block(keys->at[i]), (uint32_t)((first + (int64_t)i * bytes) / VPC_SECTOR));
     }
     return ret;
 }
 
 /* Blocks that end past the end of the file. With a footer further out, the old one would become data of theirs, and
  * nobody could tell: so it goes first, and for a moment the copy at the start is the only one */
-static int make_longer(VpcCheck *c, const GArray *keys)
+static int make_longer(VpcCheck *c, const VpcKeys *keys)
 {
     VpcState *s = c->bs->state;
     int64_t end = 0;
 
-    for (guint i = 0; i < keys->len; i++) {
-        end = MAX(end, vpc_key_place(g_array_index(keys, uint64_t, i)) + vpc_block_bytes(s));
+    for (size_t i = 0; i < keys->count; i++) {
+        end = MAX(end, vpc_key_place(keys->at[i]) + vpc_block_bytes(s));
     }
     int ret = bdrv_node_zero(c->bs->file, s->limit, c->ends.size - s->limit, 0);
     if (ret == 0) {
@@ -196,92 +198,177 @@ static int make_longer(VpcCheck *c, const GArray *keys)
     return ret;
 }
 
-/* BAT entries */
+/* Locators */
 
-static bool sectors_differ(const uint8_t *piece, const uint8_t *old, int64_t at, int64_t bytes)
+static int put_header(VpcCheck *c, int64_t at)
 {
-    return memcmp(piece + at, old + at, (size_t)MIN(VPC_SECTOR, bytes - at));
+    VpcHeader *h = &c->mended;
+
+    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    int ret = bdrv_node_pwrite(c->bs->file, at, h, sizeof(*h));
+
+    return ret < 0 ? ret : bdrv_node_flush(c->bs->file);
 }
 
-/* The sectors that were changed */
-static int put_piece(VpcCheck *c, int64_t at, const uint8_t *piece, const uint8_t *old, int64_t bytes)
+static int refer_to(VpcCheck *c, int64_t header_at)
 {
-    const VpcState *s = c->bs->state;
-    int ret = 0;
+    VpcState *s = c->bs->state;
+    VpcFooter f = s->footer;
 
-    for (int64_t i = 0; i < bytes && ret == 0; i += VPC_SECTOR) {
-        if (sectors_differ(piece, old, i, bytes)) {
-            ret = bdrv_node_pwrite(c->bs->file, s->bat_offset + at + i, piece + i, MIN(VPC_SECTOR, bytes - i));
-        }
+    be64_store(f.data_offset, (uint64_t)header_at);
+    int ret = vpc_change_footer(c->bs, &f);
+    s->unsettled = true;        /* as vpc_open() has it: vpc_close() is to leave the file alone */
+    return ret;
+}
+
+/* They are in the second sector of the header, and the checksum is in the first: there must be a whole header at any
+ * time */
+static int mend_locators(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    int64_t home = (int64_t)be64_load(s->footer.data_offset), at = free_from(c), end = at + (int64_t)sizeof(VpcHeader);
+    int ret = c->in_place ? 0 : make_room(c, end);
+
+    s->tail = c->in_place ? end : s->tail;      /* where vpc_open() would have it */
+    ret = ret < 0 ? ret : put_header(c, at);
+    ret = ret < 0 ? ret : refer_to(c, at);
+    ret = ret < 0 ? ret : put_header(c, home);
+    ret = ret < 0 ? ret : refer_to(c, home);
+    return ret < 0 ? ret : bdrv_node_zero(c->bs->file, at, (int64_t)sizeof(VpcHeader), 0);
+}
+
+/* BAT entries */
+
+#define FAR_OUT 0xfffffffe      /* an entry that points past the end of any file */
+
+/* Those of one kind are changed to @entry, in the BAT if @write is set, else only in the batmap in memory */
+typedef struct Drop {
+    VpcCheck *c;
+    VpcKind kind;
+    uint32_t entry;
+    bool write;
+    bool batmap;                /* it has changed */
+    int64_t at;                 /* of the sector that is being changed, in the file; -1: none is */
+    uint8_t sector[VPC_SECTOR];
+} Drop;
+
+/* One sector, which is written as a whole or not at all */
+static int put_sector(Drop *drop)
+{
+    int ret = drop->at < 0 ? 0 : bdrv_node_pwrite(drop->c->bs->file, drop->at, drop->sector, VPC_SECTOR);
+
+    drop->at = -1;
+    return ret;
+}
+
+static int drop_entry(Drop *drop, int64_t block)
+{
+    const VpcState *s = drop->c->bs->state;
+    int64_t at = s->bat_offset + align_down(block * 4, VPC_SECTOR);
+    int ret = at == drop->at ? 0 : put_sector(drop);
+
+    if (ret == 0 && at != drop->at) {
+        ret = bdrv_node_pread(drop->c->bs->file, at, drop->sector, VPC_SECTOR);
+        drop->at = ret < 0 ? -1 : at;
+    }
+    if (ret == 0) {
+        be32_store(drop->sector + block * 4 % VPC_SECTOR, drop->entry);
     }
     return ret;
 }
 
-/* Those of one kind, in a piece of the BAT that begins with @block. How many, or -errno */
-static int64_t drop_in_piece(VpcCheck *c, VpcKind kind, uint8_t *piece, int64_t bytes, int64_t block, bool *batmap)
+/* Entries that are a hole in the file */
+static int drop_hole(const Drop *drop, int64_t block, int64_t count)
 {
-    int64_t dropped = 0;
+    const VpcState *s = drop->c->bs->state;
+    g_autofree uint8_t *unused = g_try_malloc(VPC_BAT_PIECE);
+    int ret = unused ? 0 : -ENOMEM;
 
-    for (int64_t i = 0; i < bytes; i += 4, block++) {
-        uint32_t sector = be32_load(piece + i);
-        int judged = sector == VPC_UNUSED ? VPC_KINDS : vpc_judge(c, block, sector);
-
-        if (judged < 0) {
-            return judged;
-        }
-        if (judged == (int)kind) {
-            be32_store(piece + i, VPC_UNUSED);
-            *batmap |= clear_batmap_bit(c, block);
-            dropped++;
-        }
+    if (unused) {
+        memset(unused, 0xff, VPC_BAT_PIECE);
     }
-    return dropped;
+    for (int64_t at = block * 4, end = at + count * 4, n; at < end && ret == 0; at += n) {
+        n = MIN(end - at, VPC_BAT_PIECE);
+        ret = bdrv_node_pwrite(drop->c->bs->file, s->bat_offset + at, unused, n);
+    }
+    return ret;
 }
 
-/* @write: in the BAT; else only in the batmap, in memory */
-static int drop_all(VpcCheck *c, VpcKind kind, bool write, bool *batmap)
+static int drop_run(void *user, const VpcRun *run)
 {
-    const VpcState *s = c->bs->state;
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE), *old = g_malloc(VPC_BAT_PIECE);
-    int64_t ret = 0;
+    Drop *drop = user;
+    VpcCheck *c = drop->c;
+    int64_t count = run->hole ? CLAMP(c->needed - run->block, 0, run->count) : 1;
 
-    for (int64_t at = 0; at < s->bat_bytes && ret >= 0; at += VPC_BAT_PIECE) {
-        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
-
-        ret = bdrv_node_pread(c->bs->file, s->bat_offset + at, piece, bytes);
-        if (ret == 0) {
-            memcpy(old, piece, (size_t)bytes);
-            ret = drop_in_piece(c, kind, piece, bytes, at / 4, batmap);
-        }
-        if (ret > 0 && write) {
-            ret = put_piece(c, at, piece, old, bytes);
-        }
+    if (run->sector == VPC_UNUSED || count == 0 || vpc_judge(c, run->block, run->sector) != drop->kind) {
+        return 0;
     }
-    return ret < 0 ? (int)ret : 0;
+    for (int64_t i = 0; i < count && c->map; i++) {
+        drop->batmap |= clear_batmap_bit(c, run->block + i);
+    }
+    if (!drop->write) {
+        return 0;
+    }
+    return run->hole ? drop_hole(drop, run->block, count) : drop_entry(drop, run->block);
+}
+
+static int drop_all(Drop *drop)
+{
+    const VpcState *s = drop->c->bs->state;
+    int ret = vpc_walk_bat(drop->c->bs, vpc_bat_entries(s), drop_run, drop);
+
+    return ret < 0 ? ret : put_sector(drop);
+}
+
+/* Once the entries of lost blocks are cleared, nobody can tell that data in the room may be theirs. A block above it
+ * says so for good. Entries that point a little past the end must not come to point at that block */
+static int keep_room(VpcCheck *c, VpcKind kind)
+{
+    VpcState *s = c->bs->state;
+    Drop drop = { .c = c, .kind = kind, .entry = FAR_OUT, .write = true, .at = -1 };
+    const VpcKeys last = { &c->blocks.at[c->blocks.count - 1], 1, 1 };
+    int ret = kind == VPC_BLOCK_OUTSIDE ? drop_all(&drop) : 0;
+
+    ret = ret < 0 ? ret : bdrv_node_flush(c->bs->file);
+    ret = ret < 0 ? ret : move_blocks(c, &last);
+    ret = ret < 0 ? ret : bdrv_node_flush(c->bs->file);
+    s->limit = ret < 0 ? s->limit : s->tail;
+    return ret;
 }
 
 static int drop_entries(VpcCheck *c, VpcKind kind)
 {
-    bool batmap = false;
-    int ret = drop_all(c, kind, false, &batmap);
+    Drop drop = { .c = c, .kind = kind, .entry = VPC_UNUSED, .at = -1 };
+    int ret = drop_all(&drop);
 
     if (ret == 0) {
-        ret = flush_batmap(c, batmap);
+        ret = flush_batmap(c, drop.batmap);
     }
-    c->dropped |= kind != VPC_BLOCK_BEYOND;
-    return ret < 0 ? ret : drop_all(c, kind, true, &batmap);
+    if (ret == 0 && kind != VPC_BLOCK_BEYOND && c->room_used && c->blocks.count > 0) {
+        ret = keep_room(c, kind);
+    }
+    drop.write = true;
+    return ret < 0 ? ret : drop_all(&drop);
 }
 
-static int drop_clear_blocks(VpcCheck *c, const GArray *keys)
+/* What they took is zeroed once nothing refers to it, so that it does not look like something that was lost */
+static int drop_clear_blocks(VpcCheck *c, const VpcKeys *keys)
 {
+    const VpcState *s = c->bs->state;
     bool batmap = false;
 
-    for (guint i = 0; i < keys->len; i++) {
-        batmap |= clear_batmap_bit(c, vpc_key_block(g_array_index(keys, uint64_t, i)));
+    for (size_t i = 0; i < keys->count; i++) {
+        batmap |= clear_batmap_bit(c, vpc_key_block(keys->at[i]));
     }
     int ret = flush_batmap(c, batmap);
-    for (guint i = 0; i < keys->len && ret == 0; i++) {
-        ret = put_entry(c, vpc_key_block(g_array_index(keys, uint64_t, i)), VPC_UNUSED);
+    for (size_t i = 0; i < keys->count && ret == 0; i++) {
+        ret = put_entry(c, vpc_key_block(keys->at[i]), VPC_UNUSED);
+    }
+    ret = ret < 0 ? ret : bdrv_node_flush(c->bs->file);
+    for (size_t i = 0; i < keys->count && ret == 0; i++) {
+        int64_t place = vpc_key_place(keys->at[i]);
+
+        ret = bdrv_node_zero(c->bs->file, place, MIN(vpc_block_bytes(s), s->limit - place), BLOCK_ZERO_PUNCH);
     }
     return ret;
 }
@@ -308,14 +395,14 @@ static int renew_batmap(VpcCheck *c)
 
 /* Bitmaps */
 
-static int set_bits(VpcCheck *c, const GArray *keys)
+static int set_bits(VpcCheck *c, const VpcKeys *keys)
 {
     VpcState *s = c->bs->state;
-    g_autofree uint8_t *bitmap = g_malloc((gsize)s->bitmap_bytes);
-    int64_t ret = 0;
+    g_autofree uint8_t *bitmap = g_try_malloc((gsize)s->bitmap_bytes);
+    int64_t ret = bitmap ? 0 : -ENOMEM;
 
-    for (guint i = 0; i < keys->len && ret >= 0; i++) {
-        uint64_t key = g_array_index(keys, uint64_t, i);
+    for (size_t i = 0; i < keys->count && ret >= 0; i++) {
+        uint64_t key = keys->at[i];
 
         ret = bdrv_node_pread(c->bs->file, vpc_key_place(key), bitmap, s->bitmap_bytes);
         if (ret == 0) {
@@ -329,14 +416,14 @@ static int set_bits(VpcCheck *c, const GArray *keys)
 }
 
 /* There is one such block */
-static int clear_past_end(VpcCheck *c, const GArray *keys)
+static int clear_past_end(VpcCheck *c, const VpcKeys *keys)
 {
     VpcState *s = c->bs->state;
-    uint64_t key = g_array_index(keys, uint64_t, 0);
+    uint64_t key = keys->at[0];
     int64_t place = vpc_key_place(key), sectors = vpc_sectors_in(c, vpc_key_block(key));
     int64_t end = place + s->bitmap_bytes + sectors * VPC_SECTOR;
-    g_autofree uint8_t *bitmap = g_malloc((gsize)s->bitmap_bytes);
-    int ret = bdrv_node_pread(c->bs->file, place, bitmap, s->bitmap_bytes);
+    g_autofree uint8_t *bitmap = g_try_malloc((gsize)s->bitmap_bytes);
+    int ret = bitmap ? bdrv_node_pread(c->bs->file, place, bitmap, s->bitmap_bytes) : -ENOMEM;
 
     if (ret == 0) {
         ret = bdrv_node_zero(c->bs->file, end, MIN(place + vpc_block_bytes(s), s->limit) - end, 0);
@@ -385,22 +472,28 @@ int vpc_repair(BlockDriverState *bs, int kind)
     case VPC_BLOCK_BEYOND:
         return drop_entries(c, (VpcKind)kind);
     case VPC_BLOCK_CUT:
-        return make_longer(c, c->keys[kind]);
+        return make_longer(c, &c->keys[kind]);
     case VPC_BLOCK_ON_NAMES:
     case VPC_BLOCK_OVERLAP:
     case VPC_BLOCK_TWICE:
-        return move_blocks(c, c->keys[kind]);
+        return move_blocks(c, &c->keys[kind]);
+    case VPC_LOCATOR_BAD:
+    case VPC_LOCATOR_IDLE:
+        return mend_locators(c);
     case VPC_BATMAP_LOST:
         return renew_batmap(c);
+    case VPC_BATMAP_LONG:
+        be32_store(c->batmap.sectors, (uint32_t)(c->map_bytes / VPC_SECTOR));
+        return put_batmap(c);
     case VPC_BATMAP_CHECKSUM:
     case VPC_BATMAP_WRONG:
         return put_batmap(c);
     case VPC_DATA_UNDER_CLEAR:
-        return set_bits(c, c->keys[kind]);
+        return set_bits(c, &c->keys[kind]);
     case VPC_DATA_PAST_END:
-        return clear_past_end(c, c->keys[kind]);
+        return clear_past_end(c, &c->keys[kind]);
     case VPC_BLOCK_CLEAR:
-        return drop_clear_blocks(c, c->keys[kind]);
+        return drop_clear_blocks(c, &c->keys[kind]);
     case VPC_ROOM_EMPTY:
     case VPC_ROOM_USED:
         return move_tail_down(c);

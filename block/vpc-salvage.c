@@ -207,7 +207,7 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
 {
     VpcState *s = bs->state;
     int64_t block = offset / s->block_size, start = block * s->block_size, data = place + s->bitmap_bytes;
-    int kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
+    VpcKind kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
     int64_t have = s->differencing ? 0 : kind == VPC_BLOCK_ON_NAMES ? s->block_size
                  : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
 

@@ -7,15 +7,21 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-/* Remember a place where no block may be. False if it is not inside the file */
-static bool claim(VpcState *s, uint64_t start, uint64_t bytes, int64_t file_size)
+#define MAX_TOLD 8          /* blocks with the same trouble that are described, each */
+
+/* Remember a place where no new block may be. False if what is @used there is not inside the file. What is only claimed
+ * behind that counts as far as the file goes */
+static bool claim(VpcState *s, VpcUse use, uint64_t start, uint64_t used, uint64_t bytes, int64_t file_size)
 {
-    if (start > (uint64_t)file_size || bytes > (uint64_t)file_size - start) {
-        s->promised = (int64_t)MIN((uint64_t)s->promised, start);
+    uint64_t size = (uint64_t)file_size;
+
+    if (start > size || used > size - start) {
+        s->promised = used > 0 ? (int64_t)MIN((uint64_t)s->promised, start) : s->promised;
         return false;
     }
     if (bytes > 0) {
-        s->metadata[s->metadata_count++] = (VpcRange) { (int64_t)start, (int64_t)(start + bytes) };
+        s->metadata[s->metadata_count++] =
+            (VpcRange) { (int64_t)start, (int64_t)(start + MIN(bytes, size - start)), (int64_t)(start + used), use, -1 };
     }
     return true;
 }
@@ -26,11 +32,25 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
 
     for (size_t i = 0; i < G_N_ELEMENTS(s->header.locators); i++) {
         const VpcLocator *l = &s->header.locators[i];
-        uint64_t space = be32_load(l->space);
+        uint64_t space = be32_load(l->space), at = be64_load(l->offset);
 
         space *= space < VPC_SECTOR ? VPC_SECTOR : 1;
-        if (be32_load(l->code) && !claim(s, be64_load(l->offset), space, file_size)) {
-            bdrv_warn(bs, "parent locator %zu at %" PRIu64 " is not inside the file", i, be64_load(l->offset));
+        uint64_t used = MIN(space, MIN(be32_load(l->length), VPC_MAX_LOCATOR));
+
+        if (!be32_load(l->code)) {
+            continue;
+        }
+        if (!claim(s, VPC_NAMES, at, used, space, file_size)) {
+            bdrv_warn(bs, "parent locator %zu at %" PRIu64 " is not inside the file", i, at);
+            continue;
+        }
+        if (space > 0) {
+            s->metadata[s->metadata_count - 1].slot = (int)i;
+        }
+        if (space > (uint64_t)file_size - at) {
+            s->unsound = true;
+            bdrv_warn(bs, "parent locator %zu at %" PRIu64 " has room for %" PRIu64 " bytes, more than there are in "
+                      "the file", i, at, space);
         }
     }
 }
@@ -39,6 +59,7 @@ static bool claim_batmap(BlockDriverState *bs, int64_t file_size, GError **errp)
 {
     VpcState *s = bs->state;
     int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);
+    int64_t needed = align_up((vpc_bat_entries(s) + 7) / 8, VPC_SECTOR);
     VpcBatmap map;
 
     if (!vpc_creator_is(&s->footer, "tap") || at >= file_size) {
@@ -47,12 +68,24 @@ static bool claim_batmap(BlockDriverState *bs, int64_t file_size, GError **errp)
     if (!vpc_read(bs, at, &map, sizeof(map), "batmap", errp)) {
         return false;
     }
-    if (!memcmp(map.cookie, VPC_BATMAP_COOKIE, 8) &&
-        !(claim(s, (uint64_t)at, sizeof(map), file_size) &&
-          claim(s, be64_load(map.offset), (uint64_t)be32_load(map.sectors) * VPC_SECTOR, file_size))) {
-        bdrv_warn(bs, "batmap at %" PRIu64 " is not inside the file", be64_load(map.offset));
+    uint64_t map_at = be64_load(map.offset), bytes = (uint64_t)be32_load(map.sectors) * VPC_SECTOR;
+
+    if (memcmp(map.cookie, VPC_BATMAP_COOKIE, 8)) {
+        return true;
+    }
+    if (!claim(s, VPC_NAMES, (uint64_t)at, sizeof(map), sizeof(map), file_size) ||
+        !claim(s, VPC_MAP, map_at, MIN(bytes, (uint64_t)needed), bytes, file_size)) {
+        bdrv_warn(bs, "batmap at %" PRIu64 " is not inside the file", map_at);
+    } else if (bytes > (uint64_t)file_size - map_at) {
+        s->unsound = true;
+        bdrv_warn(bs, "batmap at %" PRIu64 " has %" PRIu64 " bytes, more than there are in the file", map_at, bytes);
     }
     return true;
+}
+
+static void claim_vital(VpcState *s, int64_t start, int64_t bytes, int64_t file_size)
+{
+    claim(s, VPC_VITAL, (uint64_t)start, (uint64_t)bytes, (uint64_t)bytes, file_size);
 }
 
 bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
@@ -66,11 +99,23 @@ bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
         return false;
     }
     s->promised = INT64_MAX;
-    claim(s, 0, VPC_SECTOR, file_size);
-    claim(s, (uint64_t)header, sizeof(VpcHeader), file_size);
-    claim(s, (uint64_t)s->bat_offset, (uint64_t)s->bat_bytes, file_size);
+    claim_vital(s, 0, VPC_SECTOR, file_size);
+    claim_vital(s, header, sizeof(VpcHeader), file_size);
+    claim_vital(s, s->bat_offset, s->bat_bytes, file_size);
     claim_locators(bs, file_size);
     return claim_batmap(bs, file_size, errp);
+}
+
+const VpcRange *vpc_metadata_in(const VpcState *s, VpcUse use, bool room, int64_t start, int64_t end)
+{
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        const VpcRange *range = &s->metadata[i];
+
+        if (range->use == use && start < (room ? range->end : range->used) && range->start < end) {
+            return range;
+        }
+    }
+    return NULL;
 }
 
 const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
@@ -81,20 +126,17 @@ const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64
     if (data + align_up(reach, VPC_SECTOR) > s->limit) {
         return "lies past the end of the file";
     }
-    for (unsigned i = 0; i < s->metadata_count; i++) {
-        if (place < s->metadata[i].end && s->metadata[i].start < data + s->block_size) {
-            return "lies on metadata";
-        }
-    }
-    return NULL;
+    return vpc_metadata_in(s, VPC_VITAL, false, place, data + s->block_size) ? "lies on metadata" : NULL;
 }
 
 int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
 {
     const VpcState *s = bs->state;
+    const VpcKeys *shared = &s->overlapping;
+    size_t at = write && shared->count ? vpc_keys_find(shared, (uint64_t)block) : shared->count;
     const char *why = vpc_misplaced(s, block, place, bs->size);
 
-    if (!why && write && s->overlapping && g_hash_table_contains(s->overlapping, GSIZE_TO_POINTER((gsize)block))) {
+    if (!why && at < shared->count && shared->at[at] == (uint64_t)block) {
         why = "shares its place with another";
     }
     if (why) {
@@ -103,103 +145,145 @@ int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool wri
     return why ? -EIO : 0;
 }
 
-/* Blocks of a BAT, as numbers that sort by their place */
+/* What a survey warns of */
+typedef enum { MISPLACED, ON_NAMES, SHARED, TROUBLES } Trouble;
+
 typedef struct Survey {
     BlockDriverState *bs;
-    GArray *blocks;             /* uint64_t: sector << 32 | block */
-    bool sorted;
+    VpcKeys blocks;
+    int64_t count[TROUBLES];
 } Survey;
 
-static void survey_entry(Survey *survey, int64_t block, uint32_t sector)
+/* Counts @blocks more of them. Are these still among the first, which are described? */
+static bool is_told(Survey *survey, Trouble trouble, int64_t blocks)
 {
+    bool first = survey->count[trouble] < MAX_TOLD;
+
+    survey->count[trouble] += blocks;
+    return first;
+}
+
+static void tell_rest(const Survey *survey)
+{
+    static const char *const what[TROUBLES] = {
+        [MISPLACED] = "lie past the end of the file or on metadata",
+        [ON_NAMES] = "lie on metadata that the image can do without",
+        [SHARED] = "share their places with others",
+    };
+
+    for (int i = 0; i < TROUBLES; i++) {
+        if (survey->count[i] > MAX_TOLD) {
+            bdrv_warn(survey->bs, "%" PRId64 " blocks in all %s", survey->count[i], what[i]);
+        }
+    }
+}
+
+static void warn_misplaced(Survey *survey, const VpcRun *run, const char *why)
+{
+    if (!is_told(survey, MISPLACED, run->count)) {
+        return;
+    }
+    if (run->count > 1) {
+        bdrv_warn(survey->bs, "blocks %" PRId64 " to %" PRId64 ": their BAT entries are a hole in the file, which is "
+                  "0, and a block there %s", run->block, run->block + run->count - 1, why);
+    } else {
+        bdrv_warn(survey->bs, "block %" PRId64 " %s (BAT entry 0x%08x)", run->block, why, run->sector);
+    }
+}
+
+/* Blocks where none can be. One that ends inside the file may be mended one day */
+static void survey_misplaced(Survey *survey, const VpcRun *run, const char *why)
+{
+    VpcState *s = survey->bs->state;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR, end = place + vpc_stored_bytes(s);
+
+    s->unsound = true;
+    warn_misplaced(survey, run, why);
+    if (end > s->limit) {
+        s->ceiling = MIN(s->ceiling, place);
+    } else {
+        s->end = MAX(s->end, end);
+    }
+}
+
+static int survey_run(void *user, const VpcRun *run)
+{
+    Survey *survey = user;
     BlockDriverState *bs = survey->bs;
     VpcState *s = bs->state;
-    int64_t place = (int64_t)sector * VPC_SECTOR, end = place + s->bitmap_bytes + s->block_size;
-    const char *why = vpc_misplaced(s, block, place, MAX(bs->size, block * s->block_size));
-    uint64_t key = (uint64_t)sector << 32 | (uint64_t)block;
-    GArray *blocks = survey->blocks;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR, end = place + vpc_stored_bytes(s);
 
-    s->allocated++;
+    if (run->sector == VPC_UNUSED) {
+        return 0;
+    }
+    s->allocated += run->count;
+    const char *why = vpc_misplaced(s, run->block, place, MAX(bs->size, run->block * s->block_size));
     if (why) {
+        survey_misplaced(survey, run, why);
+        return 0;
+    }
+    if (vpc_metadata_in(s, VPC_NAMES, true, place, end) || vpc_metadata_in(s, VPC_MAP, true, place, end)) {
         s->unsound = true;
-        bdrv_warn(bs, "block %" PRId64 " %s (BAT entry 0x%08x)", block, why, sector);
-        if (end > s->limit) {
-            s->ceiling = MIN(s->ceiling, place);
-        } else {
-            s->end = MAX(s->end, end);      /* it may be mended one day */
+        if (is_told(survey, ON_NAMES, 1)) {
+            bdrv_warn(bs, "block %" PRId64 " lies on metadata that the image can do without (BAT entry 0x%08x)",
+                      run->block, run->sector);
         }
-        return;
     }
     s->end = MAX(s->end, end);
     s->lowest = MIN(s->lowest, place);
-    survey->sorted &= !blocks->len || g_array_index(blocks, uint64_t, blocks->len - 1) < key;
-    g_array_append_val(blocks, key);
+    return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
 }
 
-static int by_number(gconstpointer a, gconstpointer b)
+static int mark_overlapping(Survey *survey, uint64_t key)
 {
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static void mark_overlapping(BlockDriverState *bs, uint64_t key)
-{
-    VpcState *s = bs->state;
-    uint32_t block = (uint32_t)key;
+    VpcState *s = survey->bs->state;
+    int64_t block = vpc_key_block(key);
 
     s->unsound = true;
-    if (!s->overlapping) {
-        s->overlapping = g_hash_table_new(NULL, NULL);
+    if (is_told(survey, SHARED, 1)) {
+        bdrv_warn(survey->bs, "block %" PRId64 " shares its place with another (BAT entry 0x%08x): it is not written "
+                  "to", block, (uint32_t)(key >> 32));
     }
-    if (g_hash_table_add(s->overlapping, GSIZE_TO_POINTER(block))) {
-        bdrv_warn(bs, "block %u shares its place with another (BAT entry 0x%08x): it is not written to", block,
-                  (uint32_t)(key >> 32));
-    }
+    return vpc_keys_add(&s->overlapping, (uint64_t)block) ? 0 : -ENOMEM;
 }
 
 /* All blocks are of one length, so that a block can only overlap its neighbours in the file, or theirs */
-static void find_overlapping(Survey *survey)
+static int find_overlapping(Survey *survey)
 {
     VpcState *s = survey->bs->state;
-    GArray *blocks = survey->blocks;
-    uint64_t sectors = (uint64_t)(s->bitmap_bytes + s->block_size) / VPC_SECTOR;
+    VpcKeys *blocks = &survey->blocks;
+    bool marked = false;        /* the one before, already */
+    int ret = 0;
 
-    if (!survey->sorted) {
-        g_array_sort(blocks, by_number);
-    }
-    for (guint i = 1; i < blocks->len; i++) {
-        uint64_t before = g_array_index(blocks, uint64_t, i - 1), key = g_array_index(blocks, uint64_t, i);
+    vpc_keys_sort(blocks);
+    for (size_t i = 1; i < blocks->count && ret == 0; i++) {
+        uint64_t before = blocks->at[i - 1], key = blocks->at[i];
+        bool overlap = vpc_key_place(key) - vpc_key_place(before) < vpc_stored_bytes(s);
 
-        if ((key >> 32) - (before >> 32) < sectors) {
-            mark_overlapping(survey->bs, before);
-            mark_overlapping(survey->bs, key);
+        if (overlap && !marked) {
+            ret = mark_overlapping(survey, before);
         }
+        if (overlap && ret == 0) {
+            ret = mark_overlapping(survey, key);
+        }
+        marked = overlap;
     }
+    vpc_keys_sort(&s->overlapping);
+    return ret;
 }
 
 bool vpc_survey(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
-    Survey survey = { bs, g_array_new(FALSE, FALSE, sizeof(uint64_t)), true };
-    bool ok = true;
+    Survey survey = { bs };
+    int ret = vpc_walk_bat(bs, vpc_bat_entries(s), survey_run, &survey);
 
-    for (int64_t at = 0; ok && at < s->bat_bytes; at += VPC_BAT_PIECE) {
-        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
-
-        ok = vpc_read(bs, s->bat_offset + at, piece, bytes, "BAT", errp);
-        for (int64_t i = 0; ok && i < bytes; i += 4) {
-            uint32_t sector = be32_load(piece + i);
-
-            if (sector != VPC_UNUSED) {
-                survey_entry(&survey, (at + i) / 4, sector);
-            }
-        }
+    ret = ret < 0 ? ret : find_overlapping(&survey);
+    tell_rest(&survey);
+    vpc_keys_free(&survey.blocks);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not look through the BAT of %" PRId64 " entries at %" PRId64 ": %s",
+                       vpc_bat_entries(s), s->bat_offset, g_strerror(-ret));
     }
-    if (ok) {
-        find_overlapping(&survey);
-    }
-    g_array_unref(survey.blocks);
-    return ok;
+    return ret == 0;
 }

@@ -250,7 +250,7 @@ static void vpc_close(BlockDriverState *bs)
     if (s->tail > s->end && !s->unsettled) {
         (void)vpc_trim(bs);
     }
-    g_clear_pointer(&s->overlapping, g_hash_table_destroy);
+    vpc_keys_free(&s->overlapping);
     g_free(s->options.parent);
     g_free(s->options.search);
     g_free(s->options.root);

@@ -7,9 +7,25 @@
 #include <miniblk/driver.h>
 #include "block/vpc-format.h"
 
+/* What metadata is to the image. It can do without all but the first, which never outweighs a block */
+typedef enum {
+    VPC_VITAL,                  /* the copy of the footer, the header, the BAT */
+    VPC_NAMES,                  /* a parent locator, or the header of a batmap */
+    VPC_MAP,                    /* the bits of a batmap */
+} VpcUse;
+
 typedef struct VpcRange {
     int64_t start, end;
+    int64_t used;               /* behind this, up to end, is nothing but room that a length claims */
+    VpcUse use;
+    int slot;                   /* of a locator in the header; -1: it is none */
 } VpcRange;
+
+/* Numbers, most often blocks by their place, see vpc_key(). Zeroed: empty */
+typedef struct VpcKeys {
+    uint64_t *at;
+    size_t count, room;
+} VpcKeys;
 
 /* Which size the guest sees, vpc_size() */
 enum { VPC_SIZE_AUTO, VPC_SIZE_CHS, VPC_SIZE_CURRENT, VPC_SIZE_QEMU9 };
@@ -51,7 +67,7 @@ typedef struct VpcState {
     VpcHeader header;           /* as it is on disk */
     int64_t bat_offset, bat_bytes;      /* bytes: without padding */
     int64_t block_size, bitmap_bytes;
-    VpcRange metadata[13];      /* where no block may be: footer, header, BAT, locators, batmap */
+    VpcRange metadata[13];      /* where no new block may be: footer, header, BAT, locators, batmap */
     unsigned metadata_count;
     int64_t promised;           /* metadata is said to begin here, and is not inside the file; INT64_MAX: none */
 
@@ -65,7 +81,7 @@ typedef struct VpcState {
     bool head_bad;              /* the copy at the start is to be written, */
     bool unsettled;             /* and the footer at the end, before anything else */
     int64_t allocated;          /* blocks */
-    GHashTable *overlapping;    /* blocks that share a place with another, as pointers; NULL: none */
+    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted */
     bool unsound;               /* there are such, or blocks or metadata where none can be */
 
     struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
@@ -80,6 +96,22 @@ static inline int64_t vpc_stored_bytes(const VpcState *s)
 static inline int64_t vpc_bat_entries(const VpcState *s)
 {
     return s->bat_bytes / 4;
+}
+
+/* A block and its place as one number, which sorts by place */
+static inline uint64_t vpc_key(uint32_t sector, int64_t block)
+{
+    return (uint64_t)sector << 32 | (uint64_t)block;
+}
+
+static inline int64_t vpc_key_block(uint64_t key)
+{
+    return (int64_t)(key & 0xffffffff);
+}
+
+static inline int64_t vpc_key_place(uint64_t key)
+{
+    return (int64_t)(key >> 32) * VPC_SECTOR;
 }
 
 /* vpc-room.c */
@@ -142,12 +174,36 @@ bool vpc_is_half_changed(const VpcEnds *ends);
 /* Do head and tail describe different disks? Others change identifiers in one of them only */
 bool vpc_ends_disagree(const VpcEnds *ends);
 
+/* vpc-bat.c */
+/* Entries of a BAT that follow each other and are the same: VPC_UNUSED, or zeroes because the file has a @hole there.
+ * Any other entry is a run of its own */
+typedef struct VpcRun {
+    int64_t block, count;
+    uint32_t sector;
+    bool hole;
+} VpcRun;
+/* Anything but 0 ends the walk */
+typedef int VpcRunFunction(void *user, const VpcRun *run);
+/* Calls @function for all of the first @count entries, in their order. 0, -errno, or what @function returned */
+int vpc_walk_bat(BlockDriverState *bs, int64_t count, VpcRunFunction *function, void *user);
+/* Is bs->file known to have a hole at @offset? *@bytes: how far to look, and how far the answer goes, in whole sectors
+ * or up to the end of what was asked for */
+bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes);
+/* False: no memory, and nothing has changed */
+bool vpc_keys_add(VpcKeys *keys, uint64_t key);
+void vpc_keys_sort(VpcKeys *keys);
+/* The index of the first that is not below @key, of sorted ones */
+size_t vpc_keys_find(const VpcKeys *keys, uint64_t key);
+void vpc_keys_free(VpcKeys *keys);
+
 /* vpc-survey.c */
 /* Fill s->metadata. False if the BAT lies on another part of it */
 bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp);
 /* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
 bool vpc_survey(BlockDriverState *bs, GError **errp);
-/* Why the block at @place can't be used; NULL if it can */
+/* The metadata of this @use in [@start, @end), and with @room also what it only claims; NULL: none */
+const VpcRange *vpc_metadata_in(const VpcState *s, VpcUse use, bool room, int64_t start, int64_t end);
+/* Why the block at @place can't be used; NULL if it can. Metadata that the image can do without is no reason */
 const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
 /* May it be read, or, @write, written to? -EIO and a warning if not */
 int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
@@ -204,7 +260,7 @@ extern const BlockOption vpc_create_options[];
 void vpc_set_size(VpcFooter *f, int64_t size);
 /* The next size that a geometry can say; above the largest of them nobody looks at it */
 int64_t vpc_round_to_geometry(int64_t size);
-/* A BAT entry has 32 bits for a sector number, also when the disk is full */
+/* A BAT entry has 32 bits for a sector number, also when the disk is full; and a BAT has at most VPC_MAX_BAT bytes */
 bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 
@@ -229,5 +285,11 @@ int vpc_repair(BlockDriverState *bs, int kind);
 
 /* BAT entries are read in pieces of this many bytes */
 #define VPC_BAT_PIECE 65536
+
+/* No BAT is written that is longer */
+#define VPC_MAX_BAT (64 << 20)
+
+/* Bytes of a parent locator that are read: what Windows 10 keeps free for one */
+#define VPC_MAX_LOCATOR 65536
 
 #endif

@@ -359,6 +359,8 @@ void bdrv_info_bool(BlockInfoBuilder *items, const char *key, bool on);
  * BlockCheckCase */
 void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_t cluster, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* So many more of a kind, of which one was described: for what can be counted without a look at each */
+void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
 
 /* The drivers that there are, in probing order; NULL after the last. Start with NULL */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);

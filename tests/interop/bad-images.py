@@ -7,9 +7,9 @@ import re
 import struct
 
 import vhd
-from cases import (EIO, ENOSPC, HEAD_USED, LOCATORS, STEP, Case, save, test_opening_for_writing, test_reading,
+from cases import (EIO, ENOSPC, HEAD_USED, LOCATORS, STEP, Case, overwrite, save, test_opening_for_writing, test_reading,
                    test_writing, unchanged)
-from harness import Suite, check, equal, poke
+from harness import IMG, Suite, check, equal, poke, run
 from vhd import MIB, SECTOR, Image, dynamic, fixed
 
 suite = Suite(__file__)
@@ -191,24 +191,6 @@ def same_place():
     return image.change_bat(1, image.places[0] // SECTOR)
 
 
-def at_metadata(which):
-    """An entry on a locator or batmap, with nothing else in the way of the block"""
-    image = dynamic(creator=b'tap\0', locators=LOCATORS if 'locator' in which else [], batmap=[])
-    at = {'batmap header': lambda: image.batmap_at,
-          'batmap': lambda: image.batmap_at + SECTOR,
-          'locator': lambda: image.locators[0][0],
-          'room of a locator': lambda: image.locators[1][0] + 1024}[which]()
-    return image.change_bat(1, at // SECTOR)
-
-
-def locator_in_sectors():
-    """Some write the room for a locator as sectors"""
-    image = dynamic(locators=LOCATORS)
-    at = image.header_at + 576 + 24
-    struct.pack_into('>I', image, at + 4, 8)
-    return image.change_header().change_bat(1, (image.locators[1][0] + 2048) // SECTOR)
-
-
 def short_last_block():
     image = dynamic(7 * MIB, {0: b'D', 3: b'L'})
     del image[-SECTOR - MIB:-SECTOR]
@@ -235,11 +217,6 @@ for case in [
     *[Case(f'BAT entry {n}', lambda n=n: entry(1, n), 'D2M !2M .4M', warn=ON_METADATA, fails={1: EIO},
            left='block 1')
       for n in (0, 1, 2, 3)],
-    *[Case(f'BAT entry on a {which}', lambda which=which: at_metadata(which), 'D2M !2M .4M', warn=ON_METADATA,
-           fails={1: EIO}, left='block 1')
-      for which in ('batmap header', 'batmap', 'locator', 'room of a locator')],
-    Case('BAT entry on a locator with room in sectors', locator_in_sectors, 'D2M !2M .4M', warn=ON_METADATA,
-         fails={1: EIO}, left='block 1'),
     *[Case(f'BAT entry 0x{n:x}, far past the end', lambda n=n: entry(1, n), 'D2M !2M .4M', warn=PAST_END % n,
            fails={1: EIO}, left='block 1')
       for n in (0x100000, 0x80000000, 0xfffffffe)],
@@ -341,6 +318,81 @@ for case in [
 ]:
     add(case)
 
+
+
+# A block on what an image can do without: it is read, and written
+
+
+def apart(data, at, block=1):
+    """@block begins at @at, in what is a block's length there; block 0 has made room for it"""
+    place = vhd.round_up(at + SECTOR + STEP, SECTOR)
+    content = bytes(data[data.places[0]:data.places[0] + SECTOR + STEP])
+    del data[at:-SECTOR]
+    data.insert_before_tail(b'\xff' * SECTOR + b'Q' * STEP + bytes(place - at - SECTOR - STEP) + content)
+    data.places = {block: at, 0: place}
+    return data.change_bat(0, place // SECTOR).change_bat(block, at // SECTOR)
+
+
+def on_advice(which):
+    """The block, as QEMU puts it there, on a locator or a batmap: that is gone"""
+    data = dynamic(creator=b'tap\0', locators=LOCATORS if 'locator' in which else [], batmap=[])
+    at = {'batmap header': lambda: data.batmap_at, 'batmap': lambda: data.batmap_at + SECTOR,
+          'locator': lambda: data.locators[0][0], 'room of a locator': lambda: data.locators[1][0] + 1024}[which]()
+    return apart(data, at)
+
+
+def claimed(number, block):
+    """A locator or a batmap whose @number is such that it reaches over @block, which is sound"""
+    data = dynamic(blocks={0: b'D', 1: b'Q'}, creator=b'tap\0', creator_version=0x10003, locators=LOCATORS, batmap=[])
+    place = data.places[block]
+    slot = data.header_at + 576
+    if number == 'space':
+        struct.pack_into('>I', data, slot + 4, place + 4096 - data.locators[0][0])
+    elif number == 'offset':
+        struct.pack_into('>Q', data, slot + 16, place + 4096)
+    elif number == 'batmap sectors':
+        vhd.put(data, data.batmap_at, vhd.BATMAP, sectors=(place + 4096 - data.batmap_at) // SECTOR)
+    elif number == 'batmap offset':
+        vhd.put(data, data.batmap_at, vhd.BATMAP, offset=place + 4096)
+    return data.change_header()
+
+
+def test_on_advice(folder, make):
+    """All of the disk is read and written, and check -r all changes none of it"""
+    path = save(folder, make())
+    runs = [(STEP, ord('D')), (STEP, ord('Q')), (2 * STEP, 0)]
+    equal(poke(path, f'scan:0:{4 * STEP}:4607').runs, [runs], 'contents')
+    poked = poke(path, f'write:{STEP}:512:119', f'write:{3 * STEP}:512:119', flags='w')
+    equal(poked.rets, [0, 0], 'results of writes')
+    check(any(re.search('lies on metadata that the image can do without', text) for text in poked.warnings),
+          f'no word of it in {poked.warnings}')
+    runs = overwrite(overwrite(runs, STEP, SECTOR, 119), 3 * STEP, SECTOR, 119)
+    equal(poke(path, f'scan:0:{4 * STEP}:4607').runs, [runs], 'contents after writing')
+    check(run(IMG, 'check', '-q', '-f', 'vpc', '-r', 'all', path).returncode == 0, 'not repaired')
+    equal(poke(path, f'scan:0:{4 * STEP}:4607').runs, [runs], 'contents after a repair')
+    check(poke(path, flags='w').warnings == [], 'warnings after a repair')
+
+
+for which in ('batmap header', 'batmap', 'locator', 'room of a locator'):
+    suite.test(f'block on a {which}: read, written, kept by a repair', test_on_advice, lambda which=which: on_advice(which))
+for number in ('space', 'offset', 'batmap sectors', 'batmap offset'):
+    for block in (0, 1):
+        suite.test(f'{number} of what can be done without, over block {block}: read, written, kept by a repair',
+                   test_on_advice, lambda number=number, block=block: claimed(number, block))
+
+
+@suite.fact
+def test_room_past_end(folder):
+    """a locator whose room goes past the end of the file: new blocks are written all the same"""
+    data = dynamic(locators=LOCATORS)
+    struct.pack_into('>I', data, data.header_at + 576 + 4, 0xfffffe00)
+    path = save(folder, data.change_header())
+    poked = poke(path, f'write:{2 * STEP}:512:119', flags='w')
+    equal(poked.rets, [0], 'result of write')
+    check(re.search('has room for 4294966784 bytes, more than there are', poked.warnings[0]), f'{poked.warnings}')
+    check(run(IMG, 'check', '-q', '-f', 'vpc', '-r', 'all', path).returncode == 0, 'not repaired')
+    equal(poke(path, f'scan:0:{8 * MIB}:4607', flags='w').runs,
+          [[(STEP, ord('D')), (STEP, 0), (512, 119), (2 * STEP - 512, 0)]], 'contents')
 
 
 @suite.fact
