@@ -12,27 +12,15 @@
 /* Blocks by place, from both ends: the last go where there is room before the first */
 typedef struct Gaps {
     BlockDriverState *bs;
-    GArray *blocks;                 /* uint64_t: sector << 32 | block */
-    GArray *moved;                  /* the same of those that move, with their new sectors */
+    VpcKeys blocks;
+    VpcKeys moved;                  /* those of the blocks that move, with their new places */
 } Gaps;
 
-static void add_block(void *user, int64_t block, uint8_t *entry)
+static int add_block(void *user, const VpcRun *run)
 {
-    uint64_t key = (uint64_t)be32_load(entry) << 32 | (uint64_t)block;
+    Gaps *g = user;
 
-    g_array_append_val(((Gaps *)user)->blocks, key);
-}
-
-static int by_number(gconstpointer a, gconstpointer b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static int64_t key_place(uint64_t key)
-{
-    return (int64_t)(key >> 32) * VPC_SECTOR;
+    return !vpc_run_is_block(run) || vpc_keys_add(&g->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
 }
 
 /* What lies on a block at @place; NULL: nothing */
@@ -75,7 +63,7 @@ static int64_t place_between(const VpcState *s, int64_t start, int64_t end, bool
 static int64_t gaps_begin(const Gaps *g)
 {
     const VpcState *s = g->bs->state;
-    int64_t lowest = g->blocks->len ? key_place(g_array_index(g->blocks, uint64_t, 0)) : 0, end = 0;
+    int64_t lowest = g->blocks.count ? vpc_key_place(g->blocks.at[0]) : 0, end = 0;
 
     for (unsigned i = 0; i < s->metadata_count; i++) {
         end = s->metadata[i].start < lowest ? MAX(end, s->metadata[i].end) : end;
@@ -83,26 +71,27 @@ static int64_t gaps_begin(const Gaps *g)
     return align_up(end, VPC_SECTOR);
 }
 
-static void plan_gaps(Gaps *g)
+static int plan_gaps(Gaps *g)
 {
     const VpcState *s = g->bs->state;
-    guint first = 0, last = g->blocks->len;
+    size_t first = 0, last = g->blocks.count;
     int64_t end = gaps_begin(g);
 
     while (first < last) {
-        int64_t next = key_place(g_array_index(g->blocks, uint64_t, first));
-        int64_t at = place_between(s, end, next, first + g->moved->len > 0);
+        int64_t next = vpc_key_place(g->blocks.at[first]);
+        int64_t at = place_between(s, end, next, first + g->moved.count > 0);
 
         if (at >= 0) {
-            uint64_t key = (uint64_t)at / VPC_SECTOR << 32 | (g_array_index(g->blocks, uint64_t, --last) & UINT32_MAX);
-
-            g_array_append_val(g->moved, key);
+            if (!vpc_keys_add(&g->moved, vpc_key((uint32_t)(at / VPC_SECTOR), vpc_key_block(g->blocks.at[--last])))) {
+                return -ENOMEM;
+            }
             end = at + vpc_stored_bytes(s);
         } else {
             end = next + vpc_stored_bytes(s);
             first++;
         }
     }
+    return 0;
 }
 
 static int copy_into_gaps(const Gaps *g)
@@ -110,11 +99,10 @@ static int copy_into_gaps(const Gaps *g)
     const VpcState *s = g->bs->state;
     int ret = 0;
 
-    for (guint i = 0; i < g->moved->len && ret == 0; i++) {
-        uint64_t from = g_array_index(g->blocks, uint64_t, g->blocks->len - 1 - i);
+    for (size_t i = 0; i < g->moved.count && ret == 0; i++) {
+        uint64_t from = g->blocks.at[g->blocks.count - 1 - i];
 
-        ret = vpc_copy_bytes(g->bs, key_place(from), key_place(g_array_index(g->moved, uint64_t, i)),
-                             vpc_stored_bytes(s));
+        ret = vpc_copy_bytes(g->bs, vpc_key_place(from), vpc_key_place(g->moved.at[i]), vpc_stored_bytes(s));
     }
     return ret < 0 ? ret : bdrv_node_flush(g->bs->file);
 }
@@ -125,9 +113,9 @@ static int change_places(const Gaps *g)
     const VpcState *s = g->bs->state;
     int ret = 0;
 
-    for (guint i = 0; i < g->moved->len && ret == 0; i++) {
-        uint64_t key = g_array_index(g->moved, uint64_t, i);
-        int64_t at = s->bat_offset + (int64_t)(key & UINT32_MAX) * 4;
+    for (size_t i = 0; i < g->moved.count && ret == 0; i++) {
+        uint64_t key = g->moved.at[i];
+        int64_t at = s->bat_offset + vpc_key_block(key) * 4;
         uint8_t sector[VPC_SECTOR];
 
         ret = bdrv_node_pread(g->bs->file, align_down(at, VPC_SECTOR), sector, VPC_SECTOR);
@@ -140,21 +128,18 @@ static int change_places(const Gaps *g)
 int vpc_fill_gaps(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
-    GArray *blocks = g_array_new(FALSE, FALSE, sizeof(uint64_t)), *moved = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    Gaps g = { bs, blocks, moved };
-    int ret = vpc_each_block(bs, vpc_bat_entries(s), add_block, &g);
+    Gaps g = { bs };
+    int ret = vpc_walk_bat(bs, vpc_bat_entries(s), add_block, &g);
 
-    g_array_sort(blocks, by_number);
-    if (ret == 0) {
-        plan_gaps(&g);
-    }
-    if (ret == 0 && moved->len > 0) {
+    vpc_keys_sort(&g.blocks);
+    ret = ret < 0 ? ret : plan_gaps(&g);
+    if (ret == 0 && g.moved.count > 0) {
         ret = copy_into_gaps(&g);
         ret = ret < 0 ? ret : change_places(&g);
         bdrv_meta_forget(bs);
         ret = ret < 0 ? ret : vpc_cut_room(bs);
     }
-    g_array_unref(blocks);
-    g_array_unref(moved);
+    vpc_keys_free(&g.blocks);
+    vpc_keys_free(&g.moved);
     return ret;
 }

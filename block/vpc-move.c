@@ -48,7 +48,7 @@ typedef struct Move {
     int64_t header_was;
     VpcHeader header;               /* the old one */
     Layout home, above;
-    GArray *blocks;                 /* uint32_t: numbers of those that are in the way, */
+    VpcKeys blocks;                 /* numbers of those that are in the way, */
     int64_t first, stride;          /* and where the first of them goes, the next, ... */
 } Move;
 
@@ -85,29 +85,6 @@ int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place)
 
     *place = sector == VPC_UNUSED ? -1 : (int64_t)sector * VPC_SECTOR;
     return ret;
-}
-
-int vpc_each_block(BlockDriverState *bs, int64_t count, VpcEntryFunction *function, void *user)
-{
-    VpcState *s = bs->state;
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
-    int ret = 0;
-
-    for (int64_t at = 0, n; at < count * 4 && ret == 0; at += n) {
-        n = MIN(count * 4 - at, VPC_BAT_PIECE);
-        ret = bdrv_node_pread(bs->file, s->bat_offset + at, piece, n);
-        for (int64_t i = 0; i < n && ret == 0; i += 4) {
-            if (be32_load(piece + i) != VPC_UNUSED) {
-                function(user, (at + i) / 4, piece + i);
-            }
-        }
-    }
-    return ret;
-}
-
-static int64_t place_of(const uint8_t *entry)
-{
-    return (int64_t)be32_load(entry) * VPC_SECTOR;
 }
 
 /* Where tables belong */
@@ -258,14 +235,15 @@ static int write_batmap(Move *m, const Layout *to)
 
 /* Step 2 */
 
-static void find_in_way(void *user, int64_t block, uint8_t *entry)
+static int find_in_way(void *user, const VpcRun *run)
 {
     Move *m = user;
-    uint32_t number = (uint32_t)block;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
 
-    if (is_in_way(&m->home, place_of(entry), vpc_stored_bytes(m->bs->state))) {
-        g_array_append_val(m->blocks, number);
+    if (!vpc_run_is_block(run) || !is_in_way(&m->home, place, vpc_stored_bytes(m->bs->state))) {
+        return 0;
     }
+    return vpc_keys_add(&m->blocks, (uint64_t)run->block) ? 0 : -ENOMEM;
 }
 
 static int copy_blocks(Move *m)
@@ -273,12 +251,12 @@ static int copy_blocks(Move *m)
     VpcState *s = m->bs->state;
     int ret = 0;
 
-    for (guint i = 0; i < m->blocks->len && ret == 0; i++) {
+    for (size_t i = 0; i < m->blocks.count && ret == 0; i++) {
         int64_t place;
 
-        ret = vpc_find_place(m->bs, g_array_index(m->blocks, uint32_t, i), &place);
+        ret = vpc_find_place(m->bs, (int64_t)m->blocks.at[i], &place);
         if (ret == 0) {
-            ret = vpc_copy_bytes(m->bs, place, m->first + i * m->stride, vpc_stored_bytes(s));
+            ret = vpc_copy_bytes(m->bs, place, m->first + (int64_t)i * m->stride, vpc_stored_bytes(s));
         }
     }
     return ret;
@@ -286,13 +264,13 @@ static int copy_blocks(Move *m)
 
 /* Entries from @block on, as they are on disk, to what they are to be. @next: the first of m->blocks that may be one of
  * them */
-static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64_t block, guint *next)
+static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64_t block, size_t *next)
 {
     for (int64_t i = 0; i < bytes; i += 4, block++) {
         if (block >= m->kept) {
             be32_store(entries + i, VPC_UNUSED);
-        } else if (*next < m->blocks->len && g_array_index(m->blocks, uint32_t, *next) == block) {
-            be32_store(entries + i, (uint32_t)((m->first + *next * m->stride) / VPC_SECTOR));
+        } else if (*next < m->blocks.count && (int64_t)m->blocks.at[*next] == block) {
+            be32_store(entries + i, (uint32_t)((m->first + (int64_t)*next * m->stride) / VPC_SECTOR));
             ++*next;
         }
     }
@@ -301,10 +279,10 @@ static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64
 /* With its padding */
 static int write_bat(Move *m, int64_t to)
 {
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
+    g_autofree uint8_t *piece = g_try_malloc(VPC_BAT_PIECE);
     int64_t bytes = align_up(m->entries * 4, VPC_SECTOR);
-    guint next = 0;
-    int ret = 0;
+    size_t next = 0;
+    int ret = piece ? 0 : -ENOMEM;
 
     for (int64_t at = 0, n; at < bytes && ret == 0; at += n) {
         n = MIN(bytes - at, VPC_BAT_PIECE);
@@ -397,19 +375,23 @@ static int go_home(Move *m)
     VpcHeader header;
 
     m->old_bat = m->above.bat;
-    g_array_set_size(m->blocks, 0);     /* that one has their places already */
+    m->blocks.count = 0;            /* that one has their places already */
     int ret = write_tables(m, m->above.locators, &m->home, &header);
 
     return ret < 0 ? ret : refer_to(m, &m->home, &header);
 }
 
-static void measure(void *user, int64_t block, uint8_t *entry)
+static int measure(void *user, const VpcRun *run)
 {
     VpcState *s = user;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
 
-    s->allocated++;
-    s->lowest = MIN(s->lowest, place_of(entry));
-    s->end = MAX(s->end, place_of(entry) + vpc_stored_bytes(s));
+    if (vpc_run_is_block(run)) {
+        s->allocated++;
+        s->lowest = MIN(s->lowest, place);
+        s->end = MAX(s->end, place + vpc_stored_bytes(s));
+    }
+    return 0;
 }
 
 int vpc_claim_anew(BlockDriverState *bs)
@@ -440,7 +422,7 @@ int vpc_cut_room(BlockDriverState *bs)
         s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));
     }
     if (ret == 0) {
-        ret = vpc_each_block(bs, vpc_bat_entries(s), measure, s);
+        ret = vpc_walk_bat(bs, vpc_bat_entries(s), measure, s);
     }
     s->end = ret < 0 ? above : s->end;
     s->limit = s->end;
@@ -456,14 +438,14 @@ static int move_tables(Move *m)
 
     if (ret == 0) {
         lay_out_home(m);
-        ret = vpc_each_block(m->bs, m->kept, find_in_way, m);
+        ret = vpc_walk_bat(m->bs, m->kept, find_in_way, m);
     }
     if (ret < 0) {
         return ret;
     }
     m->first = vpc_place_above(s, MAX(s->end, m->home.end));
     m->stride = vpc_place_above(s, m->first + vpc_stored_bytes(s)) - m->first;
-    lay_out_above(m, m->first + m->blocks->len * m->stride);
+    lay_out_above(m, m->first + (int64_t)m->blocks.count * m->stride);
     ret = change_over(m);
     if (ret < 0) {
         vpc_give_back(m->bs, end);
@@ -493,11 +475,10 @@ bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entr
     Move m = { .bs = bs, .footer = *footer, .entries = entries, .kept = MIN(kept, MIN(entries, vpc_bat_entries(s))),
                .old_bat = s->bat_offset, .header_was = (int64_t)be64_load(s->footer.data_offset), .header = s->header };
 
-    m.blocks = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     int ret = move_tables(&m);
 
     bdrv_meta_forget(bs);
-    g_array_unref(m.blocks);
+    vpc_keys_free(&m.blocks);
     g_free(m.map);
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not write a BAT of %" PRId64 " entries: %s", entries, g_strerror(-ret));

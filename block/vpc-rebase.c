@@ -26,6 +26,7 @@
 #include "util/be.h"
 #include "util/checked.h"
 
+#define FLUSH_EVERY     1024            /* blocks: their bitmaps are in memory until then */
 #define LOCATOR_ROOM    65536           /* of the absolute name, where Windows leaves room for a longer one */
 
 char *vpc_parent_path(const char *child, const char *parent)
@@ -213,28 +214,33 @@ static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
     return ret;
 }
 
+typedef struct EachBlock {
+    BlockDriverState *bs;
+    int (*function)(BlockDriverState *bs, int64_t block, int64_t place);
+    int64_t count;
+} EachBlock;
+
+static int do_block(void *user, const VpcRun *run)
+{
+    EachBlock *each = user;
+    const VpcState *s = each->bs->state;
+    bool inside = run->block * s->block_size < each->bs->size;      /* a BAT may go on past the disk */
+
+    if (!inside || !vpc_run_is_block(run)) {
+        return 0;
+    }
+    int ret = each->function(each->bs, run->block, (int64_t)run->sector * VPC_SECTOR);
+
+    return ret == 0 && ++each->count % FLUSH_EVERY == 0 ? vpc_flush(each->bs) : ret;
+}
+
 /* Call @function for each block that is there, and flush */
 static int each_block(BlockDriverState *bs, int (*function)(BlockDriverState *bs, int64_t block, int64_t place))
 {
-    VpcState *s = bs->state;
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
-    int ret = 0;
+    EachBlock each = { bs, function };
+    int ret = vpc_walk_bat(bs, vpc_bat_entries(bs->state), do_block, &each);
 
-    for (int64_t at = 0; at < s->bat_bytes && ret == 0; at += VPC_BAT_PIECE) {
-        int64_t bytes = MIN(s->bat_bytes - at, VPC_BAT_PIECE);
-
-        ret = bdrv_node_pread(bs->file, s->bat_offset + at, piece, bytes);
-        for (int64_t i = 0; i < bytes && ret == 0; i += 4) {
-            int64_t block = (at + i) / 4;
-            uint32_t sector = be32_load(piece + i);
-
-            if (sector != VPC_UNUSED && block * s->block_size < bs->size) {     /* a BAT may go on past the disk */
-                ret = function(bs, block, (int64_t)sector * VPC_SECTOR);
-            }
-        }
-        ret = ret < 0 ? ret : vpc_flush(bs);
-    }
-    return ret;
+    return ret < 0 ? ret : vpc_flush(bs);
 }
 
 /* Write what may be written while the old parent counts */

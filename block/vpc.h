@@ -184,6 +184,13 @@ typedef struct VpcRun {
 } VpcRun;
 /* Anything but 0 ends the walk */
 typedef int VpcRunFunction(void *user, const VpcRun *run);
+
+/* Is @run a block that is there? Sound images have no holes in their BATs */
+static inline bool vpc_run_is_block(const VpcRun *run)
+{
+    return run->sector != VPC_UNUSED && !run->hole;
+}
+
 /* Calls @function for all of the first @count entries, in their order. 0, -errno, or what @function returned */
 int vpc_walk_bat(BlockDriverState *bs, int64_t count, VpcRunFunction *function, void *user);
 /* Is bs->file known to have a hole at @offset? *@bytes: how far to look, and how far the answer goes, in whole sectors
@@ -228,9 +235,6 @@ bool vpc_preallocate(BlockDriverState *bs, int64_t offset, int64_t bytes, bool f
  * name are free then. Nothing is dirty, and bs->size is the caller's to change. False: nothing has changed, unless
  * s->unsettled */
 bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entries, int64_t kept, GError **errp);
-/* Blocks that are there, of the first @count: their BAT entries. 0 or -errno */
-typedef void VpcEntryFunction(void *user, int64_t block, uint8_t *entry);
-int vpc_each_block(BlockDriverState *bs, int64_t count, VpcEntryFunction *function, void *user);
 /* Where the tables are, after they have moved. 0 or -errno */
 int vpc_claim_anew(BlockDriverState *bs);
 /* No room is left behind the last block, also none that is not ours, and the file is cut there. 0 or -errno */
