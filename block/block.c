@@ -92,6 +92,7 @@ static BlockDriverState *node_new(BlockTree *tree, const BlockDriver *drv, unsig
     pthread_cond_init(&bs->layer->page_read, NULL);
     pthread_mutex_init(&bs->layer->serial, NULL);
     ranges_init(&bs->layer->writes);
+    bs->layer->written = 1;     /* by a program that was killed, perhaps: what can be read need not be on the disk */
     return bs;
 }
 

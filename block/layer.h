@@ -46,7 +46,8 @@ typedef struct BlockLayer {
     pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
     pthread_mutex_t serial;         /* around read, write and zero of a driver that is not parallel */
     BlockRanges writes;             /* of a node with request_alignment: a read-modify-write is alone in its range */
-    uint64_t written, flushed;      /* atomic: how many writes there were, and how many the last flush covers */
+    uint64_t written, flushed;      /* atomic: how many writes there were, and how many the last flush covers. What was
+                                     * written before the node was opened counts as one */
     int64_t meta_limit;             /* bytes of tables to keep in memory */
     BlockMetaCache *meta;           /* NULL until the first page */
 } BlockLayer;

@@ -240,7 +240,7 @@ static int flush_format(BlockDriverState *node)
     return ret;
 }
 
-/* Nothing to do if nothing was written since the last flush that worked */
+/* Nothing to do if nothing was written since the last flush that worked. The first is never left out */
 static int flush_protocol(BlockDriverState *node)
 {
     BlockLayer *layer = node->layer;

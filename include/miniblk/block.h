@@ -141,7 +141,8 @@ int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
 /* These bytes are no longer needed: each of them is zero afterwards, or what it was. */
 int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
 
-/* What was reported done before the call is on stable storage after it */
+/* What was reported done before the call is on stable storage after it: also what other programs wrote to the files
+ * before @bs was opened */
 int bdrv_flush(BlockDriverState *bs);
 
 typedef struct BlockStatus {

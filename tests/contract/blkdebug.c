@@ -434,7 +434,7 @@ static void test_flush(const void *data)
     g_autofree char *options = g_strconcat(R0, flushes[i].options, NULL);
     Rig rig = rig_new(options);
 
-    g_assert_cmpint(rig_write(rig.bs, 0, UNIT), ==, 0);      /* else there is nothing to flush */
+    g_assert_cmpint(rig_write(rig.bs, 0, UNIT), ==, 0);
     g_assert_cmpint(bdrv_flush(rig.bs), ==, flushes[i].ret);
     g_assert_cmpuint(rig.medium.disk->flushes, ==, flushes[i].flushes);
     rig_free(&rig);

@@ -7,6 +7,7 @@
 #include <miniblk/driver.h>
 #include "kit.h"
 #include "medium.h"
+#include "rig.h"
 #include "util/be.h"
 #include "vhd.h"
 
@@ -362,9 +363,65 @@ static void test_no_fua(void)
     for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
         Flushed f = flushed_open(stores[i][0], stores[i][1], 0);
 
+        g_assert_cmpint(bdrv_flush(f.bs), ==, 0);
         g_assert_cmpint(bdrv_pwrite(f.bs, 0, "x", 1, 0), ==, 0);
         g_assert_false(is_stable(&f));
         flushed_close(&f);
+    }
+}
+
+/* Others wrote to it, and were killed before they could flush */
+static void test_first_flush_is_real(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = flushed_open(stores[i][0], stores[i][1], 0);
+
+        g_assert_cmpint(rig_read(f.bs, 0, 4096), ==, 0);
+        g_assert_false(is_stable(&f));
+        g_assert_true(is_stable(&f));
+        flushed_close(&f);
+    }
+}
+
+static void test_close_is_a_flush(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = flushed_open(stores[i][0], stores[i][1], 0);
+
+        g_assert_cmpint(bdrv_close(f.bs), ==, 0);
+        g_assert_cmpuint(f.medium.disk->flushes, >, 0);
+        medium_clear(&f.medium);
+    }
+}
+
+/* It may be tried again, and only then is there nothing to do */
+static void test_first_flush_that_failed(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = flushed_open(stores[i][0], stores[i][1], 0);
+
+        f.medium.disk->flush_errno = EIO;
+        g_assert_cmpint(bdrv_flush(f.bs), ==, -EIO);
+        f.medium.disk->flush_errno = 0;
+        g_assert_false(is_stable(&f));
+        g_assert_true(is_stable(&f));
+        flushed_close(&f);
+    }
+}
+
+/* Nobody promised anything about it */
+static void test_readers_do_not_flush(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(stores); i++) {
+        Flushed f = { .medium = medium_on_disk() };
+
+        medium_create(&f.medium, stores[i][0]);
+        f.medium.disk->flushes = 0;
+        f.bs = medium_open(&f.medium, stores[i][1], 0);
+        g_assert_cmpint(bdrv_flush(f.bs), ==, 0);
+        g_assert_cmpint(bdrv_close(f.bs), ==, 0);
+        g_assert_cmpuint(f.medium.disk->flushes, ==, 0);
+        medium_clear(&f.medium);
     }
 }
 
@@ -1073,6 +1130,10 @@ int main(int argc, char **argv)
     add_driver_tests();
     g_test_add_func("/flags/fua", test_fua);
     g_test_add_func("/flags/no-fua", test_no_fua);
+    g_test_add_func("/flags/first-flush-is-real", test_first_flush_is_real);
+    g_test_add_func("/flags/close-is-a-flush", test_close_is_a_flush);
+    g_test_add_func("/flags/first-flush-that-failed", test_first_flush_that_failed);
+    g_test_add_func("/flags/readers-do-not-flush", test_readers_do_not_flush);
     g_test_add_func("/flags/writethrough", test_writethrough);
     g_test_add_func("/flags/no-flush", test_no_flush);
     g_test_add_func("/flags/no-fallback-needed", test_no_fallback_memory);

@@ -514,7 +514,8 @@ static void test_nothing_written_costs_nothing(void)
 {
     Count count = count_open("driver=vpc,size=64M");
 
-    g_assert_cmpuint(flushes(&count), ==, 0);
+    g_assert_cmpuint(flushes(&count), ==, 1);       /* of what others wrote before it was opened */
+    g_assert_cmpuint(flushes(&count), ==, 1);
     write_block(&count, 0);
     count_from_here(&count);
     g_assert_cmpuint(flushes(&count), ==, 0);
