@@ -51,7 +51,9 @@ static int64_t commit_all(Commit *c, void (*progress)(void *, int64_t, int64_t),
 /* Nothing is begun that could not be ended */
 static bool check_base(BlockDriverState *top, BlockDriverState *base, unsigned depth, GError **errp)
 {
-    if (!base) {
+    if (depth == 0) {
+        bdrv_set_error(errp, EINVAL, "depth 0 is the image itself, and no parent to commit to");
+    } else if (!base) {
         bdrv_set_error(errp, EINVAL, "the image has no parent %u levels below", depth);
     } else if (!(base->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EACCES, "parent '%s' is not open for writing", base->filename);
@@ -71,22 +73,22 @@ bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *us
     Commit c = { bs, bs, depth };
     int64_t ret = -ENOMEM;
 
-    for (unsigned i = 0; i < depth && c.base; i++) {
-        c.base = c.base->backing;
-    }
     gate_enter(&tree->gate, true);
     tree->alone = true;
-    bool ok = depth > 0 && check_base(bs, c.base, depth, errp);
+    for (unsigned i = 0; i < depth && c.base; i++) {    /* the parents may be others after a rebase */
+        c.base = c.base->backing;
+    }
+    bool ok = check_base(bs, c.base, depth, errp);
     if (ok) {
         c.buf = g_try_malloc(PIECE_BYTES);
         ret = c.buf ? commit_all(&c, progress, user) : ret;
         g_free(c.buf);
     }
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
     if (ok && ret < 0) {
         bdrv_set_error(errp, (int)-ret, "could not write to parent '%s': %s", c.base->filename, g_strerror((int)-ret));
         ok = false;
     }
+    tree->alone = false;
+    gate_leave(&tree->gate, true);
     return ok;
 }

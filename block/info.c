@@ -73,11 +73,11 @@ BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp)
     own->items = items.items;
     own->info.driver = bs->drv->name;
     own->info.filename = bs->filename;
-    own->info.virtual_size = bdrv_node_size(bs);
     own->info.actual_size = -1;
     own->info.probe = tree->probe;
 
     gate_enter(&tree->gate, false);
+    own->info.virtual_size = bdrv_node_size(bs);
     bool ok = collect(bs, &own->info, &items, errp);
     gate_leave(&tree->gate, false);
 

@@ -167,7 +167,7 @@ bool bdrv_is_read_only(BlockDriverState *bs);
 const char *bdrv_get_driver_name(BlockDriverState *bs);
 const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "" if it has none */
 /* The image that has what this one does not; NULL: none. It is for bdrv_get_info() and the functions
- * above only, and goes with @bs. */
+ * above only, and goes with @bs, or when bdrv_rebase() gives that another. */
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
 /* Another length for the disk: at least @size, as formats round it up; what is added reads as zeroes. If it is
