@@ -8,8 +8,9 @@
  *       bdrv_mapped_read        a format's: asks where the bytes are, reads them from the child (map.c)
  *       file_read               a protocol's
  *
- * It first shares the gate with the others. Where a driver answers -EAGAIN, nothing has happened that
- * may not happen twice, and the request is made again with nobody else inside.
+ * It first shares the gate with the others. A driver that needs to be alone answers -EAGAIN, and then what is left
+ * of the request is done with nobody else inside. What was done already is not done again: another request may have
+ * written to the same bytes since.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,18 +20,45 @@
 typedef struct Request {
     const char *name;
     int (*run)(BlockDriverState *bs, const struct Request *req);
-    int64_t offset, bytes;
-    BlockVec vec;
+    int64_t offset;
+    BlockVec vec;                   /* zero, discard, status: without iov; flush: empty */
     unsigned flags;
     BlockStatus *status;
+    bool changes;                   /* bytes of the disk: nothing of it may be done twice */
 } Request;
+
+static bool is_inside(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    int64_t end;
+
+    return offset >= 0 && bytes >= 0 && checked_add(offset, bytes, &end) && end <= bdrv_node_size(bs);
+}
+
+/* Behind the gate. The disk may have become shorter while the request waited there, which is no error of the disk's.
+ * No driver has a reason to ask twice to be alone */
+static int run_inside(BlockDriverState *bs, const Request *req)
+{
+    BlockTree *tree = bs->layer->tree;
+
+    if (!is_inside(bs, req->offset, req->vec.bytes)) {
+        return -EIO;
+    }
+    int ret = req->run(bs, req);
+    if (ret == -EAGAIN && tree->alone) {
+        ret = -EIO;
+    }
+    if (ret < 0 && ret != -EAGAIN && ret != -ENOTSUP) {
+        block_note_error(tree, req->name, req->offset, -ret);
+    }
+    return ret;
+}
 
 static int run_beside_others(BlockDriverState *bs, const Request *req)
 {
     BlockTree *tree = bs->layer->tree;
 
     gate_enter(&tree->gate, false);
-    int ret = req->run(bs, req);
+    int ret = run_inside(bs, req);
     gate_leave(&tree->gate, false);
     return ret;
 }
@@ -41,7 +69,7 @@ static int run_alone(BlockDriverState *bs, const Request *req)
 
     gate_enter(&tree->gate, true);
     tree->alone = true;
-    int ret = req->run(bs, req);
+    int ret = run_inside(bs, req);
     tree->alone = false;
     gate_leave(&tree->gate, true);
     return ret;
@@ -49,22 +77,22 @@ static int run_alone(BlockDriverState *bs, const Request *req)
 
 static int run(BlockDriverState *bs, const Request *req)
 {
+    Request rest = *req;
     int ret = run_beside_others(bs, req);
 
     if (ret == -EAGAIN) {
-        ret = run_alone(bs, req);
-    }
-    if (ret < 0 && ret != -ENOTSUP) {
-        block_note_error(bs->layer->tree, req->name, req->offset, -ret);
+        int64_t done = req->changes ? block_done(req->offset, req->vec.bytes) : 0;
+
+        rest.offset += done;
+        rest.vec = block_vec_slice(req->vec, done, req->vec.bytes - done);
+        ret = run_alone(bs, &rest);
     }
     return ret;
 }
 
 static int check(BlockDriverState *bs, int64_t offset, int64_t bytes, bool write)
 {
-    int64_t end;
-
-    if (offset < 0 || bytes < 0 || !checked_add(offset, bytes, &end) || end > bdrv_node_size(bs)) {
+    if (!is_inside(bs, offset, bytes)) {
         return -EIO;
     }
     return write && !(bs->flags & BDRV_O_RDWR) ? -EPERM : 0;
@@ -97,7 +125,7 @@ static int run_write(BlockDriverState *bs, const Request *req)
 
 static int run_zero(BlockDriverState *bs, const Request *req)
 {
-    return bdrv_node_zero(bs, req->offset, req->bytes, req->flags);
+    return bdrv_node_zero(bs, req->offset, req->vec.bytes, req->flags);
 }
 
 static int run_flush(BlockDriverState *bs, const Request *req)
@@ -107,7 +135,7 @@ static int run_flush(BlockDriverState *bs, const Request *req)
 
 static int run_status(BlockDriverState *bs, const Request *req)
 {
-    return bdrv_node_status(bs, req->offset, req->bytes, req->flags, req->status);
+    return bdrv_node_status(bs, req->offset, req->vec.bytes, req->flags, req->status);
 }
 
 int bdrv_flush(BlockDriverState *bs)
@@ -134,7 +162,7 @@ static int settle_write(BlockDriverState *bs, int ret, unsigned flags)
 
 int bdrv_preadv(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, unsigned flags)
 {
-    const Request req = { "read", run_read, offset, .vec = block_vec(iov, niov) };
+    const Request req = { "read", run_read, offset, block_vec(iov, niov) };
     int ret = check_vec(bs, offset, iov, niov, false);
 
     return ret < 0 ? ret : run(bs, &req);
@@ -142,7 +170,7 @@ int bdrv_preadv(BlockDriverState *bs, int64_t offset, const struct iovec *iov, i
 
 int bdrv_pwritev(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, unsigned flags)
 {
-    const Request req = { "write", run_write, offset, .vec = block_vec(iov, niov) };
+    const Request req = { "write", run_write, offset, block_vec(iov, niov), .changes = true };
     int ret = check_vec(bs, offset, iov, niov, true);
 
     return ret < 0 ? ret : settle_write(bs, run(bs, &req), flags);
@@ -165,8 +193,8 @@ int bdrv_pwrite(BlockDriverState *bs, int64_t offset, const void *buf, int64_t b
 int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
     bool punch = (flags & BDRV_REQ_MAY_UNMAP) && (bs->flags & BDRV_O_UNMAP);
-    const Request req = { "write", run_zero, offset, bytes, .flags = (punch ? BLOCK_ZERO_PUNCH : 0) |
-                          (flags & BDRV_REQ_NO_FALLBACK ? BLOCK_ZERO_CHEAPLY : 0) };
+    const Request req = { "write", run_zero, offset, { .bytes = bytes }, .flags = (punch ? BLOCK_ZERO_PUNCH : 0) |
+                          (flags & BDRV_REQ_NO_FALLBACK ? BLOCK_ZERO_CHEAPLY : 0), .changes = true };
     int ret = check(bs, offset, bytes, true);
 
     return ret < 0 ? ret : settle_write(bs, run(bs, &req), flags);
@@ -174,7 +202,8 @@ int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
 
 int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
-    const Request req = { "discard", run_zero, offset, bytes, .flags = BLOCK_ZERO_PUNCH | BLOCK_ZERO_DISCARD };
+    const Request req = { "discard", run_zero, offset, { .bytes = bytes },
+                          .flags = BLOCK_ZERO_PUNCH | BLOCK_ZERO_DISCARD, .changes = true };
     int ret = check(bs, offset, bytes, true);
 
     if (ret < 0 || !(bs->flags & BDRV_O_UNMAP)) {
@@ -186,7 +215,7 @@ int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 
 int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
-    const Request req = { "block status", run_status, offset, bytes, .flags = flags, .status = st };
+    const Request req = { "block status", run_status, offset, { .bytes = bytes }, flags, st };
     int ret = check(bs, offset, bytes, false);
 
     *st = (BlockStatus) { .zero = true, .here = true };

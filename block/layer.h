@@ -89,7 +89,13 @@ typedef struct BlockChain {
 } BlockChain;
 BlockChain block_swap_chain(BlockDriverState *bs, BlockChain chain);
 
-/* node.c: the driver's own read and write, aligned and inside the size */
+/* node.c: a change is a write, zeroes, or a discard. One that a format has to be alone for ends with -EAGAIN, and what
+ * comes before @offset of the node is done, and nothing else. Remembered for the thread, until its next -EAGAIN */
+int block_again(int64_t offset);
+/* How much of [@offset, @offset + @bytes) of a node is done, whose change has just ended with -EAGAIN */
+int64_t block_done(int64_t offset, int64_t bytes);
+
+/* The driver's own read and write, aligned and inside the size. -EAGAIN if they are a format's */
 int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
@@ -109,7 +115,7 @@ int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec);  
 BlockRange block_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool alone);
 
 /* map.c */
-/* The extent of a format at @offset. -EAGAIN: ask again when nobody else is in the image */
+/* The extent of a format at @offset. -EAGAIN, by block_again(): ask again when nobody else is in the image */
 int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
 /* Is a read of [@offset, @offset + @bytes) of @node bdrv_mapped_read(), neither clipped nor bounced? */
 bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes);

@@ -20,6 +20,12 @@ static int64_t in_child(const BlockExtent *ext, int64_t offset)
     return ext->child_offset + (offset - ext->offset);
 }
 
+/* What the child answered to a change of @bytes that the node has at @offset */
+static int from_child(const BlockExtent *ext, int64_t offset, int64_t bytes, int ret)
+{
+    return ret == -EAGAIN ? block_again(offset + block_done(in_child(ext, offset), bytes)) : ret;
+}
+
 /* The driver's half of the contract */
 static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
 {
@@ -37,6 +43,9 @@ int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsig
     int ret = bs->drv->map(bs, offset, bytes, mode, ext);
     pthread_mutex_unlock(&bs->layer->map_lock);
 
+    if (ret == -EAGAIN) {
+        return block_again(offset);
+    }
     return ret == 0 && !is_sound(bs, offset, mode, ext) ? -EIO : ret;
 }
 
@@ -98,7 +107,7 @@ static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int6
     return ret;
 }
 
-/* Bytes for a place that is not yet part of the disk; it is once all of it is there */
+/* Bytes for a place that is not yet part of the disk; it is once all of it is there, and before that nothing is done */
 static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offset, BlockVec part)
 {
     int64_t end = offset + part.bytes;
@@ -107,7 +116,7 @@ static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offse
 
     if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {
         if (!bs->layer->tree->alone) {
-            return -EAGAIN;     /* another write could fill with what this one is about to change */
+            return block_again(offset); /* another write could fill with what this one is about to change */
         }
         ret = fill(bs, ext, ext->offset, offset);
         ret = ret < 0 ? ret : fill(bs, ext, end, extent_end(ext));
@@ -120,7 +129,7 @@ static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offse
         ret = bs->drv->commit(bs, ext);
         pthread_mutex_unlock(&bs->layer->map_lock);
     }
-    return ret;
+    return ret == -EAGAIN ? block_again(offset) : ret;
 }
 
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
@@ -140,7 +149,7 @@ int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
         if (ext.flags & BLOCK_EXTENT_NEW) {
             ret = write_new(bs, &ext, offset, part);
         } else {
-            ret = bdrv_node_writev(ext.child, in_child(&ext, offset), part);
+            ret = from_child(&ext, offset, n, bdrv_node_writev(ext.child, in_child(&ext, offset), part));
         }
         offset += n;
         vec = block_vec_slice(vec, n, vec.bytes - n);
@@ -182,7 +191,7 @@ static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, u
         return ret;
     }
     bytes = MIN(bytes, extent_end(&ext) - offset);
-    ret = bdrv_node_zero(ext.child, in_child(&ext, offset), bytes, flags);
+    ret = from_child(&ext, offset, bytes, bdrv_node_zero(ext.child, in_child(&ext, offset), bytes, flags));
     return ret < 0 ? ret : bytes;
 }
 

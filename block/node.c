@@ -52,12 +52,47 @@ static void unlock_serial(BlockDriverState *bs)
     }
 }
 
+static _Thread_local int64_t again_from;
+
+int block_again(int64_t offset)
+{
+    again_from = offset;
+    return -EAGAIN;
+}
+
+/* A request that was rounded out to units of request_alignment may have stopped outside of what was asked for */
+int64_t block_done(int64_t offset, int64_t bytes)
+{
+    return CLAMP(again_from - offset, 0, bytes);
+}
+
+static bool is_over_format(BlockDriverState *node)
+{
+    do {
+        node = node->file;
+    } while (node && !node->drv->map);
+    return node != NULL;
+}
+
+/* A filter may do things on the way that must not be done twice: count, log, fail once. So a request that may have to
+ * be alone in a format below is so before it comes to the filter */
+static bool must_be_alone(BlockDriverState *node)
+{
+    return !node->drv->map && !node->layer->tree->alone && is_over_format(node);
+}
+
+/* Only a format may ask to be alone. From another it is an error like others, and nothing is made again for it */
+static int from_driver(BlockDriverState *bs, int ret)
+{
+    return ret == -EAGAIN && !bs->drv->map && !is_over_format(bs) ? -EIO : ret;
+}
+
 int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     lock_serial(bs);
     int ret = bs->drv->read(bs, offset, vec);
     unlock_serial(bs);
-    return ret;
+    return from_driver(bs, ret);
 }
 
 /* A write that failed may have grown the file, but nothing is known of how far */
@@ -67,7 +102,7 @@ static int wrote(BlockDriverState *bs, int64_t end, int ret)
     if (ret == 0 && !bs->drv->map) {
         grow(bs, end);
     }
-    return ret;
+    return from_driver(bs, ret);
 }
 
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
@@ -117,8 +152,10 @@ int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec)
 }
 
 /* A format below a format: only a protocol's file grows by being written to. Formats do it alone */
-static int make_room(BlockDriverState *node, int64_t end)
+static int make_room(BlockDriverState *node, int64_t offset, int64_t bytes)
 {
+    int64_t end = offset + bytes;
+
     if (!node->drv->map || end <= bdrv_node_size(node)) {
         return 0;
     }
@@ -126,7 +163,7 @@ static int make_room(BlockDriverState *node, int64_t end)
         return -ENOSPC;
     }
     if (!node->layer->tree->alone) {
-        return -EAGAIN;
+        return block_again(offset);
     }
     GError *err = NULL;
     if (bdrv_node_truncate(node, end, &err)) {
@@ -149,7 +186,7 @@ int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec)
     if (!(node->flags & BDRV_O_RDWR)) {
         return -EPERM;
     }
-    int ret = make_room(node, offset + vec.bytes);
+    int ret = must_be_alone(node) ? block_again(offset) : make_room(node, offset, vec.bytes);
     if (ret < 0) {
         return ret;
     }
@@ -216,7 +253,8 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
     if (!(node->flags & BDRV_O_RDWR)) {
         return -EPERM;
     }
-    int ret = (flags & BLOCK_ZERO_DISCARD) ? 0 : make_room(node, offset + bytes);
+    int ret = must_be_alone(node) ? block_again(offset)
+              : (flags & BLOCK_ZERO_DISCARD) ? 0 : make_room(node, offset, bytes);
     if (ret < 0) {
         return ret;
     }
@@ -250,7 +288,7 @@ static int flush_protocol(BlockDriverState *node)
         written == __atomic_load_n(&layer->flushed, __ATOMIC_ACQUIRE)) {
         return 0;
     }
-    int ret = node->drv->flush(node);
+    int ret = from_driver(node, node->drv->flush(node));
     if (ret == 0) {
         __atomic_store_n(&layer->flushed, written, __ATOMIC_RELEASE);
     }
@@ -262,11 +300,14 @@ int bdrv_node_flush(BlockDriverState *node)
     if (node->drv->is_protocol) {
         return flush_protocol(node);
     }
+    if (must_be_alone(node)) {
+        return -EAGAIN;
+    }
     int ret = 0;
     if (node->drv->map) {
         ret = flush_format(node);
     } else if (node->drv->flush && !(node->flags & BDRV_O_NO_FLUSH)) {
-        ret = node->drv->flush(node);
+        ret = from_driver(node, node->drv->flush(node));
     }
     if (ret != 0) {
         return MIN(ret, 0);

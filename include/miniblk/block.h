@@ -121,7 +121,13 @@ BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp);
 
 /* Requests: 0 or -errno; all the bytes or an error. Offsets and lengths are bytes, any alignment,
  * inside bdrv_getlength(), at most BDRV_MAX_BYTES. Safe from any thread, any number at once.
- * A write that failed may have changed any of its bytes, and nothing else. */
+ * A write that failed may have changed any of its bytes, and nothing else.
+ *
+ * Requests that overlap and run at the same time have an order for each byte, which all readers of that byte agree
+ * on: a request that was made after another was reported done comes after it, and no request comes twice. Two bytes
+ * may have two orders. An aligned sector of 512 bytes has one where storage moves sectors whole: disks do, a host's
+ * page cache may not while it is read.
+ * The disk may become shorter while a request waits for bdrv_truncate(): what is not inside then fails with -EIO. */
 #define BDRV_MAX_BYTES ((int64_t)0x7fffffff & -512)
 
 enum {

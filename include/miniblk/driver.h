@@ -151,7 +151,9 @@ typedef struct BlockDriver {
     /* After open(): if bytes of this image are in another one, open that as bs->backing with
      * bdrv_open_backing(). Not called with BDRV_O_NO_BACKING */
     bool (*open_backing)(BlockDriverState *bs, GError **errp);
-    /* @offset and @vec are inside the node's size, 0 < vec.bytes, aligned to bs->request_alignment */
+    /* @offset and @vec are inside the node's size, 0 < vec.bytes, aligned to bs->request_alignment. Where a filter has a
+     * format below, its write(), zero() and flush() are called alone in the image. Only a format may answer -EAGAIN,
+     * with what map() or bdrv_mapped_write() said; the layer makes -EIO of another's */
     int (*read)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     int (*write)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     /* Write back what you keep in memory, alone in the image; the layer then flushes your children.
@@ -236,7 +238,8 @@ struct BlockDriverState {
                                      * up, under the map lock, and clears it when it is done */
 };
 
-/* A format's read() and write(): the layer moves the bytes, map() says where they are */
+/* A format's read() and write(): the layer moves the bytes, map() says where they are. -EAGAIN is for the layer, which
+ * knows how far the write came and has the rest made again, alone: a write() that calls this one hands it on at once */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 
