@@ -120,6 +120,7 @@ int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsig
 /* Is a read of [@offset, @offset + @bytes) of @node bdrv_mapped_read(), neither clipped nor bounced? */
 bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes);
 int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+/* 1: it is the parent's, and st->leaf is to be asked, of st->bytes at st->leaf_offset */
 int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 
 /* shortcut.c */

@@ -234,9 +234,9 @@ int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, uns
     if (!ext.child) {
         st->zero = true;
     } else if (ext.child == bs->backing) {
-        ret = bdrv_node_status(bs->backing, in_child(&ext, offset), st->bytes, flags, st);
-        st->here = false;
-        st->depth++;
+        st->leaf = ext.child;
+        st->leaf_offset = in_child(&ext, offset);
+        ret = 1;
     } else {
         ret = status_below(&ext, offset, flags, st);
     }

@@ -352,7 +352,8 @@ bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes
     return ret == 0;
 }
 
-int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
+/* 1: st->leaf is to be asked, of st->bytes at st->leaf_offset */
+static int status_here(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     int64_t have = bdrv_node_size(node) - offset;
 
@@ -369,7 +370,25 @@ int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsi
     int ret = node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
 
     if (ret < 0 || node->drv->is_protocol || !node->drv->status) {
-        return ret;
+        return from_driver(node, MIN(ret, 0));
     }
-    return bdrv_node_status(node->file, offset, bytes, flags, st);
+    *st = (BlockStatus) { .bytes = bytes, .leaf = node->file, .leaf_offset = offset };
+    return 1;
+}
+
+/* A chain may be long: its images are asked one after another, not one inside the other */
+int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
+{
+    unsigned depth = 0;
+    int ret;
+
+    while ((ret = status_here(node, offset, bytes, flags, st)) > 0) {
+        depth += st->leaf == node->backing;
+        node = st->leaf;
+        offset = st->leaf_offset;
+        bytes = st->bytes;
+    }
+    st->depth += depth;
+    st->here = st->here && depth == 0;
+    return ret;
 }

@@ -919,23 +919,111 @@ static void *open_and_close(void *data)
     return NULL;
 }
 
-/* However long the chain is */
-static void test_small_stack(void)
+/* Of the root on, which alone has something in the first sector */
+static void change_all(BlockDriverState *bs, unsigned root)
 {
-    enum { STACK = 32 << 10 };
+    uint8_t sector[SECTOR] = { 0 };
+    BlockStatus st;
+
+    g_assert_cmpint(bdrv_block_status(bs, 0, SECTOR, BDRV_STATUS_WANT_ZERO, &st), ==, 0);
+    g_assert_true(st.data && !st.zero && !st.here);
+    g_assert_cmpuint(st.depth, ==, root);
+    g_assert_cmpint(bdrv_pwrite(bs, 9 * SECTOR + 7, "of a sector", 11, 0), ==, 0);
+    g_assert_cmpint(bdrv_pwrite_zeroes(bs, 0, SIZE, 0), ==, 0);
+    g_assert_cmpint(bdrv_pdiscard(bs, 0, SIZE), ==, 0);
+    g_assert_cmpint(bdrv_flush(bs), ==, 0);
+    g_assert_cmpint(bdrv_pread(bs, 0, sector, SECTOR, 0), ==, 0);
+    g_assert_true(kit_is_zero(sector, SECTOR));
+    g_assert_cmpint(bdrv_block_status(bs, 0, SECTOR, BDRV_STATUS_WANT_ZERO, &st), ==, 0);
+    g_assert_true(st.here);
+}
+
+static void *change_long_chain(void *data)
+{
+    Finder *f = data;
+    GError *err = NULL;
+    g_autofree char *options = g_strdup_printf(",ignore-parent-id=on,max-depth=%d", f->level);
+    BlockDriverState *bs = open_disk(f, find_without_end, 1, options, BDRV_O_RDWR | BDRV_O_UNMAP, &err);
+
+    must(bs != NULL, err);
+    change_all(bs, (unsigned)f->level);
+    BlockInfo *info = bdrv_get_info(bs, &err);
+    must(info != NULL, err);
+    bdrv_info_free(info);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    return NULL;
+}
+
+static void *change_snapshot_of_long_chain(void *data)
+{
+    Finder *f = data;
+    GError *err = NULL;
+    g_autofree char *options = g_strdup_printf(",ignore-parent-id=on,max-depth=%d", f->level);
+    BlockDriverState *bs = open_disk(f, find_without_end, 1, options, BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_SNAPSHOT,
+                                     &err);
+
+    f->asked++;         /* the scratch file counts as an image of the chain, and its parent is known */
+    must(bs != NULL, err);
+    change_all(bs, (unsigned)f->level);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    return NULL;
+}
+
+static void *rebase_long_chain(void *data)
+{
+    Finder *f = data;
+    GError *err = NULL;
+    g_autofree char *options = g_strdup_printf(",ignore-parent-id=on,max-depth=%d", f->level);
+    BlockDriverState *bs = open_disk(f, find_without_end, 1, options, BDRV_O_RDWR, &err);
+    uint8_t got[3];
+
+    must(bs != NULL, err);
+    must(bdrv_rebase(bs, NULL, NULL, &err), err);
+    g_assert_null(bdrv_get_backing(bs));
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpint(bdrv_pread(bs, i * SECTOR, &got[i], 1, 0), ==, 0);
+    }
+    g_assert_cmpmem(got, 3, "\1\2\0", 3);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    return NULL;
+}
+
+/* However long the chain is */
+static void on_small_stack(size_t stack, void *(*use)(void *))
+{
     Family family = family_new();
     Finder f = { .family = &family, .level = 4096, .made = g_ptr_array_new_with_free_func((GDestroyNotify)disk_free) };
     pthread_attr_t attr;
     pthread_t thread;
 
     pthread_attr_init(&attr);
-    g_assert_cmpint(pthread_attr_setstacksize(&attr, STACK), ==, 0);
-    g_assert_cmpint(pthread_create(&thread, &attr, open_and_close, &f), ==, 0);
+    g_assert_cmpint(pthread_attr_setstacksize(&attr, stack), ==, 0);
+    g_assert_cmpint(pthread_create(&thread, &attr, use, &f), ==, 0);
     pthread_join(thread, NULL);
     pthread_attr_destroy(&attr);
     g_assert_cmpuint(f.asked, ==, f.level);
     clear_finder(&f);
     family_free(&family);
+}
+
+static void test_small_stack(void)
+{
+    on_small_stack(32 << 10, open_and_close);
+}
+
+static void test_small_stack_changes(void)
+{
+    on_small_stack(128 << 10, change_long_chain);
+}
+
+static void test_small_stack_snapshot(void)
+{
+    on_small_stack(128 << 10, change_snapshot_of_long_chain);
+}
+
+static void test_small_stack_rebase(void)
+{
+    on_small_stack(128 << 10, rebase_long_chain);
 }
 
 int main(int argc, char **argv)
@@ -974,5 +1062,8 @@ int main(int argc, char **argv)
     g_test_add_func("/chain/cost-is-linear", test_cost_is_linear);
     g_test_add_func("/chain/cost-of-search-folder", test_cost_of_search_folder);
     g_test_add_func("/chain/small-stack", test_small_stack);
+    g_test_add_func("/chain/small-stack-changes", test_small_stack_changes);
+    g_test_add_func("/chain/small-stack-snapshot", test_small_stack_snapshot);
+    g_test_add_func("/chain/small-stack-rebase", test_small_stack_rebase);
     return kit_run();
 }
