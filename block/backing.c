@@ -238,7 +238,7 @@ bool block_open_parents(BlockDriverState *bs, GError **errp)
         }
         bool wanted = bs->drv->open_backing && !(bs->flags & (BDRV_O_NO_BACKING | BDRV_O_CHECK));
 
-        if (wanted && !bs->drv->open_backing(bs, errp)) {
+        if (wanted && !block_says_why(bs, "open_backing", bs->drv->open_backing(bs, errp), errp)) {
             if (bs->layer->depth > 0) {
                 tell_image(bs, errp);
             }

@@ -240,7 +240,8 @@ static bool call_open(BlockDriverState *bs, KeyVal *kv, GError **errp)
     }
     bool ok = block_options_unknown(drv->open_options, kv, drv->name, errp);
 
-    if (ok && !drv->open(bs, opts, bs->flags, errp)) {
+    if (ok && (!block_says_why(bs, "open", drv->open(bs, opts, bs->flags, errp), errp) ||
+               !block_opened_well(bs, errp))) {
         ok = false;
         if (drv->close) {
             drv->close(bs);
@@ -260,7 +261,7 @@ static bool call_create(BlockDriverState *bs, KeyVal *kv, bool lenient, GError *
         return false;
     }
     bool ok = (lenient || block_options_unknown(drv->create_options, kv, drv->name, errp)) &&
-              drv->create(bs, opts, errp);
+              block_says_why(bs, "create", drv->create(bs, opts, errp), errp);
 
     block_options_clear(drv->create_options, opts);
     return ok;
@@ -478,6 +479,20 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
     return bs;
 }
 
+/* A read or write failed, and there is no image that the warning which explains it could be asked of */
+static void tell_warning(BlockTree *tree, GError **errp)
+{
+    guint count = tree->warnings->len;
+
+    if (count && errp && *errp && bdrv_error_code(*errp) == EIO) {
+        GError *err = *errp;
+
+        *errp = NULL;
+        bdrv_set_error(errp, EIO, "%s (%s)", err->message, (char *)g_ptr_array_index(tree->warnings, count - 1));
+        g_error_free(err);
+    }
+}
+
 BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(args->options, errp);
@@ -498,6 +513,7 @@ BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp)
         return bs;
     }
     block_close(bs);
+    tell_warning(from.tree, errp);
     tree_free(from.tree);
     return NULL;
 }
@@ -636,6 +652,12 @@ bool bdrv_create_file_for(BlockDriverState *bs, int64_t bytes, GError **errp)
 {
     BlockLayer *layer = bs->layer;
     BlockSource from = { layer->tree, bs->filename, layer->storage };
+
+    if (bytes > BLOCK_MAX_SIZE) {
+        bdrv_set_error(errp, EFBIG, "a file of %" PRId64 " bytes is more than the %" PRId64 " that can be used", bytes,
+                       BLOCK_MAX_SIZE);
+        return false;
+    }
     g_autofree char *text = keyval_format(layer->options);
 
     layer->maker = try_and_make(&from, text, bytes, errp);
@@ -723,6 +745,7 @@ static bool create_image(const BlockStorage *storage, const char *filename, cons
     const BlockSource from = { tree_new(), lowest, storage };
     bool ok = create_node(&from, drv, kv, errp);
 
+    tell_warning(from.tree, errp);
     tree_free(from.tree);
     return ok;
 }

@@ -108,7 +108,7 @@ static int repair(BlockDriverState *bs, OwnedCheck *own, int kind)
     own->repaired.found[kind] = own->now.found[kind];
     own->now.found[kind] = (Kind) { 0 };
 
-    int ret = bs->drv->repair(bs, kind);
+    int ret = block_answer(bs, "repair", bs->drv->repair(bs, kind));
     return ret < 0 ? ret : bdrv_node_flush(bs);
 }
 
@@ -128,7 +128,7 @@ static bool look_and_repair(BlockDriverState *bs, OwnedCheck *own, unsigned fix,
         }
         builder_clear(&own->now);
         own->check = (BlockCheck) { 0 };
-        if (!bs->drv->check(bs, &own->check, &own->now, errp)) {
+        if (!block_says_why(bs, "check", bs->drv->check(bs, &own->check, &own->now, errp), errp)) {
             return false;
         }
         kind = next_repair(table, &own->now, &own->repaired, fix);

@@ -69,7 +69,7 @@ const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score
 
     *score = 0;
     while ((drv = bdrv_next_driver(drv))) {
-        int sure = drv->probe ? drv->probe(&probe) : 0;
+        int sure = drv->probe ? MIN(drv->probe(&probe), 100) : 0;
 
         if (sure > *score) {
             *score = sure;

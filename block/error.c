@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <miniblk/driver.h>
 
+#define MAX_ERRNO 4095
+
 static GQuark error_domain(void)
 {
     return g_quark_from_static_string("miniblk-block");
@@ -29,7 +31,7 @@ const char *bdrv_error_message(const GError *err)
 
 int bdrv_error_code(const GError *err)
 {
-    return err->domain == error_domain() ? err->code : EIO;
+    return err->domain == error_domain() && err->code > 0 && err->code <= MAX_ERRNO ? err->code : EIO;
 }
 
 void bdrv_error_free(GError *err)

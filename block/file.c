@@ -415,6 +415,11 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     GError *err = NULL;
 
     s->fd = -1;
+    if (o->size > BLOCK_MAX_SIZE) {
+        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes that can be used", o->size,
+                       BLOCK_MAX_SIZE);
+        return false;
+    }
     int fd = file_create_fd(bs->drv, o->filename, &s->made, &st, errp);
     if (fd < 0) {
         return false;

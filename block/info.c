@@ -56,7 +56,7 @@ static bool collect(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *ite
     if (bs->file && !collect(bs->file, info, items, errp)) {
         return false;
     }
-    return !bs->drv->info || bs->drv->info(bs, info, items, errp);
+    return !bs->drv->info || block_says_why(bs, "info", bs->drv->info(bs, info, items, errp), errp);
 }
 
 BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp)

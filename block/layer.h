@@ -100,6 +100,15 @@ int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
 
+/* answers.c: the driver's function @name returned @ret; is that 0 or -errno? Else a warning, and -EIO */
+int block_answer(BlockDriverState *bs, const char *name, int ret);
+/* The same for status() of @bytes, which is to tell of some of them */
+int block_status_answer(BlockDriverState *bs, int ret, int64_t bytes, BlockStatus *st);
+/* @ok, and if it is false, there is a reason in @errp afterwards */
+bool block_says_why(BlockDriverState *bs, const char *name, bool ok, GError **errp);
+/* After open(): can requests be made of a node of that size and alignment? */
+bool block_opened_well(BlockDriverState *bs, GError **errp);
+
 /* debug.c: tell the driver, see BlockDebug */
 void block_debug_event(BlockDriverState *bs, const char *event);
 

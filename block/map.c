@@ -32,15 +32,16 @@ static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const 
     bool known = !ext->child || ext->child == bs->file || ext->child == bs->backing;
     bool writable = ext->child == bs->file;
 
-    return ext->bytes > 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&
-           ext->child_offset >= 0 && known && (!(mode & BLOCK_MAP_WRITE) || writable);
+    return ext->bytes > 0 && ext->offset >= 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&
+           ext->offset <= INT64_MAX - ext->bytes && ext->child_offset >= 0 &&
+           ext->child_offset <= INT64_MAX - ext->bytes && known && (!(mode & BLOCK_MAP_WRITE) || writable);
 }
 
 int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
 {
     mode |= BLOCK_MAP_WAIT | (bs->layer->tree->alone ? BLOCK_MAP_EXCL : 0);
     pthread_mutex_lock(&bs->layer->map_lock);
-    int ret = bs->drv->map(bs, offset, bytes, mode, ext);
+    int ret = block_answer(bs, "map", bs->drv->map(bs, offset, bytes, mode, ext));
     pthread_mutex_unlock(&bs->layer->map_lock);
 
     if (ret == -EAGAIN) {
@@ -126,7 +127,7 @@ static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offse
     }
     if (ret == 0) {
         pthread_mutex_lock(&bs->layer->map_lock);
-        ret = bs->drv->commit(bs, ext);
+        ret = block_answer(bs, "commit", bs->drv->commit(bs, ext));
         pthread_mutex_unlock(&bs->layer->map_lock);
     }
     return ret == -EAGAIN ? block_again(offset) : ret;

@@ -39,6 +39,17 @@ static const BlockOption mem_create_options[] = {
     { NULL }
 };
 
+/* What a function of the program's returned. Others count bytes: a number of them is no success, for nobody knows
+ * how much was done */
+static int mem_answer(BlockDriverState *bs, const char *name, int ret)
+{
+    if (is_zero_or_errno(ret)) {
+        return ret;
+    }
+    bdrv_warn(bs, "the program's %s function returned %d, must be 0 or -errno", name, ret);
+    return -EIO;
+}
+
 static bool mem_use_storage(BlockDriverState *bs, unsigned flags, GError **errp)
 {
     MemState *s = bs->state;
@@ -88,14 +99,15 @@ static int mem_remap(MemState *s, int64_t size)
 }
 
 /* Under the lock, exclusive. Storage of a fixed size keeps it, and that will do if it is enough */
-static int mem_resize(MemState *s, int64_t size)
+static int mem_resize(BlockDriverState *bs, int64_t size)
 {
+    MemState *s = bs->state;
     int ret;
 
     if (s->storage && !s->storage->truncate) {
         return size > s->size ? -ENOSPC : 0;
     }
-    ret = s->storage ? s->storage->truncate(s->storage->user, size) : mem_remap(s, size);
+    ret = s->storage ? mem_answer(bs, "truncate", s->storage->truncate(s->storage->user, size)) : mem_remap(s, size);
     if (ret == 0) {
         s->size = size;
     }
@@ -118,7 +130,7 @@ static bool mem_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
     if (s->storage) {
         return mem_use_storage(bs, flags, errp);
     }
-    int ret = mem_resize(s, o->size);
+    int ret = mem_resize(bs, o->size);
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "no memory for %" PRId64 " bytes: %s", o->size, g_strerror(-ret));
         return false;
@@ -128,14 +140,15 @@ static bool mem_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
 }
 
 /* [@offset, @offset + @iov) to or from where the bytes are. 0 or -errno */
-static int mem_move(MemState *s, int64_t offset, struct iovec iov, bool write)
+static int mem_move(BlockDriverState *bs, int64_t offset, struct iovec iov, bool write)
 {
+    MemState *s = bs->state;
     const BlockStorage *storage = s->storage;
     int64_t bytes = (int64_t)iov.iov_len;
 
     if (storage) {
-        return write ? storage->write(storage->user, offset, iov.iov_base, bytes)
-                     : storage->read(storage->user, offset, iov.iov_base, bytes);
+        return write ? mem_answer(bs, "write", storage->write(storage->user, offset, iov.iov_base, bytes))
+                     : mem_answer(bs, "read", storage->read(storage->user, offset, iov.iov_base, bytes));
     }
     if (write) {
         memcpy(s->bytes + offset, iov.iov_base, iov.iov_len);
@@ -145,7 +158,7 @@ static int mem_move(MemState *s, int64_t offset, struct iovec iov, bool write)
     return 0;
 }
 
-static int mem_move_all(MemState *s, int64_t offset, BlockVec vec, bool write)
+static int mem_move_all(BlockDriverState *bs, int64_t offset, BlockVec vec, bool write)
 {
     struct iovec iov;
     int64_t bytes;
@@ -153,7 +166,7 @@ static int mem_move_all(MemState *s, int64_t offset, BlockVec vec, bool write)
 
     while (vec.bytes > 0 && ret == 0) {
         block_vec_iov(vec, &iov, 1, &bytes);
-        ret = mem_move(s, offset, iov, write);
+        ret = mem_move(bs, offset, iov, write);
         offset += bytes;
         vec = block_vec_slice(vec, bytes, vec.bytes - bytes);
     }
@@ -165,21 +178,22 @@ static int mem_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     MemState *s = bs->state;
 
     pthread_rwlock_rdlock(&s->lock);
-    int ret = mem_move_all(s, offset, vec, false);
+    int ret = mem_move_all(bs, offset, vec, false);
     pthread_rwlock_unlock(&s->lock);
     return ret;
 }
 
 /* Returns with the lock held shared, also on failure */
-static int mem_lock_grown(MemState *s, int64_t end)
+static int mem_lock_grown(BlockDriverState *bs, int64_t end)
 {
+    MemState *s = bs->state;
     int ret = 0;
 
     pthread_rwlock_rdlock(&s->lock);
     if (s->size < end) {
         pthread_rwlock_unlock(&s->lock);
         pthread_rwlock_wrlock(&s->lock);
-        ret = s->size < end ? mem_resize(s, end) : 0;
+        ret = s->size < end ? mem_resize(bs, end) : 0;
         pthread_rwlock_unlock(&s->lock);
         pthread_rwlock_rdlock(&s->lock);
     }
@@ -189,10 +203,10 @@ static int mem_lock_grown(MemState *s, int64_t end)
 static int mem_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     MemState *s = bs->state;
-    int ret = mem_lock_grown(s, offset + vec.bytes);
+    int ret = mem_lock_grown(bs, offset + vec.bytes);
 
     if (ret == 0) {
-        ret = mem_move_all(s, offset, vec, true);
+        ret = mem_move_all(bs, offset, vec, true);
     }
     pthread_rwlock_unlock(&s->lock);
     return ret;
@@ -202,7 +216,7 @@ static int mem_flush(BlockDriverState *bs)
 {
     const BlockStorage *storage = ((MemState *)bs->state)->storage;
 
-    return storage && storage->flush ? storage->flush(storage->user) : 0;
+    return storage && storage->flush ? mem_answer(bs, "flush", storage->flush(storage->user)) : 0;
 }
 
 static void mem_close(BlockDriverState *bs)
@@ -226,6 +240,16 @@ static int mem_make_room(const BlockStorage *storage, int64_t size)
     return storage->truncate ? storage->truncate(storage->user, size) : -ENOSPC;
 }
 
+/* @ret is an answer of the program's: no image is open yet that could have a warning */
+static void mem_say_why(GError **errp, int ret, const char *what)
+{
+    if (is_zero_or_errno(ret)) {
+        bdrv_set_error(errp, -ret, "%s: %s", what, g_strerror(-ret));
+    } else {
+        bdrv_set_error(errp, EIO, "%s: the program's truncate function returned %d, must be 0 or -errno", what, ret);
+    }
+}
+
 /* Storage of a fixed size stays as it is */
 static bool mem_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
@@ -237,14 +261,15 @@ static bool mem_create(BlockDriverState *bs, const void *opts, GError **errp)
         return false;
     }
     int ret = mem_make_room(storage, o->size);
-    if (ret < 0) {
-        bdrv_set_error(errp, -ret, "the storage has %" PRId64 " bytes and can't have %" PRId64 ": %s", storage->size,
-                       o->size, g_strerror(-ret));
+    if (ret != 0) {
+        g_autofree char *what = g_strdup_printf("the storage has %" PRId64 " bytes and can't have %" PRId64,
+                                                storage->size, o->size);
+        mem_say_why(errp, ret, what);
         return false;
     }
     ret = storage->truncate ? storage->truncate(storage->user, 0) : 0;
-    if (ret < 0) {
-        bdrv_set_error(errp, -ret, "could not empty the storage: %s", g_strerror(-ret));
+    if (ret != 0) {
+        mem_say_why(errp, ret, "could not empty the storage");
         return false;
     }
     if (storage->truncate) {
@@ -273,7 +298,7 @@ static int mem_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigne
     if (s->storage) {
         return -ENOTSUP;
     }
-    int ret = mem_lock_grown(s, flags & BLOCK_ZERO_DISCARD ? 0 : offset + bytes);
+    int ret = mem_lock_grown(bs, flags & BLOCK_ZERO_DISCARD ? 0 : offset + bytes);
     if (ret == 0 && offset < s->size) {
         mem_clear(s, offset, MIN(bytes, s->size - offset));
     }
@@ -287,7 +312,7 @@ static bool mem_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 
     pthread_rwlock_wrlock(&s->lock);
     int64_t was = s->size;
-    int ret = was == size ? 0 : mem_resize(s, size);
+    int ret = was == size ? 0 : mem_resize(bs, size);
     __atomic_store_n(&bs->size, s->size, __ATOMIC_RELEASE);
     pthread_rwlock_unlock(&s->lock);
 

@@ -90,7 +90,7 @@ static int from_driver(BlockDriverState *bs, int ret)
 int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     lock_serial(bs);
-    int ret = bs->drv->read(bs, offset, vec);
+    int ret = block_answer(bs, "read", bs->drv->read(bs, offset, vec));
     unlock_serial(bs);
     return from_driver(bs, ret);
 }
@@ -108,7 +108,7 @@ static int wrote(BlockDriverState *bs, int64_t end, int ret)
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     lock_serial(bs);
-    int ret = bs->drv->write(bs, offset, vec);
+    int ret = block_answer(bs, "write", bs->drv->write(bs, offset, vec));
     unlock_serial(bs);
     return wrote(bs, offset + vec.bytes, ret);
 }
@@ -120,7 +120,7 @@ int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
         return -ENOTSUP;
     }
     lock_serial(bs);
-    int ret = bs->drv->write_end(bs, offset, vec);
+    int ret = block_answer(bs, "write_end", bs->drv->write_end(bs, offset, vec));
     unlock_serial(bs);
     return wrote(bs, offset + vec.bytes, ret);
 }
@@ -131,7 +131,7 @@ static int driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
         return -ENOTSUP;
     }
     lock_serial(bs);
-    int ret = bs->drv->zero(bs, offset, bytes, flags);
+    int ret = block_answer(bs, "zero", bs->drv->zero(bs, offset, bytes, flags));
     unlock_serial(bs);
     return ret == -ENOTSUP ? ret : wrote(bs, (flags & BLOCK_ZERO_DISCARD) ? 0 : offset + bytes, ret);
 }
@@ -185,6 +185,9 @@ int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec)
     }
     if (!(node->flags & BDRV_O_RDWR)) {
         return -EPERM;
+    }
+    if (!node->drv->map && offset > BLOCK_MAX_SIZE - vec.bytes) {
+        return -EFBIG;
     }
     int ret = must_be_alone(node) ? block_again(offset) : make_room(node, offset, vec.bytes);
     if (ret < 0) {
@@ -253,6 +256,9 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
     if (!(node->flags & BDRV_O_RDWR)) {
         return -EPERM;
     }
+    if (!node->drv->map && offset > BLOCK_MAX_SIZE - bytes) {
+        return -EFBIG;
+    }
     int ret = must_be_alone(node) ? block_again(offset)
               : (flags & BLOCK_ZERO_DISCARD) ? 0 : make_room(node, offset, bytes);
     if (ret < 0) {
@@ -272,7 +278,7 @@ static int flush_format(BlockDriverState *node)
 
     pthread_mutex_lock(&layer->map_lock);
     if (bdrv_meta_is_dirty(node) || node->needs_flush) {
-        ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;
+        ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;
     }
     pthread_mutex_unlock(&layer->map_lock);
     return ret;
@@ -288,7 +294,7 @@ static int flush_protocol(BlockDriverState *node)
         written == __atomic_load_n(&layer->flushed, __ATOMIC_ACQUIRE)) {
         return 0;
     }
-    int ret = from_driver(node, node->drv->flush(node));
+    int ret = from_driver(node, block_answer(node, "flush", node->drv->flush(node)));
     if (ret == 0) {
         __atomic_store_n(&layer->flushed, written, __ATOMIC_RELEASE);
     }
@@ -310,7 +316,7 @@ int bdrv_node_flush(BlockDriverState *node)
         ret = from_driver(node, node->drv->flush(node));
     }
     if (ret != 0) {
-        return MIN(ret, 0);
+        return ret == 1 ? 0 : block_answer(node, "flush", ret);
     }
     return bdrv_node_flush(node->file);
 }
@@ -325,8 +331,13 @@ bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp)
         bdrv_set_error(errp, ENOTSUP, "driver '%s' does not support resize", node->drv->name);
         return false;
     }
+    if (node->drv->is_protocol && size > BLOCK_MAX_SIZE) {
+        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes that can be used", size,
+                       BLOCK_MAX_SIZE);
+        return false;
+    }
     __atomic_add_fetch(&node->layer->written, 1, __ATOMIC_RELEASE);
-    return node->drv->truncate(node, size, errp);
+    return block_says_why(node, "truncate", node->drv->truncate(node, size, errp), errp);
 }
 
 /* It is a hole so far: to write zeroes is to have it allocated */
@@ -338,7 +349,7 @@ static int allocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool 
 bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp)
 {
     if (node->drv->preallocate) {
-        return node->drv->preallocate(node, offset, bytes, full, errp);
+        return block_says_why(node, "preallocate", node->drv->preallocate(node, offset, bytes, full, errp), errp);
     }
     if (node->drv->map) {
         bdrv_set_error(errp, ENOTSUP, "driver '%s' does not support preallocation", node->drv->name);
@@ -369,6 +380,7 @@ static int status_here(BlockDriverState *node, int64_t offset, int64_t bytes, un
     *st = (BlockStatus) { bytes, .data = true, .here = true, .leaf = node, .leaf_offset = offset };
     int ret = node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
 
+    ret = block_status_answer(node, ret, bytes, st);
     if (ret < 0 || node->drv->is_protocol || !node->drv->status) {
         return from_driver(node, MIN(ret, 0));
     }

@@ -88,7 +88,7 @@ static bool raw_is_another(const uint8_t *head, int64_t size)
 /* Rounds up; the result is safe to add to @offset */
 static bool raw_check_size(int64_t *size, int64_t offset, GError **errp)
 {
-    if (*size > INT64_MAX - RAW_SECTOR - offset) {
+    if (*size > BLOCK_MAX_SIZE - offset) {
         bdrv_set_error(errp, EFBIG, "size %" PRId64 " is too large", *size);
         return false;
     }

@@ -107,7 +107,7 @@ static bool open_new_parent(Rebase *r, const char *filename, const BlockRebaseOp
     layer->backing_options = kv;
     r->parent = r->bs->drv->open_parent(r->bs, filename, errp);
     layer->backing_options = others;
-    if (!r->parent) {
+    if (!block_says_why(r->bs, "open_parent", r->parent, errp)) {
         g_prefix_error(errp, "new parent '%s': ", filename);
         return false;
     }
@@ -125,7 +125,7 @@ static bool change_parent(Rebase *r, const BlockRebaseOptions *opts, GError **er
         return false;
     }
     pthread_mutex_lock(&bs->layer->map_lock);
-    bool ok = bs->drv->change_backing(bs, r->parent, errp);
+    bool ok = block_says_why(bs, "change_backing", bs->drv->change_backing(bs, r->parent, errp), errp);
     pthread_mutex_unlock(&bs->layer->map_lock);
     return ok;
 }

@@ -17,6 +17,12 @@ static inline bool is_power_of_two(int64_t n)
     return n > 0 && !(n & (n - 1));
 }
 
+/* As functions of others are to return, and the kernel does */
+static inline bool is_zero_or_errno(int ret)
+{
+    return ret <= 0 && ret >= -4095;
+}
+
 /* To a multiple of @unit, a power of two. @n >= 0, and the result fits */
 static inline int64_t align_down(int64_t n, int64_t unit)
 {

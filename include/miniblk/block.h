@@ -60,7 +60,8 @@ bool bdrv_create(const char *filename, const char *options, GError **errp);
 int bdrv_close(BlockDriverState *bs);
 
 /* Storage of the caller's own, in place of a file. Offsets and lengths are bytes, any alignment,
- * inside the size; functions return 0 or -errno and may be called from several threads at once. */
+ * inside the size; functions return 0 or -errno, all the bytes or an error, and may be called from several threads at
+ * once. Any other number, such as the count that pread() returns, is an error: -EIO, and a warning that names it. */
 typedef struct BlockStorage {
     int64_t size;                   /* when opened */
     void *user;                     /* handed to every function */

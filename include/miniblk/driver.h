@@ -107,6 +107,9 @@ typedef struct BlockOptionList {
     void *items;                    /* @count structs of the item's type */
 } BlockOptionList;
 
+/* No file is used that is longer: aligning and adding up never comes to more than an int64_t holds */
+#define BLOCK_MAX_SIZE (INT64_MAX - (1 << 30) + 1)
+
 typedef struct BlockInfoBuilder BlockInfoBuilder;
 typedef struct BlockCheckBuilder BlockCheckBuilder;
 
