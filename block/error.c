@@ -26,11 +26,14 @@ void bdrv_set_error(GError **errp, int code, const char *format, ...)
 
 const char *bdrv_error_message(const GError *err)
 {
-    return err->message;
+    return err ? err->message : "no error";
 }
 
 int bdrv_error_code(const GError *err)
 {
+    if (!err) {
+        return 0;
+    }
     return err->domain == error_domain() && err->code > 0 && err->code <= MAX_ERRNO ? err->code : EIO;
 }
 

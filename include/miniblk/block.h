@@ -318,8 +318,9 @@ void bdrv_check_free(BlockCheck *check);
  * -EIO; NULL past the last. More may be added by any request; each text lives as long as @bs. */
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n);
 
-const char *bdrv_error_message(const GError *err);
-int bdrv_error_code(const GError *err);                 /* an errno number */
+/* NULL, where nothing failed, is allowed in all three */
+const char *bdrv_error_message(const GError *err);      /* NULL: "no error" */
+int bdrv_error_code(const GError *err);                 /* an errno number; NULL: 0 */
 void bdrv_error_free(GError *err);
 
 #pragma GCC visibility pop

@@ -843,6 +843,37 @@ static void test_parent_with_a_bad_block(void)
     family_free(&f);
 }
 
+/* Where nothing failed there is no error to ask */
+static void test_no_error(void)
+{
+    g_assert_cmpstr(bdrv_error_message(NULL), ==, "no error");
+    g_assert_cmpint(bdrv_error_code(NULL), ==, 0);
+    bdrv_error_free(NULL);
+}
+
+/* An error that is not the library's has a text, and a code that is none of success */
+static void test_foreign_error(void)
+{
+    GError *err = g_error_new(G_FILE_ERROR, 0, "from elsewhere");
+
+    g_assert_cmpstr(bdrv_error_message(err), ==, "from elsewhere");
+    g_assert_cmpint(bdrv_error_code(err), ==, EIO);
+    bdrv_error_free(err);
+}
+
+/* A caller that asks for no error after a success, as after a failure, may print it */
+static void test_error_of_success(void)
+{
+    GError *err = NULL;
+    BlockDriverState *bs = bdrv_open(NULL, "driver=null,size=1M", 0, &err);
+
+    g_assert_nonnull(bs);
+    g_assert_cmpstr(bdrv_error_message(err), ==, "no error");
+    g_assert_cmpint(bdrv_error_code(err), ==, 0);
+    bdrv_error_free(err);
+    bdrv_close(bs);
+}
+
 /* Creating */
 
 static void check_create_refuses(const char *options, int code)
@@ -1154,6 +1185,9 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/not-on-a-locator-in-the-footer", test_no_block_on_locator_in_footer);
     g_test_add_func("/blocks/not-on-a-locator-past-the-end", test_no_block_on_locator_past_end);
     g_test_add_func("/blocks/stands-alone-with-some-past-the-end", test_stands_alone_with_blocks_past_the_end);
+    g_test_add_func("/no-error/texts", test_no_error);
+    g_test_add_func("/no-error/foreign", test_foreign_error);
+    g_test_add_func("/no-error/of-a-success", test_error_of_success);
     g_test_add_func("/create/too-large", test_create_too_large);
     g_test_add_func("/create/bad-options", test_create_bad_options);
     g_test_add_func("/create/largest", test_create_largest);
