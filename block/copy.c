@@ -63,6 +63,11 @@ static int ask_status(Copy *copy, int64_t offset, BlockStatus *st)
 
     while ((ret = bdrv_block_status(copy->from, offset, bytes, BDRV_STATUS_WANT_ZERO, st)) < 0 &&
            copy->opts.salvage) {
+        if (st->bytes > 0) {        /* nothing of that can be read, and it may be most of a disk */
+            copy->opts.salvage(copy->opts.user, "reading block status", offset, -ret);
+            *st = (BlockStatus) { .bytes = st->bytes, .zero = true };
+            return 0;
+        }
         if (bytes <= SALVAGE_UNIT) {
             copy->opts.salvage(copy->opts.user, "reading block status", offset, -ret);
             *st = (BlockStatus) { .bytes = bytes, .data = true };

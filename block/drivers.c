@@ -1,8 +1,12 @@
 /* drivers.c - the list of drivers: find one by name, or ask them who knows an image */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <inttypes.h>
+#include <string.h>
 #include <glib.h>
 #include "block/drivers.h"
+
+#define SECTOR 512                  /* what may be read of the ends of a file where the rest of them can't */
 
 /* Formats in the order they are asked, raw last as it takes anything; then filters and protocols */
 static const BlockDriver *const drivers[] = {
@@ -48,6 +52,29 @@ const BlockDriver *bdrv_find_driver(const char *name)
     return drv;
 }
 
+/* What can be read of it; the rest is zero. -errno: nothing can */
+static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64_t bytes)
+{
+    int ret = bdrv_node_pread(file, offset, buf, bytes);
+    int64_t lost = 0;
+
+    if (ret == 0) {
+        return 0;
+    }
+    for (int64_t at = 0, n; at < bytes; at += n) {
+        n = MIN(bytes - at, SECTOR);
+        if (bdrv_node_pread(file, offset + at, buf + at, n) < 0) {
+            memset(buf + at, 0, (size_t)n);
+            lost += n;
+        }
+    }
+    if (lost < bytes) {
+        bdrv_warn(file, "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): the format is guessed "
+                  "without them", bytes, offset, lost, g_strerror(-ret));
+    }
+    return lost < bytes ? 0 : ret;
+}
+
 const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score, GError **errp)
 {
     g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_PROBE_BYTES);
@@ -55,10 +82,10 @@ const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score
     int64_t size = bdrv_node_size(file);
     int64_t have = MIN(size, BLOCK_PROBE_BYTES);
     BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, file->filename };
-    int ret = bdrv_node_pread(file, 0, head, have);
+    int ret = read_some(file, 0, head, have);
 
     if (ret == 0 && !head_only) {
-        ret = bdrv_node_pread(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
+        ret = read_some(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
     }
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not read the image to find its format: %s", g_strerror(-ret));

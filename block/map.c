@@ -225,13 +225,14 @@ static int status_below(const BlockExtent *ext, int64_t offset, unsigned flags, 
 
 int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
-    BlockExtent ext;
+    BlockExtent ext = { 0 };
     int ret = block_find_extent(bs, offset, bytes, 0, &ext);
+    bool known = ext.bytes > 0 && ext.offset <= offset && offset < extent_end(&ext);
 
+    *st = (BlockStatus) { .bytes = known ? MIN(bytes, extent_end(&ext) - offset) : 0, .here = true };
     if (ret < 0) {
         return ret;
     }
-    *st = (BlockStatus) { .bytes = MIN(bytes, extent_end(&ext) - offset), .here = true };
     if (!ext.child) {
         st->zero = true;
     } else if (ext.child == bs->backing) {

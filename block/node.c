@@ -381,6 +381,9 @@ static int status_here(BlockDriverState *node, int64_t offset, int64_t bytes, un
     int ret = node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
 
     ret = block_status_answer(node, ret, bytes, st);
+    if (ret < 0) {
+        st->bytes = 0;
+    }
     if (ret < 0 || node->drv->is_protocol || !node->drv->status) {
         return from_driver(node, MIN(ret, 0));
     }

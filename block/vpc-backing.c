@@ -262,9 +262,7 @@ static bool search_parent(BlockDriverState *bs, GError **errp)
     VpcState *s = bs->state;
     Search search = { .bs = bs };
 
-    if (!vpc_read_locators(bs, &s->header, search.locators, errp)) {
-        return false;
-    }
+    vpc_read_locators(bs, &s->header, search.locators);
     search.tried = g_string_new(NULL);
     try_all(&search);
     bool found = bs->backing || not_found(&search, errp);

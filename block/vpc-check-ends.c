@@ -101,7 +101,7 @@ static int64_t find_stray(VpcCheck *c)
 {
     int64_t at = vpc_stray_footer(c->bs, &c->ends);
 
-    if (at < 0 && at != -ENOENT) {
+    if (at < 0 && at != -ENOENT && !c->ends.tail_error) {
         vpc_found(c, -1, c->ends.tail_at, -1, "the end of the file could not be read: %s", g_strerror((int)-at));
     }
     return MAX(at, -1);
@@ -114,7 +114,7 @@ static bool choose_without_any(VpcCheck *c, GError **errp)
     const VpcEnds *e = &c->ends;
     int64_t stray = find_stray(c);
 
-    if (e->head_ok && vpc_type(&e->head) == VPC_FIXED) {
+    if (e->head_ok && vpc_type(&e->head) == VPC_FIXED && !e->tail_error) {
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
         return false;
     }
@@ -174,9 +174,13 @@ static void compare_ends(VpcCheck *c)
               be64_load(e->tail.data_offset), why);
 }
 
-static void report_bad_end(VpcCheck *c, const VpcFooter *f, int64_t at, VpcKind missing)
+/* @error: why it could not be read, -errno; 0: it was */
+static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t at, VpcKind missing)
 {
-    if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
+    if (error) {
+        vpc_found(c, missing, at, -1, "the footer at %" PRId64 ", the %s of the file, could not be read: %s", at,
+                  missing == VPC_NO_HEAD ? "start" : "end", g_strerror(-error));
+    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
         c->bad_head = missing == VPC_NO_HEAD;
         vpc_found(c, VPC_BAD_CHECKSUM, at, -1,
                   "the checksum of the footer at %" PRId64 " is 0x%08x, should be 0x%08x", at, be32_load(f->checksum),
@@ -197,7 +201,7 @@ static void report_ends(VpcCheck *c)
         compare_ends(c);
     }
     if (!e->head_ok && s->found != VPC_AT_HEAD) {
-        report_bad_end(c, &e->head, 0, VPC_NO_HEAD);
+        report_bad_end(c, &e->head, e->head_error, 0, VPC_NO_HEAD);
     }
 }
 
@@ -215,7 +219,7 @@ static void find_limit(VpcCheck *c, int64_t reach)
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
     bool broken = e->tail_at >= 0 && e->tail_at % VPC_SECTOR == 0 && e->tail_at >= reach &&
-                  (!memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
+                  (e->tail_error || !memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
     VpcFooter found;
 
     c->in_place = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
@@ -229,7 +233,7 @@ static void find_limit(VpcCheck *c, int64_t reach)
     s->limit = broken ? e->tail_at : e->size;
     c->new_tail = align_up(s->limit, VPC_SECTOR);
     if (s->found == VPC_AT_HEAD && !c->in_place) {
-        report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, s->limit, VPC_NO_TAIL);
+        report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, e->tail_error, s->limit, VPC_NO_TAIL);
     }
 }
 

@@ -178,7 +178,11 @@ static bool read_header(VpcCheck *c)
                   at, c->ends.size);
         return false;
     }
-    if (!vpc_check_read(c, (int64_t)at, &s->header, sizeof(s->header), "header")) {
+    int ret = vpc_read_header(c->bs, (int64_t)at, &s->header);
+    if (ret < 0) {
+        vpc_found(c, -1, (int64_t)at, -1, "the header at %" PRIu64 " could not be read: %s", at, g_strerror(-ret));
+    }
+    if (ret < 0 && !s->options.salvage) {
         return false;
     }
     if (memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8)) {

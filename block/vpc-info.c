@@ -86,7 +86,7 @@ static int count_run(void *user, const VpcRun *run)
     return 0;
 }
 
-/* -errno: could not be read. Writers keep count; for readers it is worth a look only now */
+/* -1: could not be read, which is warned of. Writers keep count; for readers it is worth a look only now */
 static int64_t count_blocks(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
@@ -96,7 +96,12 @@ static int64_t count_blocks(BlockDriverState *bs)
         return s->allocated;
     }
     int ret = vpc_walk_bat(bs, vpc_bat_entries(s), count_run, &count);
-    return ret < 0 ? ret : count;
+    if (ret < 0) {
+        bdrv_warn(bs, "the BAT at %" PRId64 " could not be read (%s), and so its blocks are not counted", s->bat_offset,
+                  g_strerror(-ret));
+        return -1;
+    }
+    return count;
 }
 
 /* "parent-w2ru"; of a second one of a kind, "parent-w2ru-2" */
@@ -152,15 +157,13 @@ static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, Bl
     }
 }
 
-static bool add_parent(BlockDriverState *bs, BlockInfoBuilder *items, GError **errp)
+static void add_parent(BlockDriverState *bs, BlockInfoBuilder *items)
 {
     VpcState *s = bs->state;
     VpcLocatorData locators[VPC_LOCATORS];
     g_autofree char *uuid = vpc_uuid_text(s->header.parent_uuid), *when = time_text(s->header.parent_timestamp);
 
-    if (!vpc_read_locators(bs, &s->header, locators, errp)) {
-        return false;
-    }
+    vpc_read_locators(bs, &s->header, locators);
     bdrv_info_text(items, "parent-uuid", "%s", uuid);
     if (be32_load(s->header.parent_timestamp)) {
         bdrv_info_text(items, "parent-timestamp", "%s", when);
@@ -168,7 +171,6 @@ static bool add_parent(BlockDriverState *bs, BlockInfoBuilder *items, GError **e
     add_names(s, locators, items);
     add_backing(bs, locators, items);
     vpc_free_locators(locators);
-    return true;
 }
 
 bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
@@ -181,16 +183,16 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
     if (!s->fixed) {
         int64_t allocated = count_blocks(bs);
 
-        if (allocated < 0) {
-            bdrv_set_error(errp, (int)-allocated, "could not read the BAT at %" PRId64 ": %s", s->bat_offset,
-                           g_strerror((int)-allocated));
-            return false;
-        }
         info->cluster_size = s->block_size;
         bdrv_info_int(items, "block-size", s->block_size);
         bdrv_info_int(items, "blocks", vpc_bat_entries(s));
-        bdrv_info_int(items, "blocks-allocated", allocated);
+        if (allocated >= 0) {
+            bdrv_info_int(items, "blocks-allocated", allocated);
+        }
     }
     bdrv_info_text(items, "ready-for-azure", why ? "no, because %s" : "yes", why);
-    return !s->differencing || add_parent(bs, items, errp);
+    if (s->differencing) {
+        add_parent(bs, items);
+    }
+    return true;
 }

@@ -53,8 +53,7 @@ static const char *misfit(const VpcLocator *l, int64_t file_size)
     return inside ? NULL : "not inside the file";
 }
 
-bool vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS],
-                       GError **errp)
+void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS])
 {
     memset(out, 0, VPC_LOCATORS * sizeof(*out));
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
@@ -69,15 +68,16 @@ bool vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocator
         if (!code || why) {
             continue;
         }
-        uint8_t *data = g_malloc(length);
+        g_autofree uint8_t *data = g_malloc(length);
+        int ret = bdrv_node_pread(bs->file, (int64_t)be64_load(l->offset), data, length);
 
-        out[i] = (VpcLocatorData) { code, g_bytes_new_take(data, length) };
-        if (!vpc_read(bs, (int64_t)be64_load(l->offset), data, length, "parent locator", errp)) {
-            vpc_free_locators(out);
-            return false;
+        if (ret < 0) {
+            bdrv_warn(bs, "parent locator %u at %" PRIu64 " is left out, as it could not be read: %s", i,
+                      be64_load(l->offset), g_strerror(-ret));
+        } else {
+            out[i] = (VpcLocatorData) { code, g_bytes_new_take(g_steal_pointer(&data), length) };
         }
     }
-    return true;
 }
 
 void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS])

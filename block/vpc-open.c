@@ -36,6 +36,8 @@ const BlockOption vpc_open_options[] = {
       .help = "how many parents there may be, one behind the other" },
     { "salvage", BLOCK_OPT_BOOL, offsetof(VpcOptions, salvage), "off",
       .help = "read what is left of a damaged image; what is not there reads as zeroes" },
+    { "salvage-size", BLOCK_OPT_SIZE, offsetof(VpcOptions, salvage_size), "",
+      .help = "with salvage=on: how long the disk is, whatever the image says" },
     { NULL }
 };
 
@@ -137,6 +139,17 @@ bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, co
     return ret == 0;
 }
 
+/* A footer. 0; or -errno, and zeroes */
+static int read_footer(BlockDriverState *bs, int64_t offset, VpcFooter *footer, int64_t bytes)
+{
+    int ret = bdrv_node_pread(bs->file, offset, footer, bytes);
+
+    if (ret < 0) {
+        memset(footer, 0, sizeof(*footer));
+    }
+    return ret;
+}
+
 bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
 {
     ends->size = bdrv_node_size(bs->file);
@@ -146,20 +159,16 @@ bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
                        ends->size);
         return false;
     }
-    if (!vpc_read(bs, 0, &ends->head, MIN(ends->size, VPC_SECTOR), "footer's copy", errp) ||
-        (ends->tail_at >= 0 && !vpc_read(bs, ends->tail_at, &ends->tail, VPC_SECTOR, "footer", errp))) {
-        return false;
-    }
+    ends->head_error = read_footer(bs, 0, &ends->head, MIN(ends->size, VPC_SECTOR));
+    ends->tail_error = ends->tail_at >= 0 ? read_footer(bs, ends->tail_at, &ends->tail, VPC_SECTOR) : 0;
     ends->head_ok = vpc_footer_is_valid(&ends->head);
     ends->tail_ok = ends->tail_at >= 0 && vpc_footer_is_valid(&ends->tail);
-    if (ends->tail_ok || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+    if (ends->tail_ok || ends->tail_error || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
         return true;
     }
     VpcFooter old = { 0 };
 
-    if (!vpc_read(bs, ends->tail_at + 1, &old, VPC_FOOTER_OLD, "footer", errp)) {
-        return false;
-    }
+    ends->tail_error = read_footer(bs, ends->tail_at + 1, &old, VPC_FOOTER_OLD);
     if (vpc_footer_is_valid(&old)) {
         ends->tail = old;
         ends->tail_ok = true;
@@ -193,6 +202,18 @@ bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
         bdrv_set_error(errp, ENOTSUP, "this is VHDX, another format than VHD, and no driver here reads it");
         return false;
     }
+    if (ends->tail_error) {
+        bdrv_set_error(errp, -ends->tail_error, "the footer at %" PRId64 " could not be read (%s), and there is no copy "
+                       "of it at the start of the file%s%s; salvage=on reads a fixed disk without it",
+                       MAX(ends->tail_at, 0), g_strerror(-ends->tail_error), ends->head_error ? ", which could not be read: " : "",
+                       ends->head_error ? g_strerror(-ends->head_error) : "");
+        return false;
+    }
+    if (ends->head_error) {
+        bdrv_set_error(errp, -ends->head_error, "the file does not end in a VHD footer, and its start, where a copy of it "
+                       "may be, could not be read: %s", g_strerror(-ends->head_error));
+        return false;
+    }
     int64_t stray = vpc_stray_footer(bs, ends);
     if (stray >= 0) {
         bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
@@ -224,10 +245,13 @@ static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **er
         s->found = VPC_AT_HEAD;
         s->limit = ends->size;
         s->in_place = !bdrv_node_can_grow(bs->file);
-        if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+        if (ends->tail_error) {
+            bdrv_warn(bs, "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
+                      ends->tail_at, g_strerror(-ends->tail_error));
+        } else if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
             bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used");
         }
-    } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED) {
+    } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED && !ends->tail_error) {
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
         return false;
     } else {
@@ -320,6 +344,26 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
     return false;
 }
 
+int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *h)
+{
+    int ret = bdrv_node_pread(bs->file, offset, h, sizeof(*h));
+
+    if (ret == 0) {
+        return 0;
+    }
+    memset(h, 0, sizeof(*h));
+    if (bdrv_node_pread(bs->file, offset, h, VPC_SECTOR) < 0) {
+        memset(h, 0, sizeof(*h));
+        return ret;
+    }
+    if (be32_load(h->checksum) != vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum))) {
+        return ret;
+    }
+    bdrv_warn(bs, "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is empty",
+              offset + VPC_SECTOR, g_strerror(-ret));
+    return 0;
+}
+
 static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
@@ -331,8 +375,13 @@ static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
                        limit);
         return false;
     }
-    return vpc_read(bs, (int64_t)at, &s->header, sizeof(s->header), "dynamic header", errp) &&
-           check_header(bs, (int64_t)at, limit, errp);
+    int ret = vpc_read_header(bs, (int64_t)at, &s->header);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not read the dynamic header at %" PRIu64 ": %s; salvage=on looks for the BAT "
+                       "without it", at, g_strerror(-ret));
+        return false;
+    }
+    return check_header(bs, (int64_t)at, limit, errp);
 }
 
 bool vpc_is_half_changed(const VpcEnds *ends)
@@ -394,7 +443,8 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
     }
     s->ceiling = s->lowest = INT64_MAX;
     s->room.zero_from = s->in_place ? INT64_MAX : 0;
-    s->end = s->in_place ? 0 : s->limit;
+    /* a footer that can't be read is written anew where it is, if no block is there */
+    s->end = s->in_place ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->limit;
     s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
     if (!vpc_survey(bs, errp)) {
@@ -419,7 +469,10 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
     if (!read_header(bs, s->limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
         return false;
     }
-    if (!ends->head_ok) {
+    if (ends->head_error) {
+        bdrv_warn(bs, "the copy of the footer at the start of the file could not be read (%s)",
+                  g_strerror(-ends->head_error));
+    } else if (!ends->head_ok) {
         bdrv_warn(bs, "the copy of the footer at the start of the file is damaged");
     } else if (vpc_ends_disagree(ends)) {
         bdrv_warn(bs, "the footer and its copy at the start differ; the one at the end counts");

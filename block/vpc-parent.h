@@ -31,7 +31,7 @@ typedef struct VpcCandidate {
 } VpcCandidate;
 
 /* The data of the eight locators, as they are on disk; an entry is NULL where the slot is unused, of an
- * unknown kind, or not to be believed (a warning says why) */
+ * unknown kind, not to be believed, or can't be read (a warning says why) */
 typedef struct VpcLocatorData {
     uint32_t code;
     GBytes *bytes;
@@ -42,8 +42,7 @@ enum { VPC_LOCATORS = 8 };
 /* "W2ru locator"; NULL: there is no such kind */
 const char *vpc_locator_name(uint32_t code);
 
-bool vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS],
-                       GError **errp);
+void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS]);
 void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS]);
 
 /* A parent's names as they are written, in UTF-8. g_free() them */

@@ -178,6 +178,62 @@ static bool find_table(VpcCheck *c, GError **errp)
     return true;
 }
 
+/* There is no footer. Where one can't be read, or the user says how long the disk is, it is a fixed one */
+static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
+{
+    VpcState *s = c->bs->state;
+    const VpcEnds *e = &c->ends;
+    bool given = s->options.salvage_size >= 0;
+    VpcFooter f = { .cookie = VPC_COOKIE };
+
+    if (e->tail_at < 0 || (!given && !e->tail_error) || !memcmp(e->head.cookie, "vhdxfile", 8)) {
+        g_propagate_error(errp, why);
+        return false;
+    }
+    int64_t size = given ? s->options.salvage_size : e->tail_at;
+
+    bdrv_warn(c->bs, "%s: taken for a fixed disk of %" PRId64 " bytes, %s", bdrv_error_message(why), size,
+              given ? "as salvage-size says" : "all that is before it");
+    bdrv_error_free(why);
+    be32_store(f.version, VPC_VERSION);
+    be32_store(f.features, VPC_FEATURES);
+    be32_store(f.type, VPC_FIXED);
+    be64_store(f.data_offset, UINT64_MAX);
+    be64_store(f.current_size, (uint64_t)size);
+    be64_store(f.original_size, (uint64_t)size);
+    s->footer = f;
+    s->limit = MIN(size, e->size);
+    return true;
+}
+
+static bool choose_footer(VpcCheck *c, GError **errp)
+{
+    VpcState *s = c->bs->state;
+    GError *err = NULL;
+
+    if (!vpc_check_choose(c, &err) && !take_for_fixed(c, err, errp)) {
+        return false;
+    }
+    if (s->options.salvage_size >= 0) {
+        be64_store(s->footer.current_size, (uint64_t)s->options.salvage_size);
+        s->options.size_rule = VPC_SIZE_CURRENT;
+    }
+    if (be64_load(s->footer.current_size) > INT64_MAX - VPC_MAX_BLOCK) {
+        bdrv_set_error(errp, EINVAL, "current size is %" PRIu64 " bytes, more than can be; salvage-size says how long the "
+                       "disk is", be64_load(s->footer.current_size));
+        return false;
+    }
+    return true;
+}
+
+static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what)
+{
+    if (bs->size > from) {
+        bdrv_warn(bs, "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as zeroes%s",
+                  bs->size, what, from, bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
+    }
+}
+
 bool vpc_salvage(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
@@ -188,7 +244,7 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     }
     VpcCheck *c = vpc_check_new(bs, NULL, NULL);
 
-    if (!vpc_read_ends(bs, &c->ends, errp) || !vpc_check_choose(c, errp)) {
+    if (!vpc_read_ends(bs, &c->ends, errp) || !choose_footer(c, errp)) {
         return false;
     }
     if (!vpc_check_footer(c)) {
@@ -198,20 +254,31 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     bs->size = vpc_size(&s->footer, s->options.size_rule);
     if (s->fixed) {
         s->limit = s->limit ? s->limit : c->ends.tail_at;
+        warn_of_missing(bs, s->limit, "file");
         return true;
     }
-    return find_table(c, errp) && vpc_claim_metadata(bs, c->ends.size, errp);
+    if (!find_table(c, errp) || !vpc_claim_metadata(bs, c->ends.size, errp)) {
+        return false;
+    }
+    warn_of_missing(bs, vpc_bat_entries(s) * s->block_size, "BAT");
+    return true;
 }
 
 void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext)
 {
     VpcState *s = bs->state;
     int64_t block = offset / s->block_size, start = block * s->block_size, data = place + s->bitmap_bytes;
-    VpcKind kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
-    int64_t have = s->differencing ? 0 : kind == VPC_BLOCK_ON_NAMES ? s->block_size
-                 : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
 
-    bdrv_warn(bs, "of block %" PRId64 " %" PRId64 " bytes are read, the rest is not there", block, have);
+    if (block >= vpc_bat_entries(s)) {
+        *ext = (BlockExtent) { start, bs->size - start, bs->backing, start };
+        return;
+    }
+    VpcKind kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
+    bool all = kind == VPC_BLOCK_ON_NAMES || kind == VPC_KINDS;     /* if no more is wrong, it is the bitmap */
+    int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
+
+    bdrv_warn(bs, "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have, have < s->block_size
+              ? ", the rest is not there" : kind == VPC_KINDS ? ", as if its bitmap, which can't be, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };
     } else {

@@ -55,7 +55,8 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
     }
 }
 
-static bool claim_batmap(BlockDriverState *bs, int64_t file_size, GError **errp)
+/* Reading does without it */
+static void claim_batmap(BlockDriverState *bs, int64_t file_size)
 {
     VpcState *s = bs->state;
     int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);
@@ -63,15 +64,17 @@ static bool claim_batmap(BlockDriverState *bs, int64_t file_size, GError **errp)
     VpcBatmap map;
 
     if (!vpc_creator_is(&s->footer, "tap") || at >= file_size) {
-        return true;
+        return;
     }
-    if (!vpc_read(bs, at, &map, sizeof(map), "batmap", errp)) {
-        return false;
+    int ret = bdrv_node_pread(bs->file, at, &map, sizeof(map));
+    if (ret < 0) {
+        bdrv_warn(bs, "could not read the batmap at %" PRId64 ": %s", at, g_strerror(-ret));
+        return;
     }
     uint64_t map_at = be64_load(map.offset), bytes = (uint64_t)be32_load(map.sectors) * VPC_SECTOR;
 
     if (memcmp(map.cookie, VPC_BATMAP_COOKIE, 8)) {
-        return true;
+        return;
     }
     if (!claim(s, VPC_NAMES, (uint64_t)at, sizeof(map), sizeof(map), file_size) ||
         !claim(s, VPC_MAP, map_at, MIN(bytes, (uint64_t)needed), bytes, file_size)) {
@@ -80,7 +83,6 @@ static bool claim_batmap(BlockDriverState *bs, int64_t file_size, GError **errp)
         s->unsound = true;
         bdrv_warn(bs, "batmap at %" PRIu64 " has %" PRIu64 " bytes, more than there are in the file", map_at, bytes);
     }
-    return true;
 }
 
 static void claim_vital(VpcState *s, int64_t start, int64_t bytes, int64_t file_size)
@@ -103,7 +105,8 @@ bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
     claim_vital(s, header, sizeof(VpcHeader), file_size);
     claim_vital(s, s->bat_offset, s->bat_bytes, file_size);
     claim_locators(bs, file_size);
-    return claim_batmap(bs, file_size, errp);
+    claim_batmap(bs, file_size);
+    return true;
 }
 
 const VpcRange *vpc_metadata_in(const VpcState *s, VpcUse use, bool room, int64_t start, int64_t end)

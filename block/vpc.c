@@ -44,33 +44,78 @@ static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, Block
     return 0;
 }
 
-/* The piece of the BAT that has the entry of @block: where it begins in the file, and its contents */
-static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, int64_t *piece, uint8_t **entries)
+/* [@start, @end) of a table in the file */
+typedef struct Table {
+    int64_t start, end;
+    uint8_t *data;
+} Table;
+
+/* @offset is in a table that can't be read as a whole: the sector that it is in, read past the cache. For readers: what
+ * was changed is in the cache */
+static int get_sector(BlockDriverState *bs, int64_t offset, unsigned mode, Table *table)
 {
     VpcState *s = bs->state;
-    int64_t at = align_down(block * 4, VPC_BAT_PIECE);
+    int64_t at = align_down(offset, VPC_SECTOR);
 
-    if (block >= vpc_bat_entries(s)) {
-        bdrv_warn(bs, "block %" PRId64 " has no BAT entry, there are only %" PRId64, block, vpc_bat_entries(s));
-        return -EIO;
+    if (!(mode & BLOCK_MAP_WAIT)) {
+        return -EAGAIN;
     }
-    *piece = s->bat_offset + at;
-    return bdrv_meta_get(bs, *piece, MIN(align_up(s->bat_bytes, VPC_SECTOR) - at, VPC_BAT_PIECE), mode, entries);
+    int ret = s->spare_at == at ? 0 : bdrv_node_pread(bs->file, at, s->spare, VPC_SECTOR);
+    s->spare_at = ret < 0 || (bs->flags & BDRV_O_RDWR) ? 0 : at;
+    *table = (Table) { at, at + VPC_SECTOR, s->spare };
+    return ret;
 }
 
-static uint8_t *entry_in(uint8_t *entries, int64_t block)
+/* The table [@start, @end), or a part of it that has @offset */
+static int get_table(BlockDriverState *bs, int64_t start, int64_t end, int64_t offset, unsigned mode, Table *table)
 {
-    return entries + block * 4 % VPC_BAT_PIECE;
+    VpcState *s = bs->state;
+    bool may_change = bs->flags & BDRV_O_RDWR;
+    gpointer key = GSIZE_TO_POINTER((gsize)(start / VPC_SECTOR));
+
+    if (!may_change && s->broken && g_hash_table_contains(s->broken, key)) {
+        return get_sector(bs, offset, mode, table);
+    }
+    *table = (Table) { start, end };
+    int ret = bdrv_meta_get(bs, start, end - start, mode, &table->data);
+    if (ret != -EIO || end - start <= VPC_SECTOR || (mode & BLOCK_MAP_WRITE)) {
+        return ret;
+    }
+    if (!may_change) {
+        s->broken = s->broken ? s->broken : g_hash_table_new(NULL, NULL);
+        g_hash_table_add(s->broken, key);
+    }
+    return get_sector(bs, offset, mode, table);
+}
+
+/* The piece of the BAT that has the entry of @block */
+static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *piece)
+{
+    VpcState *s = bs->state;
+    int64_t at = align_down(block * 4, VPC_BAT_PIECE), start = s->bat_offset + at;
+
+    if (block >= vpc_bat_entries(s)) {
+        bdrv_warn(bs, "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes these "
+                  "have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
+        return -EIO;
+    }
+    return get_table(bs, start, start + MIN(align_up(s->bat_bytes, VPC_SECTOR) - at, VPC_BAT_PIECE),
+                     s->bat_offset + block * 4, mode, piece);
+}
+
+static uint8_t *entry_in(const VpcState *s, const Table *piece, int64_t block)
+{
+    return piece->data + (s->bat_offset + block * 4 - piece->start);
 }
 
 /* Blocks that are not there, as far as this piece of the BAT goes; somebody else may have the bytes */
-static void map_absent(BlockDriverState *bs, uint8_t *entries, int64_t block, int64_t end, BlockExtent *ext)
+static void map_absent(BlockDriverState *bs, const Table *piece, int64_t block, int64_t end, BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t last = MIN(vpc_bat_entries(s), align_down(block, VPC_BAT_PIECE / 4) + VPC_BAT_PIECE / 4);
+    int64_t last = MIN(vpc_bat_entries(s), (piece->end - s->bat_offset) / 4);
     int64_t next = block + 1;
 
-    while (next < last && next * s->block_size < end && be32_load(entry_in(entries, next)) == VPC_UNUSED) {
+    while (next < last && next * s->block_size < end && be32_load(entry_in(s, piece, next)) == VPC_UNUSED) {
         next++;
     }
     *ext = (BlockExtent) { block * s->block_size, (next - block) * s->block_size, bs->backing,
@@ -103,11 +148,13 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int6
 {
     VpcState *s = bs->state;
     int64_t block = offset / s->block_size, in = offset % s->block_size;
-    int64_t end = MIN(in + bytes, s->block_size);
-    uint8_t *bitmap;
+    Table bitmap;
     int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
 
-    ret = ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, mode, &bitmap);
+    if (ret < 0) {
+        *ext = (BlockExtent) { offset - in, s->block_size };
+    }
+    ret = ret < 0 ? ret : get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
     if (ret == -EIO && s->options.salvage) {
         vpc_salvage_block(bs, offset, place, ext);
         return 0;
@@ -115,9 +162,10 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int6
     if (ret < 0) {
         return ret;
     }
-    int64_t first = in / VPC_SECTOR;
-    int64_t last = vpc_run_end(bitmap, first, (end + VPC_SECTOR - 1) / VPC_SECTOR);
-    bool set = vpc_sector_is_set(bitmap, first);
+    int64_t first = in / VPC_SECTOR, base = (bitmap.start - place) * 8;     /* the sector of the first bit */
+    int64_t end = MIN((MIN(in + bytes, s->block_size) + VPC_SECTOR - 1) / VPC_SECTOR, (bitmap.end - place) * 8);
+    int64_t last = base + vpc_run_end(bitmap.data, first - base, end - base);
+    bool set = vpc_sector_is_set(bitmap.data, first - base);
 
     *ext = (BlockExtent) { offset - in + first * VPC_SECTOR, (last - first) * VPC_SECTOR };
     if (set || (mode & BLOCK_MAP_WRITE)) {
@@ -146,8 +194,8 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
 {
     VpcState *s = bs->state;
     bool write = mode & BLOCK_MAP_WRITE, alone = mode & BLOCK_MAP_EXCL;
-    int64_t block, piece;
-    uint8_t *entries;
+    int64_t block;
+    Table piece;
 
     if (write && s->unsettled) {
         int ret = alone ? vpc_settle(bs) : -EAGAIN;
@@ -165,34 +213,37 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
         return -EROFS;
     }
     block = offset / s->block_size;
-    int ret = get_bat(bs, block, mode, &piece, &entries);
+    int ret = get_bat(bs, block, mode, &piece);
     if (ret == -EIO && s->options.salvage) {
         vpc_salvage_block(bs, offset, -1, ext);
         return 0;
     }
+    if (ret < 0 && block >= vpc_bat_entries(s)) {
+        *ext = (BlockExtent) { offset, bs->size - offset };
+    }
     if (ret < 0) {
         return ret;
     }
-    uint32_t sector = be32_load(entry_in(entries, block));
+    uint32_t sector = be32_load(entry_in(s, &piece, block));
     if (sector != VPC_UNUSED) {
         return map_present(bs, offset, bytes, (int64_t)sector * VPC_SECTOR, mode, ext);
     }
     if (write) {
         return alone ? take_block(bs, offset, bytes, ext) : -EAGAIN;
     }
-    map_absent(bs, entries, block, offset + bytes, ext);
+    map_absent(bs, &piece, block, offset + bytes, ext);
     return 0;
 }
 
 /* Make the block at @place part of the disk, by its @entry in this piece of the BAT: on disk at once where that needs no
  * order, else in memory until the next flush */
-static void commit_block(BlockDriverState *bs, int64_t place, int64_t piece, uint8_t *entries, uint8_t *entry)
+static void commit_block(BlockDriverState *bs, int64_t place, const Table *piece, uint8_t *entry)
 {
     be32_store(entry, (uint32_t)(place / VPC_SECTOR));
     if (vpc_was_ready(bs->state, place)) {
-        bdrv_meta_put(bs, piece, entry - entries, 4);
+        bdrv_meta_put(bs, piece->start, entry - piece->data, 4);
     } else {
-        bdrv_meta_dirty(bs, piece, entry - entries, 4);
+        bdrv_meta_dirty(bs, piece->start, entry - piece->data, 4);
     }
     vpc_keep_place(bs->state, place);
 }
@@ -217,16 +268,16 @@ static int commit_sectors(BlockDriverState *bs, const BlockExtent *ext, int64_t 
 static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t block = ext->offset / s->block_size, piece;
+    int64_t block = ext->offset / s->block_size;
     int64_t place = ext->child_offset - ext->offset % s->block_size - s->bitmap_bytes;
-    uint8_t *entries;
-    int ret = get_bat(bs, block, BLOCK_MAP_WAIT, &piece, &entries);
+    Table piece;
+    int ret = get_bat(bs, block, BLOCK_MAP_WAIT | BLOCK_MAP_WRITE, &piece);
 
     if (ret < 0) {
         return ret;
     }
-    if (be32_load(entry_in(entries, block)) == VPC_UNUSED) {
-        commit_block(bs, place, piece, entries, entry_in(entries, block));
+    if (be32_load(entry_in(s, &piece, block)) == VPC_UNUSED) {
+        commit_block(bs, place, &piece, entry_in(s, &piece, block));
         if (!s->differencing) {
             return 0;
         }
@@ -251,6 +302,7 @@ static void vpc_close(BlockDriverState *bs)
         (void)vpc_trim(bs);
     }
     vpc_keys_free(&s->overlapping);
+    g_clear_pointer(&s->broken, g_hash_table_destroy);
     g_free(s->options.parent);
     g_free(s->options.search);
     g_free(s->options.root);

@@ -36,15 +36,17 @@ typedef struct VpcOptions {
     bool ignore_id;
     int64_t max_depth;
     bool salvage;
+    int64_t salvage_size;                       /* -1: not given */
 } VpcOptions;
 
 /* Where the footer that counts was found */
 typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
 
-/* Both ends of the file */
+/* Both ends of the file. What could not be read is all zero, and not ok */
 typedef struct VpcEnds {
     VpcFooter head, tail;
     bool head_ok, tail_ok;
+    int head_error, tail_error;     /* why it could not be read, -errno; 0: it was */
     int64_t size, tail_at;
 } VpcEnds;
 
@@ -83,6 +85,10 @@ typedef struct VpcState {
     int64_t allocated;          /* blocks */
     VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted */
     bool unsound;               /* there are such, or blocks or metadata where none can be */
+
+    uint8_t spare[VPC_SECTOR];  /* the sector at @spare_at, of a table that can't be read as a whole; under the map lock */
+    int64_t spare_at;           /* 0: none */
+    GHashTable *broken;         /* such tables, by the sectors where they begin, as pointers; NULL: none */
 
     struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
 } VpcState;
@@ -163,7 +169,11 @@ bool vpc_creator_is(const VpcFooter *footer, const char *code);
 /* Cookie and checksum, with what old tapdisks are forgiven */
 bool vpc_footer_is_valid(const VpcFooter *footer);
 uint32_t vpc_type(const VpcFooter *footer);
+/* False if there is no room for a footer */
 bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
+/* All of the header; or the first half of it, with a warning, if the checksum says that the second one, which could not
+ * be read, is zero. 0 or -errno: then the first half is there, or zeroes are */
+int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *header);
 /* A footer that is not where it should be: padding tools append to files. -ENOENT: none; another -errno: who knows */
 int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
 /* Always false: why there is no footer */
@@ -278,7 +288,8 @@ void vpc_check_free(struct VpcCheck *check);    /* NULL is allowed */
 
 /* vpc-salvage.c */
 bool vpc_salvage(BlockDriverState *bs, GError **errp);
-/* What is left of a block that can't be read, at @place; -1: nobody knows where */
+/* What is left of a block that can't be read, at @place; -1: nobody knows where. Where it is not there, there may be
+ * more behind it that is not there either */
 void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext);
 
 /* vpc-repair.c */

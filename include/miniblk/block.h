@@ -166,7 +166,8 @@ enum {
     BDRV_STATUS_WANT_ZERO = 1 << 0, /* look for holes under allotted blocks, too; may ask the file system */
 };
 
-/* Describe [@offset, @offset + @bytes), or the first part of it. 0 or -errno */
+/* Describe [@offset, @offset + @bytes), or the first part of it. 0 or -errno: then nothing of the first @st->bytes, as
+ * far as that is known, can be read */
 int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 
 int64_t bdrv_getlength(BlockDriverState *bs);           /* bytes, as the guest sees the disk */
@@ -199,7 +200,7 @@ typedef struct BlockCopyOptions {
     int64_t bytes;              /* how many; 0: up to the end of @from */
     /* Not NULL: what can't be read, in units of 512 bytes, becomes zeroes, and each is told of, from front to
      * back: "reading", or, in a first pass and again, "reading block status", after which it is read all the
-     * same. @err is an errno */
+     * same. What an image knows to be nowhere is told of once in each pass, where it begins. @err is an errno */
     void (*salvage)(void *user, const char *doing, int64_t offset, int err);
     void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; from any worker, one at a time */
     void *user;

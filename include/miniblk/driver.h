@@ -169,7 +169,8 @@ typedef struct BlockDriver {
      * A protocol: make the file, empty, and close it again; an existing one keeps its contents if this fails */
     bool (*create)(BlockDriverState *bs, const void *opts, GError **errp);
 
-    /* Formats: see the ten rules in docs/writing-a-driver.md */
+    /* Formats: see the ten rules in docs/writing-a-driver.md. With -EIO, *@ext may say how far that reaches; the layer
+     * hands it over zeroed where it wants to know */
     int (*map)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
     int (*commit)(BlockDriverState *bs, const BlockExtent *ext);
 

@@ -7,8 +7,8 @@ import struct
 
 import vhd
 from cases import LOCATORS, check_memory, merge, runs_of, save, unchanged
-from harness import IMG, Suite, check, equal, poke, run, works
-from vhd import MIB, SECTOR, Image, dynamic, fixed, utf16
+from harness import IMG, IO, Suite, check, equal, info, poke, run, short, works
+from vhd import MIB, SECTOR, Image, differencing, dynamic, fixed, utf16
 
 suite = Suite(__file__)
 
@@ -97,7 +97,7 @@ READABLE = {
     'a BAT entry on the header': (lambda: image().change_bat(1, 1), READS, 'block 1 lies on|of block 1 0 bytes'),
     'a block over a locator': (over_locator, '.64K Q64K .384K', 'block 1 lies on|of block 1 65536 bytes'),
     'too few BAT entries': (lambda: image(header={'entries': 5}), 'A64K .64K B64K .320K',
-                            'has no BAT entry|of block [567] 0 bytes'),
+                            'has no BAT entry|the BAT only 327680 of them'),
 }
 
 
@@ -152,13 +152,13 @@ def test_read_only(folder):
 
 @suite.fact
 def test_unreadable(folder):
-    """a bitmap that can't be read costs its block"""
+    """a bitmap that can't be read costs nothing: all of its block is read"""
     data = image()
     path = save(folder, data)
     options = (f'{SALVAGE},file.driver=blkdebug,file.image.filename={path},file.inject-error.0.iotype=read,'
                f'file.inject-error.0.sector={data.places[2] // SECTOR}')
     works(IMG, 'convert', '-q', '-O', 'raw', '--image-opts', options, folder / 'out')
-    expected = b''.join(bytes([v]) * n for n, v in runs_of('A64K .256K C64K .128K'))
+    expected = b''.join(bytes([v]) * n for n, v in runs_of(READS))
     check((folder / 'out').read_bytes() == expected, 'contents')
 
 
@@ -186,6 +186,213 @@ def test_flips(folder):
         poked = poke(path, f'scan:0:{SIZE}:4096', flags='c', options=SALVAGE)
         check_memory(poked)
         unchanged(path, bytes(data))
+
+
+# One sector that can't be read
+
+SMALL = 4096                    # a block
+ENTRIES = 256                   # two sectors of BAT
+
+
+def noise(seed, count=SMALL):
+    """Bytes without a zero"""
+    rng = random.Random(seed)
+    return bytes(rng.randrange(1, 256) for _ in range(count))
+
+
+def small_fixed():
+    return Image(noise('f', 8 * SMALL) + vhd.make_footer(8 * SMALL, vhd.FIXED, creator=b'win '))
+
+
+def small_dynamic(make=dynamic, blocks=(0, 1, 127, 128, 255), **more):
+    return make(**{'size': ENTRIES * SMALL, 'blocks': {n: noise(n) for n in blocks}, 'block_size': SMALL, 'creator': b'win ',
+                   **more})
+
+
+def small_child():
+    names = [(b'W2ku', utf16('C:\\base.vhd')), (b'W2ru', utf16('.\\base.vhd'))]
+    return small_dynamic(differencing, (0, 2, 127, 128), locators=names, name=utf16('base.vhd', 'be'))
+
+
+def large_bitmaps():
+    """Bitmaps of two sectors, each of which says something of 2 MiB; one bit in 64 is set"""
+    data = bytearray(4 * MIB)
+    for at in range(0, len(data), 64 * SECTOR):
+        data[at:at + 8] = b'sector %d' % (at % 10)
+    return dynamic(4 * MIB, {0: bytes(data)}, 4 * MIB, bits={0: b'\x80\0\0\0\0\0\0\0' * 128}, creator=b'win ')
+
+
+def held_by(data, at):
+    """How many bytes of the disk are lost at most where the sector at @at of @data can't be read"""
+    if data.places and data.bat_at <= at < data.bat_at + 2 * SECTOR:
+        return SECTOR // 4 * vhd.get(data, data.header_at, vhd.HEADER, 'block_size')
+    bitmap = data.places and vhd.bitmap_bytes(vhd.get(data, data.header_at, vhd.HEADER, 'block_size'))
+    if any(place <= at < place + bitmap for place in data.places.values()):
+        return min(2 * MIB, vhd.get(data, data.header_at, vhd.HEADER, 'block_size'))
+    if at == SECTOR and bitmap and bitmap > SECTOR:
+        return MIB              # blocks of half the size would do as well
+    return SECTOR if not data.places or any(place <= at for place in data.places.values()) else 0
+
+
+def bad_sector(path, at, salvage):
+    return (f'driver=vpc,salvage={salvage},file.driver=blkdebug,file.image.filename={path},'
+            f'file.inject-error.0.event=none,file.inject-error.0.iotype=read,file.inject-error.0.sector={at // SECTOR}')
+
+
+def rescue(folder, path, at, salvage):
+    """Standard error, and what was read; None: it was not opened"""
+    out = folder / 'out'
+    out.unlink(missing_ok=True)
+    done = run(IMG, 'convert', '--salvage', '-O', 'raw', '--image-opts', bad_sector(path, at, salvage), out)
+    equal(done.returncode == 0, out.exists(), 'success, and output')
+    return done.stderr, out.read_bytes() if out.exists() else None
+
+
+def count_lost(found, whole):
+    return sum(a != b for a, b in zip(found, whole)) if found != whole else 0
+
+
+def check_lost(folder, path, data, at, whole, more):
+    plain, found = rescue(folder, path, at, 'off')
+    if found is None:
+        check('salvage=on' in plain, f'sector at {at}: refused without naming a way out: {plain}')
+    else:
+        check(count_lost(found, whole) <= held_by(data, at), f'sector at {at}: {count_lost(found, whole)} bytes lost')
+        check(found == whole or plain, f'sector at {at}: lost without a word')
+    text, found = rescue(folder, path, at, 'on' + more)
+    check(found is not None, f'sector at {at}, salvage=on: {text}')
+    lost = count_lost(found, whole)
+    check(len(found) == len(whole) and lost <= held_by(data, at), f'sector at {at}, salvage=on: {lost} bytes lost')
+    check(not lost or text, f'sector at {at}, salvage=on: lost without a word')
+    return plain
+
+
+def is_metadata(data, at):
+    """Or one of a block's first sectors: of a large image others are like these"""
+    return at >= len(data) - SECTOR or all(at < place or at < place + 4 * SECTOR for place in data.places.values())
+
+
+def test_sweep(folder, make, refused, without_header=''):
+    """@refused: sectors without which it is not opened without salvage=on, from the end if negative; @without_header:
+    what the user has to say besides where it is the header's"""
+    (folder / 'base.vhd').write_bytes(small_dynamic(blocks=range(0, 256, 3)))
+    data = make()
+    path = save(folder, data)
+    whole = works(IMG, 'convert', '-f', 'vpc', '-O', 'raw', path, folder / 'whole') or (folder / 'whole').read_bytes()
+    seen = [at for at in range(0, len(data), SECTOR) if is_metadata(data, at)
+            and 'salvage=on' in check_lost(folder, path, data, at, whole, without_header.format(folder) if at == SECTOR else '')]
+    equal(seen, [at * SECTOR % len(data) for at in refused], 'sectors that an image is not opened without')
+    unchanged(path, bytes(data))
+
+
+for name, *row in (('a fixed image', small_fixed, [-1]), ('a dynamic image', small_dynamic, [1]),
+                            ('a child', small_child, [1, 2], ',ignore-parent-id=on,parent={}/base.vhd'),
+                            ('an image of Xen\'s', lambda: small_dynamic(creator=b'tap\0', batmap=[0]), [1]),
+                            ('an image with large bitmaps', large_bitmaps, [1])):
+    suite.test(f'{name}, each sector of it unreadable: no more is lost than was in it', test_sweep, *row)
+
+
+@suite.fact
+def test_probe_unreadable(folder):
+    """the format is guessed by the end that can be read"""
+    for make, at, driver in ((small_fixed, 0, 'vpc'), (small_dynamic, 0, 'vpc'), (small_dynamic, -SECTOR, 'vpc'),
+                             (small_fixed, -SECTOR, 'raw')):
+        data = make()
+        options = bad_sector(save(folder, data), at % len(data), 'off').split(',', 2)[2]
+        done = run(IMG, 'info', '--image-opts', options)
+        equal(done.returncode, 0, f'exit status of info: {done.stderr}')
+        check(f'file format: {driver}' in done.stdout, f'{make.__name__} {at}: {done.stdout}')
+        check('guessed without them' in done.stderr, f'no warning: {done.stderr}')
+
+
+@suite.fact
+def test_rewritten(folder):
+    """an end that can't be read is written anew before the first write, where it is"""
+    for at in (0, -SECTOR):
+        data = small_dynamic()
+        path = save(folder, data)
+        damaged = Image(data)
+        options = bad_sector(path, at % len(data), 'off')
+        works(IO, '--image-opts', '-c', 'write -P 0x57 0 512', options)
+        damaged[data.places[0] + SECTOR:data.places[0] + 2 * SECTOR] = b'W' * SECTOR
+        unchanged(path, bytes(damaged))
+
+
+@suite.fact
+def test_rewritten_after_crash(folder):
+    """an end that can't be read and is not zero any more comes to be a footer again"""
+    for at in (0, -SECTOR):
+        data = small_dynamic()
+        path = save(folder, Image(data).change(at % len(data), b'J' * SECTOR))
+        options = bad_sector(path, at % len(data), 'off')
+        works(IO, '--image-opts', '-c', 'write -P 0x57 4096 512', options)
+        after = path.read_bytes()
+        equal(len(after), len(data), 'length of the file')
+        check(after[:SECTOR] == bytes(data[:SECTOR]) and after[-SECTOR:] == bytes(data[-SECTOR:]), f'footers, {at}')
+
+
+@suite.fact
+def test_not_over_block(folder):
+    """a footer that can't be read is not put where a block is"""
+    data = small_dynamic(blocks=(0, 1))
+    path = save(folder, data[:-SECTOR])         # cut: the last sector is the last block's
+    options = bad_sector(path, len(data) - 2 * SECTOR, 'off')
+    works(IO, '--image-opts', '-c', 'write -P 0x57 0 512', options)
+    after = path.read_bytes()
+    equal((len(after), after[-2 * SECTOR:-SECTOR]), (len(data), bytes(data[-2 * SECTOR:-SECTOR])), 'length, last sector')
+
+
+@suite.fact
+def test_info_and_map(folder):
+    """info, map and check of images with an unreadable sector"""
+    for make, at in ((small_fixed, 0), (small_dynamic, 0), (small_dynamic, -SECTOR), (small_dynamic, 3 * SECTOR),
+                     (lambda: small_dynamic(creator=b'tap\0', batmap=[0]), 5 * SECTOR)):
+        data = make()
+        options = bad_sector(save(folder, data), at % len(data), 'off')
+        equal(info(options, '--image-opts')['virtual-size'], len(data) - SECTOR if make == small_fixed else MIB, 'size')
+        if at != 3 * SECTOR:
+            works(IMG, 'map', '--image-opts', options)
+        done = run(IMG, 'check', '--image-opts', options)
+        expected = 0 if make == small_fixed else 1 if at > 0 else 2
+        equal(done.returncode, expected, f'exit status of check: {done.stdout}{done.stderr}')
+        check(expected == 0 or 'could not be read' in done.stdout, f'check says nothing: {done.stdout}')
+
+
+@suite.fact
+def test_repair_unreadable(folder):
+    """check -r all writes an unreadable end anew, where it is"""
+    for at in (0, -SECTOR):
+        data = small_dynamic()
+        path = save(folder, Image(data).change(at % len(data), b'J' * SECTOR))
+        run(IMG, 'check', '-r', 'all', '--image-opts', bad_sector(path, at % len(data), 'off'))
+        unchanged(path, bytes(data))
+
+
+@suite.fact
+def test_salvage_size(folder):
+    """salvage-size= is believed where an image has no size, or one that can't be"""
+    cut_off = save(folder, small_fixed()[:-SECTOR])
+    works(IMG, 'convert', '-O', 'raw', '--image-opts', f'{SALVAGE},salvage-size=20000,file.filename={cut_off}', folder / 'out')
+    check((folder / 'out').read_bytes() == (small_fixed()[:20000]).ljust(20480, b'\0'), 'contents of a fixed disk')
+    for size in (1 << 60, (1 << 63) - 512):
+        path = save(folder, small_dynamic().change_footer(current_size=size))
+        works(IMG, 'convert', '-O', 'raw', '--image-opts', f'{SALVAGE},salvage-size=512K,file.filename={path}', folder / 'out')
+        found = (folder / 'out').read_bytes()
+        equal((len(found), found[:SMALL]), (512 << 10, noise(0)), 'length, first block')
+
+
+@suite.fact
+def test_absurd_size(folder):
+    """convert of a disk with an absurd size comes to an end, with a word that has the size"""
+    for make in (small_fixed, small_dynamic):
+        for size in (2040 << 30, 1 << 60, 1 << 62, (1 << 63) - 512, (1 << 63) - 1):
+            path = save(folder, make().change_footer('tail', current_size=size))
+            for salvage in ('off', 'on'):
+                options = f'driver=vpc,salvage={salvage},file.filename={path}'
+                done = run(IMG, 'convert', '--salvage', '-O', 'raw', '--image-opts', options, folder / 'out')
+                check(str(size) in done.stderr, f'{size}: not a word of it: {done.stderr}')
+                check(len(done.stderr.splitlines()) < 10, f'{size}: too many words: {short(done.stderr)}')
+                (folder / 'out').unlink(missing_ok=True)
 
 
 suite.main()
