@@ -312,12 +312,67 @@ static int completed(void *user, int *error)
     return 1;
 }
 
-/* The first extent of the answer; libnbd has counted the bytes of the reply, and nothing more */
+/* False: some of it had come before, or it comes in too many pieces. Servers send them in order as a rule, and then there
+ * is one span that grows */
+static bool add_span(NbdRequest *req, int64_t start, int64_t end)
+{
+    NbdSpan *grown = NULL;
+
+    for (int i = 0; i < req->span_count; i++) {
+        NbdSpan *span = &req->spans[i];
+
+        if (start < span->end && span->start < end) {
+            return false;
+        }
+        grown = start == span->end || end == span->start ? span : grown;
+    }
+    if (grown) {
+        *grown = (NbdSpan) { MIN(start, grown->start), MAX(end, grown->end) };
+        return true;
+    }
+    if (req->span_count == NBD_SPANS) {
+        return false;
+    }
+    req->spans[req->span_count++] = (NbdSpan) { start, end };
+    return true;
+}
+
+/* A part of the answer to a read. libnbd sees that it is inside of what was asked for; bytes of which nothing comes
+ * are left as zeroes, as if these had been read */
+static int piece(void *user, const void *buf, size_t count, uint64_t offset, unsigned status, int *error)
+{
+    NbdRequest *req = user;
+
+    if (status == LIBNBD_READ_ERROR || add_span(req, (int64_t)offset, (int64_t)(offset + count))) {
+        return 0;
+    }
+    *error = EPROTO;
+    return -1;
+}
+
+static bool is_all_there(const NbdRequest *req)
+{
+    int64_t bytes = 0;
+
+    for (int i = 0; i < req->span_count; i++) {
+        bytes += req->spans[i].end - req->spans[i].start;
+    }
+    return bytes == req->bytes;
+}
+
+/* The first extent of the answer, which comes once; libnbd has counted the bytes of the reply, and nothing more */
 static int extent(void *user, const char *context, uint64_t offset, uint32_t *entries, size_t count, int *error)
 {
     NbdRequest *req = user;
 
-    if (count >= 2 && offset == (uint64_t)req->offset && !strcmp(context, req->state->context)) {
+    if (strcmp(context, req->state->context)) {
+        return 0;
+    }
+    if (req->extent_bytes) {
+        *error = EPROTO;
+        return -1;
+    }
+    if (count >= 2 && offset == (uint64_t)req->offset) {
         req->extent_bytes = entries[0];
         req->extent_flags = entries[1];
     }
@@ -328,11 +383,12 @@ static int extent(void *user, const char *context, uint64_t offset, uint32_t *en
 static int64_t issue(struct nbd_handle *handle, NbdRequest *req)
 {
     const nbd_completion_callback done = { .callback = completed, .user_data = req };
+    const nbd_chunk_callback came = { .callback = piece, .user_data = req };
     uint64_t offset = (uint64_t)req->offset, bytes = (uint64_t)req->bytes;
 
     switch (req->command) {
     case NBD_READ:
-        return nbd_aio_pread(handle, req->buf, bytes, offset, done, req->flags);
+        return nbd_aio_pread_structured(handle, req->buf, bytes, offset, came, done, req->flags);
     case NBD_WRITE:
         return nbd_aio_pwrite(handle, req->buf, bytes, offset, done, req->flags);
     case NBD_FLUSH:
@@ -435,11 +491,15 @@ static int try_request(NbdState *s, NbdLink *link, NbdRequest *req, bool *lost)
     req->done = false;
     req->err = 0;
     req->extent_bytes = 0;
+    req->span_count = 0;
     if (issue(link->handle, req) >= 0) {
         wake(link);
         wait_for(s, link, req);
     } else {
         req->err = nbd_get_errno() > 0 ? nbd_get_errno() : EIO;
+    }
+    if (!req->err && req->command == NBD_READ && !is_all_there(req)) {
+        req->err = EPROTO;
     }
     /* libnbd says that it is dead a moment after it has ended all requests so; a server can't answer that */
     bool dead = req->err == ENOTCONN || is_dead(link);

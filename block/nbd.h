@@ -43,11 +43,19 @@ typedef struct NbdState {
 
 typedef enum NbdCommand { NBD_READ, NBD_WRITE, NBD_FLUSH, NBD_TRIM, NBD_ZERO, NBD_STATUS } NbdCommand;
 
+#define NBD_SPANS 64                /* what has come of a read is in so many pieces at most */
+
+typedef struct NbdSpan {
+    int64_t start, end;
+} NbdSpan;
+
 typedef struct NbdRequest {
     NbdCommand command;
     uint32_t flags;                 /* LIBNBD_CMD_FLAG_… */
     int64_t offset, bytes;
     void *buf;                      /* READ, WRITE */
+    NbdSpan spans[NBD_SPANS];       /* READ: what has come, @span_count disjoint pieces that don't touch but at times */
+    int span_count;
     int64_t extent_bytes;           /* STATUS: the answer; 0: there was none */
     uint32_t extent_flags;
     NbdState *state;

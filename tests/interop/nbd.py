@@ -10,7 +10,7 @@ import threading
 import time
 
 from harness import IMG, IO, Failure, Skip, Suite, check, equal, fails, need, run, works
-from nbd_server import DIE, FLUSH, MUTE, READ, STATUS, WRITE, ZERO, Server
+from nbd_server import DIE, FLUSH, MUTE, READ, STATUS, WRITE, ZERO, Server, chunk
 
 suite = Suite(__file__)
 
@@ -325,6 +325,94 @@ for old in (True, False):
                 check(f'{command.split()[0]} failed: Input/output error' in said.stdout or
                       (kind == FLUSH and said.returncode == 1), f'{command}: {said.stdout}{said.stderr}')
         suite.test(f'a server that {what}: the request fails ({"old" if old else "new"} handshake)', one)
+
+
+def part(kind, data, last=False):
+    """A chunk of a structured reply"""
+    return chunk(int.from_bytes(b'COOKIE..', 'big'), kind, data, flags=int(last))
+
+
+def some(offset, length, last=False):
+    return part(1, struct.pack('>Q', offset) + b'd' * length, last)
+
+
+def hole(offset, length, last=False):
+    return part(2, struct.pack('>QI', offset, length), last)
+
+
+def broken(offset, last=False):
+    return part(0x8002, struct.pack('>IHQ', 5, 0, offset), last)
+
+
+# Of a read of 8 KiB at 4096
+FALSE_READS = {
+    'half of it': some(4096, 4096, True),
+    'the other half': some(8192, 4096, True),
+    'one half twice': some(4096, 4096) + some(4096, 4096, True),
+    'all but a byte': some(4096, 8191, True),
+    'a gap in the middle': some(4096, 4000) + some(8192, 4096, True),
+    'parts that overlap': some(4096, 4097) + some(8192, 4095, True),
+    'data over a hole': hole(4096, 4096) + some(4097, 4096, True),
+    'all of it and more': some(4096, 8192) + some(8192, 1, True),
+    'more than all of it': some(4096, 8193, True),
+    'bytes before it': some(4095, 8192, True),
+    'nothing': part(0, b'', True),
+    'parts of nothing': some(4096, 0) + some(4096, 0, True),
+    'holes of nothing': hole(4096, 0) + hole(12288, 0, True),
+    'a hole that is longer': hole(4096, 1 << 30, True),
+    'an error in the middle': some(4096, 4096) + broken(8192, True),
+    'an error and then the rest': some(4096, 4096) + broken(8192) + some(8192, 4096, True),
+    'an error at the end': some(4096, 8192) + broken(12287, True),
+    'a part, and then the end of the connection': (some(4096, 4096), DIE),
+    'half of a part, and then the end of the connection': (some(4096, 8192, True)[:5000], DIE),
+    'all of it but no end, and then the end of the connection': (some(4096, 8192), DIE),
+    'a block status': part(5, struct.pack('>III', 1, 8192, 0), True),
+    'very many parts, from the end': b''.join(some(12286 - i, 1, i == 8190) for i in range(0, 8191, 2)),
+}
+for what, lie in FALSE_READS.items():
+    def false_read(folder, lie=lie):
+        said = ask(folder, on(READ, lie), 'read 4096 8192')
+        check('read failed: ' in said.stdout, f'{said.stdout}{said.stderr}')
+    suite.test(f'a read is answered with {what}: it fails', false_read)
+
+TRUE_READS = {
+    'one part': some(4096, 8192, True),
+    'one part, and an end of its own': some(4096, 8192) + part(0, b'', True),
+    'two parts': some(4096, 4096) + some(8192, 4096, True),
+    'two parts, the other way round': some(8192, 4096) + some(4096, 4096, True),
+    'the outer ones first': some(4096, 100) + some(12000, 288) + some(4196, 7804, True),
+    'many parts': b''.join(some(4096 + i, 16, i == 8176) for i in range(0, 8192, 16)),
+    'many parts, from the end': b''.join(some(12272 - i, 16, i == 8176) for i in range(0, 8192, 16)),
+    'a part of nothing in front': some(4096, 0) + some(4096, 8192, True),
+}
+for what, truth in TRUE_READS.items():
+    def true_read(folder, truth=truth):
+        said = ask(folder, on(READ, truth), 'read -P 100 4096 8192')
+        check('failed' not in said.stdout and said.returncode == 0, f'{said.stdout}{said.stderr}')
+    suite.test(f'a read is answered with {what}: it works', true_read)
+
+
+@suite.fact
+def holes_in_reads(folder):
+    """Holes of a structured reply are zeroes"""
+    said = ask(folder, on(READ, some(4096, 4096) + hole(8192, 4096, True)),
+               'read -P 100 -l 4096 4096 8192', 'read -P 0 -s 4096 -l 4096 4096 8192')
+    check('failed' not in said.stdout and said.returncode == 0, f'{said.stdout}{said.stderr}')
+
+
+@suite.fact
+def false_status(folder):
+    """Block status: a second answer, or an extent of nothing before another, is an error; one that is longer is cut"""
+    def entries(*pairs, last=True):
+        return part(5, struct.pack('>I', 1) + b''.join(struct.pack('>II', *pair) for pair in pairs), last)
+
+    for lie in (entries((1 << 19, 0), last=False) + entries((1 << 20, 3)), entries((0, 0), (1 << 20, 3)), DIE,
+                part(0, b'', True), part(5, struct.pack('>I', 1), True),
+                part(5, struct.pack('>III', 7, 1 << 20, 3), True), part(5, struct.pack('>II', 1, 512), True),
+                (entries((1 << 20, 3))[:25], DIE), broken(0, True)):
+        equal(status_of(folder, lie).returncode, 1, f'exit status for {lie}')
+    said = json.loads(status_of(folder, entries((1 << 20, 3), (1 << 20, 0))).stdout)
+    equal([(e['length'], e['zero']) for e in said], [(1 << 20, True)], 'map')
 
 
 @suite.fact

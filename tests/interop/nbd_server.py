@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """One thread a connection; the disk is a bytearray. @old: the handshake without options and structured replies.
 @lie(server, kind, offset, length) is asked before each request, from the second on if the first is to be good. It
-returns None for the truth, DIE to close the connection, MUTE never to answer, bytes to send as they are, or for a
-block status a list of (length, flags)."""
+returns None for the truth, DIE to close the connection, MUTE never to answer, bytes to send as they are, a pair of such
+bytes and DIE, or for a block status a list of (length, flags)."""
 
 import pathlib
 import socket
@@ -105,9 +105,10 @@ class Server:
             return False
         if lie is MUTE:
             return True
-        if isinstance(lie, bytes):
-            c.sendall(lie.replace(b'COOKIE..', struct.pack('>Q', cookie)))
-            return True
+        last = isinstance(lie, tuple)
+        if last or isinstance(lie, bytes):
+            c.sendall((lie[0] if last else lie).replace(b'COOKIE..', struct.pack('>Q', cookie)))
+            return not last
         if kind == WRITE:
             self.disk[offset:offset + length] = data
         elif kind in (TRIM, ZERO):
