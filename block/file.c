@@ -665,7 +665,7 @@ static void file_not_found(int err, const char *root, const char *filename, GErr
     if (err == EXDEV) {
         bdrv_set_error(errp, EACCES, "it is not inside the folder '%s'", root);
     } else if (err == ELOOP) {      /* no loop of images, which that number stands for */
-        bdrv_set_error(errp, EACCES, "Could not open '%s': too many symbolic links, or one of those in /proc that are none",
+        bdrv_set_error(errp, EACCES, "Could not open '%s': too many symbolic links, or one of /proc's magic ones",
                        filename);
     } else {
         bdrv_set_error(errp, err, "Could not open '%s': %s", filename, g_strerror(err));

@@ -63,7 +63,7 @@ typedef struct BlockSource {
     GHashTable *chain;              /* must not be in there; NULL: it may be anything */
     const char *root;               /* as in BlockParentOffer, */
     bool by_image;                  /* also this */
-    const int *place;               /* what the filename was found to lead to, as an O_PATH descriptor; NULL: nobody looked */
+    const int *place;               /* an O_PATH descriptor of what the filename leads to; NULL: nobody has looked */
 } BlockSource;
 
 /* block.c */

@@ -32,10 +32,19 @@ enum { RESOLVE_NO_MAGICLINKS = 2, RESOLVE_BENEATH = 8 };
 static int ask_openat2(int folder, const char *path, uint64_t resolve)
 {
 #ifdef SYS_openat2
+    static bool missing;            /* atomic: this kernel has no such call */
     struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
-    long fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
 
-    return fd < 0 ? -errno : (int)fd;
+    if (__atomic_load_n(&missing, __ATOMIC_RELAXED)) {
+        return -ENOSYS;
+    }
+    long fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
+    int err = errno;
+
+    if (fd < 0 && err == ENOSYS) {
+        __atomic_store_n(&missing, true, __ATOMIC_RELAXED);
+    }
+    return fd < 0 ? -err : (int)fd;
 #else
     return -ENOSYS;
 #endif
@@ -49,7 +58,7 @@ static bool is_final(int ret)
 }
 
 typedef struct Walk {
-    const char *names[2];           /* of the folder that is not left, absolute; NULL: not known */
+    const char *names[2];           /* of the folder that is not left, absolute: as given, and without links or NULL */
     int folders[MAX_FOLDERS];       /* from that one down to where the walk is */
     int depth;                      /* how many of them are below it */
     unsigned links;                 /* so many were followed */
@@ -67,8 +76,8 @@ static void go_up(Walk *w, int depth)
 /* What comes behind the folder @root in @path; NULL: @path is not in there */
 static const char *behind(const char *path, const char *root)
 {
-    size_t length = root && strcmp(root, "/") ? strlen(root) : 0;
-    bool inside = root && !strncmp(path, root, length) && (!path[length] || path[length] == '/');
+    size_t length = strcmp(root, "/") ? strlen(root) : 0;
+    bool inside = !strncmp(path, root, length) && (!path[length] || path[length] == '/');
 
     return inside ? path + length + (path[length] == '/') : NULL;
 }
@@ -77,7 +86,7 @@ static const char *behind_either(const char *path, const char *const names[2])
 {
     const char *rest = behind(path, names[0]);
 
-    return rest ? rest : behind(path, names[1]);
+    return rest || !names[1] ? rest : behind(path, names[1]);
 }
 
 /* Magic links are those of /proc that lead to absolute paths, or else to names that nothing has, "pipe:[1]" */

@@ -188,7 +188,8 @@ typedef struct BlockDriver {
     /* Anyone */
     bool (*truncate)(BlockDriverState *bs, int64_t size, GError **errp);
     /* Protocols: the identity of what is open here, of bdrv_get_place() if that is set or, with @bs NULL, of what would
-     * be open by the name @filename. False: not known. Without it a parent may be opened that leads to itself, down to the depth allowed */
+     * be open by the name @filename. False: not known. Without it a parent may be opened that leads to itself, down to
+     * the depth allowed */
     bool (*identify)(BlockDriverState *bs, const char *filename, BlockIdentity *id);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
     const BlockDebug *debug;        /* stops requests where a test wants it; NULL: can't */

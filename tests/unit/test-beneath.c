@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -224,8 +225,8 @@ static void test_made_up(void)
         const char *path;
         bool made_up;
     } cases[] = {
-        { "jail/in", false }, { "jail", false }, { "/proc/self/mem", true }, { "/proc/kmsg", true }, { "/dev/null", false },
-        { "/sys/kernel/notes", true },
+        { "jail/in", false }, { "jail", false }, { "/dev/null", false }, { "/proc/self/mem", true },
+        { "/proc/kmsg", true }, { "/sys/kernel/notes", true },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -250,6 +251,7 @@ static void *swap(void *data)
 
     while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
         g_assert_cmpint(syscall(SYS_renameat2, AT_FDCWD, s->a, AT_FDCWD, s->b, 2 /* RENAME_EXCHANGE */), ==, 0);
+        sched_yield();
     }
     return NULL;
 }
@@ -257,7 +259,7 @@ static void *swap(void *data)
 /* Either the file inside is found, or nothing is */
 static void check_race(const char *a, const char *b, const char *path, const char *inside)
 {
-    enum { TURNS = 2000 };
+    enum { TURNS = 500 };
 
     for (int kernel = 0; kernel < 2; kernel++) {
         Swap s = { a, b, 0 };
