@@ -362,8 +362,8 @@ static int is_room_empty(VpcCheck *c, int64_t end)
     return ret;
 }
 
-/* Between all that is used and the footer. Data in it may be what is left of blocks whose entries are wrong; where there
- * is no block to put above it, as keep_room() does, nobody knows whether entries were given up before */
+/* Reports the room between all that is used and the footer. Data in it may be what is left of blocks whose entries are
+ * wrong. In an image without a block an earlier repair could put none behind it, see keep_room(): it is kept there */
 static void report_room(VpcCheck *c)
 {
     VpcState *s = c->bs->state;

@@ -126,12 +126,27 @@ void vpc_set_size(VpcFooter *f, int64_t size)
     f->sectors = (uint8_t)g.sectors;
 }
 
-/* With which a disk of @size has a BAT that is not too long */
+static int64_t entries_of(int64_t size, int64_t block_size)
+{
+    return round_up(size, block_size) / block_size;
+}
+
+/* Of the file when the disk is full */
+static int64_t sectors_of(int64_t size, int64_t block_size)
+{
+    int64_t bitmap = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+    int64_t stride = round_up(bitmap + block_size, block_size % 4096 ? VPC_SECTOR : 4096);
+
+    return (entries_of(size, block_size) * (stride + 4) + (1 << 20)) / VPC_SECTOR;
+}
+
+/* With which a disk of @size, which is at most VPC_MAX_SIZE, can be made */
 static int64_t smallest_block(int64_t size)
 {
     int64_t bytes = VPC_SECTOR;
 
-    while (round_up(size, bytes) / bytes > VPC_MAX_BAT / 4) {
+    while (bytes < VPC_MAX_BLOCK &&
+           (entries_of(size, bytes) > VPC_MAX_BAT / 4 || sectors_of(size, bytes) > VPC_LAST_SECTOR)) {
         bytes *= 2;
     }
     return bytes;
@@ -139,21 +154,18 @@ static int64_t smallest_block(int64_t size)
 
 bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp)
 {
-    int64_t bitmap = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
-    int64_t stride = round_up(bitmap + block_size, block_size % 4096 ? VPC_SECTOR : 4096);
-    int64_t entries = round_up(size, block_size) / block_size;
-    int64_t sectors = (entries * (stride + 4) + (1 << 20)) / VPC_SECTOR;
+    int64_t entries = entries_of(size, block_size), sectors = sectors_of(size, block_size);
 
-    if (entries > VPC_MAX_BAT / 4) {
-        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need a BAT of %"
-                       PRId64 " bytes, more than the %d that are written here: the smallest block size for it is %" PRId64,
-                       block_size, size, entries * 4, VPC_MAX_BAT, smallest_block(size));
-        return false;
-    }
     if (sectors > VPC_LAST_SECTOR) {
         bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64
-                       " sectors in the file when full, more than the %u that VHD can number", block_size, size, sectors,
-                       VPC_LAST_SECTOR);
+                       " sectors in the file when full, more than the %u that VHD can number: the smallest block size "
+                       "for it is %" PRId64, block_size, size, sectors, VPC_LAST_SECTOR, smallest_block(size));
+        return false;
+    }
+    if (entries > VPC_MAX_BAT / 4) {
+        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need a BAT of %"
+                       PRId64 " bytes, more than the %d that are written here: the smallest block size for it is %"
+                       PRId64, block_size, size, entries * 4, VPC_MAX_BAT, smallest_block(size));
         return false;
     }
     return true;

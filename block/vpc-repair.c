@@ -5,9 +5,9 @@
  *
  *   a footer     one of the two is valid at any time, and the other one is written
  *   a block      a footer further out | flush | the copy | flush | its BAT entry
- *   no block     its bit in the batmap | flush | its BAT entry; where data may be left of it in the room before the
- *                footer, first | entries point as far out as they can | flush | the last block is copied above that room,
- *                as above | flush: the room is a gap then, for every check to come
+ *   no block     its bit in the batmap | flush | its BAT entry. With data in the room before the footer, which may be
+ *                the block's, before that | its entry points as far out as it can | flush | the last block is copied
+ *                above that room, as above | flush: now every check sees a gap there, which is kept
  *   a locator    a footer further out | flush | the header anew, above everything | flush | footers that refer to it |
  *                flush | the header in its place | flush | footers that refer to that, as vpc-rebase.c does it
  *   a bitmap     bits are set; or data that nobody can read is zeroed | flush | bits are cleared

@@ -19,9 +19,11 @@ static bool claim(VpcState *s, VpcUse use, uint64_t start, uint64_t used, uint64
         s->promised = used > 0 ? (int64_t)MIN((uint64_t)s->promised, start) : s->promised;
         return false;
     }
+    uint64_t end = start + MIN(bytes, size - start);
+
     if (bytes > 0) {
         s->metadata[s->metadata_count++] =
-            (VpcRange) { (int64_t)start, (int64_t)(start + MIN(bytes, size - start)), (int64_t)(start + used), use, -1 };
+            (VpcRange) { (int64_t)start, (int64_t)end, (int64_t)(start + used), use, -1 };
     }
     return true;
 }

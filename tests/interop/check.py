@@ -628,6 +628,184 @@ for case in [
 ]:
     add(case)
 
+# Room that a writer has made ready: a bitmap of ones where each of the next blocks would be
+
+
+def place_above(at, align=4096):
+    return vhd.round_up(at + SECTOR, align) - SECTOR
+
+
+def ready(count=3, change=lambda room, at: None, make=image):
+    """@change: what is different, given where the first place is in the room"""
+    data = make()
+    start = len(data) - SECTOR
+    first = place_above(start)
+    stride = place_above(first + SECTOR + BLOCK) - first
+    room = bytearray(first - start + count * stride)
+    for i in range(count):
+        at = first - start + i * stride
+        room[at:at + SECTOR] = b'\xff' * SECTOR
+    change(room, first - start)
+    return data.insert_before_tail(bytes(room))
+
+
+def put_at(offset, content):
+    def change(room, at):
+        room[at + offset:at + offset + len(content)] = content
+    return change
+
+
+STRIDE = place_above(SECTOR + BLOCK - SECTOR) + SECTOR
+OLD_FOOTER = bytes(image()[-SECTOR:])
+
+
+def test_ready(folder, make, empty):
+    """-r leaks takes back what is empty, and nothing else"""
+    path = folder / 'image.vhd'
+    path.write_bytes(make())
+    before = path.read_bytes()
+    equal('G1~' in codes_of(run_check(path, '-r', 'leaks')), not empty, 'G1 is left')
+    check(empty or path.read_bytes() == before, 'the file was changed')
+
+
+for name, make, empty in [
+    ('bitmaps', ready, True),
+    ('one bitmap', lambda: ready(1), True),
+    ('bitmaps, behind aligned blocks', lambda: ready(make=lambda: image(gap=1536)), True),
+    ('bitmaps, the first of which was lost', lambda: ready(change=put_at(0, bytes(SECTOR))), True),
+    ('bitmaps, and an old footer in a gap between places',
+     lambda: ready(change=put_at(SECTOR + BLOCK, OLD_FOOTER)), True),
+    ('bitmaps and a sector of data', lambda: ready(change=put_at(2048, b'J' * SECTOR)), False),
+    ('bitmaps and a byte of data', lambda: ready(change=put_at(STRIDE + 9000, b'J')), False),
+    ('bitmaps, one of them not full', lambda: ready(change=put_at(STRIDE + 100, b'\xfe')), False),
+    ('bitmaps, and ones where no bitmap would be',
+     lambda: ready(change=put_at(STRIDE + 4096, b'\xff' * SECTOR)), False),
+    ('bitmaps, and an old footer in a block', lambda: ready(change=put_at(4096, OLD_FOOTER)), False),
+    ('bitmaps, in a child', lambda: ready(make=child_image), False),
+]:
+    suite.test(f'room with {name}: {"empty" if empty else "kept by -r leaks"}', test_ready, make, empty)
+
+
+# What one repair keeps, the next one keeps: nothing but the file says what was lost
+
+LOST = b'what is left of a block'.ljust(SECTOR, b'!')
+
+
+def losing(change, make=image, size=2 * BLOCK):
+    """Room with data in it, and entries that are wrong, by @change(image)"""
+    data = make().insert_before_tail(LOST * (size // SECTOR))
+    change(data)
+    return data
+
+
+def test_kept(folder, make, found):
+    path = folder / 'image.vhd'
+    path.write_bytes(make())
+    count = path.read_bytes().count(LOST)
+    compare_codes(codes_of(run_check(path)), found, 'codes')
+    for options in (['-r', 'all'], ['-r', 'all'], ['-r', 'leaks'], [], ['-r', 'all']):
+        report = run_check(path, *options)
+        check(path.read_bytes().count(LOST) >= count, f'{options} has cut off what was kept')
+    compare_codes(codes_of(report), 'G1~', 'codes that are left')
+
+
+def test_kept_contents(folder, make):
+    """@make: with block 1 lost, and nothing else"""
+    path = folder / 'image.vhd'
+    path.write_bytes(make())
+    for _ in range(2):
+        run_check(path, '-r', 'all')
+        equal(read_ours(path), merge(runs_of(READS)), 'contents')
+    path.write_bytes(make())
+    done = run(MEND, '-l', path)
+    check(done.returncode == 0, f'mend exits with {done.returncode}:\n{done.stdout}{done.stderr}')
+
+
+for name, change, found in [
+    ('an entry past the end', lambda d: d.change_bat(1, 0x1000), 'B2! G1~'),
+    ('an entry just past the end', lambda d: d.change_bat(1, len(d) // SECTOR), 'B2! G1~'),
+    ('an entry where a copy would be', lambda d: d.change_bat(1, len(d) // SECTOR + 1), 'B2! G1~'),
+    ('an entry on the BAT', lambda d: d.change_bat(1, 3), 'B1! G1~'),
+    ('an entry on the header, and one past the end', lambda d: d.change_bat(1, 1).change_bat(3, 0x2000), 'B1! B2! G1~'),
+    ('all entries past the end', lambda d: [d.change_bat(i, 0x1000 + i) for i in range(COUNT)], 'B2! G1~'),
+    ('an entry past the end, and one that is twice there',
+     lambda d: d.change_bat(1, 0x1000).change_bat(3, d.places[0] // SECTOR), 'B2! B3! G1~'),
+]:
+    suite.test(f'room with data, and {name}: kept by every repair', test_kept, lambda change=change: losing(change),
+               found)
+    if 'all' not in name and 'twice' not in name:
+        suite.test(f'room with data, and {name}: contents, and interrupted anywhere', test_kept_contents,
+                   lambda change=change: losing(change))
+suite.test('room with data, and an entry past the end of an image of Xen: kept by every repair', test_kept,
+           lambda: losing(lambda d: d.change_bat(1, 0x1000), xen_image), 'B2! G1~')
+
+
+# Locators and batmaps that claim what is not theirs
+
+
+def claimant(number, value, **more):
+    """A locator of a child, or a batmap, with one number changed; the block behind it is sound"""
+    data = xen_image(locators=LOCATORS, **more)
+    slot = data.header_at + 576
+    if number in ('space', 'length'):
+        struct.pack_into('>I', data, slot + (4 if number == 'space' else 8), value(data))
+    elif number == 'offset':
+        struct.pack_into('>Q', data, slot + 16, value(data))
+    else:
+        vhd.put(data, data.batmap_at, vhd.BATMAP, **{number.split()[1]: value(data)})
+    return data.change_header()
+
+
+for case in [
+    Row('room of a locator over a block', lambda: claimant('space', lambda d: d.places[2] + 512 - d.locators[0][0]),
+        'L1.', between='F3'),
+    Row('room of a locator over all of the file', lambda: claimant('space', lambda d: 0xfffffe00), 'L1.', between='F3'),
+    Row('room of a locator up to the end', lambda: claimant('space', lambda d: len(d) - SECTOR - d.locators[0][0]),
+        'L1.', between='F3'),
+    Row('a locator that is said to be long, over a block', lambda: claimant('length', lambda d: 0x10000), 'L1.',
+        between='F3'),
+    Row('a locator in a block', lambda: claimant('offset', lambda d: d.places[2] + 1024), 'B1!', between='S1'),
+    Row('a locator behind the end', lambda: claimant('offset', lambda d: len(d) + BLOCK), 'L1.', between='F3'),
+    Row('a batmap over a block', lambda: claimant('batmap sectors', lambda d: 40), 'M3!', between='M1'),
+    Row('a batmap over the end', lambda: claimant('batmap sectors', lambda d: 0xffffffff), 'M3!', between='M1'),
+    Row('a batmap in a block', lambda: claimant('batmap offset', lambda d: d.places[0] + 1024), 'M3!', between='M1'),
+    Row('a batmap on a locator', lambda: claimant('batmap offset', lambda d: d.locators[1][0]), 'M3!', between='M1'),
+]:
+    add(case)
+
+def child_claiming(number, value):
+    data = child_image(locators=[vhd.locator('W2ru', '.\\base.vhd'), vhd.locator('W2ku', 'C:\\base.vhd')])
+    at = data.header_at + 576 + {'space': 4, 'length': 8, 'offset': 16}[number]
+    struct.pack_into('>Q' if number == 'offset' else '>I', data, at, value(data))
+    return data.change_header()
+
+
+def test_child_claiming(folder, number, value):
+    """The block is kept, and so is the name of the parent; the image opens with it"""
+    (folder / 'base.vhd').write_bytes(PARENT['base.vhd'])
+    path = folder / 'image.vhd'
+    path.write_bytes(child_claiming(number, value))
+    wanted = merge(runs_of('P64K .64K B64K .320K'))
+    equal(read_ours(path), wanted, 'contents before')
+    for _ in range(2):
+        report = run_check(path, '-r', 'all')
+        check(not {code for code in codes_of(report) if '!' in code}, f'left: {codes_of(report)}')
+        equal(read_ours(path), wanted, 'contents after a repair')
+    works(IO, '-f', 'vpc', '-c', 'write -P 7 0 512', path)
+    equal(read_ours(path)[:2], [(512, 7), (BLOCK - 512, ord('P'))], 'contents after a write')
+
+
+for name, number, value in [
+    ('room over its block', 'space', lambda d: d.places[2] + 512 - d.locators[0][0]),
+    ('room over all', 'space', lambda d: 0xfffffe00),
+    ('a length over its block', 'length', lambda d: 0x8000),
+    ('a place in its block', 'offset', lambda d: d.places[2] + 4096),
+    ('a place past the end', 'offset', lambda d: 1 << 50),
+    ('a place in the BAT', 'offset', lambda d: 1536),
+    ('the place of the other one', 'offset', lambda d: d.locators[1][0]),
+]:
+    suite.test(f'a child with a locator that has {name}: read, repaired, written', test_child_claiming, number, value)
+
 # Images that are right
 
 MAKERS = {
