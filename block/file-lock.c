@@ -93,5 +93,9 @@ bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, F
         bdrv_set_error(errp, -ret, "'%s' can't be locked, and locking=on asks for it: %s", filename, g_strerror(-ret));
         return false;
     }
+    if (ret < 0) {
+        bdrv_warn(bs, "'%s' is not locked, other programs may change it meanwhile: the file system says \"%s\" "
+                  "(locking=off does not ask it)", filename, g_strerror(-ret));
+    }
     return true;
 }

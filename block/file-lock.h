@@ -8,8 +8,8 @@
 typedef enum FileLocking { FILE_LOCKING_AUTO, FILE_LOCKING_ON, FILE_LOCKING_OFF } FileLocking;
 
 /* Lock @fd until it is closed. False and @errp set (EAGAIN) if others use the file in a way that does not
- * go together. Where the file system knows no locks: FILE_LOCKING_AUTO goes on without, FILE_LOCKING_ON fails with
- * another errno. BDRV_O_NO_LOCK and FILE_LOCKING_OFF: it is not even tried. */
+ * go together. Where the file system knows no locks: FILE_LOCKING_AUTO goes on without, and warns;
+ * FILE_LOCKING_ON fails with another errno. BDRV_O_NO_LOCK and FILE_LOCKING_OFF: it is not even tried. */
 bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, FileLocking locking, GError **errp);
 
 #endif

@@ -46,7 +46,7 @@ static const BlockOption file_open_options[] = {
     { "filename", BLOCK_OPT_STRING, offsetof(FileOpenOptions, filename), NULL,
       .help = "the file or device" },
     { "locking", BLOCK_OPT_ENUM, offsetof(FileOpenOptions, locking), "auto", file_locking_words,
-      .help = "keep other programs from changing it; auto: if the file system can" },
+      .help = "keep other programs from changing it; auto: if the file system can, else with a warning" },
     { "aio", BLOCK_OPT_ENUM, offsetof(FileOpenOptions, aio), "", file_aio_words,
       .help = "accepted: requests here are made by the threads that call" },
     { "temporary", BLOCK_OPT_BOOL, offsetof(FileOpenOptions, temporary), "off",
@@ -233,7 +233,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     s->device = bs->fixed_length = !S_ISREG(st.st_mode);
     s->buffered_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
-    if (!file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {
+    if (!o->temporary && !file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {
         return false;
     }
     bs->size = file_size(s->fd, s->device);
@@ -245,10 +245,26 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     return true;
 }
 
+/* The file ends at @end, before all was read. That is well in the last unit, where it ended at @size already. Else
+ * somebody has cut it short, and zeroes would be made up */
+static int file_read_end(BlockDriverState *bs, int64_t end, int64_t size, BlockVec rest)
+{
+    const FileState *s = bs->state;
+
+    if (end < size) {
+        bdrv_warn(bs, "'%s' had %" PRId64 " bytes and has %" PRId64 " now, others have cut it: byte %" PRId64 " can't be "
+                  "read", bs->filename, size, file_size(s->fd, s->device), end);
+        return -EIO;
+    }
+    block_vec_zero(rest);
+    return 0;
+}
+
 /* With O_DIRECT the kernel may stop inside a unit, but must not be asked to go on from there */
 static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     FileState *s = bs->state;
+    const int64_t size = bdrv_node_size(bs);    /* the file has as many by now; others may make it grow meanwhile */
     struct iovec iov[FILE_IOVECS];
     int64_t bytes;
 
@@ -263,9 +279,8 @@ static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
             return -errno;
         }
         int64_t units = align_down(got, bs->request_alignment);
-        if (units == 0) {       /* the file ends here, before its size when it was opened or in mid-unit */
-            block_vec_zero(block_vec_slice(vec, got, vec.bytes - got));
-            return 0;
+        if (units == 0) {
+            return file_read_end(bs, offset + got, size, block_vec_slice(vec, got, vec.bytes - got));
         }
         offset += units;
         vec = block_vec_slice(vec, units, vec.bytes - units);
@@ -463,10 +478,22 @@ static void file_set_known_data(FileState *s, int64_t start, int64_t end)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* From @offset on there is no data: a hole up to the end, which may be before @size where others have cut the file.
+ * What comes behind is no zeroes, but can't be read */
+static void file_status_at_end(FileState *s, int64_t offset, int64_t size, BlockStatus *st)
+{
+    int64_t end = file_size(s->fd, s->device);
+
+    st->zero = offset < end || offset >= size;
+    if (offset < end && end < size) {
+        st->bytes = MIN(st->bytes, end - offset);
+    }
+}
+
 static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
 {
     FileState *s = bs->state;
-    int64_t known = file_known_data(s, offset);
+    int64_t known = file_known_data(s, offset), size = bdrv_node_size(bs);
 
     *st = (BlockStatus) { bytes, .data = true, .here = true, .leaf = bs, .leaf_offset = offset };
     if (known > 0) {
@@ -474,7 +501,10 @@ static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, Bloc
         return 0;
     }
     off_t data = lseek(s->fd, offset, SEEK_DATA);
-    st->zero = data < 0 ? errno == ENXIO : data > offset;       /* ENXIO: from here on nothing but hole */
+    st->zero = data > offset;
+    if (data < 0 && errno == ENXIO) {
+        file_status_at_end(s, offset, size, st);
+    }
     st->data = !st->zero;
     off_t end = data == offset ? lseek(s->fd, offset, SEEK_HOLE) : data;
 

@@ -559,6 +559,17 @@ static void test_create_loses_later(void)
 
 static const int lockless[] = { EINVAL, ENOLCK, EOPNOTSUPP, ENOSYS };
 
+static void assert_warned_once(BlockDriverState *bs, const char *path, int err)
+{
+    const char *text = bdrv_get_warning(bs, 0);
+
+    g_assert_nonnull(text);
+    g_assert_nonnull(strstr(text, "is not locked"));
+    g_assert_nonnull(strstr(text, path));
+    g_assert_nonnull(strstr(text, g_strerror(err)));
+    g_assert_null(bdrv_get_warning(bs, 1));
+}
+
 static void test_lockless_auto(const void *data)
 {
     g_autofree char *path = kit_path("image.vhd");
@@ -571,7 +582,8 @@ static void test_lockless_auto(const void *data)
     g_assert_cmpint(bdrv_pwrite(bs, 1000, "x", 1, 0), ==, 0);
     g_assert_cmpint(bdrv_pread(bs, 1000, &byte, 1, 0), ==, 0);
     g_assert_cmpint(byte, ==, 'x');
-    g_assert_null(bdrv_get_warning(bs, 0));
+    assert_warned_once(bs, path, *(const int *)data);
+    assert_warned_once(other, path, *(const int *)data);
     must_close(other);
     must_close(bs);
     trouble.err = 0;
@@ -597,13 +609,50 @@ static void test_lockless_on(const void *data)
     gone(&path);
 }
 
+/* Each file of a chain that is not locked is named */
+static void test_lockless_chain(void)
+{
+    Chain chain = new_chain();
+
+    trouble.err = ENOLCK;
+    BlockDriverState *bs = must_open(chain.top, "driver=vpc,backing.file.locking=off", 0);
+    trouble.err = 0;
+    g_assert_nonnull(strstr(bdrv_get_warning(bs, 0), "top.vhd"));
+    g_assert_nonnull(strstr(bdrv_get_warning(bs, 1), "root.vhd"));
+    g_assert_null(bdrv_get_warning(bs, 2));
+    must_close(bs);
+    chain_gone(&chain);
+}
+
+/* Nobody else knows of the scratch file */
+static void test_lockless_scratch(void)
+{
+    g_autofree char *path = new_image("image.vhd", ",size=1M");
+
+    trouble.err = ENOLCK;
+    BlockDriverState *bs = must_open(path, VPC, BDRV_O_RDWR | BDRV_O_SNAPSHOT);
+    trouble.err = 0;
+    assert_warned_once(bs, path, ENOLCK);
+    must_close(bs);
+    gone(&path);
+}
+
+static void assert_opens_silently(const char *path, const char *options, unsigned flags)
+{
+    BlockDriverState *bs = must_open(path, options, flags);
+
+    g_assert_null(bdrv_get_warning(bs, 0));
+    must_close(bs);
+}
+
 static void test_lockless_off(void)
 {
     g_autofree char *path = new_image("image.vhd", ",size=1M");
 
     trouble.err = ENOLCK;
-    must_close(must_open(path, "driver=vpc,file.locking=off", BDRV_O_RDWR));
-    must_close(must_open(path, "driver=vpc,file.locking=on", BDRV_O_NO_LOCK));
+    assert_opens_silently(path, "driver=vpc,file.locking=off", BDRV_O_RDWR);
+    assert_opens_silently(path, "driver=vpc,file.locking=on", BDRV_O_NO_LOCK);
+    assert_opens_silently(path, "driver=vpc,file.force-share=on", 0);
     trouble.err = 0;
     gone(&path);
 }
@@ -690,6 +739,8 @@ int main(int argc, char **argv)
     g_test_add_func("/create/child-of-written", test_create_child_of_written);
     g_test_add_func("/create/loses", test_create_loses);
     g_test_add_func("/create/loses-later", test_create_loses_later);
+    g_test_add_func("/lockless/chain", test_lockless_chain);
+    g_test_add_func("/lockless/scratch", test_lockless_scratch);
     g_test_add_func("/lockless/off", test_lockless_off);
     g_test_add_func("/lockless/create", test_lockless_create);
     g_test_add_func("/interrupted", test_interrupted);

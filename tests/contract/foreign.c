@@ -1,6 +1,7 @@
 /* foreign.c - functions that are not the library's: what they may return, and what becomes of nonsense */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -484,6 +485,123 @@ static void test_driver_opened_badly(void)
     *drv = was;
 }
 
+/* Storage as long as numbers go; all of it is zero */
+
+static int64_t highest;             /* end of what was read or written */
+
+static int long_read(void *user, int64_t offset, void *buf, int64_t bytes)
+{
+    g_assert_cmpint(offset, >=, 0);
+    g_assert_cmpint(offset, <=, INT64_MAX - bytes);
+    highest = MAX(highest, offset + bytes);
+    memset(buf, 0, (size_t)bytes);
+    return 0;
+}
+
+static int long_write(void *user, int64_t offset, const void *buf, int64_t bytes)
+{
+    g_assert_cmpint(offset, >=, 0);
+    g_assert_cmpint(offset, <=, INT64_MAX - bytes);
+    highest = MAX(highest, offset + bytes);
+    return 0;
+}
+
+static int long_truncate(void *user, int64_t size)
+{
+    return 0;
+}
+
+static const char *const long_options[] = {
+    "driver=raw", "driver=mem", "driver=raw,file.driver=blkdebug", "driver=raw,file.driver=blkdebug,file.align=512",
+    "driver=raw,file.driver=blkdebug,file.align=65536", "driver=blkdebug,align=4096",
+    "driver=raw,offset=512,file.driver=blkdebug,file.align=4096", "driver=raw,file.driver=raw,file.offset=512",
+};
+
+/* Requests at the end of the node, and over it */
+static void use_end(BlockDriverState *bs)
+{
+    int64_t size = bdrv_getlength(bs);
+    uint8_t buf[3000] = { 0 };
+    BlockStatus st;
+
+    g_assert_cmpint(bdrv_pread(bs, size - 700, buf, 700, 0), ==, 0);
+    g_assert_cmpint(bdrv_pwrite(bs, size - 700, buf, 700, 0), ==, 0);
+    g_assert_cmpint(bdrv_pwrite(bs, size - 1, buf, 1, 0), ==, 0);
+    g_assert_cmpint(bdrv_pwrite_zeroes(bs, size - 700, 700, BDRV_REQ_MAY_UNMAP), ==, 0);
+    g_assert_cmpint(bdrv_pdiscard(bs, size - 700, 700), ==, 0);
+    g_assert_cmpint(bdrv_block_status(bs, size - 700, 700, BDRV_STATUS_WANT_ZERO, &st), ==, 0);
+    g_assert_cmpint(bdrv_pwrite(bs, size - 700, buf, 701, 0), ==, -EIO);
+    g_assert_cmpint(bdrv_pread(bs, INT64_MAX - 700, buf, 701, 0), ==, -EIO);
+    g_assert_cmpint(bdrv_pwrite_zeroes(bs, size - 700, INT64_MAX, 0), ==, -EIO);
+    g_assert_cmpint(bdrv_flush(bs), ==, 0);
+}
+
+static void assert_no_longer(BlockDriverState *bs)
+{
+    static const int64_t sizes[] = { BLOCK_MAX_SIZE + 1, BLOCK_MAX_SIZE + 512, INT64_MAX - 511, INT64_MAX };
+
+    for (size_t k = 0; k < G_N_ELEMENTS(sizes); k++) {
+        GError *err = NULL;
+
+        g_assert_false(bdrv_truncate(bs, sizes[k], &err));
+        g_assert_cmpint(bdrv_error_code(err), ==, EFBIG);
+        bdrv_error_free(err);
+    }
+}
+
+static void test_longest_storage(void)
+{
+    static const int64_t sizes[] = { BLOCK_MAX_SIZE, BLOCK_MAX_SIZE - 65536, BLOCK_MAX_SIZE - 1, BLOCK_MAX_SIZE - 300 };
+
+    for (size_t k = 0; k < G_N_ELEMENTS(sizes); k++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(long_options); i++) {
+            const BlockStorage storage = { sizes[k], NULL, long_read, long_write, NULL, long_truncate };
+            BlockDriverState *bs = bdrv_open_storage(&storage, long_options[i], BDRV_O_RDWR | BDRV_O_UNMAP, NULL);
+
+            g_assert_nonnull(bs);
+            use_end(bs);
+            assert_no_longer(bs);
+            g_assert_cmpint(bdrv_close(bs), ==, 0);
+        }
+    }
+    g_assert_cmpint(highest, <=, BLOCK_MAX_SIZE);
+}
+
+static void test_storage_too_long(void)
+{
+    static const int64_t sizes[] = { BLOCK_MAX_SIZE + 1, INT64_MAX - 511, INT64_MAX - 1, INT64_MAX, -1, INT64_MIN };
+
+    for (size_t k = 0; k < G_N_ELEMENTS(sizes); k++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(long_options); i++) {
+            const BlockStorage storage = { sizes[k], NULL, long_read, long_write, NULL, long_truncate };
+            GError *err = NULL;
+
+            g_assert_null(bdrv_open_storage(&storage, long_options[i], 0, &err));
+            g_assert_cmpint(bdrv_error_code(err), ==, sizes[k] < 0 ? EINVAL : EFBIG);
+            bdrv_error_free(err);
+        }
+    }
+}
+
+/* tmpfs and XFS have such files */
+static void test_file_too_long(void)
+{
+    Medium medium = medium_on_file("long");
+    int fd = open(medium.file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    GError *err = NULL;
+
+    g_assert_cmpint(fd, >=, 0);
+    if (ftruncate(fd, INT64_MAX) < 0) {
+        g_test_skip("the file system has no file of that length");
+    } else {
+        g_assert_null(medium_try_open(&medium, "driver=raw", 0, &err));
+        g_assert_cmpint(bdrv_error_code(err), ==, EFBIG);
+        bdrv_error_free(err);
+    }
+    close(fd);
+    medium_clear(&medium);
+}
+
 /* A resolver's */
 
 static const char *offered_driver, *offered_file;
@@ -551,6 +669,9 @@ int main(int argc, char **argv)
     g_test_add_func("/driver/without-a-reason", test_driver_without_reason);
     g_test_add_func("/driver/error-codes", test_driver_error_codes);
     g_test_add_func("/driver/size-and-alignment", test_driver_opened_badly);
+    g_test_add_func("/sizes/longest-storage", test_longest_storage);
+    g_test_add_func("/sizes/storage-too-long", test_storage_too_long);
+    g_test_add_func("/sizes/file-too-long", test_file_too_long);
     g_test_add_func("/resolver/offers-nonsense", test_resolver_offers);
     return kit_run();
 }

@@ -401,6 +401,28 @@ def holes_in_reads(folder):
 
 
 @suite.fact
+def huge_exports(folder):
+    """Exports of nearly 2^63 bytes and of more are refused with the number, or work up to their end"""
+    def nothing_there(server, kind, offset, length):
+        data = header() + bytes(length) if server.old else some(offset, length, True)
+        return data if kind == READ else header()
+
+    end = (1 << 63) - (1 << 30)
+    for size, sizes in ((1 << 63, None), ((1 << 64) - 1, None), ((1 << 63) - 1, None), (end + 512, None),
+                        ((1 << 63) - 512, (512, 512, 65536)), ((1 << 63) - 65536, (65536, 65536, 65536))):
+        with Server(folder, block_sizes=sizes) as server:
+            server.size = size
+            said = fails(IO, '-c', 'read 0 512', *opts(server))
+            check('size' in said and 'can be' in said, f'{size}: {said}')
+    for size, sizes in ((end, None), (end, (65536, 65536, 65536)), (end - 512, (512, 512, 65536))):
+        with Server(folder, block_sizes=sizes, lie=nothing_there, old=not sizes) as server:
+            server.size = size
+            works(IO, '-c', f'write {size - 700} 700', *opts(server))
+            fails(IO, '-c', f'write {size - 700} 701', *opts(server))
+            fails(IO, '-c', f'truncate {size + 1}', *opts(server))
+
+
+@suite.fact
 def false_status(folder):
     """Block status: a second answer, or an extent of nothing before another, is an error; one that is longer is cut"""
     def entries(*pairs, last=True):
