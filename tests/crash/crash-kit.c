@@ -15,8 +15,9 @@
 
 static const char usage[] =
     "crash-kit run [OPTION...] [SCENARIO...]     record scenarios, try all states, and print a table\n"
-    "crash-kit table [OPTION...]                 all scenarios, by us and, where it can, by QEMU: a table of both\n"
-    "crash-kit errors [OPTION...]                the same with an error at every request, and a cut some time later\n"
+    "crash-kit killed [OPTION...] [SCENARIO...]  the process is killed, and the power stays: after each write\n"
+    "crash-kit table [OPTION...] [SCENARIO...]   by us and, where it can, by QEMU: a table of both, by what is done\n"
+    "crash-kit errors [OPTION...] [SCENARIO...]  the same with an error at every request, and a cut some time later\n"
     "crash-kit list                              the scenarios\n"
     "crash-kit state [OPTION...] SCENARIO N OUT  write state N to the file OUT, and say what is there and judge it\n"
     "crash-kit cuts [OPTION...] LOG START        how many states a log has, from the file START on\n"
@@ -24,7 +25,8 @@ static const char usage[] =
     "crash-kit try [OPTION...] LOG START COMMAND...\n"
     "                                            run a command on each; it fails if the state is bad. {} is the file\n"
     "\n"
-    "A SCENARIO is a name from the list, the beginning of some, or \"NAME:SEED\" for one that is random.\n"
+    "A SCENARIO is a name from the list, the beginning of some, or \"NAME:SEED\" for one that is random. An option that\n"
+    "a command has no use for is refused.\n"
     "\n"
     "  --bits N          try up to N sectors, or writes, in all ways (9; at most 20)\n"
     "  --samples N       so many random choices, and torn writes, where there are more (100)\n"
@@ -33,13 +35,22 @@ static const char usage[] =
     "  --length-first    a file may have grown before the data was there\n"
     "  --peers N         show N states of each scenario to QEMU and libvhdi, if they are there (3)\n"
     "  --most N          states of a recording, here and there, and the last (0: all)\n"
-    "  --fail KIND:N:ERRNO[:stays]\n"
-    "                    request N, from 0, fails once or for good; KIND: write, write-zeroes, discard, flush\n"
-    "  --qemu            run, state: qemu-io does the work, where it can\n"
+    "  --fail KIND:N:ERRNO[:stays|:TIMES][:torn|:short]\n"
+    "                    from request N on, counted from 0, one request fails, or so many in a row, or all. KIND:\n"
+    "                    write, write-zeroes, discard, flush, truncate, any. torn, short: any of the sectors of a\n"
+    "                    failing write, or the first, are written all the same\n"
+    "  --runs N          errors: up to N errors in a row, and then the disk is well again (1; at most 6)\n"
+    "  --every N         errors: let each Nth request fail, and not all of them (1)\n"
+    "  --killed          state: of those that killed has\n"
+    "  --qemu            run, killed, state: qemu-io does the work, where it can\n"
     "  --stop-after N    failures (0: never)\n"
     "  --create OPTIONS --open OPTIONS [--block N] ACTION...\n"
-    "                    run: images of another driver, by its options. N: unit of allocation (64k).\n"
-    "                    ACTION is one of: create, allocate, overwrite, zero, discard, reopen, grow, random\n";
+    "                    run, killed: images of another driver, by its options. N: unit of allocation (64k).\n"
+    "                    ACTION is one of: create, allocate, overwrite, zero, discard, reopen, grow, random\n"
+    "\n"
+    "killed asks for all that was answered, flushed or not. Of images with a parent it asks for what was flushed only, as\n"
+    "what their bitmaps say of new sectors waits for that: \"lazy\" counts such requests, which are none where the image\n"
+    "is open with BDRV_O_WRITETHROUGH.\n";
 
 static struct {
     TrialOptions trial;
@@ -93,28 +104,49 @@ static uint64_t number(const char *text)
 /* A few of each recording say enough */
 static void report(const Recording *r, Cuts *cuts, uint64_t n, const char *reason)
 {
-    static const Recording *last;
+    static char *last;
     static unsigned count;
 
-    count = r == last ? count + 1 : 1;
-    last = r;
+    count = g_strcmp0(r->name, last) ? 1 : count + 1;
+    g_free(last);
+    last = g_strdup(r->name);
     if (count <= 3) {
         fprintf(stderr, "%s, state %" PRIu64 " of %" PRIu64 ": %s\n", r->name, n, cuts_count(cuts), reason);
     }
 }
 
+static const char dashes[] = "------------------------------";
+
 /* Other programs are slow: they see states of the first seed only */
 static TrialResult try_seed(const Scenario *s, unsigned seed, bool qemu)
 {
-    RecordOptions how = { seed, qemu, kit.fault };
+    RecordOptions how = { seed, qemu, kit.fault, kit.trial.cuts.killed };
     TrialOptions opts = kit.trial;
 
     opts.peers = seed == 0 ? opts.peers : 0;
     return trial_record(s, &how, &opts, kit.folder);
 }
 
+static void print_head(void)
+{
+    if (kit.trial.cuts.killed) {
+        printf("| %-26s | recordings | entries | requests |    lazy |    states | failures |\n", "scenario");
+        printf("|%.28s|-----------:|--------:|---------:|--------:|----------:|---------:|\n", dashes);
+    } else {
+        printf("| %-26s | recordings | entries |    states | no footer | failures |\n", "scenario");
+        printf("|%.28s|-----------:|--------:|----------:|----------:|---------:|\n", dashes);
+    }
+}
+
 static void print_row(const char *name, const TrialResult *result)
 {
+    if (kit.trial.cuts.killed) {
+        printf("| %-26s | %10" PRIu64 " | %7" PRIu64 " | %8" PRIu64 " | %7" PRIu64 " | %9" PRIu64 " | %8" PRIu64 " |\n",
+               name, result->recordings, result->entries, result->requests, result->lazy, result->states,
+               result->failures);
+        fflush(stdout);
+        return;
+    }
     printf("| %-26s | %10" PRIu64 " | %7" PRIu64 " | %9" PRIu64 " | %9" PRIu64 " | %8" PRIu64 " |\n", name,
            result->recordings, result->entries, result->states, result->no_footer, result->failures);
     fflush(stdout);
@@ -152,6 +184,14 @@ static bool is_possible(const Scenario *s)
     return (!kit.qemu || scenario_is_for_qemu(s)) && (!kit.fault.iotype || scenario_may_fail(s));
 }
 
+/* Or of the part of it before a slash */
+static bool has_name(const Scenario *s, const char *name)
+{
+    size_t length = strlen(name);
+
+    return !strncmp(scenario_name(s), name, length) && strchr("/", scenario_name(s)[length]);
+}
+
 static void run_named(char *name, TrialResult *total)
 {
     int64_t seed = take_seed(name);
@@ -159,15 +199,13 @@ static void run_named(char *name, TrialResult *total)
     bool any = false;
 
     while ((s = scenario_next(s))) {
-        size_t length = strlen(name);
-
-        if (!strncmp(scenario_name(s), name, length) && strchr("/", scenario_name(s)[length]) && is_possible(s)) {
+        if (has_name(s, name) && is_possible(s)) {
             try_scenario(s, seed, total);
             any = true;
         }
     }
     if (!any) {
-        die("there is no scenario '%s'", name);
+        die("there is no scenario '%s'%s", name, kit.qemu || kit.fault.iotype ? " for these options" : "");
     }
 }
 
@@ -188,11 +226,13 @@ static int run(int argc, char **argv)
     TrialResult total = { 0 };
     const Scenario *s = NULL;
 
+    if (kit.qemu && kit.fault.iotype && (kit.fault.times > 1 || kit.fault.effect || !strcmp(kit.fault.iotype, "any"))) {
+        die("QEMU's requests fail one at a time, or for good, and of one kind");
+    }
     if (kit.qemu && !qemu_is_there()) {
         die("qemu-io is not installed");
     }
-    printf("| %-26s | recordings | entries | states    | no footer | failures |\n", "scenario");
-    printf("|%.28s|-----------:|--------:|----------:|----------:|---------:|\n", "------------------------------");
+    print_head();
     for (int i = 0; i < argc; i++) {
         if (kit.create) {
             run_others(argv[i], &total);
@@ -207,6 +247,12 @@ static int run(int argc, char **argv)
     }
     print_row("all", &total);
     return total.failures ? 1 : 0;
+}
+
+static int killed(int argc, char **argv)
+{
+    kit.trial.cuts.killed = true;
+    return run(argc, argv);
 }
 
 /* All of it, by what is done, as docs/RELIABILITY.md has it */
@@ -245,9 +291,11 @@ static void cut_seed(const Scenario *s, unsigned seed, Cells *cells)
 {
     Cells now = { .ours = try_seed(s, seed, false) };
 
-    kit.trial.cuts.length_first = true;
-    now.early = try_seed(s, seed, false);
-    kit.trial.cuts.length_first = false;
+    if (!kit.trial.cuts.killed) {
+        kit.trial.cuts.length_first = true;
+        now.early = try_seed(s, seed, false);
+        kit.trial.cuts.length_first = false;
+    }
     if (qemu_can(s)) {
         now.theirs = try_seed(s, seed, true);
     }
@@ -270,6 +318,11 @@ static void fail_scenario(const Scenario *s, Cells *cells)
     }
     Cells now = { .ours = trial_faults(s, &how, &kit.trial, kit.folder) };
 
+    if (kit.trial.runs > 1) {
+        TrialResult more = trial_runs(s, &how, &kit.trial, kit.folder);
+
+        trial_add(&now.ours, &more);
+    }
     if (qemu_can(s)) {
         how.qemu = true;
         now.theirs = trial_faults(s, &how, &kit.trial, kit.folder);
@@ -298,6 +351,18 @@ static void print_cuts(const Cells *c)
     printf("\n");
 }
 
+static void print_killed(const Cells *c)
+{
+    bool qemu = c->theirs.states;
+
+    printf("| %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |", c->what, c->ours.requests, c->ours.lazy,
+           c->ours.states, c->ours.failures);
+    print_count(qemu, c->theirs.requests);
+    print_count(qemu, c->theirs.states);
+    print_count(qemu, c->theirs.failures);
+    printf("\n");
+}
+
 static void print_faults(const Cells *c)
 {
     bool qemu = c->theirs.states;
@@ -310,40 +375,94 @@ static void print_faults(const Cells *c)
     printf("\n");
 }
 
-static int print_table(void (*try)(const Scenario *, Cells *), void (*print)(const Cells *), const char *head)
+static bool is_wanted(const Scenario *s, int argc, char **argv)
+{
+    bool wanted = argc == 0;
+
+    for (int i = 0; i < argc && !wanted; i++) {
+        wanted = has_name(s, argv[i]);
+    }
+    return wanted;
+}
+
+/* Whole scenarios only, all seeds of them */
+static void check_names(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        const Scenario *s = NULL;
+
+        while ((s = scenario_next(s)) && !has_name(s, argv[i])) {
+        }
+        if (!s) {
+            die("there is no scenario '%s'", argv[i]);
+        }
+    }
+}
+
+typedef struct Table {
+    void (*try)(const Scenario *s, Cells *cells);
+    void (*print)(const Cells *cells);
+    const char *head;
+} Table;
+
+static bool is_enough(const Cells *total)
+{
+    return kit.trial.limit && total->ours.failures + total->early.failures >= kit.trial.limit;
+}
+
+static int print_table(const Table *t, int argc, char **argv)
 {
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Cells));
     Cells total = { "all" };
     const Scenario *s = NULL;
 
-    while ((s = scenario_next(s))) {
-        try(s, find_cells(all, s));
+    check_names(argc, argv);
+    while ((s = scenario_next(s)) && !is_enough(&total)) {
+        Cells cells = { 0 };
+
+        if (is_wanted(s, argc, argv)) {
+            t->try(s, &cells);
+            add_cells(find_cells(all, s), &cells);
+            add_cells(&total, &cells);
+        }
     }
-    printf("%s", head);
+    printf("%s", t->head);
     for (guint i = 0; i < all->len; i++) {
         const Cells *c = &g_array_index(all, Cells, i);
 
         if (c->ours.states) {
-            print(c);
+            t->print(c);
         }
-        add_cells(&total, c);
     }
-    print(&total);
+    t->print(&total);
     return total.ours.failures || total.early.failures ? 1 : 0;
 }
 
 static int table(int argc, char **argv)
 {
-    return print_table(cut_scenario, print_cuts,
-                       "| what is done | states | no footer | bad | length first | bad | QEMU: states | no footer | bad |\n"
-                       "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+    static const Table cut = {
+        cut_scenario, print_cuts,
+        "| what is done | states | no footer | bad | length first | bad | QEMU: states | no footer | bad |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    };
+    static const Table kill = {
+        cut_scenario, print_killed,
+        "| what is done | requests | lazy | states | bad | QEMU: requests | states | bad |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|\n",
+    };
+
+    return print_table(kit.trial.cuts.killed ? &kill : &cut, argc, argv);
 }
 
 static int errors(int argc, char **argv)
 {
-    return print_table(fail_scenario, print_faults,
-                       "| what is done | errors | states | bad | QEMU: errors | states | bad |\n"
-                       "|---|--:|--:|--:|--:|--:|--:|\n");
+    static const Table fail = {
+        fail_scenario, print_faults,
+        "| what is done | errors | states | bad | QEMU: errors | states | bad |\n"
+        "|---|--:|--:|--:|--:|--:|--:|\n",
+    };
+
+    return print_table(&fail, argc, argv);
 }
 
 static int list(int argc, char **argv)
@@ -396,10 +515,11 @@ static const Scenario *find(const char *name)
 
 static void print_op(const GuestOp *op, guint i)
 {
-    static const char *const kinds[] = { "write", "zero", "flush", "other" };
+    static const char *const kinds[] = { "write", "zero", "flush", "resize", "other" };
 
-    printf("  op %u: %s %" PRId64 " at %" PRId64 ": entries %" PRIu64 " to %" PRIu64 "\n", i, kinds[op->kind],
-           op->bytes, op->offset, op->begin, op->end);
+    printf("  op %u: %s %" PRId64 " at %" PRId64 ": entries %" PRIu64 " to %" PRIu64 "%s%s%s\n", i, kinds[op->kind],
+           op->bytes, op->offset, op->begin, op->end, op->lasts ? ", all is durable" : "", op->kept ? "" : ", lazy",
+           op->found ? ", read back" : "");
 }
 
 static int state(int argc, char **argv)
@@ -408,7 +528,7 @@ static int state(int argc, char **argv)
         die("state needs a scenario, a number and a file");
     }
     int64_t seed = take_seed(argv[0]);
-    RecordOptions how = { seed < 0 ? 0 : (unsigned)seed, kit.qemu, kit.fault };
+    RecordOptions how = { seed < 0 ? 0 : (unsigned)seed, kit.qemu, kit.fault, kit.trial.cuts.killed };
     Recording *r = scenario_record(find(argv[0]), &how, kit.folder);
     Cuts *cuts = trial_cuts(r, &kit.trial);
     uint64_t n = number(argv[1]);
@@ -417,7 +537,7 @@ static int state(int argc, char **argv)
     for (guint i = 0; i < r->ops->len; i++) {
         print_op(&g_array_index(r->ops, GuestOp, i), i);
     }
-    Judge *judge = judge_new(r, kit.trial.cuts.length_first);
+    Judge *judge = judge_new(r, kit.trial.cuts.length_first, kit.trial.cuts.killed);
     Disk *disk = cuts_make(cuts, n);
     g_autofree char *reason = judge_state(judge, disk, cuts_entries(cuts, n), n);
 
@@ -524,25 +644,69 @@ static int help(int argc, char **argv)
     return 0;
 }
 
-static const struct {
+/* With the options that they obey */
+static const struct Command {
     const char *name;
     int (*run)(int argc, char **argv);
+    const char *options;
 } commands[] = {
-    { "run", run }, { "table", table }, { "errors", errors }, { "list", list }, { "state", state },
-    { "cuts", cuts_of_log }, { "cut", cut }, { "try", try_command }, { "help", help }, { "--help", help },
+    { "run", run, "--bits --samples --seed --length-first --peers --most --fail --qemu --stop-after --create --open "
+                  "--block" },
+    { "killed", killed, "--seed --peers --most --qemu --stop-after --create --open --block" },
+    { "table", table, "--bits --samples --seed --peers --most --stop-after --killed" },
+    { "errors", errors, "--bits --samples --seed --most --runs --every --stop-after" },
+    { "list", list, "" },
+    { "state", state, "--bits --samples --seed --length-first --fail --qemu --killed" },
+    { "cuts", cuts_of_log, "--bits --samples --seed --sector --length-first" },
+    { "cut", cut, "--bits --samples --seed --sector --length-first" },
+    { "try", try_command, "--bits --samples --seed --sector --length-first --stop-after" },
+    { "help", help, "" },
+    { "--help", help, "" },
 };
+
+static bool obeys(const struct Command *command, const char *option)
+{
+    g_auto(GStrv) words = g_strsplit(command->options, " ", -1);
+
+    return g_strv_contains((const char *const *)words, option);
+}
+
+/* One of the words behind KIND:N:ERRNO */
+static bool take_fault_word(Fault *fault, const char *word)
+{
+    if (!strcmp(word, "stays")) {
+        fault->stays = true;
+    } else if (!strcmp(word, "torn") || !strcmp(word, "short")) {
+        fault->effect = word;
+    } else if (g_ascii_isdigit(*word)) {
+        fault->times = (unsigned)number(word);
+    } else {
+        return false;
+    }
+    return true;
+}
 
 static Fault fault(const char *text)
 {
+    static const char *const kinds[] = { "write", "write-zeroes", "discard", "flush", "truncate", "any", NULL };
     char **words = g_strsplit(text, ":", -1);
     guint count = g_strv_length(words);
+    bool good = count >= 3 && g_strv_contains(kinds, words[0]);
 
-    if (count < 3 || count > 4 || (count == 4 && strcmp(words[3], "stays"))) {
-        die("'%s' is not KIND:N:ERRNO[:stays]", text);
+    if (!good) {
+        die("'%s' is not KIND:N:ERRNO[:stays|:TIMES][:torn|:short]", text);
+    }
+    Fault f = { words[0], (unsigned)number(words[1]), (int)number(words[2]) };
+
+    for (guint i = 3; i < count && good; i++) {
+        good = take_fault_word(&f, words[i]);
+    }
+    if (!good || (f.stays && f.times) || f.err == 0) {
+        die("'%s' is not KIND:N:ERRNO[:stays|:TIMES][:torn|:short]", text);
     }
     g_strfreev(kit.fault_words);
     kit.fault_words = words;
-    return (Fault) { words[0], (unsigned)number(words[1]), (int)number(words[2]), count == 4 };
+    return f;
 }
 
 /* False: it is none, and the words that are no options begin here */
@@ -562,6 +726,10 @@ static bool take_option(const char *name, const char *value)
         t->most = number(value);
     } else if (!strcmp(name, "--fail")) {
         kit.fault = fault(value);
+    } else if (!strcmp(name, "--runs")) {
+        t->runs = (unsigned)CLAMP(number(value), 1, 6);
+    } else if (!strcmp(name, "--every")) {
+        t->every = (unsigned)MAX(number(value), 1);
     } else if (!strcmp(name, "--peers")) {
         t->peers = (unsigned)number(value);
     } else if (!strcmp(name, "--stop-after")) {
@@ -578,21 +746,33 @@ static bool take_option(const char *name, const char *value)
     return true;
 }
 
-static int take_options(int argc, char **argv)
+static bool take_flag(const char *name)
+{
+    bool *flag = !strcmp(name, "--length-first") ? &kit.trial.cuts.length_first
+                 : !strcmp(name, "--killed") ? &kit.trial.cuts.killed : !strcmp(name, "--qemu") ? &kit.qemu : NULL;
+
+    if (flag) {
+        *flag = true;
+    }
+    return flag;
+}
+
+static int take_options(const struct Command *command, int argc, char **argv)
 {
     int i = 2;
 
     while (i < argc && g_str_has_prefix(argv[i], "--")) {
-        if (!strcmp(argv[i], "--length-first")) {
-            kit.trial.cuts.length_first = true;
+        const char *name = argv[i];
+
+        if (take_flag(name)) {
             i++;
-        } else if (!strcmp(argv[i], "--qemu")) {
-            kit.qemu = true;
-            i++;
-        } else if (i + 1 < argc && take_option(argv[i], argv[i + 1])) {
+        } else if (i + 1 < argc && take_option(name, argv[i + 1])) {
             i += 2;
         } else {
-            die("what is '%s'?", argv[i]);
+            die("what is '%s'?", name);
+        }
+        if (!obeys(command, name)) {
+            die("'%s' has no use for %s", command->name, name);
         }
     }
     if (kit.sector < 1 || kit.block < 1 || !kit.create != !kit.open) {
@@ -613,7 +793,7 @@ int main(int argc, char **argv)
     kit.block = 65536;
     for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++) {
         if (!strcmp(commands[i].name, argv[1])) {
-            int first = take_options(argc, argv);
+            int first = take_options(&commands[i], argc, argv);
 
             kit.folder = g_build_filename(below ? below : "/tmp", "crash-kit-XXXXXX", NULL);
             if (!g_mkdtemp(kit.folder)) {

@@ -120,11 +120,37 @@ static void add_stretch(Cuts *c, guint first, guint end, guint sure)
     g_array_append_val(c->stretches, s);
 }
 
+/* Each of them is empty, and so has one state: all before it is there */
+static void add_beginnings(Cuts *c)
+{
+    for (guint i = 0; i <= c->log->events->len; i++) {
+        add_stretch(c, i, i, i);
+    }
+}
+
+/* A stretch ends with a flush, or with an event that has FUA */
+static void add_stretches(Cuts *c)
+{
+    guint first = 0, sure = 0;
+
+    for (guint i = 0; i < c->log->events->len; i++) {
+        const LogEvent *event = writelog_event(c->log, i);
+
+        if (event->kind == EVENT_FLUSH) {
+            add_stretch(c, first, i, sure);
+            first = sure = i + 1;
+        } else if (event->fua) {
+            add_stretch(c, first, i + 1, sure);
+            sure = i + 1;
+        }
+    }
+    add_stretch(c, first, c->log->events->len, sure);
+}
+
 Cuts *cuts_new(Disk *start, const WriteLog *log, const CutOptions *opts)
 {
     Cuts *c = g_new0(Cuts, 1);
     int64_t length = start->size;
-    guint first = 0, sure = 0;
 
     c->opts = *opts;
     c->log = log;
@@ -137,15 +163,12 @@ Cuts *cuts_new(Disk *start, const WriteLog *log, const CutOptions *opts)
 
         c->units[i] = units_of(c, event, length);
         length = length_after(event, length);
-        if (event->kind == EVENT_FLUSH) {
-            add_stretch(c, first, i, sure);
-            first = sure = i + 1;
-        } else if (event->fua) {
-            add_stretch(c, first, i + 1, sure);
-            sure = i + 1;
-        }
     }
-    add_stretch(c, first, log->events->len, sure);
+    if (opts->killed) {
+        add_beginnings(c);
+    } else {
+        add_stretches(c);
+    }
     return c;
 }
 
@@ -397,15 +420,21 @@ Disk *cuts_make(Cuts *c, uint64_t n)
     return disk;
 }
 
-static void describe_event(GString *text, Choice *choice, guint event)
+static void name_event(GString *text, const Cuts *c, guint event)
 {
     static const char *const kinds[] = { "write", "discard", "length", "flush" };
-    const LogEvent *e = writelog_event(choice->cuts->log, event);
-    Units u = choice->cuts->units[event];
+    const LogEvent *e = writelog_event(c->log, event);
 
     g_string_append_printf(text, "  entry %" PRIu64 ": %s %" PRId64 " at %" PRId64 ": ", e->entry, kinds[e->kind],
                            e->bytes, e->offset);
+}
+
+static void describe_event(GString *text, Choice *choice, guint event)
+{
+    Units u = choice->cuts->units[event];
     Choice shown = *choice;
+
+    name_event(text, choice->cuts, event);
     unsigned there = apply_event(choice, NULL, event);
 
     if (there == 0 || there == u.count) {
@@ -419,14 +448,29 @@ static void describe_event(GString *text, Choice *choice, guint event)
     g_string_append(text, u.count > 64 ? "...\n" : "\n");
 }
 
+/* The event before the kill and a few before that */
+static void describe_beginning(GString *text, const Cuts *c, guint events)
+{
+    g_string_append_printf(text, "killed after %u events\n", events);
+    for (guint i = events > 8 ? events - 8 : 0; i < events; i++) {
+        name_event(text, c, i);
+        g_string_append(text, "there\n");
+    }
+}
+
 char *cuts_describe(Cuts *c, uint64_t n)
 {
     GString *text = g_string_new(NULL);
     Choice choice = choose(c, n);
     const Stretch *s = choice.stretch;
 
-    g_string_append_printf(text, "state %" PRIu64 " of %" PRIu64 ": %s, %u events since the last flush\n", n, c->count,
-                           s->first ? "after a flush" : "from the start", s->end - s->first);
+    g_string_append_printf(text, "state %" PRIu64 " of %" PRIu64 ": ", n, c->count);
+    if (c->opts.killed) {
+        describe_beginning(text, c, s->first);
+        return g_string_free(text, FALSE);
+    }
+    g_string_append_printf(text, "%s, %u events since the last flush\n", s->first ? "after a flush" : "from the start",
+                           s->end - s->first);
     for (guint i = s->first; i < s->end; i++) {
         describe_event(text, &choice, i);
     }

@@ -9,6 +9,9 @@
  * So each stretch of the log between two flushes is a number of states. Where it has few sectors, these are all
  * there are; of longer ones all (or, of many, the simplest) choices of whole writes are tried, each write torn in
  * the usual ways beside others that are there or not, and random choices, by the seed.
+ *
+ * A process that is killed loses nothing that it wrote: the page cache has it. With killed the states are the file
+ * before each event, and the file after the last.
  */
 #ifndef TESTS_CUTS_H
 #define TESTS_CUTS_H
@@ -22,6 +25,7 @@ typedef struct CutOptions {
     unsigned samples;           /* of random choices, and of torn writes, in longer stretches */
     int64_t sector;             /* what is never torn */
     bool length_first;          /* a file may be longer already, and the data that made it so not there */
+    bool killed;                /* the process ends, and the power stays: nothing is lost. The other options do not count */
 } CutOptions;
 
 typedef struct Cuts Cuts;

@@ -73,14 +73,20 @@ int guest_flush(Guest *g)
     return bdrv_flush(g->bs);
 }
 
-unsigned guest_errors(const Guest *g)
+/* Of the image, or else of a parent; 0: none of them says */
+static uint64_t find_number(BlockDriverState *bs, const char *key)
 {
-    BlockInfo *info = g->bs ? bdrv_get_info(g->bs, NULL) : NULL;
-    const BlockInfoItem *item = info ? bdrv_info_find(info, "injected-errors") : NULL;
-    unsigned errors = item ? (unsigned)item->number : 0;
+    BlockInfo *info = bs ? bdrv_get_info(bs, NULL) : NULL;
+    const BlockInfoItem *item = info ? bdrv_info_find(info, key) : NULL;
+    uint64_t number = item ? (uint64_t)item->number : bs ? find_number(bdrv_get_backing(bs), key) : 0;
 
     bdrv_info_free(info);
-    return errors;
+    return number;
+}
+
+unsigned guest_errors(const Guest *g)
+{
+    return (unsigned)find_number(g->bs, "injected-errors");
 }
 
 static uint64_t entries_in_file(const Guest *g)
@@ -92,21 +98,10 @@ static uint64_t entries_in_file(const Guest *g)
     return entries;
 }
 
-/* The log may be of a parent */
-static uint64_t entries_of(BlockDriverState *bs)
-{
-    BlockInfo *info = bdrv_get_info(bs, NULL);
-    const BlockInfoItem *item = bdrv_info_find(info, "log-entries");
-    uint64_t entries = item ? (uint64_t)item->number : entries_of(bdrv_get_backing(bs));
-
-    bdrv_info_free(info);
-    return entries;
-}
-
 uint64_t guest_entries(const Guest *g)
 {
     if (g->qemu) {
         return qemu_entries(g->qemu);
     }
-    return g->bs ? entries_of(g->bs) : entries_in_file(g);
+    return g->bs ? find_number(g->bs, "log-entries") : entries_in_file(g);
 }

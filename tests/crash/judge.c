@@ -12,26 +12,42 @@ enum { SECTOR = 512 };
 
 struct Judge {
     const Recording *r;
-    bool lenient;
+    bool lenient, killed;
+    bool settled;               /* there were errors in a row, and close() said that all is well */
     int64_t size;               /* of the disk, as it may be now */
     uint8_t *sure;              /* what the guest may count on: the ops before the last flush that it saw the end of; */
+    int64_t sure_size;          /* of the disk then, if no resize failed: */
+    guint first_size;           /* the file may have another one, which one of the ops from here on asked for, */
+    int64_t loose;              /* and from here on it may have zeroes */
+    bool stuck;                 /* the last one of these that was to move tables may have left them somewhere else, */
+    bool moving;                /* or one is under way: the file may have tables in two places */
     guint first_unsure;         /* those from here on may be lost, */
     guint count;                /* and from here on they were not asked for yet */
     uint8_t *got, *want;
 };
 
-Judge *judge_new(const Recording *r, bool lenient)
+static void be_sure_of_start(Judge *j)
+{
+    memcpy(j->sure, j->r->before, (size_t)j->r->most);
+    j->sure_size = j->r->size;
+    j->first_size = 0;
+    j->loose = INT64_MAX;
+    j->stuck = false;
+    j->first_unsure = 0;
+}
+
+Judge *judge_new(const Recording *r, bool lenient, bool killed)
 {
     Judge *j = g_new0(Judge, 1);
 
     j->r = r;
     j->lenient = lenient || r->theirs || (r->hurt && r->promise == PROMISE_GUEST);
-    int64_t most = MAX(r->size, r->new_size);
-
+    j->killed = killed;
     j->size = r->size;
-    j->sure = g_memdup2(r->before, (gsize)most);
-    j->got = g_malloc((gsize)most);
-    j->want = g_malloc((gsize)most);
+    j->sure = g_malloc((gsize)r->most);
+    j->got = g_malloc((gsize)r->most);
+    j->want = g_malloc((gsize)r->most);
+    be_sure_of_start(j);
     return j;
 }
 
@@ -50,27 +66,66 @@ static const GuestOp *op_at(const Judge *j, guint i)
     return &g_array_index(j->r->ops, GuestOp, i);
 }
 
-static void be_sure_of(Judge *j, const GuestOp *op)
+/* After a resize that failed memory has one size and the file may have the other. Where the file's is longer, nobody
+ * looked at what it has there */
+static void be_sure_of_size(Judge *j, guint i)
 {
+    const GuestOp *op = op_at(j, i);
+
+    j->loose = !op->failed ? INT64_MAX : op->size < op->offset + op->bytes ? MIN(op->size, j->loose) : j->loose;
+    if (!op->failed) {
+        j->first_size = i + 1;
+    }
+    j->sure_size = op->size;
+}
+
+static void be_sure_of(Judge *j, guint at)
+{
+    const GuestOp *op = op_at(j, at);
+
     for (int64_t i = op->offset; i < op->offset + op->bytes; i++) {
         j->sure[i] = guest_value(op, i);
     }
+    if (op->kind == GUEST_RESIZE) {
+        be_sure_of_size(j, at);
+    }
+    if (op->moves) {
+        j->stuck = j->r->fails || !op->lasts;
+    }
+}
+
+static bool is_sure(const Judge *j, const GuestOp *op)
+{
+    return op->lasts || (j->killed && op->kept);
 }
 
 /* After @entries of the log */
 static void move_to(Judge *j, uint64_t entries)
 {
     if (j->first_unsure > 0 && op_at(j, j->first_unsure - 1)->end > entries) {
-        memcpy(j->sure, j->r->before, (size_t)j->size);
-        j->first_unsure = 0;
+        be_sure_of_start(j);
     }
     for (guint i = j->first_unsure; i < j->r->ops->len && op_at(j, i)->end <= entries; i++) {
-        while (op_at(j, i)->kind == GUEST_FLUSH && j->first_unsure < i) {
-            be_sure_of(j, op_at(j, j->first_unsure++));
+        while (is_sure(j, op_at(j, i)) && j->first_unsure <= i) {
+            be_sure_of(j, j->first_unsure++);
         }
     }
+    j->moving = j->stuck;
     for (j->count = j->first_unsure; j->count < j->r->ops->len && op_at(j, j->count)->begin <= entries; j->count++) {
+        j->moving |= op_at(j, j->count)->moves;
     }
+}
+
+static bool is_zeroed(const Judge *j, int64_t at)
+{
+    bool zeroed = at >= j->loose;
+
+    for (guint i = j->first_unsure; i < j->count && !zeroed; i++) {
+        const GuestOp *op = op_at(j, i);
+
+        zeroed = op->kind == GUEST_RESIZE && at >= op->offset && at < op->offset + op->bytes;
+    }
+    return zeroed;
 }
 
 /* Was it asked for after what is sure? */
@@ -83,7 +138,25 @@ static bool may_be(const Judge *j, int64_t at, uint8_t value)
             return true;
         }
     }
-    return false;
+    return value == 0 && is_zeroed(j, at);
+}
+
+/* Sizes that the guest asked for, and what it had before. A raw file is as long as what is there makes it */
+static bool may_have_size(const Judge *j, int64_t size)
+{
+    int64_t least = j->sure_size, most = j->sure_size;
+    bool may = size == j->sure_size;
+
+    for (guint i = j->first_size; i < j->count; i++) {
+        const GuestOp *op = op_at(j, i);
+
+        if (op->kind == GUEST_RESIZE) {
+            may |= size == op->offset || size == op->offset + op->bytes;
+            least = MIN(least, op->offset);
+            most = MAX(most, op->offset + op->bytes);
+        }
+    }
+    return may || (!j->r->vhd && size >= least && size <= most);
 }
 
 static char *compare_contents(const Judge *j)
@@ -160,10 +233,23 @@ static char *check(const Judge *j, Disk *disk)
 static char *find_fault(const Judge *j, Disk *disk)
 {
     Medium medium = { .disk = disk };
-    bool look = j->r->vhd && !j->r->theirs && !j->r->fixed_length;     /* QEMU's blocks are not aligned */
+    bool look = j->r->vhd && !j->r->theirs && !j->r->fixed_length && !j->moving;  /* QEMU aligns nothing */
     const char *fault = look ? vhd_find_fault(&medium) : NULL;
 
     return fault ? g_strdup(fault) : check(j, disk);
+}
+
+/* What is longer than its image from the start, and stays so, has no footer at its end */
+static bool ends_well(const Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+
+    return j->r->fixed_length || vhd_ends_well(&medium);
+}
+
+static char *find_end(const Judge *j, Disk *disk)
+{
+    return j->lenient || ends_well(j, disk) ? NULL : g_strdup("the file does not end in a footer");
 }
 
 /* While the size changes, a fixed disk's file has room behind its end, and a parent may have more than its child */
@@ -172,7 +258,7 @@ static const char *find_warning(const Judge *j, BlockDriverState *bs)
     const char *text = NULL;
 
     for (unsigned i = 0; !j->lenient && (text = bdrv_get_warning(bs, i)); i++) {
-        if (j->r->promise != PROMISE_RESIZE || !strstr(text, "more than the")) {
+        if (!j->r->resized || !strstr(text, "more than the")) {
             break;
         }
     }
@@ -253,13 +339,56 @@ static char *read_back(Judge *j, Disk *disk, const char *options)
 
 /* The promises */
 
+static char *repair_again(const Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+    GError *err = NULL;
+    BlockDriverState *bs = medium_try_open(&medium, j->r->open, BDRV_O_CHECK | BDRV_O_RDWR, &err);
+
+    if (!bs) {
+        return take_error(err, "can't be opened for a repair");
+    }
+    BlockCheck *found = bdrv_check(bs, BDRV_CHECK_FIX_ERRORS, &err);
+    if (!found) {
+        bdrv_close(bs);
+        return take_error(err, "can't be repaired");
+    }
+    bool left = found->leaks || found->corruptions || found->errors;
+
+    bdrv_check_free(found);
+    return closed(bs, left ? g_strdup("a second repair does not repair all") : NULL);
+}
+
+/* A fixed disk has one footer. Where the file was longer before that was at its end, a repair finds the old one */
+static char *mend_fixed(const Judge *j, Disk *disk)
+{
+    Medium medium = { .disk = disk };
+
+    return vhd_ends_well(&medium) || !j->r->fixed ? NULL : repair_again(j, disk);
+}
+
+/* The footer at the end is there at every moment */
+static char *find_first_fault(const Judge *j, Disk *disk)
+{
+    if (j->moving) {
+        char *reason = find_end(j, disk);
+
+        reason = reason ? reason : mend_fixed(j, disk);
+        return reason || !j->settled ? reason : check(j, disk);
+    }
+    return j->lenient ? NULL : find_fault(j, disk);
+}
+
 static char *judge_guest(Judge *j, Disk *disk, uint64_t n)
 {
     BlockDriverState *bs;
-    char *reason = j->lenient ? NULL : find_fault(j, disk);
+    char *reason = find_first_fault(j, disk);
 
     if (reason || (reason = open_strictly(j, disk, j->r->open, BDRV_O_RDWR, &bs))) {
         return reason;
+    }
+    if (j->r->promise == PROMISE_GUEST) {
+        j->size = may_have_size(j, bdrv_getlength(bs)) ? bdrv_getlength(bs) : j->sure_size;
     }
     reason = read_all(j, bs);
     if (!reason) {
@@ -383,19 +512,6 @@ static char *check_complete(const Judge *j, Disk *disk, BlockDriverState *bs)
     return at < 0 ? NULL : g_strdup_printf("byte %" PRId64 " is another without bitmaps", at);
 }
 
-/* What is longer than its image from the start, and stays so, has no footer at its end */
-static bool ends_well(const Judge *j, Disk *disk)
-{
-    Medium medium = { .disk = disk };
-
-    return j->r->fixed_length || vhd_ends_well(&medium);
-}
-
-static char *find_end(const Judge *j, Disk *disk)
-{
-    return j->lenient || ends_well(j, disk) ? NULL : g_strdup("the file does not end in a footer");
-}
-
 /* It reads the same whichever parent it has; and again after the rebase was done once more */
 static char *judge_rebase(Judge *j, Disk *disk, bool done, uint64_t n)
 {
@@ -420,29 +536,9 @@ static char *judge_rebase(Judge *j, Disk *disk, bool done, uint64_t n)
 
 bool judge_footer(const Judge *j, Disk *disk, uint64_t entries)
 {
-    bool not_yet = j->r->hurt || (j->r->promise == PROMISE_CREATE && entries < j->r->done);
+    bool not_yet = j->r->hurt || j->r->frail || (j->r->promise == PROMISE_CREATE && entries < j->r->done);
 
     return !j->r->vhd || not_yet || ends_well(j, disk);
-}
-
-static char *repair_again(Judge *j, Disk *disk)
-{
-    Medium medium = { .disk = disk };
-    GError *err = NULL;
-    BlockDriverState *bs = medium_try_open(&medium, j->r->open, BDRV_O_CHECK | BDRV_O_RDWR, &err);
-
-    if (!bs) {
-        return take_error(err, "can't be opened for a repair");
-    }
-    BlockCheck *found = bdrv_check(bs, BDRV_CHECK_FIX_ERRORS, &err);
-    if (!found) {
-        bdrv_close(bs);
-        return take_error(err, "can't be repaired");
-    }
-    bool left = found->leaks || found->corruptions || found->errors;
-
-    bdrv_check_free(found);
-    return closed(bs, left ? g_strdup("a second repair does not repair all") : NULL);
 }
 
 /* It reads the same at all times, and is as good as new after a second repair; or after the first, if that was done */
@@ -511,14 +607,6 @@ static char *find_waste(const Judge *j, Disk *disk)
     return reason;
 }
 
-/* A fixed disk has one footer. Where the file was longer before that was at its end, a repair finds the old one */
-static char *mend_fixed(Judge *j, Disk *disk)
-{
-    Medium medium = { .disk = disk };
-
-    return vhd_ends_well(&medium) || !g_str_has_prefix(j->r->name, "fixed") ? NULL : repair_again(j, disk);
-}
-
 static char *judge_resize(Judge *j, Disk *disk, bool done, uint64_t n)
 {
     char *reason = find_end(j, disk);
@@ -530,11 +618,8 @@ static char *judge_resize(Judge *j, Disk *disk, bool done, uint64_t n)
     return reason ? reason : judge_guest(j, disk, n);
 }
 
-char *judge_state(Judge *j, Disk *disk, uint64_t entries, uint64_t n)
+static char *judge_promise(Judge *j, Disk *disk, bool done, uint64_t n)
 {
-    bool done = entries >= j->r->done;
-
-    move_to(j, entries);
     switch (j->r->promise) {
     case PROMISE_COMMIT:
         return judge_commit(j, disk, done);
@@ -549,6 +634,20 @@ char *judge_state(Judge *j, Disk *disk, uint64_t entries, uint64_t n)
     default:
         return judge_guest(j, disk, n);
     }
+}
+
+/* Errors in a row may leave no way to keep the file in order, until close() has seen to it */
+char *judge_state(Judge *j, Disk *disk, uint64_t entries, uint64_t n)
+{
+    bool lenient = j->lenient;
+
+    move_to(j, entries);
+    j->settled = j->r->frail && entries >= j->r->settled;
+    j->lenient |= j->r->frail && !j->settled;
+    char *reason = judge_promise(j, disk, entries >= j->r->done, n);
+
+    j->lenient = lenient;
+    return reason;
 }
 
 /* Others */
@@ -596,9 +695,10 @@ static char *ask_qemu(Judge *j, const char *file)
         return reason;
     }
     unlink(raw);
-    if ((int64_t)length != j->size) {
+    if ((int64_t)length != j->size && (j->r->promise != PROMISE_GUEST || !may_have_size(j, (int64_t)length))) {
         return g_strdup_printf("QEMU sees %" G_GSIZE_FORMAT " bytes", length);
     }
+    j->size = (int64_t)length;
     memcpy(j->got, bytes, length);
     reason = compare_contents(j);
     if (!reason) {
@@ -615,7 +715,9 @@ char *judge_peers(Judge *j, Disk *disk, uint64_t entries)
     g_autofree char *file = g_build_filename(j->r->folder, "peer.vhd", NULL);
     const char *const argv[] = { "vhdiinfo", file, NULL };
 
-    if (!j->r->vhd || j->r->fixed_length || (j->lenient && !j->r->theirs) || (j->r->promise != PROMISE_GUEST && entries < j->r->done)) {
+    bool early = j->r->promise != PROMISE_GUEST && entries < j->r->done;
+
+    if (!j->r->vhd || j->r->fixed_length || (j->lenient && !j->r->theirs) || early) {
         return NULL;
     }
     save(file, disk);

@@ -8,8 +8,9 @@
 typedef struct Judge Judge;
 
 /* @lenient: for states whose length came before the data, and always for those that QEMU made. The image may be
- * opened with warnings, and is to be sound once it was written to */
-Judge *judge_new(const Recording *r, bool lenient);
+ * opened with warnings, and is to be sound once it was written to. @killed: of states that a killed process leaves;
+ * what was answered counts as flushed, but for lazy requests */
+Judge *judge_new(const Recording *r, bool lenient, bool killed);
 void judge_free(Judge *j);
 
 /* NULL if it is, else why not, to be g_free()d. @entries: so many of the log may have been made. Repairs what it

@@ -340,6 +340,31 @@ static void test_entries(void)
     made_free(m);
 }
 
+/* All writes up to one of them, and no part of that */
+static void test_killed(void)
+{
+    static const char *const states[] = { "255 255", "1 255", "1 255", "1 21", "1 21 31 32", "1 21 31" };
+    const CutOptions opts = { .seed = 1, .bits = 3, .samples = 10, .sector = SECTOR, .killed = true };
+    Made *m = made_new(2);
+
+    add_write(m, 0, 1);
+    add_flush(m);
+    add_write(m, 1, 1);
+    add_write(m, 2, 2);
+    add(m, EVENT_TRUNCATE, 3 * SECTOR, 0, false);
+    Cuts *cuts = cuts_new(m->start, &m->log, &opts);
+
+    g_assert_cmpuint(cuts_count(cuts), ==, G_N_ELEMENTS(states));
+    for (unsigned n = 0; n < G_N_ELEMENTS(states); n++) {
+        g_autofree char *got = picture_of(cuts, n);
+
+        g_assert_cmpstr(got, ==, states[n]);
+        g_assert_cmpuint(cuts_entries(cuts, n), ==, n);
+    }
+    cuts_free(cuts);
+    made_free(m);
+}
+
 int main(int argc, char **argv)
 {
     kit_init(argc, argv);
@@ -356,5 +381,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cuts/number-is-the-state", test_number_is_the_state);
     g_test_add_func("/cuts/seed-matters", test_seed_matters);
     g_test_add_func("/cuts/entries", test_entries);
+    g_test_add_func("/cuts/killed", test_killed);
     return kit_run();
 }

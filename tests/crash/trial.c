@@ -54,6 +54,8 @@ void trial_add(TrialResult *a, const TrialResult *b)
     a->recordings += b->recordings;
     a->entries += b->entries;
     a->errors += b->errors;
+    a->requests += b->requests;
+    a->lazy += b->lazy;
 }
 
 /* Always with the last, which nothing was lost of */
@@ -64,9 +66,10 @@ static uint64_t next(uint64_t n, uint64_t step, uint64_t count)
 
 TrialResult trial_run(const Recording *r, const TrialOptions *opts)
 {
-    Judge *judge = judge_new(r, opts->cuts.length_first);
+    Judge *judge = judge_new(r, opts->cuts.length_first, opts->cuts.killed);
     Cuts *cuts = trial_cuts(r, opts);
-    TrialResult result = { .recordings = 1, .entries = r->log->entries, .errors = r->errors };
+    TrialResult result = { .recordings = 1, .entries = r->log->entries, .errors = r->errors,
+                           .requests = r->ops->len, .lazy = r->lazy };
     uint64_t count = cuts_count(cuts), stride = opts->peers ? count / opts->peers + 1 : 0;
     uint64_t step = opts->most ? count / opts->most + 1 : 1;
 
@@ -105,27 +108,72 @@ TrialResult trial_record(const Scenario *s, const RecordOptions *how, const Tria
 /* What fails. Of QEMU writes only: it does not discard, zeroes by writes, and qemu-io is silent about failed flushes */
 static const Fault faults[] = {
     { "write", .err = EIO }, { "write", .err = ENOSPC, .stays = true }, { "flush", .err = EIO },
-    { "write-zeroes", .err = EIO }, { "discard", .err = EIO },
+    { "write-zeroes", .err = EIO }, { "discard", .err = EIO }, { "truncate", .err = EIO },
+    { "write", .err = EIO, .effect = "torn" },
 };
 
 enum { QEMU_FAULTS = 2 };
 
+/* What fails more than once: the way back from the first error, too */
+static const Fault runs[] = {
+    { "any", .err = EIO }, { "any", .err = EIO, .effect = "torn" }, { "write", .err = ENOSPC, .effect = "short" },
+    { "flush", .err = EIO }, { "truncate", .err = EIO },
+};
+
 /* An error may hurt nobody, or only the next one's close, so a few more are tried after the last that was seen */
 enum { UNSEEN = 4 };
 
+static bool is_enough(const TrialOptions *opts, const TrialResult *result)
+{
+    return opts->limit && result->failures >= opts->limit;
+}
+
+/* At each request, from the first */
+static void try_fault(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder,
+                      TrialResult *total)
+{
+    RecordOptions with = *how;
+    unsigned turn = 0;
+
+    for (unsigned unseen = 0; unseen < UNSEEN && !is_enough(opts, total); with.fault.skip += opts->every) {
+        if (opts->in_turn) {
+            with.fault.times = 2 + turn++ % (opts->runs - 1);
+        }
+        TrialResult result = trial_record(s, &with, opts, folder);
+
+        unseen = result.errors ? 0 : unseen + 1;
+        trial_add(total, &result);
+    }
+}
+
 TrialResult trial_faults(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder)
 {
+    TrialOptions one = *opts;
     TrialResult total = { 0 };
 
+    one.in_turn = false;
     for (size_t i = 0; i < (how->qemu ? QEMU_FAULTS : G_N_ELEMENTS(faults)); i++) {
         RecordOptions with = *how;
 
         with.fault = faults[i];
-        for (unsigned unseen = 0; unseen < UNSEEN; with.fault.skip += opts->every) {
-            TrialResult result = trial_record(s, &with, opts, folder);
+        try_fault(s, &with, &one, folder, &total);
+    }
+    return total;
+}
 
-            unseen = result.errors ? 0 : unseen + 1;
-            trial_add(&total, &result);
+TrialResult trial_runs(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder)
+{
+    TrialOptions alone = *opts;
+    TrialResult total = { 0 };
+
+    alone.peers = 0;            /* they are slow, and the image is as it was after one error */
+    for (size_t i = 0; i < G_N_ELEMENTS(runs); i++) {
+        for (unsigned times = opts->in_turn ? opts->runs : 2; times <= opts->runs; times++) {
+            RecordOptions with = *how;
+
+            with.fault = runs[i];
+            with.fault.times = times;
+            try_fault(s, &with, &alone, folder, &total);
         }
     }
     return total;

@@ -9,6 +9,8 @@
 typedef struct TrialOptions {
     CutOptions cuts;            /* of a recording of weight 1; the sector is the recording's */
     unsigned every;             /* of requests that could fail, let each so manieth do so */
+    unsigned runs;              /* and up to so many in a row; 0: one */
+    bool in_turn;               /* of these numbers one at each request, and not all of them */
     uint64_t most;              /* so many states of a recording, here and there, and the last; 0: all */
     unsigned peers;             /* how many states to show to other programs, too */
     uint64_t limit;             /* stop after so many failures; 0: never */
@@ -19,6 +21,7 @@ typedef struct TrialResult {
     uint64_t states, failures;
     uint64_t no_footer;         /* VHDs that do not end in a footer, which most programs look for */
     uint64_t recordings, entries, errors;
+    uint64_t requests, lazy;    /* of the guest; and of these, those that a killed process may lose until a flush */
 } TrialResult;
 
 /* What is worth doing in a minute for all scenarios, and the seed that it has if nobody says otherwise */
@@ -37,8 +40,11 @@ void trial_die(const Recording *r, Cuts *cuts, uint64_t n, const char *reason);
 /* A scenario, recorded here and now, with files in @folder */
 TrialResult trial_record(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
 
-/* The same with an error at every request in turn: writes, flushes, zeroing, discards, once or for good. The power cut
- * comes some time after it */
+/* The same with an error at every request in turn: writes, flushes, zeroing, discards, changes of length, once or for
+ * good, and writes that were made in part. The power cut comes some time after it */
 TrialResult trial_faults(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
+
+/* And with two errors in a row or more, up to opts->runs, after which the disk is well again and life goes on */
+TrialResult trial_runs(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
 
 #endif
