@@ -104,6 +104,7 @@ bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError 
 {
     backing->layer->chain = chain_of(bs);
     backing->layer->depth = bs->layer->depth + 1;
+    backing->layer->scratch = bs->layer->scratch;
     return add_leaf(backing) || has_no_end(errp);
 }
 
@@ -217,7 +218,7 @@ bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts)
 
 unsigned bdrv_backing_depth(BlockDriverState *bs)
 {
-    return bs->layer->depth;
+    return bs->layer->depth - (bs->layer->scratch && bs->layer->depth > 0);
 }
 
 static void tell_image(BlockDriverState *bs, GError **errp)
@@ -225,7 +226,7 @@ static void tell_image(BlockDriverState *bs, GError **errp)
     if (*bs->filename) {
         g_prefix_error(errp, "parent '%s': ", bs->filename);
     } else {
-        g_prefix_error(errp, "parent (in storage), %u images down the chain: ", bs->layer->depth);
+        g_prefix_error(errp, "parent (in storage), %u images down the chain: ", bdrv_backing_depth(bs));
     }
 }
 
@@ -239,7 +240,7 @@ bool block_open_parents(BlockDriverState *bs, GError **errp)
         bool wanted = bs->drv->open_backing && !(bs->flags & (BDRV_O_NO_BACKING | BDRV_O_CHECK));
 
         if (wanted && !block_says_why(bs, "open_backing", bs->drv->open_backing(bs, errp), errp)) {
-            if (bs->layer->depth > 0) {
+            if (bdrv_backing_depth(bs) > 0) {
                 tell_image(bs, errp);
             }
             return false;
@@ -295,7 +296,7 @@ BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, 
     const BlockParentQuery query = {
         .child   = bs->filename,
         .storage = lowest(bs)->layer->storage,
-        .depth   = bs->layer->depth + 1,
+        .depth   = bdrv_backing_depth(bs) + 1,
         .uuid    = uuid,
         .names   = names,
         .places  = places,

@@ -468,6 +468,9 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
     keyval_set(scratch, "file.cache.direct", "off");
     BlockDriverState *bs = open_node(&nothing, &bdrv_cow, scratch, flags | BDRV_O_RDWR, NULL, errp);
 
+    if (bs) {
+        bs->layer->scratch = true;
+    }
     if (!bs || !block_link_backing(bs, base, errp)) {
         block_close(base);
         block_close(bs);

@@ -352,6 +352,68 @@ static bool set_range(Copy *copy, GError **errp)
     return true;
 }
 
+/* Where a part of a disk may lie in the file at the bottom */
+typedef struct Place {
+    BlockDriverState *file;
+    int64_t start, end;
+} Place;
+
+/* One node down. Of what is no plain window on the child, nobody can say: it is anywhere in it */
+static void go_down(Place *place)
+{
+    BlockDriverState *bs = place->file;
+    BlockExtent ext = { 0 };
+    bool window = !bs->drv->map || (block_find_extent(bs, place->start, 1, 0, &ext) == 0 && ext.child == bs->file &&
+                                    (ext.flags & BLOCK_EXTENT_WINDOW));
+    int64_t shift = ext.child_offset - ext.offset;
+
+    place->file = bs->file;
+    if (!window) {
+        place->start = 0;
+        place->end = bs->file->fixed_length ? bdrv_node_size(bs->file) : INT64_MAX;
+        return;
+    }
+    place->start += shift;
+    place->end = place->end > INT64_MAX - shift ? INT64_MAX : place->end + shift;
+}
+
+static Place find_place(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    BlockTree *tree = bs->layer->tree;
+    Place place = { bs, offset, offset + bytes };
+
+    gate_enter(&tree->gate, false);
+    while (place.file->file) {
+        go_down(&place);
+    }
+    gate_leave(&tree->gate, false);
+    return place;
+}
+
+static bool is_same_file(BlockDriverState *a, BlockDriverState *b)
+{
+    BlockIdentity one, two;
+
+    return a == b || (a->drv->identify && a->drv->identify == b->drv->identify && a->drv->identify(a, NULL, &one) &&
+                      b->drv->identify(b, NULL, &two) && one.where == two.where && one.which == two.which);
+}
+
+/* What has been written already would be read as the source, or both would write tables */
+static bool lies_apart(const Copy *copy, GError **errp)
+{
+    int64_t start = copy->next, bytes = copy->end - start, at = start + copy->shift;
+    bool same = copy->from == copy->to;
+    Place from = same ? (Place) { copy->from, start, start + bytes } : find_place(copy->from, start, bytes);
+    Place to = same ? (Place) { copy->to, at, at + bytes } : find_place(copy->to, at, bytes);
+
+    if (bytes == 0 || from.start >= to.end || to.start >= from.end || !is_same_file(from.file, to.file)) {
+        return true;
+    }
+    bdrv_set_error(errp, EINVAL, "source and target overlap in '%s': bytes %" PRId64 " to %" PRId64 " are to be copied to "
+                   "%" PRId64 " to %" PRId64, from.file->filename, from.start, from.end, to.start, to.end);
+    return false;
+}
+
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp)
 {
     Copy copy = { from, to };
@@ -365,7 +427,7 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
     if (copy.opts.salvage) {
         copy.opts.workers = 1;          /* from front to back */
     }
-    if (!set_range(&copy, errp) || !find_order(&copy, errp)) {
+    if (!set_range(&copy, errp) || !lies_apart(&copy, errp) || !find_order(&copy, errp)) {
         return false;
     }
     pthread_mutex_init(&copy.lock, NULL);

@@ -38,6 +38,7 @@ typedef struct BlockLayer {
     const int *place;               /* while a protocol is opened: bdrv_get_place(); NULL: -1 */
     char *root;                     /* bdrv_get_parent_root() */
     unsigned depth;                 /* how many images have this one behind them, directly or not; bs->file: 0 */
+    bool scratch;                   /* the first of them is what the layer puts over the user's, for BDRV_O_SNAPSHOT */
     GHashTable *chain;              /* the files of those images and this one, see backing.c; the first has made it
                                      * and frees it. NULL: the first has no backing so far */
     const struct BlockLeaf *leaf;   /* this image's entry; NULL: none */

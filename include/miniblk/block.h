@@ -81,7 +81,8 @@ bool bdrv_create_storage(const BlockStorage *storage, const char *options, GErro
 typedef struct BlockParentQuery {
     const char *child;              /* filename of the image whose parent is wanted; "" if it has none */
     const BlockStorage *storage;    /* which storage of the program's that image is in; NULL: none */
-    unsigned depth;                 /* of that parent, as in BlockStatus: 1 is behind the image that is opened */
+    unsigned depth;                 /* of that parent: 1 is behind the image that is opened, and 2 behind that one. What
+                                     * BDRV_O_SNAPSHOT puts over it does not count */
     const char *uuid;               /* unique id of the parent, as "01234567-89ab-cdef-0123-456789abcdef"; NULL:
                                      * the image gives none, its parent is raw */
     const char *const *names;       /* what the image calls it, without folders, */
@@ -206,7 +207,8 @@ typedef struct BlockCopyOptions {
     void *user;
 } BlockCopyOptions;
 
-/* Copy all of @from to the start of @to, or what @opts say; there must be room for it. @opts may be NULL. */
+/* Copy all of @from to the start of @to, or what @opts say; there must be room for it. @opts may be NULL. Both may be
+ * in one file, or one image, if the two places have no byte in common; EINVAL if they have, or may have. */
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp);
 
 /* Write into the @depth-th image behind @bs, 1 its parent, what @bs and those between have of their own. That

@@ -327,7 +327,8 @@ const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
 bool bdrv_chain_has_file(BlockDriverState *bs, const char *filename);
 /* The folder that parents of @bs are kept to, because @bs is; NULL: none */
 const char *bdrv_get_parent_root(BlockDriverState *bs);
-unsigned bdrv_backing_depth(BlockDriverState *bs);      /* how many images lead here: 0 for the one opened first */
+/* How many images lead here: 0 for the one that the user opened, BDRV_O_SNAPSHOT or not */
+unsigned bdrv_backing_depth(BlockDriverState *bs);
 bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */
 
 /* The layer's copy of the storage that the program has this node serve; NULL: none */

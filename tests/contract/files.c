@@ -160,6 +160,116 @@ static void test_odd_lengths(void)
     }
 }
 
+/* Copied onto itself */
+
+typedef struct Overlap {
+    const char *from, *to;      /* options; @to NULL: one handle */
+    BlockCopyOptions opts;
+    bool refused;
+} Overlap;
+
+#define WINDOW(offset, size) "driver=raw,offset=" offset ",size=" size
+
+static const Overlap overlaps[] = {
+    { "driver=raw", NULL, { .to_offset = 0, .bytes = 4096 }, true },
+    { "driver=raw", NULL, { .to_offset = 4095, .bytes = 4096 }, true },
+    { "driver=raw", NULL, { .from_offset = 4095, .bytes = 4096 }, true },
+    { "driver=raw", NULL, { .to_offset = 4096, .bytes = 4096 }, false },
+    { "driver=raw", NULL, { .from_offset = 4096, .bytes = 4096 }, false },
+    { "driver=raw", "driver=raw", { .bytes = 0 }, true },
+    { "driver=raw", "driver=raw", { .to_offset = 512, .bytes = 1024 }, true },
+    { "driver=raw", "driver=raw", { .to_offset = 1024, .bytes = 1024 }, false },
+    { WINDOW("0", "1M"), WINDOW("1M", "1M"), { 0 }, false },
+    { WINDOW("1M", "1M"), WINDOW("0", "1M"), { 0 }, false },
+    { WINDOW("0", "1M"), WINDOW("1048064", "1M"), { 0 }, true },
+    { WINDOW("512", "512k"), WINDOW("0", "512k"), { 0 }, true },
+    { WINDOW("0", "1M"), WINDOW("512k", "1M"), { .bytes = 512 << 10 }, false },
+    { WINDOW("0", "1M"), WINDOW("512k", "1M"), { .bytes = (512 << 10) + 1 }, true },
+    { WINDOW("0", "1M"), "driver=raw", { .to_offset = 100 }, true },
+    { WINDOW("0", "1M"), "driver=raw,file.driver=blkdebug,file.image.driver=raw,file.image.offset=1M", { 0 }, false },
+    { WINDOW("0", "1M"), "driver=raw,file.driver=blkdebug,file.image.driver=raw,file.image.offset=1023k", { 0 }, true },
+    { "driver=raw,offset=1M,size=512k,file.driver=raw,file.offset=1M", WINDOW("2M", "1M"), { 0 }, true },
+    { "driver=raw,offset=1M,size=512k,file.driver=raw,file.offset=1M", WINDOW("1M", "1M"), { 0 }, false },
+};
+
+static char *copied_name(const Overlap *o)
+{
+    return g_strdup_printf("%s -> %s", o->from, o->to ? o->to : "itself");
+}
+
+static void check_overlap(const Medium *medium, const Overlap *o)
+{
+    g_autofree char *name = copied_name(o);
+    g_autofree uint8_t *want = g_malloc(4 * MIB), *got = g_malloc(4 * MIB);
+    GError *err = NULL;
+
+    kit_fill(want, 0, 4 * MIB, 1);
+    medium_write(medium, 0, want, 4 * MIB);
+    BlockDriverState *from = medium_open(medium, o->from, BDRV_O_RDWR | BDRV_O_NO_LOCK);
+    BlockDriverState *to = o->to ? medium_open(medium, o->to, BDRV_O_RDWR | BDRV_O_NO_LOCK) : from;
+
+    if (bdrv_copy(from, to, &o->opts, &err) == o->refused) {
+        g_error("%s: %s", name, err ? bdrv_error_message(err) : "copied");
+    }
+    if (o->refused) {
+        g_assert_cmpint(bdrv_error_code(err), ==, EINVAL);
+        g_assert_nonnull(strstr(bdrv_error_message(err), "overlap"));
+        bdrv_error_free(err);
+        medium_read(medium, 0, got, 4 * MIB);
+        kit_assert_same(got, want, 4 * MIB, 0);
+    }
+    g_assert_cmpint(bdrv_close(from), ==, 0);
+    g_assert_cmpint(o->to ? bdrv_close(to) : 0, ==, 0);
+}
+
+static void test_overlaps(void)
+{
+    Medium medium = medium_on_file("twice"), disk = medium_on_disk();
+
+    medium_create(&medium, "driver=raw,size=4M");
+    medium_create(&disk, "driver=raw,size=4M");
+    for (size_t i = 0; i < G_N_ELEMENTS(overlaps); i++) {
+        check_overlap(&medium, &overlaps[i]);
+        check_overlap(&disk, &overlaps[i]);
+    }
+    medium_clear(&medium);
+    medium_clear(&disk);
+}
+
+static bool copies(const Medium *from, const char *from_options, const Medium *to, const char *to_options)
+{
+    BlockDriverState *a = medium_open(from, from_options, BDRV_O_NO_LOCK);
+    BlockDriverState *b = medium_open(to, to_options, BDRV_O_RDWR | BDRV_O_NO_LOCK);
+    bool ok = bdrv_copy(a, b, NULL, NULL);
+
+    g_assert_cmpint(bdrv_close(a), ==, 0);
+    g_assert_cmpint(bdrv_close(b), ==, 0);
+    return ok;
+}
+
+#define FIXED "driver=vpc,file.driver=raw,file.size=1049088"
+
+/* Blocks of a dynamic disk may be anywhere in its file; a fixed one is a window; another name is the same file */
+static void test_overlaps_of_formats(void)
+{
+    Medium medium = medium_on_file("twice"), other = medium_on_file("link");
+
+    medium_create(&medium, "driver=vpc,size=1M");
+    g_assert_cmpint(link(medium.file, other.file), ==, 0);
+    g_assert_false(copies(&medium, "driver=vpc", &medium, "driver=vpc"));
+    g_assert_false(copies(&medium, "driver=vpc", &other, "driver=vpc"));
+    g_assert_cmpint(truncate(medium.file, 4 * MIB), ==, 0);
+    g_assert_false(copies(&medium, "driver=raw,size=512", &other, "driver=vpc,file.driver=raw,file.size=2M"));
+    g_assert_true(copies(&medium, "driver=raw,size=1M,offset=3M", &other, "driver=vpc,file.driver=raw,file.size=2M"));
+    medium_create(&medium, "driver=vpc,size=1M,subformat=fixed");
+    g_assert_false(copies(&medium, "driver=vpc", &other, "driver=raw"));
+    g_assert_cmpint(truncate(medium.file, 4 * MIB), ==, 0);
+    g_assert_true(copies(&medium, FIXED, &other, "driver=raw,offset=2M"));
+    g_assert_false(copies(&medium, FIXED, &other, "driver=raw,offset=1023k"));
+    medium_clear(&medium);
+    medium_clear(&other);
+}
+
 int main(int argc, char **argv)
 {
     kit_init(argc, argv);
@@ -170,6 +280,8 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/cut/in-mid-request", test_cut_in_mid_request);
     g_test_add_func("/cut/parent", test_cut_parent);
+    g_test_add_func("/overlap/windows", test_overlaps);
+    g_test_add_func("/overlap/formats", test_overlaps_of_formats);
     g_test_add_func("/odd-lengths", test_odd_lengths);
     return kit_run();
 }

@@ -313,6 +313,39 @@ static void test_chain_in_memory(void)
     family_free(&family);
 }
 
+/* The scratch image that is put over the one that is opened is none of the chain, to a resolver */
+static void test_snapshot_is_no_depth(void)
+{
+    Family family = family_new();
+    Finder f = { .family = &family };
+    GError *err = NULL;
+
+    assert_opened(open_disk(&f, find_by_uuid, LEVELS - 1, "", BDRV_O_RDWR | BDRV_O_SNAPSHOT, &err), err, LEVELS - 1);
+    g_assert_cmpuint(f.asked, ==, LEVELS - 1);
+    clear_finder(&f);
+    family_free(&family);
+}
+
+/* Nor to max-depth, and in errors */
+static void test_snapshot_is_no_depth_in_errors(void)
+{
+    Family family = family_new();
+    Finder f = { .family = &family, .made = g_ptr_array_new_with_free_func((GDestroyNotify)disk_free) };
+    GError *err = NULL;
+    BlockDriverState *bs = open_disk(&f, find_without_end, 1, ",ignore-parent-id=on,max-depth=50", BDRV_O_SNAPSHOT, &err);
+
+    assert_refused(bs, err, ELOOP, "^parent \\(in storage\\), 50 images down the chain: .* 50 images down the chain, has a "
+                   "parent, too: max-depth is 50");
+    g_assert_cmpuint(f.asked, ==, 50);
+    err = NULL;
+    bs = open_disk(&f, find_none, 1, "", BDRV_O_SNAPSHOT, &err);
+    g_assert_null(bs);
+    g_assert_false(g_str_has_prefix(bdrv_error_message(err), "parent"));
+    bdrv_error_free(err);
+    clear_finder(&f);
+    family_free(&family);
+}
+
 static void test_files_and_memory(void)
 {
     Family family = family_new();
@@ -1046,6 +1079,8 @@ int main(int argc, char **argv)
     g_test_add_func("/resolver/own-storage", test_own_storage);
     g_test_add_func("/resolver/circle-in-memory", test_circle_in_memory);
     g_test_add_func("/resolver/own-file", test_own_file);
+    g_test_add_func("/resolver/snapshot-is-no-depth", test_snapshot_is_no_depth);
+    g_test_add_func("/resolver/snapshot-is-no-depth-in-errors", test_snapshot_is_no_depth_in_errors);
     g_test_add_func("/resolver/depth-ends", test_depth_ends);
     g_test_add_func("/resolver/parent-root-holds-files", test_parent_root_holds_files);
     g_test_add_func("/resolver/parent-root-and-storage", test_parent_root_and_storage);
