@@ -594,23 +594,34 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, int64_t 
     return maker;
 }
 
-/* Might make_file() empty a file, or storage, that is there already? Eats @kv */
-static bool has_file(const BlockSource *from, KeyVal *kv)
+/* The protocol that make_file() would have make a file, and in *@filename, to be g_free()d, which; NULL: there is none.
+ * Eats @kv */
+static const BlockDriver *find_maker(const BlockSource *from, KeyVal *kv, char **filename)
 {
     const BlockDriver *drv = take_driver(kv, default_protocol(from, kv), NULL);
-    BlockIdentity id;
+    const char *said = keyval_get(kv, "filename");
 
     if (!drv || drv->map) {
-        return false;
+        return NULL;
     }
     if (!drv->is_protocol) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
-        return has_file(from, below);
+        return find_maker(from, below, filename);
     }
-    const char *said = keyval_get(kv, "filename"), *filename = said ? said : from->filename;
+    *filename = g_strdup(said ? said : from->filename);
+    return drv;
+}
 
-    return drv->create && (from->storage || (filename && drv->identify && drv->identify(NULL, filename, &id)));
+/* Might make_file() empty a file, or storage, that is there already? Eats @kv */
+static bool has_file(const BlockSource *from, KeyVal *kv)
+{
+    g_autofree char *filename = NULL;
+    const BlockDriver *drv = find_maker(from, kv, &filename);
+    BlockIdentity id;
+
+    return drv && drv->create &&
+           (from->storage || (filename && drv->identify && drv->identify(NULL, filename, &id)));
 }
 
 /* What is below a new image, to be written to. Eats @kv */
@@ -698,6 +709,17 @@ static bool flush_created(BlockDriverState *bs, GError **errp)
     return ret == 0;
 }
 
+/* By the file that will be made, which the options may name */
+static void name_new(BlockDriverState *bs, const BlockSource *from)
+{
+    g_autofree char *text = keyval_format(bs->layer->options), *said = NULL;
+    g_autoptr(KeyVal) kv = keyval_parse(text, NULL);
+    const char *name = !bs->drv->is_protocol && kv && find_maker(from, kv, &said) ? said : from->filename;
+
+    g_free(bs->filename);
+    bs->filename = g_strdup(name ? name : "");
+}
+
 static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, GError **errp)
 {
     BlockDriverState *bs = node_new(from->tree, drv, BDRV_O_RDWR);
@@ -706,10 +728,9 @@ static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal 
     if (drv->is_protocol) {
         name_file(kv, drv->create_options, from->filename);
     }
-    g_free(bs->filename);
-    bs->filename = g_strdup(from->filename ? from->filename : "");
     layer->storage = copy_storage(from->storage);
     layer->options = drv->is_protocol ? keyval_new() : keyval_take_subtree(kv, file_key(drv));
+    name_new(bs, from);
 
     bool ok = call_create(bs, kv, false, errp) && flush_created(bs, errp);
 

@@ -151,7 +151,7 @@ static bool open_source(ConvertArgs *args, ImgImage *source, const char *filenam
     if (args->snapshot) {
         return img_refuse_snapshot(source);
     }
-    return !img_is_input(source->bs, args->to.filename);    /* locks say so, too, but there may be none */
+    return !img_is_input(source->bs, args->to.filename, args->options);    /* locks say so, too, but there may be none */
 }
 
 static bool convert(ConvertArgs *args)

@@ -97,7 +97,7 @@ static bool dd(DdArgs *args)
     g_autoptr(KeyVal) options = keyval_new();
     g_autofree char *bytes = g_strdup_printf("%" PRId64, end - start);
 
-    if (!drv || img_is_input(args->from.bs, args->to.filename)) {
+    if (!drv || img_is_input(args->from.bs, args->to.filename, options)) {
         return false;
     }
     keyval_set(options, "size", bytes);

@@ -358,15 +358,38 @@ bool img_refuse_snapshot(const ImgImage *image)
     return false;
 }
 
-bool img_is_input(BlockDriverState *bs, const char *filename)
+/* Is it a file of @bs, or of an image behind it? */
+static bool is_file_of(BlockDriverState *bs, const char *path)
 {
-    while (bs && !img_is_same_file(bdrv_get_filename(bs), filename)) {
+    while (bs && !img_is_same_file(bdrv_get_filename(bs), path)) {
         bs = bdrv_get_backing(bs);
     }
-    if (bs) {
+    return bs != NULL;
+}
+
+static bool option_is_file_of(BlockDriverState *bs, const KeyVal *options)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < keyval_count(options) && !found; i++) {
+        const char *key = keyval_key(options, i);
+
+        found = (g_str_equal(key, "filename") || g_str_has_suffix(key, ".filename")) &&
+                is_file_of(bs, keyval_value(options, i));
+    }
+    return found;
+}
+
+bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *options)
+{
+    g_autofree char *text = bdrv_is_path(filename) ? NULL : bdrv_name_options(filename, NULL);
+    g_autoptr(KeyVal) named = keyval_parse(text, NULL);
+    bool found = is_file_of(bs, filename) || (named && option_is_file_of(bs, named)) || option_is_file_of(bs, options);
+
+    if (found) {
         tool_error("'%s' is both input and output", filename);
     }
-    return bs != NULL;
+    return found;
 }
 
 bool img_is_same_file(const char *a, const char *b)

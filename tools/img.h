@@ -102,8 +102,9 @@ bool img_check_snapshot(const char *text);
 /* Always false, after a message: @image has no snapshot to be read in its place */
 bool img_refuse_snapshot(const ImgImage *image);
 
-/* Is the file @filename @bs, or one of its parents? After a message, then */
-bool img_is_input(BlockDriverState *bs, const char *filename);
+/* Is the file that @filename names, a path or not, or one that @options name, a file of @bs, or of one of its parents?
+ * After a message, then */
+bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *options);
 /* Do these paths lead to the same file? */
 bool img_is_same_file(const char *a, const char *b);
 /* @path as from the folder of @image, itself a path; g_free() it */

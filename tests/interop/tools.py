@@ -699,6 +699,27 @@ for line in ('create -f vpc -o WORDS out 4M', 'create -f raw -o WORDS out 4M',
 
 
 @suite.fact
+def output_by_another_name(folder):
+    """An input, or a parent, that is named as the output in another way is left as it is; locks may be off"""
+    (folder / 'in.raw').write_bytes(b'i' * 70000)
+    works(IMG, 'create', '-q', '-f', 'vpc', folder / 'in.vhd', '4M')
+    works(IO, '-f', 'vpc', '-c', 'write -P 3 0 1M', folder / 'in.vhd')
+    (folder / 'link').symlink_to('in.raw')
+    before = (folder / 'in.raw').read_bytes(), (folder / 'in.vhd').read_bytes()
+    for line in ('convert -U -f raw -O vpc in.raw file:in.raw', 'convert -U -f raw -O raw file:in.raw in.raw',
+                 'convert -U -f raw -O vpc in.raw link', 'convert -U -f raw -O raw -o file.filename=in.raw in.raw out',
+                 'convert -U -f raw -O vpc -o file.driver=blkdebug,file.image.filename=./in.raw in.raw out',
+                 'convert -U -f raw -O vpc in.raw json:{"file":{"filename":"in.raw"}}', 'dd -U if=in.raw of=file:in.raw',
+                 'dd -U if=in.raw of=json:{"file":{"driver":"file","filename":"./in.raw"}}',
+                 'create -f vpc -b in.vhd file:in.vhd', 'create -f vpc -b file:in.vhd in.vhd',
+                 'create -f vpc -b in.vhd -o file.filename=in.vhd out',
+                 'create -f vpc -b in.vhd -o file.driver=blkdebug,file.image.filename=./in.vhd out'):
+        fails(IMG, *line.split(), cwd=folder)
+        check(before == ((folder / 'in.raw').read_bytes(), (folder / 'in.vhd').read_bytes()), f'{line} has changed it')
+        check(not (folder / 'out').exists(), f'{line} has made a file')
+
+
+@suite.fact
 def bench_without_depth(folder):
     """img bench -d 0 is refused; they wait for ever"""
     check('Invalid queue depth' in fails(IMG, 'bench', '-d', '0', 'data.raw', cwd=twins(folder)[1]), 'no reason given')
