@@ -394,6 +394,7 @@ static void test_driver_format_flush(void)
     g_assert_cmpint(bdrv_pwrite(bs, 0, buf, 512, 0), ==, 0);
     drv->flush = bad_flush;
     for (answer = 1; answer <= 2; answer++) {
+        bs->needs_flush = true;
         g_assert_cmpint(bdrv_flush(bs), ==, -EIO);
         assert_warned(bs, "flush()", answer);
     }

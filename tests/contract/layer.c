@@ -887,7 +887,7 @@ static void check_create_refuses(const char *options, int code)
     bdrv_error_free(err);
 }
 
-/* The last locator's space, which nothing is in, is at @at */
+/* The last locator's name is at @at */
 static void add_locator(const Medium *medium, int64_t at)
 {
     uint8_t header[1024];
@@ -896,6 +896,7 @@ static void add_locator(const Medium *medium, int64_t at)
     medium_read(medium, 512, header, sizeof(header));
     memcpy(header + 576 + 7 * 24, "MacX", 4);
     be32_store(header + 576 + 7 * 24 + 4, 512);
+    be32_store(header + 576 + 7 * 24 + 8, 16);
     be64_store(header + 576 + 7 * 24 + 16, (uint64_t)at);
     be32_store(header + 36, 0);
     for (size_t i = 0; i < sizeof(header); i++) {
@@ -937,7 +938,7 @@ static void test_no_block_on_locator_past_end(void)
         for (int block = 0; block < 16; block++) {
             bool put = bdrv_pwrite(bs, 512 * block, "x", 1, 0) == 0;
 
-            g_assert_true(put == (block < 4));
+            g_assert_cmpint(put, ==, block < 4);
             g_assert_cmpint(bdrv_pread(bs, 512 * block, &got, 1, 0), ==, 0);
             g_assert_cmpint(got, ==, put ? 'x' : 0);
         }

@@ -350,7 +350,7 @@ static void test_too_large(void)
 
     assert_refused(run, most + 1, EFBIG, "2040 GiB");
     assert_refused(run, INT64_MAX, EFBIG, "2040 GiB");
-    assert_refused(small, most, EFBIG, "the smallest block size for it is 131072");
+    assert_refused(small, most, EFBIG, "more than the 4294967294 that VHD can number");
     assert_refused(small, most + 1, EFBIG, "2040 GiB");
     run_free(run);
     run_free(small);
