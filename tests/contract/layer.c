@@ -1005,7 +1005,7 @@ static void test_cow_of_any_length(void)
 {
     static const char options[] = "driver=cow,file.driver=null,file.size=1k,backing.driver=raw,"
                                   "backing.file.driver=null,backing.file.size=%s";
-    g_autofree char *long_one = g_strdup_printf(options, "0x7fffffffffffe000");
+    g_autofree char *long_one = g_strdup_printf(options, "0x7fffffffc0000000");
     g_autofree char *too_long = g_strdup_printf(options, "0x7ffffffffffffc00");
     BlockDriverState *bs = bdrv_open(NULL, long_one, BDRV_O_RDWR, NULL);
     BlockStatus st;
