@@ -69,8 +69,8 @@ static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64
         }
     }
     if (lost < bytes) {
-        bdrv_warn(file, "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): the format is guessed "
-                  "without them", bytes, offset, lost, g_strerror(-ret));
+        bdrv_warn(file, "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): the format is "
+                  "guessed without them", bytes, offset, lost, g_strerror(-ret));
     }
     return lost < bytes ? 0 : ret;
 }

@@ -67,7 +67,8 @@ const BlockCheckKind vpc_check_kinds[] = {
 
     [VPC_LOCATOR_ODD]       = { "L1", NOTE, 0, false, "something unusual in a parent locator", NULL },
     [VPC_PARENT_MISSING]    = { "L2", CORRUPTION, 0, false, "the parent can't be opened",
-                                "if it was moved, rebase -u tells the image where it is" },
+                                "if it was moved, rebase -u tells the image where it is; check --backing-chain says what "
+                                "is wrong with it" },
     [VPC_PARENT_OTHER]      = { "L3", CORRUPTION, 0, false, "what should be the parent has another unique id",
                                 "rebase -u takes it all the same, if you know that it is right" },
     [VPC_PARENT_CYCLE]      = { "L5", CORRUPTION, 0, false, "the chain of parents has no end",

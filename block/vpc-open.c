@@ -203,15 +203,16 @@ bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
         return false;
     }
     if (ends->tail_error) {
-        bdrv_set_error(errp, -ends->tail_error, "the footer at %" PRId64 " could not be read (%s), and there is no copy "
-                       "of it at the start of the file%s%s; salvage=on reads a fixed disk without it",
-                       MAX(ends->tail_at, 0), g_strerror(-ends->tail_error), ends->head_error ? ", which could not be read: " : "",
-                       ends->head_error ? g_strerror(-ends->head_error) : "");
+        const char *head = !ends->head_error ? "there is no copy of it at the start of the file"
+                                             : "the start of the file, where a copy of it may be, neither";
+
+        bdrv_set_error(errp, -ends->tail_error, "the footer at %" PRId64 " could not be read (%s), and %s; salvage=on "
+                       "reads a fixed disk without it", MAX(ends->tail_at, 0), g_strerror(-ends->tail_error), head);
         return false;
     }
     if (ends->head_error) {
-        bdrv_set_error(errp, -ends->head_error, "the file does not end in a VHD footer, and its start, where a copy of it "
-                       "may be, could not be read: %s", g_strerror(-ends->head_error));
+        bdrv_set_error(errp, -ends->head_error, "the file does not end in a VHD footer, and its start, where a copy "
+                       "of it may be, could not be read: %s", g_strerror(-ends->head_error));
         return false;
     }
     int64_t stray = vpc_stray_footer(bs, ends);

@@ -219,8 +219,8 @@ static bool choose_footer(VpcCheck *c, GError **errp)
         s->options.size_rule = VPC_SIZE_CURRENT;
     }
     if (be64_load(s->footer.current_size) > INT64_MAX - VPC_MAX_BLOCK) {
-        bdrv_set_error(errp, EINVAL, "current size is %" PRIu64 " bytes, more than can be; salvage-size says how long the "
-                       "disk is", be64_load(s->footer.current_size));
+        bdrv_set_error(errp, EINVAL, "current size is %" PRIu64 " bytes, more than can be; salvage-size says how long "
+                       "the disk is", be64_load(s->footer.current_size));
         return false;
     }
     return true;
@@ -277,8 +277,9 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
     bool all = kind == VPC_BLOCK_ON_NAMES || kind == VPC_KINDS;     /* if no more is wrong, it is the bitmap */
     int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
 
-    bdrv_warn(bs, "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have, have < s->block_size
-              ? ", the rest is not there" : kind == VPC_KINDS ? ", as if its bitmap, which can't be, had all bits set" : "");
+    bdrv_warn(bs, "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
+              have < s->block_size ? ", the rest is not there"
+              : kind == VPC_KINDS ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };
     } else {

@@ -95,8 +95,8 @@ static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *pi
     int64_t at = align_down(block * 4, VPC_BAT_PIECE), start = s->bat_offset + at;
 
     if (block >= vpc_bat_entries(s)) {
-        bdrv_warn(bs, "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes these "
-                  "have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
+        bdrv_warn(bs, "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes "
+                  "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
         return -EIO;
     }
     return get_table(bs, start, start + MIN(align_up(s->bat_bytes, VPC_SECTOR) - at, VPC_BAT_PIECE),

@@ -86,8 +86,9 @@ typedef struct VpcState {
     VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted */
     bool unsound;               /* there are such, or blocks or metadata where none can be */
 
-    uint8_t spare[VPC_SECTOR];  /* the sector at @spare_at, of a table that can't be read as a whole; under the map lock */
-    int64_t spare_at;           /* 0: none */
+    /* under the map lock */
+    uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole, */
+    int64_t spare_at;           /* and where it is in the file; 0: there is none */
     GHashTable *broken;         /* such tables, by the sectors where they begin, as pointers; NULL: none */
 
     struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */

@@ -25,7 +25,8 @@ void tool_init(const char *argv0)
 
 void tool_print_version(void)
 {
-    printf(tool_is_qemu ? "%s version " QEMU_VERSION " (miniblk %s)\n" : "%s version %s\n", tool_name, MINIBLK_VERSION);
+    tool_print(tool_is_qemu ? "%s version " QEMU_VERSION " (miniblk %s)\n" : "%s version %s\n", tool_name,
+               MINIBLK_VERSION);
 }
 
 bool tool_check_aio(const char *mode)
@@ -53,25 +54,80 @@ bool tool_is_too_large(const char *text)
     return size_parse(small, &bytes);
 }
 
-char *tool_printable(const char *text)
+typedef enum Newlines { NEWLINES_ALL, NEWLINES_INDENTED, NEWLINES_NONE } Newlines;
+
+/* Would a terminal show it, and do no more? Some change the order of all that follows */
+static bool is_harmless(gunichar c)
 {
-    char *copy = g_strdup(text);
+    bool control = c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
+    bool order = c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+                 (c >= 0x2066 && c <= 0x2069);
 
-    for (unsigned char *c = (unsigned char *)copy; *c; c++) {
-        bool escape = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;      /* of C1, in UTF-8 */
-
-        if ((*c < ' ' && *c != '\n') || *c == 0x7f || escape) {
-            *c = '?';
-            c[escape] = '?';
-        }
-    }
-    return copy;
+    return !control && !order;
 }
 
-/* Texts of the library may quote what an image says */
+/* @text with a '?' for each character that does more than to be seen, and each byte that is no UTF-8; g_free() it */
+static char *make_printable(const char *text, Newlines newlines)
+{
+    GString *out = g_string_sized_new(strlen(text));
+
+    while (*text) {
+        gunichar c = g_utf8_get_char_validated(text, -1);
+        bool valid = c <= 0x10ffff;
+        size_t length = valid ? (size_t)(g_utf8_next_char(text) - text) : 1;
+        bool line = c == '\n' && (newlines == NEWLINES_ALL || (newlines == NEWLINES_INDENTED && text[1] == ' '));
+
+        if (line || (valid && is_harmless(c))) {
+            g_string_append_len(out, text, (gssize)length);
+        } else {
+            g_string_append_c(out, '?');
+        }
+        text += length;
+    }
+    return g_string_free(out, FALSE);
+}
+
+char *tool_printable(const char *text)
+{
+    return make_printable(text, NEWLINES_NONE);
+}
+
+static void print_to(FILE *stream, const char *format, va_list ap)
+{
+    g_autofree char *text = g_strdup_vprintf(format, ap), *printable = make_printable(text, NEWLINES_ALL);
+
+    fputs(printable, stream);
+}
+
+void tool_print(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    print_to(stdout, format, ap);
+    va_end(ap);
+}
+
+void tool_print_error(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    print_to(stderr, format, ap);
+    va_end(ap);
+}
+
+void tool_print_progress(double percent)
+{
+    printf("    (%3.2f/100%%)\r", percent);
+    fflush(stdout);
+}
+
+/* Texts of the library may quote what an image says. Of their lines, those behind the first are indented: what an image
+ * says begins none */
 static void print_message(const char *kind, const char *format, va_list ap)
 {
-    g_autofree char *text = g_strdup_vprintf(format, ap), *printable = tool_printable(text);
+    g_autofree char *text = g_strdup_vprintf(format, ap), *printable = make_printable(text, NEWLINES_INDENTED);
 
     fflush(stdout);     /* in a common log, what came first stands first */
     fprintf(stderr, "%s: %s%s\n", tool_name, kind, printable);
@@ -101,7 +157,7 @@ void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *s
 
     while ((text = bdrv_get_warning(bs, *seen)) != NULL) {
         if (g_str_has_prefix(text, "Image format was not specified for ")) {    /* in QEMU's form */
-            g_autofree char *printable = tool_printable(text);
+            g_autofree char *printable = make_printable(text, NEWLINES_INDENTED);
 
             fflush(stdout);
             fprintf(stderr, "WARNING: %s\n", printable);
@@ -128,7 +184,7 @@ static void append_value(GString *all, const char *key, const char *value, size_
 }
 
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
-                            unsigned flags, GError **errp)
+                            unsigned flags, const BlockResolver *resolver, GError **errp)
 {
     if ((flags & BDRV_O_RDWR) && (flags & BDRV_O_NO_LOCK)) {
         bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
@@ -143,7 +199,9 @@ BlockDriverState *tool_open(const char *filename, const char *format, const char
     }
     append_options(all, options);
     append_options(all, image_opts ? filename : NULL);
-    BlockDriverState *bs = bdrv_open(image_opts ? NULL : filename, all->len ? all->str : NULL, flags, errp);
+    const BlockOpenArgs args = { .filename = image_opts ? NULL : filename, .options = all->len ? all->str : NULL,
+                                 .flags = flags, .resolver = resolver };
+    BlockDriverState *bs = bdrv_open_with(&args, errp);
     g_string_free(all, TRUE);
     return bs;
 }

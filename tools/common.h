@@ -20,7 +20,15 @@ void tool_print_version(void);
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* "NAME: warning: text" */
 
-/* @text without what would move a terminal's cursor, or more; g_free() it */
+/* To standard output: all that the tools print goes through these functions and those above. Images choose names: of a
+ * text that a terminal would not just show, the characters that do more are printed as '?'. Newlines are printed */
+void tool_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same to standard error, without the tool's name */
+void tool_print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "    (25.00/100%)", to be printed over by the next */
+void tool_print_progress(double percent);
+
+/* What an image chose, as it is to be printed in the middle of a line: in it, a newline is another '?'; g_free() it */
 char *tool_printable(const char *text);
 
 /* False after a message if @mode is no way of QEMU's to do I/O; all of them are threads here */
@@ -33,8 +41,9 @@ bool tool_is_too_large(const char *text);
 void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen);
 
 /* Open with QEMU's habits: @format NULL probes; @image_opts: @filename is an options string itself.
- * @options: more options, "a=b,c=d", or NULL. Errors are returned, not printed. */
+ * @options: more options, "a=b,c=d", or NULL; @resolver: asked for parents; NULL: none is. Errors are returned, not
+ * printed. */
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
-                            unsigned flags, GError **errp);
+                            unsigned flags, const BlockResolver *resolver, GError **errp);
 
 #endif

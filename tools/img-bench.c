@@ -130,10 +130,11 @@ static bool bench(Bench *b)
     b->size = bdrv_getlength(b->image.bs);
     b->step = b->step ? b->step : b->bytes;
     b->left = b->count;
-    printf("Sending %ld %s requests, %" PRId64 " bytes each, %ld in parallel (starting at offset %" PRId64
-           ", step size %" PRId64 ")\n", b->count, b->write ? "write" : "read", b->bytes, b->depth, b->offset, b->step);
+    tool_print("Sending %ld %s requests, %" PRId64 " bytes each, %ld in parallel (starting at offset %" PRId64
+               ", step size %" PRId64 ")\n", b->count, b->write ? "write" : "read", b->bytes, b->depth, b->offset,
+               b->step);
     if (b->flush_interval) {
-        printf("Sending flush every %ld requests\n", b->flush_interval);
+        tool_print("Sending flush every %ld requests\n", b->flush_interval);
     }
     if (!b->size) {
         tool_error("the image has no bytes");
@@ -145,7 +146,7 @@ static bool bench(Bench *b)
         tool_error("Failed request: %s", g_strerror(b->error));
         return false;
     }
-    printf("Run completed in %3.3f seconds.\n", (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC);
+    tool_print("Run completed in %3.3f seconds.\n", (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC);
     return true;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
-#include "tools/img.h"
+#include "tools/img-chain.h"
 #include "tools/json.h"
 
 /* Exit statuses, qemu-img's */
@@ -17,6 +17,8 @@ typedef struct CheckArgs {
     ImgImage image;
     unsigned fix;
     bool json, quiet;
+    bool chain;                 /* its parents as well */
+    Json *out;
 } CheckArgs;
 
 /* Findings quote what images say */
@@ -29,7 +31,7 @@ static void print_line(const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args), *printable = tool_printable(text);
     va_end(args);
-    puts(printable);
+    tool_print("%s\n", printable);
 }
 
 static const char *level_name(BlockCheckLevel level)
@@ -72,8 +74,9 @@ static void print_repaired(const BlockCheck *check)
             print_finding(f, "repaired ", f->fixed, "");
         }
     }
-    printf("The following inconsistencies were found and repaired:\n\n    %" PRId64 " leaked clusters\n    %" PRId64
-           " corruptions\n\nDouble checking the fixed image now...\n", check->leaks_fixed, check->corruptions_fixed);
+    tool_print("The following inconsistencies were found and repaired:\n\n    %" PRId64 " leaked clusters\n    %" PRId64
+               " corruptions\n\nDouble checking the fixed image now...\n", check->leaks_fixed,
+               check->corruptions_fixed);
 }
 
 /* What is worst comes first */
@@ -98,27 +101,27 @@ static double percent(int64_t part, int64_t all)
 static void print_totals(const BlockCheck *check)
 {
     if (!check->corruptions && !check->leaks && !check->errors) {
-        printf("No errors were found on the image.\n");
+        tool_print("No errors were found on the image.\n");
     }
     if (check->corruptions) {
-        printf("\n%" PRId64 " errors were found on the image.\nData may be corrupted, or further writes to the image "
-               "may corrupt it.\n", check->corruptions);
+        tool_print("\n%" PRId64 " errors were found on the image.\nData may be corrupted, or further writes to the "
+                   "image may corrupt it.\n", check->corruptions);
     }
     if (check->leaks) {
-        printf("\n%" PRId64 " leaked clusters were found on the image.\nThis means waste of disk space, but no harm to "
-               "data.\n", check->leaks);
+        tool_print("\n%" PRId64 " leaked clusters were found on the image.\nThis means waste of disk space, but no harm "
+                   "to data.\n", check->leaks);
     }
     if (check->errors) {
-        printf("\n%" PRId64 " internal errors have occurred during the check.\n", check->errors);
+        tool_print("\n%" PRId64 " internal errors have occurred during the check.\n", check->errors);
     }
     if (check->total_clusters && check->allocated_clusters) {
-        printf("%" PRId64 "/%" PRId64 " = %.2f%% allocated, %.2f%% fragmented, 0.00%% compressed clusters\n",
-               check->allocated_clusters, check->total_clusters, percent(check->allocated_clusters,
-                                                                         check->total_clusters),
-               percent(check->fragmented_clusters, check->allocated_clusters));
+        tool_print("%" PRId64 "/%" PRId64 " = %.2f%% allocated, %.2f%% fragmented, 0.00%% compressed clusters\n",
+                   check->allocated_clusters, check->total_clusters, percent(check->allocated_clusters,
+                                                                             check->total_clusters),
+                   percent(check->fragmented_clusters, check->allocated_clusters));
     }
     if (check->image_end_offset) {
-        printf("Image end offset: %" PRId64 "\n", check->image_end_offset);
+        tool_print("Image end offset: %" PRId64 "\n", check->image_end_offset);
     }
 }
 
@@ -182,29 +185,24 @@ static void json_findings(Json *json, const char *key, const BlockCheck *check, 
     json_end_list(json);
 }
 
-/* @repaired: NULL: nothing was */
-static void print_json(const CheckArgs *args, const BlockCheck *check, const BlockCheck *repaired)
+/* In an object that was begun. @repaired: NULL: nothing was */
+static void json_check(Json *json, const CheckArgs *args, const BlockCheck *check, const BlockCheck *repaired)
 {
-    Json json = { 0 };
-
-    json_begin(&json);
-    json_int_if(&json, "image-end-offset", check->image_end_offset);
-    json_int_if(&json, "total-clusters", check->total_clusters);
-    json_int_if(&json, "corruptions-fixed", repaired ? repaired->corruptions_fixed : 0);
-    json_int_if(&json, "corruptions", check->corruptions);
-    json_int(&json, "check-errors", check->errors);
-    json_int_if(&json, "leaks-fixed", repaired ? repaired->leaks_fixed : 0);
-    json_int_if(&json, "leaks", check->leaks);
-    json_int_if(&json, "allocated-clusters", check->allocated_clusters);
-    json_text(&json, "filename", args->image.filename);
-    json_text(&json, "format", bdrv_get_driver_name(args->image.bs));
-    json_int_if(&json, "fragmented-clusters", check->fragmented_clusters);
-    json_findings(&json, "findings", check, false);
+    json_int_if(json, "image-end-offset", check->image_end_offset);
+    json_int_if(json, "total-clusters", check->total_clusters);
+    json_int_if(json, "corruptions-fixed", repaired ? repaired->corruptions_fixed : 0);
+    json_int_if(json, "corruptions", check->corruptions);
+    json_int(json, "check-errors", check->errors);
+    json_int_if(json, "leaks-fixed", repaired ? repaired->leaks_fixed : 0);
+    json_int_if(json, "leaks", check->leaks);
+    json_int_if(json, "allocated-clusters", check->allocated_clusters);
+    json_text(json, "filename", args->image.filename);
+    json_text(json, "format", bdrv_get_driver_name(args->image.bs));
+    json_int_if(json, "fragmented-clusters", check->fragmented_clusters);
+    json_findings(json, "findings", check, false);
     if (repaired) {
-        json_findings(&json, "repaired", repaired, true);
+        json_findings(json, "repaired", repaired, true);
     }
-    json_end(&json);
-    printf("\n");
 }
 
 /* The check itself */
@@ -223,11 +221,24 @@ static void print_check(const CheckArgs *args, const BlockCheck *check, const Bl
     if (args->quiet) {
         return;
     }
-    if (args->json) {
-        print_json(args, check, repaired);
-    } else {
+    if (!args->json) {
         print_findings(check);
         print_totals(check);
+        return;
+    }
+    (args->chain ? json_begin_item : json_begin)(args->out);
+    json_check(args->out, args, check, repaired);
+    json_end(args->out);
+}
+
+/* In a chain, to keep its place */
+static void print_unchecked(const CheckArgs *args, const char *why)
+{
+    if (args->chain && args->json && !args->quiet) {
+        json_begin_item(args->out);
+        json_text(args->out, "filename", args->image.filename);
+        json_text(args->out, "error", why);
+        json_end(args->out);
     }
 }
 
@@ -235,6 +246,7 @@ static int report_failure(const CheckArgs *args, GError *err)
 {
     int code = bdrv_error_code(err);
 
+    print_unchecked(args, bdrv_error_message(err));
     if (code == ENOTSUP) {
         tool_error("This image format does not support checks");
     } else {
@@ -272,6 +284,71 @@ static int check(const CheckArgs *args)
     return status;
 }
 
+/* Open, check, close */
+static int check_image(CheckArgs *args)
+{
+    GError *err = NULL;
+
+    if (args->chain && !args->json && !args->quiet) {
+        g_autofree char *printable = tool_printable(args->image.filename);
+
+        tool_print("image: %s\n", printable);
+    }
+    if (!img_open_silently(&args->image, &err)) {
+        print_unchecked(args, bdrv_error_message(err));
+        bdrv_error_free(err);
+        return CHECK_FAILED;
+    }
+    int status = check(args);
+    int ret = bdrv_close(args->image.bs);   /* without its warnings: they are among the findings */
+
+    args->image.bs = NULL;
+    if (ret < 0) {
+        tool_error("Could not close '%s': %s", args->image.filename, g_strerror(-ret));
+    }
+    return ret < 0 ? CHECK_FAILED : status;
+}
+
+/* Of two statuses. A parent whose format has no checks, a raw one, makes nothing worse */
+static int worse(int a, int b)
+{
+    static const int order[] = { CHECK_FAILED, CHECK_CORRUPT, CHECK_LEAKS, CHECK_SOUND };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(order); i++) {
+        if (a == order[i] || b == order[i]) {
+            return order[i];
+        }
+    }
+    return CHECK_UNSUPPORTED;
+}
+
+/* From the image to the one that has no parent */
+static int check_chain(const CheckArgs *args)
+{
+    CheckArgs one = *args;
+    char *end;
+    int status = check_image(&one);
+    GPtrArray *parents = img_find_chain(&args->image, &end);
+
+    for (guint i = 0; i < parents->len; i++) {
+        const ChainImage *parent = g_ptr_array_index(parents, i);
+
+        if (!args->json && !args->quiet) {
+            tool_print("\n");
+        }
+        one.image = (ImgImage) { .filename = parent->filename, .options = parent->options, .named = true,
+                                 .flags = args->image.flags };
+        status = worse(status, check_image(&one));
+    }
+    if (end) {
+        tool_error("The chain of '%s' can't be opened: %s", args->image.filename, end);
+        status = worse(status, CHECK_CORRUPT);
+    }
+    g_ptr_array_unref(parents);
+    g_free(end);
+    return status;
+}
+
 static void parse_fix(CheckArgs *args, const char *text)
 {
     if (!strcmp(text, "leaks")) {
@@ -286,7 +363,8 @@ static void parse_fix(CheckArgs *args, const char *text)
 static bool parse_args(CheckArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "repair", 1, NULL, 'r' }, { "output", 1, NULL, IMG_OPT_OUTPUT }, { 0 }
+        IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "repair", 1, NULL, 'r' }, { "output", 1, NULL, IMG_OPT_OUTPUT },
+        { "backing-chain", 0, NULL, IMG_OPT_BACKING_CHAIN }, { 0 }
     };
     const char *cache = "writeback";
     int c;
@@ -298,6 +376,8 @@ static bool parse_args(CheckArgs *args, int argc, char **argv)
             cache = optarg;
         } else if (c == 'q') {
             args->quiet = true;
+        } else if (c == IMG_OPT_BACKING_CHAIN) {
+            args->chain = true;
         } else if (c == IMG_OPT_OUTPUT && !img_parse_output(optarg, &args->json)) {
             return false;
         } else {
@@ -306,6 +386,9 @@ static bool parse_args(CheckArgs *args, int argc, char **argv)
     }
     if (optind != argc - 1) {
         img_usage_error("Expecting one image file name");
+    }
+    if (args->chain && args->fix) {
+        img_usage_error("-r repairs one image: name each of the chain that is to be repaired");
     }
     args->image.filename = argv[optind];
     return img_parse_cache("source ", cache, &args->image.flags);
@@ -318,12 +401,20 @@ int img_check(int argc, char **argv)
     if (!parse_args(&args, argc, argv)) {
         return CHECK_FAILED;
     }
-    args.image.flags |= BDRV_O_CHECK | (args.fix ? BDRV_O_RDWR : 0);
-    int status = img_open_silently(&args.image) ? check(&args) : CHECK_FAILED;
-    int ret = bdrv_close(args.image.bs);    /* without its warnings: they are among the findings */
+    Json json = { 0 };
+    bool printed = args.json && !args.quiet;
 
-    if (ret < 0) {
-        tool_error("Could not close '%s': %s", args.image.filename, g_strerror(-ret));
+    args.out = &json;
+    args.image.flags |= BDRV_O_CHECK | (args.fix ? BDRV_O_RDWR : 0);
+    if (args.chain && printed) {
+        json_begin_list(&json);
     }
-    return ret < 0 ? CHECK_FAILED : status;
+    int status = args.chain ? check_chain(&args) : check_image(&args);
+    if (args.chain && printed) {
+        json_end_list(&json);
+    }
+    if (printed && !json.first) {
+        tool_print("\n");
+    }
+    return status;
 }

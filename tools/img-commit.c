@@ -93,12 +93,12 @@ static bool write_base(CommitArgs *args, unsigned depth)
 
 static bool commit(CommitArgs *args)
 {
-    unsigned depth = img_open_silently(&args->image) ? find_base(args) : 0;
+    unsigned depth = img_open_silently(&args->image, NULL) ? find_base(args) : 0;
     bool ok = depth && reopen(args, depth) && write_base(args, depth);
 
     ok = img_close(&args->image) == 0 && ok;
     if (ok && !args->quiet) {
-        printf("Image committed.\n");
+        tool_print("Image committed.\n");
     }
     return ok;
 }

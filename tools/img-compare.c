@@ -23,11 +23,11 @@ static void print_finding(const CompareArgs *args, const CompareFinding *found)
     } else if (args->quiet) {
         return;
     } else if (found->strict) {
-        printf("Strict mode: Offset %" PRId64 " block status mismatch!\n", found->offset);
+        tool_print("Strict mode: Offset %" PRId64 " block status mismatch!\n", found->offset);
     } else if (found->result == COMPARE_DIFFERENT) {
-        printf("Content mismatch at offset %" PRId64 "!\n", found->offset);
+        tool_print("Content mismatch at offset %" PRId64 "!\n", found->offset);
     } else {
-        printf("Images are identical.\n");
+        tool_print("Images are identical.\n");
     }
 }
 
@@ -41,14 +41,14 @@ static int compare(const CompareArgs *args)
 
     if (args->strict && !same_size) {
         if (!args->quiet) {
-            printf("Strict mode: Image size mismatch!\n");
+            tool_print("Strict mode: Image size mismatch!\n");
         }
         return COMPARE_DIFFERENT;
     }
     img_progress_start(&progress, args->progress, args->quiet, 0);
     found = compare_images(a, b, args->strict, &progress);
     if (!same_size && found.offset >= common && !args->quiet) {
-        printf("Warning: Image size mismatch!\n");
+        tool_print("Warning: Image size mismatch!\n");
     }
     print_finding(args, &found);
     img_progress_end(&progress, false);

@@ -46,7 +46,7 @@ bool img_create_help(const KeyVal *options, const BlockDriver *drv)
         return false;
     }
     help = bdrv_options_help(drv->create_options);
-    printf("Supported %s options:\n%s", drv->name, help);
+    tool_print("Supported %s options:\n%s", drv->name, help);
     free(help);
     return true;
 }
@@ -66,9 +66,9 @@ static void print_option(const BlockOption *opt, const char *value)
     int64_t bytes;
 
     if (opt->type == BLOCK_OPT_SIZE && size_parse(value, &bytes)) {
-        printf(" %s=%" PRId64, opt->name, bytes);
+        tool_print(" %s=%" PRId64, opt->name, bytes);
     } else {
-        printf(" %s=%s", opt->name, value);
+        tool_print(" %s=%s", opt->name, value);
     }
 }
 
@@ -77,7 +77,7 @@ static void print_formatting(const BlockDriver *drv, const char *filename, const
 {
     const BlockOption *size = find_option(drv, "size");
 
-    printf("Formatting '%s', fmt=%s", filename, drv->name);
+    tool_print("Formatting '%s', fmt=%s", filename, drv->name);
     if (size && keyval_get(options, "size")) {
         print_option(size, keyval_get(options, "size"));
     }
@@ -86,7 +86,7 @@ static void print_formatting(const BlockDriver *drv, const char *filename, const
             print_option(opt, keyval_get(options, opt->name));
         }
     }
-    printf("\n");
+    tool_print("\n");
     fflush(stdout);
 }
 
@@ -124,10 +124,10 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
     if (size && !img_parse_size("image size", size, &bytes)) {
         return false;
     }
-    if (given && !size_parse(given, &bytes)) {      /* QEMU's words, which are others here */
-        tool_error("%s: Parameter 'size' expects a non-negative number below 2^64\n"
-                   "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
-                   "and exabytes, respectively.", filename);
+    if (given && !size_parse(given, &bytes)) {
+        g_autofree char *where = g_strconcat(filename, ": ", NULL);
+
+        img_refuse_size(where);
         return false;
     }
     snprintf(number, sizeof(number), "%" PRId64, bytes);

@@ -88,10 +88,10 @@ static void print_json(Json *json, const BlockInfo *info, const char *filename)
 static void print_guess(const BlockInfo *info)
 {
     if (!strcmp(info->driver, "vpc")) {
-        printf("format was guessed: recognised by its last sector: a fixed VHD, "
-               "or a raw disk that ends in one\n");
+        tool_print("format was guessed: recognised by its last sector: a fixed VHD, "
+                   "or a raw disk that ends in one\n");
     } else if (strcmp(info->driver, "raw")) {
-        printf("format was guessed: %d %% sure\n", info->probe);
+        tool_print("format was guessed: %d %% sure\n", info->probe);
     }
 }
 
@@ -100,7 +100,7 @@ static void print_text(const char *before, const char *text, const char *after)
 {
     g_autofree char *printable = tool_printable(text);
 
-    printf("%s%s%s", before, g_strdelimit(printable, "\n", '?'), after);
+    tool_print("%s%s%s", before, printable, after);
 }
 
 static void print_backing(const BlockInfo *info)
@@ -110,11 +110,11 @@ static void print_backing(const BlockInfo *info)
     if (name) {
         print_text("backing file: ", name, "");
         if (!full) {
-            printf(" (cannot determine actual path)");
+            tool_print(" (cannot determine actual path)");
         } else if (strcmp(name, full)) {
             print_text(" (actual path: ", full, ")");
         }
-        printf("\n");
+        tool_print("\n");
     }
     if (find_text(info, "backing-filename-format")) {
         print_text("backing file format: ", find_text(info, "backing-filename-format"), "\n");
@@ -123,19 +123,18 @@ static void print_backing(const BlockInfo *info)
 
 static void print_item(const BlockInfoItem *item)
 {
-    printf("    ");
-    for (const char *c = item->key; *c; c++) {
-        putchar(*c == '-' ? ' ' : *c);
-    }
+    g_autofree char *key = g_strdelimit(g_strdup(item->key), "-", ' ');
+
+    tool_print("    %s", key);
     switch (item->type) {
     case BLOCK_INFO_TEXT:
         print_text(": ", item->text, "\n");
         break;
     case BLOCK_INFO_INT:
-        printf(": %" PRId64 "\n", item->number);
+        tool_print(": %" PRId64 "\n", item->number);
         break;
     case BLOCK_INFO_BOOL:
-        printf(": %s\n", item->number ? "true" : "false");
+        tool_print(": %s\n", item->number ? "true" : "false");
         break;
     }
 }
@@ -146,17 +145,17 @@ static void print_human(const BlockInfo *info, const char *filename)
     g_autofree char *used = info->actual_size >= 0 ? size_format(info->actual_size) : g_strdup("unavailable");
 
     print_text("image: ", filename, "\n");
-    printf("file format: %s\n", info->driver);
-    printf("virtual size: %s (%" PRId64 " bytes)\ndisk size: %s\n", size, info->virtual_size, used);
+    tool_print("file format: %s\n", info->driver);
+    tool_print("virtual size: %s (%" PRId64 " bytes)\ndisk size: %s\n", size, info->virtual_size, used);
     if (info->cluster_size > 0) {
-        printf("cluster_size: %" PRId64 "\n", info->cluster_size);
+        tool_print("cluster_size: %" PRId64 "\n", info->cluster_size);
     }
     print_backing(info);
     if (info->probe > 0 && info->probe < 100 && !tool_is_qemu) {
         print_guess(info);
     }
     if (info->count) {
-        printf("Format specific information:\n");
+        tool_print("Format specific information:\n");
     }
     for (int i = 0; i < info->count; i++) {
         if (!is_common(&info->items[i])) {
@@ -208,7 +207,7 @@ static void print_all_json(const GPtrArray *infos, const ImgImage *image, bool c
     if (chain) {
         json_end_list(&json);
     }
-    printf("\n");
+    tool_print("\n");
 }
 
 static bool print_info(const ImgImage *image, bool chain, bool json)
@@ -219,7 +218,7 @@ static bool print_info(const ImgImage *image, bool chain, bool json)
         print_all_json(infos, image, chain);
     }
     for (guint i = 0; infos && !json && i < infos->len; i++) {
-        printf("%s", i ? "\n" : "");
+        tool_print("%s", i ? "\n" : "");
         print_human(infos->pdata[i], name_of(infos->pdata[i], image));
     }
     return infos != NULL;

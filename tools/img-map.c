@@ -21,11 +21,13 @@ typedef void PrintEntry(const Entry *entry, bool first);
 static void print_human_entry(const Entry *entry, bool first)
 {
     if (first) {
-        printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
+        tool_print("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
     }
     if (entry->data && !entry->zero) {
-        printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", entry->start, entry->length,
-               entry->offset, entry->filename);
+        g_autofree char *filename = tool_printable(entry->filename);
+
+        tool_print("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", entry->start, entry->length,
+                   entry->offset, filename);
     }
 }
 
@@ -36,13 +38,13 @@ static const char *json_bool(bool on)
 
 static void print_json_entry(const Entry *entry, bool first)
 {
-    printf("%s{ \"start\": %" PRId64 ", \"length\": %" PRId64 ", \"depth\": %u, \"present\": %s, "
-           "\"zero\": %s, \"data\": %s", first ? "[" : ",\n", entry->start, entry->length, entry->depth,
-           json_bool(entry->zero || entry->data), json_bool(entry->zero), json_bool(entry->data));
+    tool_print("%s{ \"start\": %" PRId64 ", \"length\": %" PRId64 ", \"depth\": %u, \"present\": %s, "
+               "\"zero\": %s, \"data\": %s", first ? "[" : ",\n", entry->start, entry->length, entry->depth,
+               json_bool(entry->zero || entry->data), json_bool(entry->zero), json_bool(entry->data));
     if (entry->placed) {
-        printf(", \"offset\": %" PRId64, entry->offset);
+        tool_print(", \"offset\": %" PRId64, entry->offset);
     }
-    printf("}");
+    tool_print("}");
 }
 
 static int get_entry(BlockDriverState *bs, int64_t start, int64_t length, Entry *entry)
@@ -99,7 +101,7 @@ static bool map(ImgImage *image, int64_t start, int64_t length, bool json)
 
     ret = print_map(image->bs, start, end, json ? print_json_entry : print_human_entry);
     if (json) {
-        printf("]\n");
+        tool_print("]\n");
     }
     if (ret < 0) {
         tool_error("Could not read file metadata: %s", g_strerror(-ret));

@@ -184,14 +184,14 @@ static void print_measure(const Measure *m, bool json)
     Json out = { 0 };
 
     if (!json) {
-        printf("required size: %" PRId64 "\nfully allocated size: %" PRId64 "\n", m->required, m->full);
+        tool_print("required size: %" PRId64 "\nfully allocated size: %" PRId64 "\n", m->required, m->full);
         return;
     }
     json_begin(&out);
     json_int(&out, "required", m->required);
     json_int(&out, "fully-allocated", m->full);
     json_end(&out);
-    printf("\n");
+    tool_print("\n");
 }
 
 static bool take_option(MeasureArgs *args, int c)

@@ -100,9 +100,7 @@ static bool parse_size(const char *text, int64_t *n)
         bytes *= (double)(INT64_C(1) << (*end ? suffix - suffixes : 0) * 10);
     }
     if (end == text || !suffix || (*end && end[1]) || bytes < most / 2) {
-        tool_error("Parameter 'size' expects a non-negative number below 2^64\n"
-                   "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
-                   "and exabytes, respectively.");
+        img_refuse_size("");
         return false;
     }
     if (bytes >= most) {
@@ -122,7 +120,7 @@ static bool open_and_resize(ResizeArgs *args)
     bool ok = img_close_written(&args->image, resize(args, n));
 
     if (ok && !args->quiet) {
-        printf("Image resized.\n");
+        tool_print("Image resized.\n");
     }
     return ok;
 }

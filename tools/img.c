@@ -25,7 +25,7 @@ static const struct ImgCommand {
                               "[-b source_file [-F source_fmt]] [-g granularity] [--image-opts | -f fmt] "
                               "filename bitmap" },
     { "check",   img_check,   "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
-                              "filename" },
+                              "[--backing-chain] filename" },
     { "commit",  img_commit,  "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] "
                               "filename" },
     { "compare", img_compare, "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] "
@@ -101,11 +101,11 @@ static void print_formats(void)
         g_ptr_array_add(names, (gpointer)drv->name);
     }
     g_ptr_array_sort(names, compare_names);
-    printf("\nSupported formats:");
+    tool_print("\nSupported formats:");
     for (guint i = 0; i < names->len; i++) {
-        printf(" %s", (const char *)names->pdata[i]);
+        tool_print(" %s", (const char *)names->pdata[i]);
     }
-    printf("\n");
+    tool_print("\n");
     g_ptr_array_free(names, TRUE);
 }
 
@@ -114,11 +114,11 @@ static void print_help(void)
     if (tool_is_qemu) {
         tool_print_version();
     }
-    printf("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
+    tool_print("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-        printf("  %s %s\n", commands[i].name, commands[i].usage);
+        tool_print("  %s %s\n", commands[i].name, commands[i].usage);
     }
-    printf("\n%s", parameter_help);
+    tool_print("\n%s", parameter_help);
     print_formats();
 }
 
@@ -132,7 +132,7 @@ void img_usage_error(const char *format, ...)
     va_end(ap);
     tool_error("%s", text);
     g_free(text);
-    fprintf(stderr, "Try '%s --help' for more information\n", tool_name);
+    tool_print_error("Try '%s --help' for more information\n", tool_name);
     exit(EXIT_FAILURE);
 }
 
@@ -186,6 +186,13 @@ bool img_parse_count(const char *text, long min, long max, long *count)
     return end != text && !*end && !errno && *count >= min && *count <= max;
 }
 
+void img_refuse_size(const char *where)
+{
+    tool_error("%sParameter 'size' expects a non-negative number below 2^64", where);
+    tool_print_error("Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+                     "and exabytes, respectively.\n");
+}
+
 bool img_parse_output(const char *text, bool *json)
 {
     *json = !strcmp(text, "json");
@@ -207,18 +214,21 @@ void img_take_option(ImgImage *image, int c)
     }
 }
 
-bool img_open_silently(ImgImage *image)
+bool img_open_silently(ImgImage *image, GError **errp)
 {
+    const char *filename = image->named ? NULL : image->filename;
     GError *err = NULL;
 
     if (image->image_opts && image->format) {
         tool_error("--image-opts and --format are mutually exclusive");
+        bdrv_set_error(errp, EINVAL, "--image-opts and --format are mutually exclusive");
         return false;
     }
-    image->bs = tool_open(image->filename, image->format, image->options, image->image_opts, image->flags, &err);
+    image->bs = tool_open(filename, image->format, image->options, image->image_opts, image->flags, NULL,
+                          &err);
     if (!image->bs) {
         tool_error("Could not open '%s': %s", image->filename, bdrv_error_message(err));
-        bdrv_error_free(err);
+        g_propagate_error(errp, err);
         return false;
     }
     return true;
@@ -226,7 +236,7 @@ bool img_open_silently(ImgImage *image)
 
 bool img_open(ImgImage *image)
 {
-    bool ok = img_open_silently(image);
+    bool ok = img_open_silently(image, NULL);
 
     if (ok) {
         tool_print_warnings(image->bs, image->filename, &image->warnings);
@@ -280,8 +290,7 @@ void img_progress_update(ImgProgress *progress, double percent)
         || (progress->after && g_get_monotonic_time() < progress->after)) {
         return;
     }
-    printf("    (%3.2f/100%%)\r", percent);
-    fflush(stdout);
+    tool_print_progress(percent);
     progress->shown = percent;
 }
 
@@ -291,7 +300,7 @@ void img_progress_end(ImgProgress *progress, bool done)
         img_progress_update(progress, 100);
     }
     if (progress->shown >= 0) {
-        printf("\n");
+        tool_print("\n");
     }
 }
 

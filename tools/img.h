@@ -45,6 +45,8 @@ void img_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2
 /* False after a message about @what if @text is no size, or not from @min to @max; for the second, not from 0 on */
 bool img_parse_range(const char *what, const char *text, int64_t min, int64_t max, int64_t *bytes);
 bool img_parse_size(const char *what, const char *text, int64_t *bytes);
+/* That a size is none, in the words that QEMU has for options; @where stands before them */
+void img_refuse_size(const char *where);
 /* A number as C writes it; false if it is none, or not from @min to @max */
 bool img_parse_count(const char *text, long min, long max, long *count);
 
@@ -57,6 +59,7 @@ typedef struct ImgImage {
     const char *format;         /* NULL: probe */
     bool image_opts;            /* @filename is an options string */
     const char *options;        /* more of them; NULL: none */
+    bool named;                 /* @options name the file, and the driver: @filename is for people */
     unsigned flags;             /* BDRV_O_… */
     BlockDriverState *bs;       /* NULL: not open */
     unsigned warnings;          /* how many were printed */
@@ -66,8 +69,8 @@ typedef struct ImgImage {
 void img_take_option(ImgImage *image, int c);
 /* False after a message */
 bool img_open(ImgImage *image);
-/* The same, with its warnings left for img_close() */
-bool img_open_silently(ImgImage *image);
+/* The same, with its warnings left for img_close(). @errp: after the message, why, as the library says it */
+bool img_open_silently(ImgImage *image, GError **errp);
 /* Print what warnings came since, and close. 0 or -errno */
 int img_close(ImgImage *image);
 /* The same, of an image that was written to. False if not @ok, or after a message if what was written is not on disk */

@@ -86,7 +86,7 @@ static bool drain_carefully(void)
         const char *tag = io_break_stopped();
 
         if (tag) {
-            printf("Request '%s' is suspended, and would be waited for in vain\n", tag);
+            tool_print("Request '%s' is suspended, and would be waited for in vain\n", tag);
             return false;
         }
         nanosleep(&ms, NULL);

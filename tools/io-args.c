@@ -13,7 +13,7 @@ static bool parse_pattern(const char *text, int *pattern)
     long value = strtol(text, &end, 0);
 
     if (end == text || *end || value < 0 || value > 0xff) {
-        printf("%s is not a valid pattern byte\n", text);
+        tool_print("%s is not a valid pattern byte\n", text);
         return false;
     }
     *pattern = (int)value;
@@ -74,7 +74,7 @@ bool io_rw_options(IoRwArgs *args, const char *usage, int argc, char **argv, con
 
 static bool complain(const char *text)
 {
-    printf("%s\n", text);
+    tool_print("%s\n", text);
     return false;
 }
 
@@ -132,7 +132,7 @@ bool io_rw_range(IoRequest *req, char **words, const char *unless, bool any_leng
         return false;
     }
     if (req->bytes > BDRV_MAX_BYTES && !any_length) {
-        printf("length cannot exceed %" PRId64 "%s, given %s\n", BDRV_MAX_BYTES, unless, words[1]);
+        tool_print("length cannot exceed %" PRId64 "%s, given %s\n", BDRV_MAX_BYTES, unless, words[1]);
         return false;
     }
     return true;
@@ -146,11 +146,11 @@ static bool parse_lengths(IoRequest *req, char **words, int count, int64_t *leng
             return false;
         }
         if (lengths[i] > BDRV_MAX_BYTES) {
-            printf("Argument '%s' exceeds maximum size %" PRId64 "\n", words[i], BDRV_MAX_BYTES);
+            tool_print("Argument '%s' exceeds maximum size %" PRId64 "\n", words[i], BDRV_MAX_BYTES);
             return false;
         }
         if (lengths[i] > BDRV_MAX_BYTES - req->bytes) {
-            printf("The total number of bytes exceed the maximum size %" PRId64 "\n", BDRV_MAX_BYTES);
+            tool_print("The total number of bytes exceed the maximum size %" PRId64 "\n", BDRV_MAX_BYTES);
             return false;
         }
         req->bytes += lengths[i];

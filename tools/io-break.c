@@ -20,7 +20,7 @@ static void nap(void)
 
 static bool failed(const char *what, int ret)
 {
-    printf("Could not %s: %s\n", what, g_strerror(-ret));
+    tool_print("Could not %s: %s\n", what, g_strerror(-ret));
     return false;
 }
 
@@ -44,16 +44,16 @@ bool io_cmd_wait_break(int argc, char **argv)
 
     while (!bdrv_debug_is_suspended(io_bs, argv[1])) {
         if (!io_aio_is_busy()) {
-            printf("No request is left that could be suspended as '%s'\n", argv[1]);
+            tool_print("No request is left that could be suspended as '%s'\n", argv[1]);
             return false;
         }
         if (g_get_monotonic_time() >= end) {
-            printf("No request was suspended as '%s' within %d seconds\n", argv[1], PATIENCE);
+            tool_print("No request was suspended as '%s' within %d seconds\n", argv[1], PATIENCE);
             return false;
         }
         nap();
     }
-    printf("blkdebug: Suspended request '%s'\n", argv[1]);
+    tool_print("blkdebug: Suspended request '%s'\n", argv[1]);
     return true;
 }
 
@@ -63,7 +63,7 @@ static bool resume_one(const char *tag)
     if (!bdrv_debug_is_suspended(io_bs, tag)) {
         return false;
     }
-    printf("blkdebug: Resuming request '%s'\n", tag);
+    tool_print("blkdebug: Resuming request '%s'\n", tag);
     fflush(stdout);                 /* what the request says comes after */
     return bdrv_debug_resume(io_bs, tag) == 0;
 }
@@ -83,7 +83,7 @@ bool io_cmd_remove_break(int argc, char **argv)
     int ret = bdrv_debug_remove_breakpoint(io_bs, argv[1]);
 
     if (ret < 0 && !any) {
-        printf("Could not remove breakpoint %s: %s\n", argv[1], g_strerror(-ret));
+        tool_print("Could not remove breakpoint %s: %s\n", argv[1], g_strerror(-ret));
     }
     return ret == 0 || any;
 }

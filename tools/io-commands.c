@@ -21,7 +21,7 @@ const IoCommand *io_find_command(const char *name)
 
 static void print_summary(const IoCommand *cmd)
 {
-    printf("%s%s%s -- %s\n", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
+    tool_print("%s%s%s -- %s\n", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
 }
 
 bool io_usage(const char *name)
@@ -39,8 +39,8 @@ bool io_parse_size(const char *text, int64_t *bytes)
     if (size_parse(text, bytes)) {
         return true;
     }
-    printf("Parsing error: %s -- %s\n", tool_is_too_large(text) ? "argument too large"
-           : "non-numeric argument, or extraneous/unrecognized suffix", text);
+    tool_print("Parsing error: %s -- %s\n", tool_is_too_large(text) ? "argument too large"
+               : "non-numeric argument, or extraneous/unrecognized suffix", text);
     return false;
 }
 
@@ -50,17 +50,17 @@ static bool cmd_help(int argc, char **argv)
         const IoCommand *cmd = io_find_command(argv[1]);
 
         if (!cmd) {
-            printf("command %s not found\n", argv[1]);
+            tool_print("command %s not found\n", argv[1]);
             return false;
         }
         print_summary(cmd);
-        printf("%s", cmd->help ? cmd->help : "");
+        tool_print("%s", cmd->help ? cmd->help : "");
         return true;
     }
     for (const IoCommand *cmd = io_commands; cmd->name; cmd++) {
         print_summary(cmd);
     }
-    printf("\nUse 'help commandname' for extended help.\n");
+    tool_print("\nUse 'help commandname' for extended help.\n");
     return true;
 }
 
@@ -75,13 +75,13 @@ static bool check_argument_count(const IoCommand *cmd, const char *name, int cou
     if (count >= cmd->min && (cmd->max < 0 || count <= cmd->max)) {
         return true;
     }
-    fprintf(stderr, "bad argument count %d to %s, expected ", count, name);
+    tool_print_error("bad argument count %d to %s, expected ", count, name);
     if (cmd->max < 0) {
-        fprintf(stderr, "at least %d arguments\n", cmd->min);
+        tool_print_error("at least %d arguments\n", cmd->min);
     } else if (cmd->min == cmd->max) {
-        fprintf(stderr, "%d arguments\n", cmd->min);
+        tool_print_error("%d arguments\n", cmd->min);
     } else {
-        fprintf(stderr, "between %d and %d arguments\n", cmd->min, cmd->max);
+        tool_print_error("between %d and %d arguments\n", cmd->min, cmd->max);
     }
     return false;
 }
@@ -91,11 +91,11 @@ static bool run_words(int argc, char **argv)
     const IoCommand *cmd = io_find_command(argv[0]);
 
     if (!cmd) {
-        fprintf(stderr, "command \"%s\" not found\n", argv[0]);
+        tool_print_error("command \"%s\" not found\n", argv[0]);
         return false;
     }
     if ((cmd->flags & IO_NEEDS_IMAGE) && !io_bs) {
-        fprintf(stderr, "no file open, try 'help open'\n");
+        tool_print_error("no file open, try 'help open'\n");
         return false;
     }
     if (!check_argument_count(cmd, argv[0], argc - 1)) {

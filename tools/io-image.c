@@ -75,7 +75,7 @@ static bool open_image(const IoOpenArgs *args, GError **errp)
     /* who can't write needs no place to write to */
     unsigned flags = args->flags & BDRV_O_RDWR ? args->flags : args->flags & ~(unsigned)BDRV_O_SNAPSHOT;
 
-    io_bs = tool_open(args->filename, args->format, args->options, false, flags, errp);
+    io_bs = tool_open(args->filename, args->format, args->options, false, flags, NULL, errp);
     if (!io_bs) {
         return false;
     }

@@ -18,7 +18,7 @@
 static bool check_result(const char *name, int ret)
 {
     if (ret < 0) {
-        printf("%s failed: %s\n", name, g_strerror(-ret));
+        tool_print("%s failed: %s\n", name, g_strerror(-ret));
         io_print_warnings();
     }
     return ret == 0;
@@ -47,7 +47,7 @@ bool io_cmd_length(int argc, char **argv)
 {
     g_autofree char *text = size_format_exact3(bdrv_getlength(io_bs));
 
-    printf("%s\n", text);
+    tool_print("%s\n", text);
     return true;
 }
 
@@ -59,7 +59,7 @@ bool io_cmd_info(int argc, char **argv)
     if (info) {
         g_autofree char *cluster_size = size_format_exact3(info->cluster_size);
 
-        printf("format name: %s\ncluster size: %s\nvm state offset: 0 bytes\n", info->driver, cluster_size);
+        tool_print("format name: %s\ncluster size: %s\nvm state offset: 0 bytes\n", info->driver, cluster_size);
     }
     bdrv_info_free(info);
     return check_error(err);
@@ -102,8 +102,8 @@ bool io_cmd_map(int argc, char **argv)
         }
         g_autofree char *run_text = size_format_exact3(run);
         g_autofree char *offset_text = size_format_exact3(offset);
-        printf("%s (0x%" PRIx64 ") bytes %s allocated at offset %s (0x%" PRIx64 ")\n",
-               run_text, (uint64_t)run, here ? "   " : "not", offset_text, (uint64_t)offset);
+        tool_print("%s (0x%" PRIx64 ") bytes %s allocated at offset %s (0x%" PRIx64 ")\n",
+                   run_text, (uint64_t)run, here ? "   " : "not", offset_text, (uint64_t)offset);
     }
     return true;
 }
@@ -126,7 +126,7 @@ bool io_cmd_alloc(int argc, char **argv)
         sum += here ? run : 0;
     }
     g_autofree char *text = size_format_exact3(offset);
-    printf("%" PRId64 "/%" PRId64 " bytes allocated at offset %s\n", sum, bytes, text);
+    tool_print("%" PRId64 "/%" PRId64 " bytes allocated at offset %s\n", sum, bytes, text);
     return true;
 }
 
@@ -186,7 +186,7 @@ bool io_cmd_sigraise(int argc, char **argv)
     }
     fflush(stdout);
     if (number > SIGRTMAX) {
-        printf("signal argument '%s' is too large to be a valid signal\n", argv[1]);
+        tool_print("signal argument '%s' is too large to be a valid signal\n", argv[1]);
         return false;
     }
     return raise((int)number) == 0;
@@ -200,7 +200,7 @@ bool io_cmd_sleep(int argc, char **argv)
     errno = 0;
     ms = strtol(argv[1], &end, 0);
     if (end == argv[1] || *end || errno || ms < 0) {
-        printf("%s is not a valid number\n", argv[1]);
+        tool_print("%s is not a valid number\n", argv[1]);
         return false;
     }
     struct timespec left = { ms / 1000, ms % 1000 * 1000000 };

@@ -92,15 +92,13 @@ static bool pattern_found(const IoRequest *req)
 
 static void dump_row(int64_t offset, const uint8_t *bytes, int count)
 {
-    printf("%08" PRIx64 ":  ", (uint64_t)offset);
+    char numbers[3 * DUMP_ROW + 1] = "", letters[DUMP_ROW + 1] = "";
+
     for (int i = 0; i < count; i++) {
-        printf("%02x ", bytes[i]);
+        g_snprintf(numbers + 3 * i, 4, "%02x ", bytes[i]);
+        letters[i] = g_ascii_isalnum(bytes[i]) ? (char)bytes[i] : '.';
     }
-    putchar(' ');
-    for (int i = 0; i < count; i++) {
-        putchar(g_ascii_isalnum(bytes[i]) ? bytes[i] : '.');
-    }
-    putchar('\n');
+    tool_print("%08" PRIx64 ":  %s %s\n", (uint64_t)offset, numbers, letters);
 }
 
 static void dump(const IoRequest *req)
@@ -118,17 +116,17 @@ static void print_duration(int64_t nanoseconds, bool machine)
     unsigned s = (unsigned)(seconds % 60), m = (unsigned)(seconds / 60 % 60);
 
     if (machine || seconds >= 60) {
-        printf("%" PRIu64 ":%02u:%02u.%02u", seconds / 3600, m, s, hundredths);
+        tool_print("%" PRIu64 ":%02u:%02u.%02u", seconds / 3600, m, s, hundredths);
     } else {
-        printf("%02u.%02u sec", s, hundredths);
+        tool_print("%02u.%02u sec", s, hundredths);
     }
 }
 
 static void print_machine_report(const IoRequest *req, double seconds)
 {
-    printf("%" PRId64 ",1,", req->bytes);
+    tool_print("%" PRId64 ",1,", req->bytes);
     print_duration(req->nanoseconds, true);
-    printf(",%.3f,%.3f\n", (double)req->bytes / seconds, 1 / seconds);
+    tool_print(",%.3f,%.3f\n", (double)req->bytes / seconds, 1 / seconds);
 }
 
 /* 2 GiB in a nanosecond still fit an int64_t */
@@ -138,11 +136,11 @@ static void print_report(const IoRequest *req, double seconds)
     g_autofree char *amount = size_format_exact3(req->bytes);
     g_autofree char *rate = size_format_exact3((int64_t)((double)req->bytes / seconds));
 
-    printf("%s %" PRId64 "/%" PRId64 " bytes at offset %" PRId64 "\n",
-           verbs[req->kind], req->bytes, req->bytes, req->offset);
-    printf("%s, 1 ops; ", amount);
+    tool_print("%s %" PRId64 "/%" PRId64 " bytes at offset %" PRId64 "\n",
+               verbs[req->kind], req->bytes, req->bytes, req->offset);
+    tool_print("%s, 1 ops; ", amount);
     print_duration(req->nanoseconds, false);
-    printf(" (%s/sec and %.4f ops/sec)\n", rate, 1 / seconds);
+    tool_print(" (%s/sec and %.4f ops/sec)\n", rate, 1 / seconds);
 }
 
 static bool print_result(const IoRequest *req)
@@ -151,8 +149,8 @@ static bool print_result(const IoRequest *req)
     double seconds = (double)req->nanoseconds / 1e9;
 
     if (!ok) {
-        printf("Pattern verification failed at offset %" PRId64 ", %" PRId64 " bytes\n",
-               req->offset + req->check_at, req->check_bytes);
+        tool_print("Pattern verification failed at offset %" PRId64 ", %" PRId64 " bytes\n",
+                   req->offset + req->check_at, req->check_bytes);
     }
     if (!req->quiet && req->dump) {
         dump(req);
@@ -171,7 +169,7 @@ bool io_request_report(const IoRequest *req)
     if (ok) {
         ok = print_result(req);
     } else {
-        printf("%s failed: %s\n", req->name, g_strerror(-req->ret));
+        tool_print("%s failed: %s\n", req->name, g_strerror(-req->ret));
     }
     fflush(stdout);
     funlockfile(stdout);

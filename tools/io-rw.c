@@ -39,7 +39,7 @@ static bool fill_from_file(IoRequest *req, const char *filename)
         fclose(file);
     }
     if (reason) {
-        fprintf(stderr, "%s: %s\n", filename, reason);
+        tool_print_error("%s: %s\n", filename, reason);
         return false;
     }
     for (size_t at = have; at < bytes; at += have) {
@@ -111,7 +111,7 @@ bool io_cmd_discard(int argc, char **argv)
 static bool start(IoRequest **req, bool ok, bool invalid)
 {
     if (ok && invalid) {
-        printf("injecting invalid %s request\n", (*req)->kind == IO_READ ? "read" : "write");
+        tool_print("injecting invalid %s request\n", (*req)->kind == IO_READ ? "read" : "write");
     }
     return ok && (invalid || io_aio_start(g_steal_pointer(req)));
 }
@@ -129,7 +129,7 @@ bool io_cmd_aio_read(int argc, char **argv)
 static bool parse_aio_zero(IoRequest *req, int argc, char **argv)
 {
     if (argc - optind != 2) {
-        printf("-z supports only a single length parameter\n");
+        tool_print("-z supports only a single length parameter\n");
         return false;
     }
     return io_parse_size(argv[optind], &req->offset) && io_parse_size(argv[optind + 1], &req->bytes);

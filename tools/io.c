@@ -59,8 +59,8 @@ typedef struct Settings {
 
 static void print_help(void)
 {
-    printf("usage: %s [OPTION]... [-c COMMAND]... [FILE]\n"
-           "Send single requests to a disk image, and say what came of them.\n\n%s", tool_name, help_text);
+    tool_print("usage: %s [OPTION]... [-c COMMAND]... [FILE]\n"
+               "Send single requests to a disk image, and say what came of them.\n\n%s", tool_name, help_text);
 }
 
 /* What qemu-io has and we do not; false */
@@ -74,7 +74,7 @@ static bool refuse(int c)
         tool_error("--object is not supported: no driver takes any");
         break;
     default:                        /* getopt has said what is wrong */
-        fprintf(stderr, "Try '%s --help' for more information\n", tool_name);
+        tool_print_error("Try '%s --help' for more information\n", tool_name);
     }
     return false;
 }
@@ -174,7 +174,7 @@ static bool run_input(void)
 
     while (!io_quit_wanted) {
         if (prompt) {
-            printf("%s> ", tool_name);
+            tool_print("%s> ", tool_name);
             fflush(stdout);
         }
         ssize_t length = getline(&line, &size, stdin);

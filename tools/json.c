@@ -4,17 +4,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "tools/common.h"
 #include "tools/json.h"
 
 void json_key(Json *json, const char *key)
 {
-    printf("%s\n%*s\"%s\": ", json->first ? "" : ",", json->depth * 4, "", key);
+    tool_print("%s\n%*s\"%s\": ", json->first ? "" : ",", json->depth * 4, "", key);
     json->first = false;
 }
 
 static void begin(Json *json, const char *bracket)
 {
-    printf("%s", bracket);
+    tool_print("%s", bracket);
     json->depth++;
     json->first = true;
 }
@@ -22,7 +23,7 @@ static void begin(Json *json, const char *bracket)
 static void end(Json *json, const char *bracket)
 {
     json->depth--;
-    printf("\n%*s%s", json->depth * 4, "", bracket);
+    tool_print("\n%*s%s", json->depth * 4, "", bracket);
     json->first = false;
 }
 
@@ -43,7 +44,7 @@ void json_begin_list(Json *json)
 
 void json_begin_item(Json *json)
 {
-    printf("%s\n%*s", json->first ? "" : ",", json->depth * 4, "");
+    tool_print("%s\n%*s", json->first ? "" : ",", json->depth * 4, "");
     json_begin(json);
 }
 
@@ -52,44 +53,46 @@ void json_end_list(Json *json)
     end(json, "]");
 }
 
-static void print_json_char(gunichar c)
+static void append_char(GString *out, gunichar c)
 {
     static const char letters[] = "\b\f\n\r\t\"\\", escapes[] = "bfnrt\"\\";
     const char *letter = c && c < 0x7f ? strchr(letters, (int)c) : NULL;
 
     if (letter) {
-        printf("\\%c", escapes[letter - letters]);
+        g_string_append_printf(out, "\\%c", escapes[letter - letters]);
     } else if (c > 0xffff) {
-        printf("\\u%04X\\u%04X", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+        g_string_append_printf(out, "\\u%04X\\u%04X", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
     } else if (c < 0x20 || c > 0x7e) {
-        printf("\\u%04X", c);
+        g_string_append_printf(out, "\\u%04X", c);
     } else {
-        printf("%c", (int)c);
+        g_string_append_c(out, (char)c);
     }
 }
 
 void json_text(Json *json, const char *key, const char *text)
 {
+    GString *out = g_string_new(NULL);
+
     json_key(json, key);
-    printf("\"");
     while (*text) {
         gunichar c = g_utf8_get_char_validated(text, -1);
         bool valid = c < 0x110000;
 
-        print_json_char(valid ? c : 0xfffd);
+        append_char(out, valid ? c : 0xfffd);
         text = valid ? g_utf8_next_char(text) : text + 1;
     }
-    printf("\"");
+    tool_print("\"%s\"", out->str);
+    g_string_free(out, TRUE);
 }
 
 void json_int(Json *json, const char *key, int64_t number)
 {
     json_key(json, key);
-    printf("%" PRId64, number);
+    tool_print("%" PRId64, number);
 }
 
 void json_bool(Json *json, const char *key, bool on)
 {
     json_key(json, key);
-    printf(on ? "true" : "false");
+    tool_print("%s", on ? "true" : "false");
 }

@@ -496,6 +496,231 @@ def escapes(folder):
         check(not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f]', error), f'control characters in {error!r}')
 
 
+# check --backing-chain
+
+def three_images(folder, spoil=None, name='base.vhd'):
+    """top.vhd, mid.vhd and base.vhd, and the path of the first. @spoil: what is done to the one called @name"""
+    ids = {'base.vhd': b'b' * 16, 'mid.vhd': b'm' * 16, 'top.vhd': b't' * 16}
+    names, parent = ['base.vhd', 'mid.vhd', 'top.vhd'], None
+    for own in names:
+        common = {'size': 65536, 'blocks': {0: own[:1].encode()}, 'block_size': 16384, 'uuid': ids[own]}
+        data = vhd.dynamic(**common) if not parent else vhd.differencing(
+            utf16(parent, 'be'), ids[parent], locators=[locator('W2ru', '.\\' + parent)], **common)
+        if own == name and spoil:
+            spoil(data)
+        (folder / own).write_bytes(data)
+        parent = own
+    return folder / 'top.vhd'
+
+
+def check_chain(path, *options):
+    """Exit status; of each image in JSON its name and codes, or None if it could not be checked; standard error"""
+    done = run(IMG, 'check', '-f', 'vpc', '--backing-chain', '--output=json', *options, path)
+    found = {pathlib.Path(one['filename']).name: [f['code'] for f in one['findings'] if f['class'] != 'note']
+             if 'findings' in one else None for one in json.loads(done.stdout)}
+    return done.returncode, found, done.stderr
+
+
+SPOILT = {                      # what is done, to which; exit status, codes of each, what is said besides
+    'a sound chain': (None, '', 0, {'top.vhd': [], 'mid.vhd': [], 'base.vhd': []}, ''),
+    'a BAT entry of the last parent is wrong': (lambda data: data.change_bat(2, 0x7fff), 'base.vhd', 2,
+                                                {'top.vhd': [], 'mid.vhd': [], 'base.vhd': ['B2']}, ''),
+    'a BAT entry of the parent is wrong': (lambda data: data.change_bat(2, 0x7fff), 'mid.vhd', 2,
+                                           {'top.vhd': [], 'mid.vhd': ['B2'], 'base.vhd': []}, ''),
+    'the last parent has room that is not used': (lambda data: data.insert_before_tail(bytes(65536)), 'base.vhd', 3,
+                                                  {'top.vhd': [], 'mid.vhd': [], 'base.vhd': ['G1']}, ''),
+    'the header of the last parent is gone': (lambda data: data.change(512, bytes(1024)), 'base.vhd', 2,
+                                              {'top.vhd': ['L2'], 'mid.vhd': ['L2'], 'base.vhd': ['H1']}, 'no dynamic header'),
+    'the header of the parent is gone': (lambda data: data.change(512, bytes(1024)), 'mid.vhd', 2,
+                                         {'top.vhd': ['L2'], 'mid.vhd': ['H1']}, 'no dynamic header'),
+    'the footers of the last parent are gone': (
+        lambda data: data.change(0, bytes(512)).change(len(data) - 512, bytes(512)), 'base.vhd', 2,
+        {'top.vhd': ['L2'], 'mid.vhd': ['L2'], 'base.vhd': ['F2']}, 'this is no VHD'),
+    'the last parent is another': (lambda data: data.change_footer(uuid=b'x' * 16), 'base.vhd', 2,
+                                   {'top.vhd': ['L2'], 'mid.vhd': ['L3']}, 'unique id'),
+}
+
+
+def test_check_chain(folder, spoil, name, status, codes, said):
+    path = three_images(folder, spoil, name)
+    found = check_chain(path)
+    equal(found[:2], (status, codes), 'exit status, and findings')
+    check(said in found[2] and (said or not found[2]), f'standard error: {found[2]}')
+    text = run(IMG, 'check', '-f', 'vpc', '--backing-chain', path)
+    equal(text.returncode, status, 'exit status')
+    equal([pathlib.Path(line[7:]).name for line in text.stdout.splitlines() if line.startswith('image: ')], list(codes),
+          'order of images')
+    equal(run(IMG, 'check', '-q', '-f', 'vpc', '--backing-chain', path).stdout, '', 'what is printed with -q')
+
+
+for name, row in SPOILT.items():
+    suite.test(f'check --backing-chain: {name}', test_check_chain, *row)
+
+
+@suite.fact
+def check_chain_missing(folder):
+    """check --backing-chain: a parent is missing"""
+    path = three_images(folder)
+    (folder / 'base.vhd').unlink()
+    status, found, said = check_chain(path)
+    equal((status, found), (2, {'top.vhd': ['L2'], 'mid.vhd': ['L2']}), 'exit status, and findings')
+    check('could not find the parent' in said, f'standard error: {said}')
+
+
+@suite.fact
+def check_chain_loop(folder):
+    """check --backing-chain: a chain that leads to itself comes to an end"""
+    path = three_images(folder)
+    data = vhd.differencing(utf16('mid.vhd', 'be'), b'm' * 16, size=65536, blocks={}, block_size=16384, uuid=b'b' * 16,
+                            locators=[locator('W2ru', '.\\mid.vhd')])
+    (folder / 'base.vhd').write_bytes(data)
+    status, found, _ = check_chain(path)
+    equal((status, list(found)), (2, ['top.vhd', 'mid.vhd', 'base.vhd']), 'exit status, and images')
+
+
+@suite.fact
+def check_chain_raw(folder):
+    """check --backing-chain: a raw parent has nothing to check, and makes nothing worse"""
+    (folder / 'base.raw').write_bytes(bytes(65536))
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'base.raw', '-F', 'raw', folder / 'top.vhd')
+    options = f'driver=vpc,file.filename={folder}/top.vhd,backing.driver=raw'
+    done = run(IMG, 'check', '--backing-chain', '--output=json', '--image-opts', options)
+    found = json.loads(done.stdout)
+    equal((done.returncode, len(found), 'error' in found[1]), (0, 2, True), 'exit status, images')
+
+
+@suite.fact
+def check_chain_alone(folder):
+    """check --backing-chain: an image without parents, one that is no VHD, and with -r"""
+    three_images(folder)
+    equal(check_chain(folder / 'base.vhd')[:2], (0, {'base.vhd': []}), 'exit status, and findings')
+    (folder / 'raw').write_bytes(bytes(65536))
+    equal(check_chain(folder / 'raw')[:2], (1, {'raw': None}), 'exit status, and findings')
+    check('one image' in fails(IMG, 'check', '-r', 'all', '--backing-chain', '-f', 'vpc', folder / 'top.vhd'), 'message')
+
+
+@suite.fact
+def check_hints_at_chain(folder):
+    """check of a child whose parent is damaged or missing names check --backing-chain, and the parent"""
+    path = three_images(folder, lambda data: data.change(512, bytes(1024)), 'mid.vhd')
+    for _ in range(2):
+        done = run(IMG, 'check', '-f', 'vpc', path)
+        equal(done.returncode, 2, 'exit status')
+        check('check --backing-chain' in done.stdout and 'mid.vhd' in done.stdout, f'no hint: {done.stdout}')
+        (folder / 'mid.vhd').unlink(missing_ok=True)
+
+
+@suite.fact
+def check_chain_inside(folder):
+    """check --backing-chain looks at nothing outside of parent-root"""
+    (folder / 'in').mkdir()
+    three_images(folder, lambda data: data.change(512, bytes(1024)), 'mid.vhd')
+    data = vhd.differencing(b'', b'm' * 16, size=65536, blocks={}, block_size=16384, uuid=b't' * 16,
+                            locators=[locator('W2ru', '..\\mid.vhd')])
+    (folder / 'in/top.vhd').write_bytes(data)
+    options = f'driver=vpc,file.filename={folder}/in/top.vhd'
+    for more, count in (('', 2), (f',parent-root={folder}/in', 1)):
+        done = run(IMG, 'check', '--backing-chain', '--output=json', '--image-opts', options + more)
+        equal((done.returncode, len(json.loads(done.stdout))), (2, count), 'exit status, images')
+
+
+# A file may be called so, and on a terminal it would do all sorts of things
+VILE = 'p\x1b]0;owned\x07\x1b[31m\x9b31m\u202egnp\u2066\u200f\u2028\x7f\r\x08\nminiblk-img: forged.vhd'
+DO_MORE = re.compile('[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]')
+
+IMG_COMMANDS = [
+    'info', 'info --output=json', 'info --backing-chain', 'info --backing-chain --output=json',
+    'map', 'map --output=json',
+    'check', 'check --output=json', 'check -r all', 'check --backing-chain', 'check --backing-chain --output=json',
+    'compare {} {}', 'compare {} other.vhd', 'convert -O raw {} out.raw', 'convert -p -O vpc {} out.vhd',
+    'convert --salvage -O raw {} out.raw', 'convert -O vpc -B {} other.vhd out.vhd', 'dd -O raw if={} of=out.raw',
+    'measure -O vpc', 'measure --output=json -O vpc', 'resize {} +1M', 'rebase -u -F vpc -b other.vhd',
+    'rebase -F vpc -b other.vhd', 'rebase -F vpc -b {}', 'commit', 'commit -d', 'snapshot -l', 'snapshot -c x',
+    'amend -o size=4M', 'bitmap --add {} x', 'bench -c 2', 'bench -w -c 2', 'create -F vpc -b {} out.vhd',
+]
+IO_COMMANDS = ['map', 'info', 'length', 'alloc 0', 'read -v 0 512', 'read -P 1 0 64k', 'write 0 64k', 'write -z 0 64k',
+               'aio_read 0 512', 'discard 0 64k', 'flush', 'truncate 4M', 'reopen -r', 'open image.vhd']
+
+
+def is_tame(command, output):
+    """Each character is one that a terminal only shows, and no line is one that an image made up"""
+    text = output.replace(b'\r', b'') if '-p' in command.split() else output
+    try:
+        found = DO_MORE.search(text.decode())
+    except UnicodeDecodeError as error:
+        raise Failure(f'{command}: {error} in {output!r}') from None
+    check(not found, f'{command}: {found} in {output!r}')
+    forged = re.search(b'(?m)^(miniblk-img|image): forged', text)
+    check(not forged, f'{command}: a line that the image made up: {output!r}')
+
+
+def vile_locators(name):
+    """The names as each kind of locator has them"""
+    url = 'file://./' + ''.join(f'%{byte:02x}' for byte in name.encode('utf-8', 'surrogatepass'))
+    return [locator('W2ru', '.\\' + name), locator('W2ku', 'C:\\' + name), locator('MacX', url),
+            Locator(b'Wi2r', name.encode('latin-1', 'replace')), locator('W2ru', name + '\ud800', slot=6)]
+
+
+def vile_child(folder, parent):
+    """@parent: what becomes of it"""
+    base = vhd.dynamic(2 * MIB, {0: b'B'}, 65536, creator=b'\x1b[3m')
+    if parent == 'another':
+        base.change_footer(uuid=b'\x1b' * 16)
+    elif parent == 'damaged':
+        base.change_header(sealed=False, checksum=1).change_bat(3, 0x7fff)
+    if parent != 'missing':
+        (folder / VILE).write_bytes(base)
+    child = vhd.differencing(utf16(VILE, 'be'), size=2 * MIB, blocks={1: b'C'}, block_size=65536,
+                             creator=b'\x1b\x9b\xffm', locators=vile_locators(VILE))
+    (folder / 'image.vhd').write_bytes(child)
+    (folder / 'other.vhd').write_bytes(vhd.dynamic(2 * MIB, {1: b'O'}, 65536))
+
+
+def test_tame(folder, parent):
+    seen = 0
+    for program, commands in ((IMG, IMG_COMMANDS), (IO, IO_COMMANDS)):
+        for command in commands:
+            vile_child(folder, parent)
+            words = command.split() if '{}' in command else command.split() + ['{}']
+            words = [word.format('image.vhd') for word in words]
+            form = [] if program == IO or words[0] in ('dd', 'create') else ['-f', 'vpc']
+            line = [*words[:1], *form, *words[1:]] if program == IMG else ['-f', 'vpc', '-c', command, 'image.vhd']
+            done = run(program, *line, cwd=folder, binary=True)
+            is_tame(command, done.stdout)
+            is_tame(command, done.stderr)
+            seen += b'owned' in done.stdout + done.stderr
+    check(seen > 3, f'only {seen} commands say the name at all')
+
+
+for parent in ('there', 'missing', 'another', 'damaged'):
+    suite.test(f'names that do things to a terminal, the parent is {parent}: none is printed as it is', test_tame,
+               parent)
+
+
+@suite.fact
+def vile_own_name(folder):
+    """a file's own name is printed as harmless as another"""
+    (folder / VILE).write_bytes(vhd.dynamic(2 * MIB, {0: b'B'}, 65536).change(0, b'J'))
+    for words in (['info'], ['info', '--output=json'], ['map'], ['check'], ['check', '--output=json'],
+                  ['snapshot', '-l']):
+        done = run(IMG, *words, '-f', 'vpc', VILE, cwd=folder, binary=True)
+        is_tame(words[0], done.stdout)
+        is_tame(words[0], done.stderr)
+    equal(info(folder / VILE, '-f', 'vpc')['filename'], f'{folder}/{VILE}', 'name in JSON')
+
+
+@suite.fact
+def one_way_out(folder):
+    """the tools print by the functions of tools/common.c, and by no others"""
+    direct = re.compile(r'(?<![\w.>])(?:v?f?d?printf|f?puts|f?putc|putchar|fwrite|perror|psignal|write)\s*\(')
+    sources = sorted((pathlib.Path(__file__).resolve().parents[2] / 'tools').glob('*.[ch]'))
+    check(len(sources) > 20, 'the sources are not there')
+    for source in sources:
+        for number, line in enumerate(source.read_text().splitlines(), 1):
+            hit = direct.search(line.replace('format(printf', ''))
+            check(source.name == 'common.c' or not hit, f'{source.name}:{number}: {line}')
+
+
 # What others read afterwards. {names}: as in make_chain()
 
 CHAIN = ['base.vhd', 'one.vhd', 'two.vhd', 'three.vhd']

@@ -1,0 +1,149 @@
+/* img-chain.c - the images behind an image, also where one of them can't be opened */
+/* SPDX-License-Identifier: MIT
+ *
+ * The library looks for parents, by its own rules, and refuses a chain that is broken. It asks a resolver for each parent
+ * that it is about to look for: so somebody who resolves nothing, and remembers what was asked for, knows how far it came.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "tools/img-chain.h"
+
+typedef struct Chain {
+    GPtrArray *images;          /* ChainImage */
+    const char *rules;          /* the user's options about parents; "" */
+    char *top;                  /* the image that it begins with; NULL: not known */
+    char **places;              /* where the parent asked for last would be; NULL: none was asked for */
+    char *uuid;                 /* and its unique id; NULL: none */
+} Chain;
+
+static void free_image(void *data)
+{
+    ChainImage *image = data;
+
+    g_free(image->filename);
+    g_free(image->options);
+    g_free(image);
+}
+
+static char *options_of(const Chain *chain, const char *filename, const char *driver)
+{
+    g_autoptr(KeyVal) options = keyval_new();
+
+    keyval_set(options, "driver", driver);
+    keyval_set(options, "file.filename", filename);
+    g_autofree char *own = keyval_format(options);
+
+    return g_strconcat(own, *chain->rules ? "," : "", chain->rules, NULL);
+}
+
+static void add_image(Chain *chain, const char *filename, const char *driver)
+{
+    ChainImage *image = g_new0(ChainImage, 1);
+
+    image->filename = g_strdup(filename);
+    image->options = options_of(chain, filename, driver);
+    g_ptr_array_add(chain->images, image);
+}
+
+/* A resolver's find(): the image that asks is one of the chain. Formats that have parents are VHD's */
+static bool remember(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+{
+    Chain *chain = user;
+
+    if (query->depth > 1) {
+        add_image(chain, query->child, "vpc");
+    } else {
+        chain->top = g_strdup(query->child);
+    }
+    g_strfreev(chain->places);
+    g_free(chain->uuid);
+    chain->places = g_strdupv((char **)query->places);
+    chain->uuid = g_strdup(query->uuid);
+    return true;
+}
+
+/* Is this file, which can be opened by itself, another than the parent? */
+static bool is_another(const Chain *chain, const char *options)
+{
+    BlockDriverState *bs = bdrv_open(NULL, options, BDRV_O_NO_BACKING, NULL);
+    BlockInfo *info = bs ? bdrv_get_info(bs, NULL) : NULL;
+    const BlockInfoItem *uuid = info ? bdrv_info_find(info, "uuid") : NULL;
+    bool another = uuid && uuid->text && chain->uuid && strcmp(uuid->text, chain->uuid);
+
+    bdrv_info_free(info);
+    bdrv_close(bs);
+    return another;
+}
+
+/* A chain may lead to itself */
+static bool is_known(const Chain *chain, const char *filename)
+{
+    bool known = chain->top && img_is_same_file(chain->top, filename);
+
+    for (guint i = 0; i < chain->images->len; i++) {
+        const ChainImage *image = g_ptr_array_index(chain->images, i);
+
+        known |= img_is_same_file(image->filename, filename);
+    }
+    return known;
+}
+
+/* The file that would be the parent, had it been possible to open it */
+static void add_broken(Chain *chain)
+{
+    struct stat st;
+
+    for (char **place = chain->places; place && *place; place++) {
+        g_autofree char *options = options_of(chain, *place, "vpc");
+
+        if (stat(*place, &st) == 0 && S_ISREG(st.st_mode) && !is_known(chain, *place) && !is_another(chain, options)) {
+            add_image(chain, *place, "vpc");
+            return;
+        }
+    }
+}
+
+/* Those of the user's options that hold for parents of parents, too */
+static char *find_rules(const ImgImage *image)
+{
+    static const char *const keys[] = { "drives", "parent-search", "parent-root", "force-share", NULL };
+    g_autoptr(KeyVal) rules = keyval_new(), given = image->image_opts ? keyval_parse(image->filename, NULL) : NULL;
+
+    for (const char *const *key = keys; given && *key; key++) {
+        if (keyval_get(given, *key)) {
+            keyval_set(rules, *key, keyval_get(given, *key));
+        }
+    }
+    return keyval_format(rules);
+}
+
+GPtrArray *img_find_chain(const ImgImage *image, char **end)
+{
+    g_autofree char *rules = find_rules(image);
+    Chain chain = { g_ptr_array_new_with_free_func(free_image), rules };
+    const BlockResolver resolver = { &chain, remember };
+    unsigned flags = image->flags & ~(unsigned)(BDRV_O_CHECK | BDRV_O_RDWR);
+    GError *err = NULL;
+    BlockDriverState *bs = tool_open(image->filename, image->format, image->options, image->image_opts, flags, &resolver,
+                                     &err);
+
+    *end = NULL;
+    if (bs) {
+        g_ptr_array_set_size(chain.images, 0);      /* the library knows them better */
+        for (BlockDriverState *p = bdrv_get_backing(bs); p; p = bdrv_get_backing(p)) {
+            add_image(&chain, bdrv_get_filename(p), bdrv_get_driver_name(p));
+        }
+    } else {
+        *end = g_strdup(bdrv_error_message(err));
+        if (!strstr(rules, "parent-root=")) {       /* who says where parents may be has nothing else looked at */
+            add_broken(&chain);
+        }
+    }
+    bdrv_close(bs);
+    bdrv_error_free(err);
+    g_strfreev(chain.places);
+    g_free(chain.uuid);
+    g_free(chain.top);
+    return chain.images;
+}
