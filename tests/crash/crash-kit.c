@@ -385,7 +385,6 @@ static bool is_wanted(const Scenario *s, int argc, char **argv)
     return wanted;
 }
 
-/* Whole scenarios only, all seeds of them */
 static void check_names(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++) {
@@ -469,6 +468,9 @@ static int list(int argc, char **argv)
 {
     const Scenario *s = NULL;
 
+    if (argc > 0) {
+        die("'list' has no use for '%s'", argv[0]);
+    }
     while ((s = scenario_next(s))) {
         printf("%s%s\n", scenario_name(s), scenario_seeds(s) > 1 ? ":0" : "");
     }
@@ -727,7 +729,10 @@ static bool take_option(const char *name, const char *value)
     } else if (!strcmp(name, "--fail")) {
         kit.fault = fault(value);
     } else if (!strcmp(name, "--runs")) {
-        t->runs = (unsigned)CLAMP(number(value), 1, 6);
+        t->runs = (unsigned)MIN(number(value), 7);
+        if (t->runs < 1 || t->runs > 6) {
+            die("runs are of 1 to 6 errors, not %s", value);
+        }
     } else if (!strcmp(name, "--every")) {
         t->every = (unsigned)MAX(number(value), 1);
     } else if (!strcmp(name, "--peers")) {

@@ -1,30 +1,70 @@
 /* faults.c - each request of each scenario fails in turn, the power goes some time later, and no promise is broken */
 /* SPDX-License-Identifier: MIT
  *
- * "crash-kit errors" does the same with more states, and shows QEMU beside it.
+ * And some requests in a row fail, after which the disk is well again, and life goes on. "crash-kit errors --runs 6" does
+ * the same with more states and at each request, and shows QEMU beside it.
  */
 #include <inttypes.h>
 #include "kit.h"
 #include "trial.h"
 
-static bool run_seed(unsigned seed, const void *data)
+/* Those that change over from one description of the disk to another, which is what a second error may keep halfway */
+static const char *const in_a_row[] = {
+    "fixed/live-longer", "fixed/live-shorter", "dynamic/4k/allocate", "dynamic/4k/live-longer",
+    "dynamic/512/live-much-longer", "dynamic/4k/live-rebase", "dynamic/4k/snapshot", "dynamic/4k/repair-leak",
+    "child/512/live-shorter", "child/512/live-rebase", "child/16k/live-relink", "child/512/alone", "device/dynamic/live-longer",
+    "device/child/live-rebase", "storage/dynamic/live-longer", "storage/no-truncate/live-longer", "storage/fixed/live-shorter",
+    "storage/child/live-rebase", "base/dynamic/commit", "dynamic/4k/discard", NULL,
+};
+
+static TrialOptions options(void)
 {
-    g_autofree char *file = kit_path("x"), *folder = g_path_get_dirname(file);
     TrialOptions opts = trial_defaults;
 
     opts.cuts.bits = opts.cuts.samples = opts.most = 3;
     opts.peers = 0;
     opts.failed = trial_die;
-    TrialResult result = trial_faults(data, &(RecordOptions) { seed }, &opts, folder);
+    return opts;
+}
+
+typedef TrialResult Trial(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
+
+static void try_once(Trial *trial, const Scenario *s, unsigned seed, const TrialOptions *opts)
+{
+    g_autofree char *file = kit_path("x"), *folder = g_path_get_dirname(file);
+    TrialResult result = trial(s, &(RecordOptions) { seed }, opts, folder);
 
     g_assert_cmpuint(result.errors, >, 0);
     g_test_message("%" PRIu64 " errors, %" PRIu64 " states", result.errors, result.states);
+}
+
+static bool fail_once(unsigned seed, const void *data)
+{
+    TrialOptions opts = options();
+
+    try_once(trial_faults, data, seed, &opts);
     return true;
 }
 
 static void test_scenario(const void *data)
 {
-    kit_each_seed(1, run_seed, data);
+    kit_each_seed(1, fail_once, data);
+}
+
+static bool fail_in_a_row(unsigned seed, const void *data)
+{
+    TrialOptions opts = options();
+
+    opts.every = MAX(opts.every * 2 / 3, 1);
+    opts.runs = 6;
+    opts.in_turn = true;
+    try_once(trial_runs, data, seed, &opts);
+    return true;
+}
+
+static void test_runs(const void *data)
+{
+    kit_each_seed(1, fail_in_a_row, data);
 }
 
 int main(int argc, char **argv)
@@ -33,10 +73,14 @@ int main(int argc, char **argv)
 
     kit_init(argc, argv);
     while ((s = scenario_next(s))) {
-        g_autofree char *path = g_strdup_printf("/faults/%s", scenario_name(s));
+        const char *name = scenario_name(s);
+        g_autofree char *once = g_strdup_printf("/faults/%s", name), *runs = g_strdup_printf("/faults/in-a-row/%s", name);
 
         if (scenario_may_fail(s)) {
-            g_test_add_data_func(path, s, test_scenario);
+            g_test_add_data_func(once, s, test_scenario);
+        }
+        if (g_strv_contains(in_a_row, name)) {
+            g_test_add_data_func(runs, s, test_runs);
         }
     }
     return kit_run();

@@ -128,7 +128,7 @@ static bool is_enough(const TrialOptions *opts, const TrialResult *result)
     return opts->limit && result->failures >= opts->limit;
 }
 
-/* At each request, from the first */
+/* At each request from the one that how->fault says */
 static void try_fault(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder,
                       TrialResult *total)
 {
@@ -173,6 +173,7 @@ TrialResult trial_runs(const Scenario *s, const RecordOptions *how, const TrialO
 
             with.fault = runs[i];
             with.fault.times = times;
+            with.fault.skip = (unsigned)i % opts->every;
             try_fault(s, &with, &alone, folder, &total);
         }
     }

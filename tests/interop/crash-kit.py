@@ -19,6 +19,12 @@ def totals(done):
     return [int(number) for number in numbers]
 
 
+def killed_totals(done):
+    """recordings, entries, requests, lazy ones, states, bad states"""
+    numbers = re.search(r'^\| all .*', done.stdout, re.M).group().split('|')[2:8]
+    return [int(number) for number in numbers]
+
+
 def make_log(folder):
     """An image, what it was, and the log of what was done to it"""
     image, start, log = folder / 'a.vhd', folder / 'start.vhd', folder / 'a.log'
@@ -117,6 +123,62 @@ def our_errors(folder):
 
 
 @suite.fact
+def killed_process(folder):
+    """what a killed process leaves: all that was answered, where nothing waits for a flush"""
+    done = kit(folder, 'killed', '--peers', '0', 'raw', 'fixed/overwrite', 'child/through/allocate')
+    recordings, entries, requests, lazy, states, bad = killed_totals(done)
+    equal((done.returncode, bad, lazy), (0, 0, 0), 'exit status, bad states, lazy requests')
+    check(0 < recordings < requests and states > entries, done.stdout)
+
+
+@suite.fact
+def killed_before_a_flush(folder):
+    """of an image with a parent it is what was flushed, and that is said"""
+    done = kit(folder, 'killed', '--peers', '0', 'child/512/allocate')
+    _, _, requests, lazy, _, bad = killed_totals(done)
+    equal((done.returncode, bad), (0, 0), 'exit status, bad states')
+    check(0 < lazy < requests, done.stdout)
+
+
+@suite.fact
+def killed_qemu(folder):
+    """QEMU's driver loses nothing that it answered"""
+    need('qemu-io')
+    done = kit(folder, 'killed', '--qemu', '--peers', '0', 'dynamic/4k/allocate', 'fixed/overwrite')
+    equal((done.returncode, killed_totals(done)[3:]), (0, [0, killed_totals(done)[1] + 2, 0]), done.stdout)
+
+
+@suite.fact
+def killed_state(folder):
+    """a state of a killed process is written out and judged: the last is the file itself"""
+    done = kit(folder, 'state', '--killed', 'fixed/overwrite', '14', folder / 'a.vhd')
+    check(done.returncode == 0 and 'killed after 14 events' in done.stdout, done.stdout + done.stderr)
+    works(IMG, 'check', '-f', 'vpc', folder / 'a.vhd')
+
+
+@suite.fact
+def errors_of_some(folder):
+    """errors tries the scenarios that are named, and more of them in a row if that is asked for"""
+    options = ('--bits', '2', '--samples', '2', '--most', '2', '--every', '3')
+    one = kit(folder, 'errors', *options, 'raw/overwrite', 'raw/zero')
+    equal(one.returncode, 0, 'exit status')
+    equal(re.findall(r'^\| (\w+) \| \d', one.stdout, re.M), ['overwrite', 'zero', 'all'], 'rows')
+    more = kit(folder, 'errors', '--runs', '3', *options, 'raw/overwrite', 'raw/zero')
+    counts = [int(re.search(r'^\| all \| (\d+)', done.stdout, re.M).group(1)) for done in (one, more)]
+    check(more.returncode == 0 and counts[0] < counts[1], f'{counts}')
+
+
+@suite.fact
+def errors_in_a_row(folder):
+    """a run of errors, torn writes among them: the name says how to have it again"""
+    done = kit(folder, 'state', '--fail', 'any:3:5:4:torn', 'raw/overwrite', '0', folder / 'x')
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    check(len(re.findall(r'op \d+: other', done.stdout)) == 4, done.stdout)
+    done = kit(folder, 'state', '--fail', 'write:3:5:4', 'raw/overwrite', '0', folder / 'x')
+    check(len(re.findall(r'op \d+: other', done.stdout)) == 4, done.stdout)
+
+
+@suite.fact
 def wrong_words(folder):
     """what it can't do, it says"""
     log, start = make_log(folder)
@@ -128,7 +190,19 @@ def wrong_words(folder):
             (['state', 'fixed/create', 'x', folder / 'x'], "'x' is not a number"),
             (['cuts', start, start], 'this is not a log of writes'),
             (['cuts', log, folder / 'missing'], 'missing'),
-            (['run', '--fail', 'write:1', 'fixed'], "'write:1' is not KIND:N:ERRNO[:stays]"),
+            (['run', '--fail', 'write:1', 'fixed'], "'write:1' is not KIND:N:ERRNO[:stays|:TIMES]"),
+            (['run', '--fail', 'write:1:5:torm', 'fixed'], "'write:1:5:torm' is not KIND"),
+            (['run', '--fail', 'write:1:5:2:stays', 'fixed'], "'write:1:5:2:stays' is not KIND"),
+            (['run', '--fail', 'read:1:5', 'fixed'], "'read:1:5' is not KIND"),
+            (['run', '--qemu', '--fail', 'write:1:5:2', 'fixed'], "QEMU's requests fail one at a time"),
+            (['errors', 'nosuch'], "there is no scenario 'nosuch'"),
+            (['errors', '--fail', 'write:1:5'], "'errors' has no use for --fail"),
+            (['errors', '--qemu'], "'errors' has no use for --qemu"),
+            (['errors', '--runs', '7', 'raw'], "runs are of 1 to 6 errors"),
+            (['table', '--length-first'], "'table' has no use for --length-first"),
+            (['killed', '--fail', 'write:1:5'], "'killed' has no use for --fail"),
+            (['killed', '--bits', '3'], "'killed' has no use for --bits"),
+            (['list', 'fixed'], "'list' has no use for 'fixed'"),
             (['run', '--bogus', '1'], "what is '--bogus'?")):
         done = kit(folder, *words)
         equal(done.returncode, 2, f'exit status of {words}')
