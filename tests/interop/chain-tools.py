@@ -535,7 +535,7 @@ SPOILT = {                      # what is done, to which; exit status, codes of 
                                          {'top.vhd': ['L2'], 'mid.vhd': ['H1']}, 'no dynamic header'),
     'the footers of the last parent are gone': (
         lambda data: data.change(0, bytes(512)).change(len(data) - 512, bytes(512)), 'base.vhd', 2,
-        {'top.vhd': ['L2'], 'mid.vhd': ['L2'], 'base.vhd': ['F2']}, 'this is no VHD'),
+        {'top.vhd': ['L2'], 'mid.vhd': ['L2'], 'base.vhd': ['F2', 'F2']}, 'this is no VHD'),
     'the last parent is another': (lambda data: data.change_footer(uuid=b'x' * 16), 'base.vhd', 2,
                                    {'top.vhd': ['L2'], 'mid.vhd': ['L3']}, 'unique id'),
 }
