@@ -363,8 +363,9 @@ static void go_down(Place *place)
 {
     BlockDriverState *bs = place->file;
     BlockExtent ext = { 0 };
-    bool window = !bs->drv->map || (block_find_extent(bs, place->start, 1, 0, &ext) == 0 && ext.child == bs->file &&
-                                    (ext.flags & BLOCK_EXTENT_WINDOW));
+    bool inside = place->start < bdrv_node_size(bs);
+    bool window = !bs->drv->map || (inside && block_find_extent(bs, place->start, 1, 0, &ext) == 0 &&
+                                    ext.child == bs->file && (ext.flags & BLOCK_EXTENT_WINDOW));
     int64_t shift = ext.child_offset - ext.offset;
 
     place->file = bs->file;
@@ -403,10 +404,14 @@ static bool lies_apart(const Copy *copy, GError **errp)
 {
     int64_t start = copy->next, bytes = copy->end - start, at = start + copy->shift;
     bool same = copy->from == copy->to;
+
+    if (bytes == 0) {
+        return true;
+    }
     Place from = same ? (Place) { copy->from, start, start + bytes } : find_place(copy->from, start, bytes);
     Place to = same ? (Place) { copy->to, at, at + bytes } : find_place(copy->to, at, bytes);
 
-    if (bytes == 0 || from.start >= to.end || to.start >= from.end || !is_same_file(from.file, to.file)) {
+    if (from.start >= to.end || to.start >= from.end || !is_same_file(from.file, to.file)) {
         return true;
     }
     bdrv_set_error(errp, EINVAL, "source and target overlap in '%s': bytes %" PRId64 " to %" PRId64 " are to be copied to "

@@ -22,7 +22,7 @@ KIT = 'tests/crash/crash-kit'
 # A state that is bad; or the scenario itself can't be run any more
 SEEN = (1, -signal.SIGABRT, -signal.SIGTRAP)
 
-RETAKE = '--fail write:12:5:1:short dynamic/4k/retake'
+RETAKE = '--fail write:12:5:1:torn dynamic/4k/retake'
 RETAKE_BAT = '--fail write:15:5 dynamic/4k/retake'
 UNREADY = '--fail flush:1:5 dynamic/4k/retake'
 
