@@ -498,7 +498,6 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
         return false;
     }
     if (flags & BDRV_O_CHECK) {
-        s->unsettled = true;    /* so that close() leaves the file alone */
         return true;
     }
     if (s->options.salvage) {

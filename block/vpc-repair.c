@@ -216,9 +216,7 @@ static int refer_to(VpcCheck *c, int64_t header_at)
     VpcFooter f = s->footer;
 
     be64_store(f.data_offset, (uint64_t)header_at);
-    int ret = vpc_change_footer(c->bs, &f);
-    s->unsettled = true;        /* as vpc_open() has it: vpc_close() is to leave the file alone */
-    return ret;
+    return vpc_change_footer(c->bs, &f);
 }
 
 /* They are in the second sector of the header, and the checksum is in the first: there must be a whole header at any

@@ -285,9 +285,15 @@ static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
     return commit_sectors(bs, ext, place);
 }
 
+/* An image that is open to be checked is written by vpc_repair() only */
+static bool is_checked(const BlockDriverState *bs)
+{
+    return bs->flags & BDRV_O_CHECK;
+}
+
 int vpc_flush(BlockDriverState *bs)
 {
-    int ret = bs->needs_flush ? vpc_settle(bs) : 0;
+    int ret = bs->needs_flush && !is_checked(bs) ? vpc_settle(bs) : 0;
 
     ret = ret < 0 ? ret : bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
     return ret < 0 ? ret : bdrv_meta_write(bs);
@@ -298,7 +304,7 @@ static void vpc_close(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
 
-    if (s->tail > s->end && !s->unsettled) {
+    if (s->tail > s->end && !s->unsettled && !is_checked(bs)) {
         (void)vpc_trim(bs);
     }
     vpc_keys_free(&s->overlapping);

@@ -229,6 +229,9 @@ static void print_check(const CheckArgs *args, const BlockCheck *check, const Bl
     (args->chain ? json_begin_item : json_begin)(args->out);
     json_check(args->out, args, check, repaired);
     json_end(args->out);
+    if (!args->chain) {
+        tool_print("\n");
+    }
 }
 
 /* In a chain, to keep its place */
@@ -402,18 +405,16 @@ int img_check(int argc, char **argv)
         return CHECK_FAILED;
     }
     Json json = { 0 };
-    bool printed = args.json && !args.quiet;
+    bool listed = args.chain && args.json && !args.quiet;
 
     args.out = &json;
     args.image.flags |= BDRV_O_CHECK | (args.fix ? BDRV_O_RDWR : 0);
-    if (args.chain && printed) {
+    if (listed) {
         json_begin_list(&json);
     }
     int status = args.chain ? check_chain(&args) : check_image(&args);
-    if (args.chain && printed) {
+    if (listed) {
         json_end_list(&json);
-    }
-    if (printed && !json.first) {
         tool_print("\n");
     }
     return status;

@@ -95,7 +95,7 @@ static void dump_row(int64_t offset, const uint8_t *bytes, int count)
     char numbers[3 * DUMP_ROW + 1] = "", letters[DUMP_ROW + 1] = "";
 
     for (int i = 0; i < count; i++) {
-        g_snprintf(numbers + 3 * i, 4, "%02x ", bytes[i]);
+        g_snprintf(numbers + (size_t)i * 3, 4, "%02x ", bytes[i]);
         letters[i] = g_ascii_isalnum(bytes[i]) ? (char)bytes[i] : '.';
     }
     tool_print("%08" PRIx64 ":  %s %s\n", (uint64_t)offset, numbers, letters);

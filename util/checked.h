@@ -31,7 +31,7 @@ static inline int64_t align_down(int64_t n, int64_t unit)
 
 static inline int64_t align_up(int64_t n, int64_t unit)
 {
-    return (n + unit - 1) & -unit;
+    return (n + (unit - 1)) & -unit;
 }
 
 /* To a multiple of @unit > 0. @n >= 0, and the result fits */

@@ -153,6 +153,9 @@ void make_image(Recorder *rec)
     g_autofree char *create = NULL, *options = NULL;
 
     make_first_parent(rec);
+    if (rec->parent != PARENT_NONE && rec->opts->fault.iotype) {
+        rec->r->tolerated = "S1";   /* a rebase to no parent that could not set every bit: data first, then the bit */
+    }
     create = create_options(rec);
     options = g_strdup_printf("%s,file.cache.no-flush=on", create);
     medium_create(&rec->file, options);

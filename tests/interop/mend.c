@@ -201,6 +201,17 @@ static void check_cuts(Mend *m)
     disk_free(durable);
 }
 
+/* The repair said that it succeeded, though a write failed: it needed that write for nothing, or did it again */
+static void check_success(Mend *m, Disk *disk, const char *when)
+{
+    BlockCheck *now = check_disk(disk, 0);
+
+    if (!now || now->corruptions > m->corruptions || now->leaks > m->leaks) {
+        g_error("%s: nobody was told", when);
+    }
+    bdrv_check_free(now);
+}
+
 /* The error. False: there were not so many writes */
 static bool check_failure(Mend *m, int write, int flush, bool once, unsigned after)
 {
@@ -215,11 +226,13 @@ static bool check_failure(Mend *m, int write, int flush, bool once, unsigned aft
     BlockCheck *found = check_disk(disk, BDRV_CHECK_FIX_ERRORS);
     bool failed = disk->failed > 0;
 
-    if (found && (failed || (flush && m->repairs))) {
+    disk->fail_errno = disk->flush_errno = 0;
+    if (found && flush && m->repairs) {
         g_error("%s: nobody was told", when);
+    } else if (found && failed) {
+        check_success(m, disk, when);
     }
     bdrv_check_free(found);
-    disk->fail_errno = disk->flush_errno = 0;
     check_view(m, disk, when);
     check_rerun(m, disk, when);
     disk_free(disk);
