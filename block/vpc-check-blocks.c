@@ -329,6 +329,9 @@ static bool is_old_footer(const Room *room, int64_t at, const uint8_t *sector)
 
 static bool is_empty_piece(Room *room, int64_t at, const uint8_t *piece, int64_t bytes)
 {
+    if (block_is_zero(piece, (size_t)bytes)) {
+        return true;
+    }
     for (int64_t i = 0; i < bytes; i += VPC_SECTOR) {
         size_t n = (size_t)MIN(VPC_SECTOR, bytes - i);
         bool empty = block_is_zero(piece + i, n);

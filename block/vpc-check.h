@@ -26,7 +26,7 @@ typedef enum VpcKind {
 } VpcKind;
 
 /* Data is read in pieces of this many bytes */
-#define VPC_CHECK_PIECE (1 << 20)
+#define VPC_CHECK_PIECE (128 << 10)
 
 typedef struct VpcCheck {
     BlockDriverState *bs;           /* its VpcState has what was made out of footer and header */
