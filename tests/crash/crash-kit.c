@@ -694,11 +694,13 @@ static Fault fault(const char *text)
     char **words = g_strsplit(text, ":", -1);
     guint count = g_strv_length(words);
     bool good = count >= 3 && g_strv_contains(kinds, words[0]);
+    Fault f = { 0 };
 
-    if (!good) {
-        die("'%s' is not KIND:N:ERRNO[:stays|:TIMES][:torn|:short]", text);
+    g_strfreev(kit.fault_words);
+    kit.fault_words = words;
+    if (good) {
+        f = (Fault) { words[0], (unsigned)number(words[1]), (int)number(words[2]) };
     }
-    Fault f = { words[0], (unsigned)number(words[1]), (int)number(words[2]) };
 
     for (guint i = 3; i < count && good; i++) {
         good = take_fault_word(&f, words[i]);
@@ -706,8 +708,6 @@ static Fault fault(const char *text)
     if (!good || (f.stays && f.times) || f.err == 0) {
         die("'%s' is not KIND:N:ERRNO[:stays|:TIMES][:torn|:short]", text);
     }
-    g_strfreev(kit.fault_words);
-    kit.fault_words = words;
     return f;
 }
 

@@ -15,7 +15,8 @@ import time
 import vhd
 from cases import merge, runs_of
 from harness import (IMG, POKE, Poked, Skip, Suite, check, equal, facts, fails, is_sanitized, need, poke, run,
-                     works)
+                     works,
+                     without_leak_check)
 from readers import DISK, READERS, make_chain, read_ours
 from vhd import MIB, Locator, locator, utf16
 
@@ -523,7 +524,8 @@ def long_chain(folder):
 def few_files(folder):
     """hostile: more levels than files may be open"""
     path = save_chain(folder, 100)
-    done = run('sh', '-c', 'ulimit -n 64; exec "$@"', 'sh', POKE, '-o', 'driver=vpc', path)
+    done = run('sh', '-c', 'ulimit -n 64; exec "$@"', 'sh', POKE, '-o', 'driver=vpc', path,
+               env=without_leak_check())
     check_error(Poked(done.stdout.splitlines()), 'Too many open files')
 
 
@@ -660,7 +662,8 @@ def root_and_looks(folder):
     for program in ((POKE, '-o', options, path), (IMG, 'info', '--backing-chain', '--image-opts',
                                                   f'{options},file.filename={path}'),
                     (IMG, 'check', '--image-opts', f'{options},file.filename={path}')):
-        done = run('strace', '-f', '-o', folder / 'calls', '-e', 'trace=%file', *program)
+        done = run('strace', '-f', '-o', folder / 'calls', '-e', 'trace=%file', *program,
+                   env=without_leak_check())
         calls = (folder / 'calls').read_text().splitlines() if (folder / 'calls').exists() else []
         if not any('child.vhd' in call for call in calls):
             raise Skip(f'strace does not work here: {done.stderr}')
@@ -675,7 +678,8 @@ def without_proc(folder):
     need('unshare', 'umount')
     save_parents(folder, {'base.vhd': 'B'})
     path = save(folder / 'child.vhd', names('W2ru', r'.\base.vhd'))
-    done = run('unshare', '-m', 'sh', '-c', 'umount -l /proc && exec "$@"', 'sh', POKE, '-o', 'driver=vpc', path)
+    done = run('unshare', '-m', 'sh', '-c', 'umount -l /proc && exec "$@"', 'sh', POKE, '-o', 'driver=vpc', path,
+               env=without_leak_check())
     if not done.stdout:
         raise Skip(f'/proc stays mounted: {done.stderr}')
     check_error(Poked(done.stdout.splitlines()), 'a parent is opened by way of /proc/self/fd, which is not there')

@@ -271,6 +271,6 @@ def main():
 
 
 if not shutil.which('qemu-img') or not shutil.which('qemu-io'):
-    print('1..0 # SKIP qemu-img is not installed')
-    sys.exit()
+    print('1..1\nnot ok 1 - qemu-img or qemu-io is not installed')
+    sys.exit(1)
 main()

@@ -48,13 +48,18 @@ def short(value):
 def need(*programs):
     for program in programs:
         if not shutil.which(program):
-            raise Skip(f'{program} is not installed')
+            raise Failure(f'{program} is not installed')
 
 
 @functools.cache
 def is_sanitized():
     program = pathlib.Path(POKE).read_bytes()
     return b'__asan_init' in program or b'__tsan_init' in program
+
+
+def without_leak_check():
+    """Environment of a program that is traced, or has no /proc: LeakSanitizer does not work there"""
+    return {'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'}
 
 
 def environment(extra=None):

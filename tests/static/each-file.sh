@@ -13,8 +13,8 @@ each_file() {
     cd "$3" || exit 1
     shift 3
     if ! command -v "$program" >/dev/null; then
-        echo "1..0 # SKIP $program is not installed"
-        exit
+        printf '1..1\nnot ok 1 - %s is not installed\n' "$program"
+        exit 1
     fi
     for file in "${@/%//*.c}"; do
         for file in $file; do
