@@ -12,7 +12,7 @@
 /* What every node understands, whatever its driver */
 typedef struct NodeOptions {
     int read_only, direct, no_flush, writeback, discard, force_share;   /* -1: as the node above */
-    char *node_name;
+    char *node_name, *flush_after;
     int64_t cache_size;
 } NodeOptions;
 
@@ -36,6 +36,8 @@ static const BlockOption node_options[] = {
       .help = "accepted: a name for people" },
     { "metadata-cache-size", BLOCK_OPT_SIZE, offsetof(NodeOptions, cache_size), "32M",
       .help = "memory for a format's tables" },
+    { "flush-after", BLOCK_OPT_STRING, offsetof(NodeOptions, flush_after), "",
+      .help = "of the image on top: flush when so much was written since the last flush (16M), or so long ago (5s)" },
     { NULL }
 };
 
@@ -48,6 +50,7 @@ bool bdrv_parse_cache_mode(const char *mode, unsigned *flags)
         { "off",          BDRV_O_NOCACHE },
         { "directsync",   BDRV_O_NOCACHE | BDRV_O_WRITETHROUGH },
         { "unsafe",       BDRV_O_NO_FLUSH },
+        { "killsafe",     BDRV_O_NO_FLUSH | BDRV_O_WRITETHROUGH },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
@@ -220,7 +223,12 @@ static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
     set_flag(&bs->flags, BDRV_O_WRITETHROUGH, opts.writeback >= 0 ? !opts.writeback : -1);
     set_flag(&bs->flags, BDRV_O_UNMAP, opts.discard >= 0 ? opts.discard % 2 : -1);
     set_flag(&bs->flags, BDRV_O_NO_LOCK, opts.force_share);
+    bool ok = block_flush_after(bs->layer->tree, opts.flush_after, errp);
+
     block_options_clear(node_options, &opts);
+    if (!ok) {
+        return false;
+    }
     if (opts.force_share == 1 && (bs->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
         return false;
@@ -351,6 +359,10 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
     BlockSource here = *from;
     int place = -1;
 
+    if (keyval_get(kv, "flush-after")) {
+        bdrv_set_error(errp, EINVAL, "flush-after is for the image on top, not for what is below or behind it");
+        return NULL;
+    }
     if (!find_place(from, kv, &place, errp)) {
         return NULL;
     }

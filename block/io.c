@@ -142,20 +142,30 @@ int bdrv_flush(BlockDriverState *bs)
 {
     const Request req = { "flush", run_flush };
 
+    block_flush_begins(bs->layer->tree);
     return bs->flags & BDRV_O_RDWR ? run(bs, &req) : 0;
 }
 
-/* After a write: keep the promises of its flags, and the metadata in bounds */
-static int settle_write(BlockDriverState *bs, int ret, unsigned flags)
+/* After a write of @bytes: keep the promises of its flags and of the image's options, and the metadata in bounds */
+static int settle_write(BlockDriverState *bs, int ret, int64_t bytes, unsigned flags)
 {
+    bool due = block_flush_is_due(bs->layer->tree, bytes);
     bool promised = (flags & BDRV_REQ_FUA) || (bs->flags & BDRV_O_WRITETHROUGH);
     int *full = &bs->layer->tree->full;
 
     if (ret == 0 && promised) {
         return bdrv_flush(bs);
     }
-    if (__atomic_load_n(full, __ATOMIC_RELAXED) && __atomic_exchange_n(full, 0, __ATOMIC_RELAXED)) {
+    if (due || (__atomic_load_n(full, __ATOMIC_RELAXED) && __atomic_exchange_n(full, 0, __ATOMIC_RELAXED))) {
         (void)bdrv_flush(bs);     /* what fails now stays dirty, and the user's own flush will say so */
+    }
+    return ret;
+}
+
+static int settle_read(BlockDriverState *bs, int ret)
+{
+    if (block_flush_is_due(bs->layer->tree, 0)) {
+        (void)bdrv_flush(bs);
     }
     return ret;
 }
@@ -165,7 +175,7 @@ int bdrv_preadv(BlockDriverState *bs, int64_t offset, const struct iovec *iov, i
     const Request req = { "read", run_read, offset, block_vec(iov, niov) };
     int ret = check_vec(bs, offset, iov, niov, false);
 
-    return ret < 0 ? ret : run(bs, &req);
+    return ret < 0 ? ret : settle_read(bs, run(bs, &req));
 }
 
 int bdrv_pwritev(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, unsigned flags)
@@ -173,7 +183,7 @@ int bdrv_pwritev(BlockDriverState *bs, int64_t offset, const struct iovec *iov, 
     const Request req = { "write", run_write, offset, block_vec(iov, niov), .changes = true };
     int ret = check_vec(bs, offset, iov, niov, true);
 
-    return ret < 0 ? ret : settle_write(bs, run(bs, &req), flags);
+    return ret < 0 ? ret : settle_write(bs, run(bs, &req), req.vec.bytes, flags);
 }
 
 int bdrv_pread(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, unsigned flags)
@@ -197,7 +207,7 @@ int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
                           (flags & BDRV_REQ_NO_FALLBACK ? BLOCK_ZERO_CHEAPLY : 0), .changes = true };
     int ret = check(bs, offset, bytes, true);
 
-    return ret < 0 ? ret : settle_write(bs, run(bs, &req), flags);
+    return ret < 0 ? ret : settle_write(bs, run(bs, &req), bytes, flags);
 }
 
 int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
@@ -210,7 +220,7 @@ int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
         return ret;
     }
     ret = run(bs, &req);
-    return ret == -ENOTSUP ? 0 : settle_write(bs, ret, 0);
+    return ret == -ENOTSUP ? 0 : settle_write(bs, ret, bytes, 0);
 }
 
 int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)

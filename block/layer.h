@@ -12,11 +12,20 @@
 
 typedef struct BlockShortcuts BlockShortcuts;
 
+/* "flush-after": the layer flushes when the first request comes after so many bytes, or so long after the first write
+ * that no flush covers. Neither: it does not */
+typedef struct BlockFlushAfter {
+    int64_t bytes, ms;              /* 0: no limit. At most one is given */
+    int64_t written;                /* atomic: bytes since the last flush began; counted if there is a limit of bytes */
+    int64_t since;                  /* atomic: when the first write after that was done; 0: there was none */
+} BlockFlushAfter;
+
 /* An open image: nodes that share one way in. A node belongs to one tree only, which is what makes
  * one gate enough. */
 typedef struct BlockTree {
     BlockGate gate;                 /* shared: requests that move bytes; exclusive: those that need to be alone */
     bool alone;                     /* the gate is held exclusively; read under the gate */
+    BlockFlushAfter flush_after;
     int full;                       /* atomic: so much dirty metadata that the next writer should flush */
     int probe;                      /* how sure the guess of the root's driver was; 0: it was named */
     BlockShortcuts *shortcuts;      /* NULL: none, as while it is being opened */
@@ -112,6 +121,13 @@ bool block_opened_well(BlockDriverState *bs, GError **errp);
 
 /* debug.c: tell the driver, see BlockDebug */
 void block_debug_event(BlockDriverState *bs, const char *event);
+
+/* flush-after.c */
+/* Take the option's value; NULL: it was not given */
+bool block_flush_after(BlockTree *tree, const char *text, GError **errp);
+void block_flush_begins(BlockTree *tree);
+/* After a request that wrote so many bytes, or none: is it time? */
+bool block_flush_is_due(BlockTree *tree, int64_t written);
 
 /* info.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);

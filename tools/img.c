@@ -60,7 +60,7 @@ static const char parameter_help[] =
     "  -d                     accepted: a child is never emptied (commit)\n"
     "  --backing-chain        parents, too (info)\n"
     "  -o options             name=value,...; '-o help' lists those of the format\n"
-    "  -t cache               how to write the output: writeback, writethrough, none, directsync or unsafe\n"
+    "  -t cache               how to write the output: writeback, writethrough, none, directsync, unsafe or killsafe\n"
     "                         (default for convert); -T src_cache: how to read the input, or parents (rebase)\n"
     "  -r leaks|all           repair what only takes up space, or all that can be repaired (check)\n"
     "  --image-opts           filename is a list of options, such as driver=vpc,file.filename=a.vhd\n"

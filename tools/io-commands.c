@@ -149,7 +149,7 @@ bool io_run_line(const char *line)
     "  -s          write to a scratch file over the image\n" \
     "  -C          accepted for images without a parent\n" \
     "  -n          the same as -t none\n" \
-    "  -t cache    writeback, writethrough (default), none, directsync or unsafe\n" \
+    "  -t cache    writeback, writethrough (default), none, directsync, unsafe or killsafe\n" \
     "  -d discard  unmap or on (default): discards give space back; ignore or off\n" \
     "  -i aio, -k  accepted: requests always run on threads\n" \
     "  -U          do not lock the image; needs -r\n" \

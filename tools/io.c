@@ -14,7 +14,7 @@ static const char help_text[] =
     "  -f, --format FORMAT    the image's format; guessed if it is not given\n"
     "  --image-opts           FILE is a list of options, such as driver=vpc,file.filename=a.vhd\n"
     "  -r, --read-only        open the image for reading only\n"
-    "  -t, --cache MODE       writeback, writethrough (default), none, directsync or unsafe\n"
+    "  -t, --cache MODE       writeback, writethrough (default), none, directsync, unsafe or killsafe\n"
     "  -n, --nocache          the same as -t none\n"
     "  -d, --discard MODE     unmap or on (default): discards give space back; ignore or off\n"
     "  -i, --aio MODE         threads, native or io_uring: all of them are threads here\n"

@@ -12,8 +12,9 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* An open image: a tree of nodes with one way in. Share the handle between
- * threads, not the file between handles. */
+/* An open image: a tree of nodes with one way in. Share the handle between threads, not the file between handles, and
+ * not the handle between processes: after fork(), one of the two may use it, and the other only _exit() or exec. Both
+ * have memory of their own of where the next block goes, and would put two into one place. */
 typedef struct BlockDriverState BlockDriverState;
 
 /* GLib's error; no GLib header is needed. NULL for errp: the text is not wanted */
@@ -37,8 +38,10 @@ enum {
                                      * another format of it fail with -EPERM */
 };
 
-/* Set or clear the flags above that @mode stands for, in QEMU's words: writeback, writethrough,
- * none, directsync, unsafe. False, and *@flags as it was, if @mode is none of these. */
+/* Set or clear the flags above that @mode stands for, in QEMU's words: writeback, writethrough, none, directsync,
+ * unsafe; or "killsafe", which is BDRV_O_WRITETHROUGH | BDRV_O_NO_FLUSH: what was reported done is in the host's page
+ * cache, so a killed process loses nothing, and nothing waits for the disk; a power cut may spoil the image, as with
+ * unsafe. False, and *@flags as it was, if @mode is none of these. */
 bool bdrv_parse_cache_mode(const char *mode, unsigned *flags);
 
 /* @options: "driver=vpc,file.driver=blkdebug,file.image.filename=a.vhd"; a comma in a value is
@@ -150,7 +153,12 @@ int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
 int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
 
 /* What was reported done before the call is on stable storage after it: also what other programs wrote to the files
- * before @bs was opened */
+ * before @bs was opened.
+ *
+ * Without it, a killed process loses nothing of a raw, fixed or dynamic image. Of a differencing one it may lose what was
+ * written since the last flush; the option "flush-after" has the library flush by itself: "flush-after=16M" when so
+ * much was written, "flush-after=5s" when a request comes so long after the first write that no flush covers. The
+ * library has no thread for that: an image that nobody asks anything is not flushed. */
 int bdrv_flush(BlockDriverState *bs);
 
 typedef struct BlockStatus {

@@ -16,6 +16,7 @@ typedef struct Killed {
     const char *name, *create, *open;
     int64_t stride;             /* of its writes */
     int64_t room;               /* the file has this length, with something else behind the image; 0: it grows */
+    const char *cache;          /* mode; NULL: writeback */
 } Killed;
 
 static const Killed killed[] = {
@@ -27,11 +28,17 @@ static const Killed killed[] = {
     { "fixed", "driver=vpc,size=1M,subformat=fixed", "driver=vpc", 50 * KIB },
     { "xen", "driver=vpc,size=100M,for=xen", "driver=vpc", 4 * MIB },
     { "raw", "driver=raw,size=1M", "driver=raw", 50 * KIB },
+    { "child-killsafe", "driver=vpc,block_size=64k,backing_file=killed-parent", "driver=vpc", 100 * KIB, .cache = "killsafe" },
+    { "child-writethrough", "driver=vpc,block_size=64k,backing_file=killed-parent", "driver=vpc", 100 * KIB,
+      .cache = "writethrough" },
+    { "child-flush-after", "driver=vpc,block_size=64k,backing_file=killed-parent", "driver=vpc,flush-after=4k", 100 * KIB },
 };
 
 static void write_and_die(const Medium *m, const Killed *k)
 {
-    BlockDriverState *bs = medium_open(m, k->open, BDRV_O_RDWR);
+    unsigned flags = BDRV_O_RDWR;
+    g_assert_true(!k->cache || bdrv_parse_cache_mode(k->cache, &flags));
+    BlockDriverState *bs = medium_open(m, k->open, flags);
     uint8_t buf[4096];
 
     for (int i = 0; i < WRITES; i++) {
@@ -73,10 +80,11 @@ static void assert_no_corruption(const Medium *m, const char *options, const cha
 static void test_killed(const void *data)
 {
     const Killed *k = data;
-    Medium m = medium_on_file("killed");
+    Medium m = medium_on_file("killed"), parent = medium_on_file("killed-parent");
     uint8_t want[4096], got[4096];
     int status;
 
+    medium_create(&parent, "driver=vpc,size=4M");
     medium_create(&m, k->create);
     if (k->room) {
         g_autofree uint8_t *junk = g_malloc((gsize)k->room);
@@ -104,6 +112,7 @@ static void test_killed(const void *data)
     }
     g_assert_cmpint(bdrv_close(bs), ==, 0);
     medium_clear(&m);
+    medium_clear(&parent);
 }
 
 /* Storage that fails several requests in a row */
@@ -369,6 +378,82 @@ static void test_flush_costs_one(void)
     medium_clear(&m);
 }
 
+/* "flush-after": how many flushes did the storage see? */
+
+static void test_after_bytes(void)
+{
+    Medium m = medium_on_disk();
+    uint8_t buf[4096] = { 1 };
+
+    medium_create(&m, "driver=raw,size=1M");
+    BlockDriverState *bs = medium_open(&m, "driver=raw,flush-after=64k", BDRV_O_RDWR);
+    unsigned before = m.disk->flushes;
+
+    for (int i = 0; i < 100; i++) {
+        g_assert_cmpint(bdrv_pwrite(bs, i * 4 * KIB, buf, sizeof(buf), 0), ==, 0);
+        g_assert_cmpint(bdrv_pread(bs, 0, buf, sizeof(buf), 0), ==, 0);
+        g_assert_cmpuint(m.disk->flushes - before, ==, (i + 1) / 16);
+    }
+    g_assert_cmpint(bdrv_flush(bs), ==, 0);
+    before = m.disk->flushes;
+    g_assert_cmpint(bdrv_pwrite_zeroes(bs, 0, 60 * KIB, 0), ==, 0);
+    g_assert_cmpuint(m.disk->flushes, ==, before);      /* counted from the flush on */
+    g_assert_cmpint(bdrv_pwrite_zeroes(bs, 0, 4 * KIB, 0), ==, 0);
+    g_assert_cmpuint(m.disk->flushes, ==, before + 1);
+
+    m.disk->flush_errno = EIO;
+    g_assert_cmpint(bdrv_pwrite_zeroes(bs, 0, 64 * KIB, 0), ==, 0);
+    g_assert_cmpint(bdrv_flush(bs), ==, -EIO);          /* and the user is told by a flush of his own */
+    m.disk->flush_errno = 0;
+    g_assert_cmpint(bdrv_flush(bs), ==, 0);
+    g_assert_cmpuint(m.disk->flushes, ==, before + 4);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_clear(&m);
+}
+
+/* A second is a long time for a test; it is slept, not measured: a slow machine flushes no less */
+static void test_after_seconds(void)
+{
+    Medium m = medium_on_disk();
+    uint8_t buf[512] = { 1 };
+
+    medium_create(&m, "driver=raw,size=1M");
+    BlockDriverState *bs = medium_open(&m, "driver=raw,flush-after=1s", BDRV_O_RDWR);
+    unsigned before = m.disk->flushes;
+
+    sleep(2);
+    g_assert_cmpint(bdrv_pread(bs, 0, buf, sizeof(buf), 0), ==, 0);
+    g_assert_cmpuint(m.disk->flushes, ==, before);      /* nothing was written */
+    g_assert_cmpint(bdrv_pwrite(bs, 0, buf, sizeof(buf), 0), ==, 0);
+    sleep(2);
+    g_assert_cmpint(bdrv_pread(bs, 0, buf, sizeof(buf), 0), ==, 0);
+    g_assert_cmpuint(m.disk->flushes, ==, before + 1);
+    g_assert_cmpint(bdrv_pread(bs, 0, buf, sizeof(buf), 0), ==, 0);
+    g_assert_cmpuint(m.disk->flushes, ==, before + 1);
+    g_assert_cmpint(bdrv_close(bs), ==, 0);
+    medium_clear(&m);
+}
+
+static void test_after_what(void)
+{
+    static const char *const wrong[] = { "", "0", "0s", "s", "-1s", "5 s", "5m5", "5ss", "1.5s", "99999999999999999999s", "x" };
+    Medium m = medium_on_disk();
+    GError *err = NULL;
+
+    medium_create(&m, "driver=raw,size=1M");
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autofree char *options = g_strdup_printf("driver=raw,flush-after=%s", wrong[i]);
+
+        g_assert_null(medium_try_open(&m, options, BDRV_O_RDWR, &err));
+        g_assert_nonnull(strstr(bdrv_error_message(err), "neither seconds, like 5s, nor bytes, like 16M"));
+        g_clear_error(&err);
+    }
+    g_assert_null(medium_try_open(&m, "driver=raw,file.flush-after=5s", BDRV_O_RDWR, &err));
+    g_assert_nonnull(strstr(bdrv_error_message(err), "for the image on top"));
+    g_clear_error(&err);
+    medium_clear(&m);
+}
+
 int main(int argc, char **argv)
 {
     kit_init(argc, argv);
@@ -386,5 +471,8 @@ int main(int argc, char **argv)
     g_test_add_func("/errors/close-says-so", test_close_says_so);
     g_test_add_func("/errors/alone", test_alone_through_errors);
     g_test_add_func("/flushes/one-each", test_flush_costs_one);
+    g_test_add_func("/flush-after/bytes", test_after_bytes);
+    g_test_add_func("/flush-after/seconds", test_after_seconds);
+    g_test_add_func("/flush-after/what", test_after_what);
     return kit_run();
 }
