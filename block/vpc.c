@@ -142,21 +142,43 @@ int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
     return to;
 }
 
-/* Sectors of a block that is there: a set bit means that they are, too */
-static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, int64_t place, unsigned mode,
+/* Return the end of the blocks that can't be where their entries say, which are the same as that of @block. The disk's
+ * last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody likes, for
+ * nothing */
+static int64_t misplaced_end(BlockDriverState *bs, const Table *piece, int64_t block)
+{
+    const VpcState *s = bs->state;
+    uint32_t sector = be32_load(entry_in(s, piece, block));
+    int64_t most = MAX(MIN((bs->size - 1) / s->block_size, vpc_bat_entries(s)), block + 1), next = block + 1;
+    int64_t here = MIN((piece->end - s->bat_offset) / 4, most), hole = (most - here) * 4;
+
+    while (next < here && be32_load(entry_in(s, piece, next)) == sector) {
+        next++;
+    }
+    if (sector == 0 && next == here && here < most && vpc_is_hole(bs, s->bat_offset + here * 4, &hole)) {
+        next += hole / 4;
+    }
+    return next * s->block_size;
+}
+
+/* Sectors of a block that is there, by its entry in this piece of the BAT: a set bit means that they are, too */
+static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, const Table *piece, unsigned mode,
                        BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t block = offset / s->block_size, in = offset % s->block_size;
+    int64_t block = offset / s->block_size, in = offset % s->block_size, bad_end = offset - in + s->block_size;
+    int64_t place = (int64_t)be32_load(entry_in(s, piece, block)) * VPC_SECTOR;
     Table bitmap;
     int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
 
     if (ret < 0) {
-        *ext = (BlockExtent) { offset - in, s->block_size };
+        bad_end = misplaced_end(bs, piece, block);
+        *ext = (BlockExtent) { offset - in, bad_end - (offset - in) };
     }
     ret = ret < 0 ? ret : get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
     if (ret == -EIO && s->options.salvage) {
         vpc_salvage_block(bs, offset, place, ext);
+        ext->bytes = ext->child == bs->file ? ext->bytes : bad_end - ext->offset;
         return 0;
     }
     if (ret < 0) {
@@ -224,9 +246,8 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     if (ret < 0) {
         return ret;
     }
-    uint32_t sector = be32_load(entry_in(s, &piece, block));
-    if (sector != VPC_UNUSED) {
-        return map_present(bs, offset, bytes, (int64_t)sector * VPC_SECTOR, mode, ext);
+    if (be32_load(entry_in(s, &piece, block)) != VPC_UNUSED) {
+        return map_present(bs, offset, bytes, &piece, mode, ext);
     }
     if (write) {
         return alone ? take_block(bs, offset, bytes, ext) : -EAGAIN;

@@ -60,6 +60,8 @@ def test_all(folder, length, block_size, size, entries=None):
                     'read 0 64k', path], [IO, '-f', 'vpc', '-c', 'write 0 512', path],
                     [IMG, 'map', '-f', 'vpc', path], [IMG, 'measure', '-f', 'vpc', '-O', 'raw', path],
                     [IMG, 'convert', '-f', 'vpc', '-O', 'raw', path, out],
+                    [IMG, 'convert', '--salvage', '-f', 'vpc', '-O', 'raw', path, out],
+                    [IMG, 'convert', '--image-opts', '-O', 'raw', f'driver=vpc,salvage=on,file.filename={path}', out],
                     [IMG, 'check', '-f', 'vpc', '-r', 'leaks', path], [IMG, 'check', '-f', 'vpc', '-r', 'all', path]):
         done = frugal(*command)
         check(done.returncode in (0, 1, 2, 3), f'{command[1]} exits with {done.returncode}: {done.stderr}')
@@ -100,6 +102,11 @@ def test_mixed(folder):
         file.write(((first + MIB) // SECTOR).to_bytes(4, 'big'))
         file.seek(first + MIB)
         file.write(b'\xff' * SECTOR + b'L' * 64 * KIB)
+    frugal(IMG, 'convert', '--salvage', '-f', 'vpc', '-O', 'raw', path, folder / 'out')
+    with open(folder / 'out', 'rb') as file:
+        check(file.read(64 * KIB) == b'D' * 64 * KIB, 'the first block was not rescued')
+        file.seek((count - 1) * 64 * KIB)
+        check(file.read() == b'L' * 64 * KIB, 'the last block was not rescued')
     holes = report(path)['B1c']
     check(0 < holes < count - len(bat) // 4, f'{holes} entries on metadata')
     check('B1c' not in report(path, '-r', 'all'), 'not repaired')
