@@ -73,6 +73,14 @@ MUTANTS = [
     ('the last block of the room lies on the footer', 'block/vpc-room.c', 'dynamic/2m/grow', [
         ('    if (place_end(s, place) <= s->tail) {',
          '    if (place_end(s, place) <= s->tail + s->block_size + 8192) {')]),
+    ('the footer that was moved away from stays in the room', 'block/vpc-room.c', 'child/2k/allocate', [
+        ('        clear_footer(bs, old);', '        (void)clear_footer;')]),
+    ('tables of a child are written before the barrier of more room', 'block/vpc-room.c', 'child/14m/grow', [
+        ('    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n',
+         '    (void)bdrv_meta_write(bs);\n    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n')]),
+    ('places stay ready when the room is cut off', 'block/vpc-room.c', 'dynamic/512/live-longer', [
+        ('    s->room.zero_from = MAX(s->room.zero_from, end);\n    s->room.ready = 0;',
+         '    s->room.zero_from = MAX(s->room.zero_from, end);')]),
     ('a place that was used before is not made zero', 'block/vpc-room.c', RETAKE, [
         ('    return place < spoilt ? ', '    return false ? ')]),
     ('close cuts the room off before the footer is there', 'block/vpc-room.c', 'dynamic/4k/reopen', [

@@ -231,6 +231,8 @@ static const Line lines[] = {
       "repair-leak longer live-rebase live-relink mixed snapshot", 20 },
     { { "child/2m", "driver=vpc,block_size=2M", "driver=vpc", 5 * MIB, 2 * MIB, .child = true, .weight = 8 },
       "overwrite random", 2 },
+    { { "child/14m", "driver=vpc,block_size=2M", "driver=vpc", 14 * MIB + 1536, 2 * MIB, .child = true, .weight = 12 },
+      "grow", 1 },
     { { "child/4k-disk", "driver=vpc,block_size=16k", "driver=vpc", 170 * KIB, 16 * KIB, .child = true,
         .above = ON_4K, .sector = 4096 },
       "allocate random", 8 },
