@@ -14,7 +14,7 @@ static bool run_seed(unsigned seed, const void *data)
 
     opts.cuts.killed = true;
     opts.peers = 0;
-    opts.most = 100;
+    opts.most = opts.most ? opts.most : 100;
     opts.failed = trial_die;
     TrialResult result = trial_record(data, &(RecordOptions) { seed, .killed = true }, &opts, folder);
 

@@ -321,6 +321,11 @@ unsigned scenario_seeds(const Scenario *scenario)
     return scenario->seeds;
 }
 
+unsigned scenario_weight(const Scenario *scenario)
+{
+    return scenario->image.weight;
+}
+
 bool scenario_has_step(const Scenario *s, int kind)
 {
     for (size_t i = 0; i < s->action->count; i++) {

@@ -77,6 +77,7 @@ typedef struct Scenario Scenario;
 const Scenario *scenario_next(const Scenario *scenario);    /* NULL: the first; NULL after the last */
 const char *scenario_name(const Scenario *scenario);
 unsigned scenario_seeds(const Scenario *scenario);          /* how many are worth a run; 1: it is not random */
+unsigned scenario_weight(const Scenario *scenario);    /* of its image: 1, or more for large ones */
 
 /* Of somebody else's driver: what is done is one of "allocate", "overwrite", ...; NULL if it isn't. @create must do
  * without the size, which is added, and the filename. */
