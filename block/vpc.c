@@ -142,7 +142,7 @@ int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
     return to;
 }
 
-/* Return the end of the blocks that can't be where their entries say, which are the same as that of @block. The disk's
+/* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The disk's
  * last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody likes, for
  * nothing */
 static int64_t misplaced_end(BlockDriverState *bs, const Table *piece, int64_t block)
@@ -157,6 +157,10 @@ static int64_t misplaced_end(BlockDriverState *bs, const Table *piece, int64_t b
     }
     if (sector == 0 && next == here && here < most && vpc_is_hole(bs, s->bat_offset + here * 4, &hole)) {
         next += hole / 4;
+    }
+    if (next > block + 1) {
+        bdrv_warn(bs, "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
+                  next - 1, block);
     }
     return next * s->block_size;
 }
@@ -178,7 +182,9 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
     ret = ret < 0 ? ret : get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
     if (ret == -EIO && s->options.salvage) {
         vpc_salvage_block(bs, offset, place, ext);
-        ext->bytes = ext->child == bs->file ? ext->bytes : bad_end - ext->offset;
+        if (ext->offset == offset - in && ext->child != bs->file) {     /* nothing of the block is there, nor of these */
+            ext->bytes = bad_end - ext->offset;
+        }
         return 0;
     }
     if (ret < 0) {

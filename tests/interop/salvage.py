@@ -40,6 +40,12 @@ def cut(data, count):
     return data
 
 
+def twice(block, other):
+    """An image whose block @other has the entry of @block, too"""
+    data = image()
+    return data.change_bat(other, struct.unpack_from('>I', data, data.bat_at + 4 * block)[0])
+
+
 def over_locator():
     """A block that QEMU put on a locator: block 1"""
     data = image(locators=LOCATORS)
@@ -93,6 +99,11 @@ READABLE = {
     'no footer, cut in the middle of a block': (lambda: cut(image(), 20 * SECTOR),
                                                 'A64K .64K B64K .128K C55808 .140800',
                                                 'no footer at|of block 5 55808 bytes are read|block 5 lies past'),
+    'a block that two entries name, cut in its middle': (lambda: cut(twice(5, 6), 20 * SECTOR),
+                                                         'A64K .64K B64K .128K C55808 .9728 C55808 .75264',
+                                                         'no footer at|of block [56] 55808 bytes are read|block [56] lies past|so do blocks 6 to 6'),
+    'equal BAT entries on the header': (lambda: image().change_bat(3, 1).change_bat(4, 1), READS,
+                                        'block [34] lies on|of block [34] 0 bytes|so do blocks 4 to 4'),
     'a BAT entry past the end': (lambda: image().change_bat(1, 0x1000), READS, 'block 1 lies past|of block 1 0 bytes'),
     'a BAT entry on the header': (lambda: image().change_bat(1, 1), READS, 'block 1 lies on|of block 1 0 bytes'),
     'a block over a locator': (over_locator, '.64K Q64K .384K', ''),
