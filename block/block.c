@@ -360,7 +360,7 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
     int place = -1;
 
     if (keyval_get(kv, "flush-after")) {
-        bdrv_set_error(errp, EINVAL, "flush-after is for the image on top, not for what is below or behind it");
+        bdrv_set_error(errp, EINVAL, "flush-after can be given to the topmost node only");
         return NULL;
     }
     if (!find_place(from, kv, &place, errp)) {

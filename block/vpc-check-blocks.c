@@ -212,7 +212,7 @@ static void check_hole(Walk *walk, const VpcRun *run)
     int64_t count = CLAMP(c->needed - run->block, 0, run->count);
     VpcKind kind = vpc_judge(c, run->block, 0);
 
-    if (count == 0 || kind == VPC_KINDS) {
+    if (count == 0 || kind == VPC_KINDS) {      /* it never is: sector 0 has the copy of the footer */
         return;
     }
     vpc_found(c, (int)kind, s->bat_offset + run->block * 4, run->block,

@@ -158,7 +158,7 @@ int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
  * Without it, a killed process loses nothing of a raw, fixed or dynamic image. Of a differencing one it may lose what was
  * written since the last flush; the option "flush-after" has the library flush by itself: "flush-after=16M" when so
  * much was written, "flush-after=5s" when a request comes so long after the first write that no flush covers. The
- * library has no thread for that: an image that nobody asks anything is not flushed. */
+ * library has no thread for that: while no request comes, it does not flush. */
 int bdrv_flush(BlockDriverState *bs);
 
 typedef struct BlockStatus {

@@ -449,7 +449,7 @@ static void test_after_what(void)
         g_clear_error(&err);
     }
     g_assert_null(medium_try_open(&m, "driver=raw,file.flush-after=5s", BDRV_O_RDWR, &err));
-    g_assert_nonnull(strstr(bdrv_error_message(err), "for the image on top"));
+    g_assert_nonnull(strstr(bdrv_error_message(err), "to the topmost node only"));
     g_clear_error(&err);
     medium_clear(&m);
 }

@@ -207,7 +207,7 @@ static void check_success(Mend *m, Disk *disk, const char *when)
     BlockCheck *now = check_disk(disk, 0);
 
     if (!now || now->corruptions > m->corruptions || now->leaks > m->leaks) {
-        g_error("%s: nobody was told", when);
+        g_error("%s: the repair reported success, and left more behind than without the error", when);
     }
     bdrv_check_free(now);
 }
@@ -228,7 +228,7 @@ static bool check_failure(Mend *m, int write, int flush, bool once, unsigned aft
 
     disk->fail_errno = disk->flush_errno = 0;
     if (found && flush && m->repairs) {
-        g_error("%s: nobody was told", when);
+        g_error("%s: the repair reported success", when);
     } else if (found && failed) {
         check_success(m, disk, when);
     }
