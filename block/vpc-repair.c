@@ -192,8 +192,10 @@ static int make_longer(VpcCheck *c, const VpcKeys *keys)
     if (ret == 0) {
         ret = vpc_move_tail(c->bs, end);
     }
-    if (ret < 0) {
-        put_tail(c);
+    if (ret < 0 && s->unsettled) {      /* the file stays longer: where the old footer was, there is the block now */
+        (void)vpc_settle(c->bs);
+    } else if (ret < 0) {
+        (void)put_tail(c);
     }
     return ret;
 }

@@ -164,6 +164,16 @@ static bool is_to_fail(const Disk *disk)
     return disk->fail_errno && disk->writes > disk->fail_after && (!disk->failed || !disk->fail_once);
 }
 
+/* Is this change one of the run that fails? */
+static bool is_in_run(Disk *disk)
+{
+    unsigned n = disk->changes++;
+    bool fails = n >= disk->run_after && n - disk->run_after < disk->run;
+
+    disk->run_failed += fails;
+    return fails;
+}
+
 static int storage_write(void *user, int64_t offset, const void *buf, int64_t bytes)
 {
     Disk *disk = user;
@@ -171,9 +181,9 @@ static int storage_write(void *user, int64_t offset, const void *buf, int64_t by
     pthread_mutex_lock(&disk->lock);
     g_assert_true(offset >= 0 && bytes >= 0 && offset + bytes <= disk->size);
     disk->writes++;
-    bool fail = is_to_fail(disk);
-    if (fail) {
-        disk->failed++;
+    bool fail = is_to_fail(disk), run = is_in_run(disk);
+    disk->failed += fail;
+    if (fail || run) {
         bytes = bytes / 2 / 512 * 512;
     }
     disk_write(disk, offset, buf, bytes);
@@ -181,7 +191,7 @@ static int storage_write(void *user, int64_t offset, const void *buf, int64_t by
         note(disk, (DiskEvent) { DISK_WRITE, offset, bytes, g_memdup2(buf, (gsize)bytes) });
     }
     pthread_mutex_unlock(&disk->lock);
-    return fail ? -disk->fail_errno : 0;
+    return fail ? -disk->fail_errno : run ? -EIO : 0;
 }
 
 static int storage_flush(void *user)
@@ -190,7 +200,7 @@ static int storage_flush(void *user)
 
     pthread_mutex_lock(&disk->lock);
     disk->flushes++;
-    int ret = -disk->flush_errno;
+    int ret = is_in_run(disk) ? -EIO : -disk->flush_errno;
     note(disk, (DiskEvent) { DISK_FLUSH });
     pthread_mutex_unlock(&disk->lock);
     return ret;
@@ -201,12 +211,15 @@ static int storage_truncate(void *user, int64_t size)
     Disk *disk = user;
 
     pthread_mutex_lock(&disk->lock);
-    if (size < disk->size) {
+    bool fail = is_in_run(disk);
+    if (size < disk->size && !fail) {
         note(disk, (DiskEvent) { DISK_SHRINK, size });
     }
-    disk_truncate(disk, size);
+    if (!fail) {
+        disk_truncate(disk, size);
+    }
     pthread_mutex_unlock(&disk->lock);
-    return 0;
+    return fail ? -EIO : 0;
 }
 
 BlockStorage disk_storage(Disk *disk)

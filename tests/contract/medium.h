@@ -25,6 +25,9 @@ typedef struct Disk {
     bool fixed_length;          /* truncate is not for it */
     unsigned failed;            /* how many did */
     int flush_errno;            /* flushes fail with this; 0: they work */
+    unsigned run_after, run;    /* of all writes, flushes and truncates so many are let pass, and then so many fail with
+                                 * EIO: a write half-way, a truncate without doing anything */
+    unsigned changes, run_failed;   /* how many there were, and how many of them failed by that */
     GArray *log;                /* of DiskEvent; NULL: not wanted. To grow is part of the write that follows */
 } Disk;
 

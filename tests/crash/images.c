@@ -153,7 +153,8 @@ void make_image(Recorder *rec)
     g_autofree char *create = NULL, *options = NULL;
 
     make_first_parent(rec);
-    if (rec->parent != PARENT_NONE && rec->opts->fault.iotype) {
+    if (rec->parent != PARENT_NONE && rec->opts->fault.iotype &&
+        (rec->scenario->action->kind == ACTION_MIXED || scenario_has_step(rec->scenario, STEP_PARENT))) {
         rec->r->tolerated = "S1";   /* a rebase to no parent that could not set every bit: data first, then the bit */
     }
     create = create_options(rec);

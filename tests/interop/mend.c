@@ -1,7 +1,7 @@
 /* mend.c - repairs an image with the power cut, and an error, at every write: mend [-l] [-c CODES] IMAGE */
 /* SPDX-License-Identifier: MIT
  *
- * The image is on a disk that logs and fails. After each of these ends, no sector of the disk reads as anything
+ * The image is on a disk that logs and fails, also up to six times in a row. After each of these ends, no sector of the disk reads as anything
  * but before the repair or after it, what could be opened can be opened, and a second repair ends as one that
  * was not interrupted. -l: but for space that was taken in vain. Nor is it corrupt in a way that it was not: but
  * with these codes, "S1,F2"; "any".
@@ -15,7 +15,7 @@
 #include "kit.h"
 #include "medium.h"
 
-enum { SECTOR = 512 };
+enum { SECTOR = 512, MAX_RUN = 6 };
 
 /* What is to be read */
 typedef struct View {
@@ -239,9 +239,36 @@ static bool check_failure(Mend *m, int write, int flush, bool once, unsigned aft
     return failed;
 }
 
+/* Changes of any kind fail in a row, and then the disk is well again. False: there were not so many */
+static bool check_run(Mend *m, unsigned after, unsigned run)
+{
+    Disk *disk = disk_clone(m->start);
+    g_autofree char *when = g_strdup_printf("of all changes %u fail from number %u on", run, after);
+
+    disk->run_after = after;
+    disk->run = run;
+    BlockCheck *found = check_disk(disk, BDRV_CHECK_FIX_ERRORS);
+    bool failed = disk->run_failed > 0;
+
+    disk->run = 0;
+    if (found && failed) {
+        check_success(m, disk, when);
+    }
+    bdrv_check_free(found);
+    check_view(m, disk, when);
+    check_rerun(m, disk, when);
+    disk_free(disk);
+    return failed;
+}
+
 static void check_failures(Mend *m)
 {
     static const int errors[] = { EIO, ENOSPC };
+
+    for (unsigned run = 1; run <= MAX_RUN; run++) {
+        for (unsigned after = 0; check_run(m, after, run); after++) {
+        }
+    }
 
     check_failure(m, 0, EIO, false, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(errors) * 2; i++) {
