@@ -1,9 +1,9 @@
 /* mend.c - repairs an image with the power cut, and an error, at every write: mend [-l] [-c CODES] IMAGE */
 /* SPDX-License-Identifier: MIT
  *
- * The image is on a disk that logs and fails, also up to six times in a row. After each of these ends, no sector of the disk reads as anything
- * but before the repair or after it, what could be opened can be opened, and a second repair ends as one that
- * was not interrupted. -l: but for space that was taken in vain. Nor is it corrupt in a way that it was not: but
+ * The image is on a disk that logs and fails, also up to six times in a row. After each of these ends, no sector of
+ * the disk reads as anything but before the repair or after it, what could be opened can be opened, and a second
+ * repair ends as one that was not interrupted. -l: but for space that was taken in vain. Nor is it corrupt in a way that it was not: but
  * with these codes, "S1,F2"; "any".
  */
 #include <errno.h>
