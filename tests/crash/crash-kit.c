@@ -790,9 +790,9 @@ int main(int argc, char **argv)
 {
     const char *below = getenv("TMPDIR");
 
-    kit.trial = trial_defaults;
-    kit.trial.every = 1;
-    kit.trial.failed = report;
+    kit.trial = (TrialOptions) {
+        .cuts = { .seed = 1, .bits = 9, .samples = 100 }, .every = 1, .peers = 3, .failed = report,
+    };
     kit.others = g_ptr_array_new();
     kit.sector = 512;
     kit.block = 65536;

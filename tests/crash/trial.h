@@ -24,7 +24,7 @@ typedef struct TrialResult {
     uint64_t requests, lazy;    /* of the guest; and of these, those that a killed process may lose until a flush */
 } TrialResult;
 
-/* What is worth doing in a minute for all scenarios, and the seed that it has if nobody says otherwise */
+/* What the tests try of each scenario: a minute for all of them; less under AddressSanitizer */
 extern const TrialOptions trial_defaults;
 
 /* Adds @b to @a */

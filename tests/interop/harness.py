@@ -58,7 +58,7 @@ def is_sanitized():
 
 
 def without_leak_check():
-    """Environment of a program that is traced, or has no /proc: LeakSanitizer does not work there"""
+    """Environment of a program that is traced: LeakSanitizer does not work there"""
     return {'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'}
 
 
