@@ -388,7 +388,8 @@ static Recording *new_recording(const Scenario *s, const RecordOptions *opts, co
     r->open = g_strdup(s->image.open);
     r->vhd = g_str_has_prefix(s->image.open, "driver=vpc");
     r->fixed = strstr(s->image.create, "subformat=fixed") != NULL;
-    r->qemu = s->image.qemu && s->action->start != START_JUNK &&       /* it does not look at bits, nor has it parents */
+    /* It does not look at bits, and so shows what is under a clear one, also of a write that failed; nor has it parents */
+    r->qemu = s->image.qemu && s->action->start != START_JUNK && !(s->action->start == START_CLEAR && opts->fault.iotype) &&
               s->action->kind != ACTION_MIXED && !scenario_has_step(s, STEP_PARENT);
     r->theirs = opts->qemu;
     r->sector = s->image.sector;
