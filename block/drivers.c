@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <glib.h>
 #include "block/drivers.h"
@@ -75,16 +76,40 @@ static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64
     return lost < bytes ? 0 : ret;
 }
 
+/* A raw disk it is, as nobody else knows it: is anybody in doubt? */
+static bool may_be_raw(BlockDriverState *file, const BlockProbe *probe, bool head_only, GError **errp)
+{
+    const char *advice, *foreign = bdrv_foreign_format(probe, &advice);
+    const BlockDriver *drv = NULL;
+
+    if (foreign) {
+        bdrv_set_error(errp, ENOTSUP, "this is a file of the format %s, which no driver here reads: %s. If it is a raw disk "
+                       "that only begins like one, name the driver raw (-f raw)", foreign, advice);
+        return false;
+    }
+    while (!head_only && (drv = bdrv_next_driver(drv))) {
+        char *why = drv->suspect ? drv->suspect(probe) : NULL;
+
+        if (why) {
+            bdrv_warn(file, "taken for a raw disk, though %s: if it is an image of the format %s, name that driver (-f %s)",
+                      why, drv->name, drv->name);
+        }
+        free(why);
+    }
+    return true;
+}
+
 const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score, GError **errp)
 {
-    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_PROBE_BYTES);
-    uint8_t *tail = head + BLOCK_PROBE_BYTES;
+    g_autofree uint8_t *head = g_malloc0_n(3, BLOCK_PROBE_BYTES);
+    uint8_t *tail = head + BLOCK_PROBE_BYTES, *nothing = tail + BLOCK_PROBE_BYTES;
     int64_t size = bdrv_node_size(file);
     int64_t have = MIN(size, BLOCK_PROBE_BYTES);
-    BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, file->filename };
+    BlockProbe all = { head, tail, BLOCK_PROBE_BYTES, size, file->filename }, probe = all;
     int ret = read_some(file, 0, head, have);
 
-    if (ret == 0 && !head_only) {
+    probe.tail = head_only ? nothing : tail;
+    if (ret == 0) {
         ret = read_some(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
     }
     if (ret < 0) {
@@ -103,5 +128,5 @@ const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score
             best = drv;
         }
     }
-    return best;
+    return best != &bdrv_raw || may_be_raw(file, &all, head_only, errp) ? best : NULL;
 }

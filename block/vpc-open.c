@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include "block/vpc.h"
 #include "block/vpc-parent.h"
@@ -126,7 +127,28 @@ int vpc_probe(const BlockProbe *p)
         return 60;
     }
     /* Nearly ours: better to say what is wrong than to take it for raw */
-    return !memcmp(p->head, VPC_COOKIE, 8) || !memcmp(p->head, "vhdxfile", 8) ? 10 : 0;
+    return !memcmp(p->head, VPC_COOKIE, 8) ? 10 : 0;
+}
+
+/* The cookie of a footer among the last bytes, where no whole footer is */
+char *vpc_suspect(const BlockProbe *p)
+{
+    char *why = NULL;
+
+    for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
+        const VpcFooter *f = (const VpcFooter *)(p->tail + p->len - left);
+
+        if (memcmp(f->cookie, VPC_COOKIE, sizeof(f->cookie))) {
+            continue;
+        }
+        int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which has %d",
+                                               left, VPC_SECTOR)
+                  : left > VPC_SECTOR ? asprintf(&why, "%" PRId64 " bytes before the end there is the footer of a VHD%s",
+                                                 left, vpc_footer_is_valid(f) ? "" : ", with a wrong checksum")
+                  : asprintf(&why, "it ends in the footer of a VHD with a wrong checksum");
+        why = ret < 0 ? NULL : why;
+    }
+    return why;
 }
 
 bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp)

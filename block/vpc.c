@@ -353,6 +353,7 @@ const BlockDriver bdrv_vpc = {
     .open_options   = vpc_open_options,
     .create_options = vpc_create_options,
     .probe          = vpc_probe,
+    .suspect        = vpc_suspect,
     .open           = vpc_open,
     .open_backing   = vpc_open_backing,
     .open_parent    = vpc_open_parent,

@@ -156,6 +156,7 @@ int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to);
 /* vpc-open.c */
 extern const BlockOption vpc_open_options[];
 int vpc_probe(const BlockProbe *probe);
+char *vpc_suspect(const BlockProbe *probe);
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
 /* From bs->file; @what it is that could not be read */
 bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp);

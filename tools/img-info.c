@@ -87,9 +87,13 @@ static void print_json(Json *json, const BlockInfo *info, const char *filename)
 /* A raw disk is what is left when nothing was recognised: that is no news */
 static void print_guess(const BlockInfo *info)
 {
-    if (!strcmp(info->driver, "vpc")) {
+    const char *type = find_text(info, "type");
+
+    if (type && !strcmp(type, "fixed")) {
         tool_print("format was guessed: recognised by its last sector: a fixed VHD, "
                    "or a raw disk that ends in one\n");
+    } else if (type) {
+        tool_print("format was guessed: recognised by one footer of two, of a VHD that is %s\n", type);
     } else if (strcmp(info->driver, "raw")) {
         tool_print("format was guessed: %d %% sure\n", info->probe);
     }

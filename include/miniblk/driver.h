@@ -148,6 +148,9 @@ typedef struct BlockDriver {
 
     /* How sure are you, 0 to 100? Look, do not touch */
     int (*probe)(const BlockProbe *probe);
+    /* Asked where an image that nobody knows is about to be taken for a raw disk: what looks as if it were yours, and is
+     * damaged, as in "though …"? free() is called on it. NULL: nothing */
+    char *(*suspect)(const BlockProbe *probe);
     /* bs->file is open (unless a protocol); set bs->size; @opts is your options struct, gone when
      * open returns. On failure the layer calls close() */
     bool (*open)(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);

@@ -1,0 +1,88 @@
+/* signatures.c - formats that no driver here has, by the bytes that they begin or end with */
+/* SPDX-License-Identifier: MIT
+ *
+ * A container that is taken for a raw disk becomes the disk itself, and what it contains is lost to whoever reads it.
+ * So where a format is guessed, these are refused by name. The numbers are those of the formats' specifications, and of
+ * file(1)'s database.
+ */
+#include <string.h>
+#include <glib.h>
+#include "block/drivers.h"
+
+typedef struct Signature {
+    const char *name;
+    size_t at, length;
+    const char *bytes;
+    const char *advice;             /* NULL: qemu-img reads it */
+    bool (*goes_on)(const uint8_t *bytes);  /* more that must be right, for a short signature; NULL: nothing */
+} Signature;
+
+static const char unpack[] = "unpack it first";
+
+/* RFC 1952: the method is deflate, and reserved flags are zero */
+static bool is_gzip(const uint8_t *bytes)
+{
+    return bytes[2] == 8 && (bytes[3] & 0xe0) == 0;
+}
+
+/* The size of a block, '1' to '9', and the magic of the first */
+static bool is_bzip2(const uint8_t *bytes)
+{
+    return bytes[3] >= '1' && bytes[3] <= '9' && !memcmp(bytes + 4, "1AY&SY", 6);
+}
+
+/* A document whose first element, behind what XML may have before it, is an OVF's */
+static bool is_ovf(const uint8_t *bytes)
+{
+    return memmem(bytes, BLOCK_PROBE_BYTES, "Envelope", 8) != NULL;
+}
+
+static const Signature heads[] = {
+    { "qcow2 or qcow", 0, 4, "QFI\xfb" },
+    { "QED", 0, 4, "QED" },                                 /* and a zero byte */
+    { "VMDK", 0, 4, "KDMV" },
+    { "VMDK (ESX, sparse)", 0, 4, "COWD" },
+    { "VMDK descriptor", 0, 21, "# Disk DescriptorFile", "name it to qemu-img, which reads the files that it lists" },
+    { "VDI", 64, 4, "\x7f\x10\xda\xbe" },
+    { "VHDX", 0, 8, "vhdxfile" },
+    { "Parallels", 0, 16, "WithoutFreeSpace" },
+    { "Parallels", 0, 16, "WithouFreSpacExt" },
+    { "Bochs", 0, 22, "Bochs Virtual HD Image" },
+    { "cloop", 0, 23, "#!/bin/sh\n#V2.0 Format\n" },
+    { "CHD", 0, 8, "MComprHD", "MAME's chdman unpacks it" },
+    { "gzip", 0, 2, "\x1f\x8b", unpack, is_gzip },
+    { "bzip2", 0, 3, "BZh", unpack, is_bzip2 },
+    { "xz", 0, 6, "\xfd" "7zXZ", unpack },                  /* and a zero byte */
+    { "zstd", 0, 4, "\x28\xb5\x2f\xfd", unpack },
+    { "LZ4", 0, 4, "\x04\x22\x4d\x18", unpack },
+    { "zip", 0, 4, "PK\x03\x04", unpack },
+    { "7z", 0, 6, "7z\xbc\xaf\x27\x1c", unpack },
+    { "RAR", 0, 6, "Rar!\x1a\x07", unpack },
+    { "OVF description", 0, 5, "<?xml", "the disks are in the files that it lists", is_ovf },
+    { "OVF description", 0, 9, "<Envelope", "the disks are in the files that it lists" },
+};
+
+static const Signature tails[] = {
+    { "DMG", BLOCK_PROBE_BYTES - 512, 4, "koly" },
+};
+
+static const Signature *find(const Signature *table, size_t count, const uint8_t *bytes)
+{
+    for (size_t i = 0; i < count; i++) {
+        const Signature *s = &table[i];
+
+        if (!memcmp(bytes + s->at, s->bytes, s->length) && (!s->goes_on || s->goes_on(bytes + s->at))) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+const char *bdrv_foreign_format(const BlockProbe *probe, const char **advice)
+{
+    const Signature *s = find(heads, G_N_ELEMENTS(heads), probe->head);
+
+    s = s || probe->size < 512 ? s : find(tails, G_N_ELEMENTS(tails), probe->tail);
+    *advice = s && s->advice ? s->advice : "qemu-img converts it";
+    return s ? s->name : NULL;
+}
