@@ -58,12 +58,8 @@ static int raw_probe(const BlockProbe *probe)
     return 1;
 }
 
-/* How what QEMU takes for another format begins, beside those that there are drivers for */
-static const struct { int at; const char *bytes; } raw_others[] = {
-    { 0, "QFI\xfb" }, { 0, "KDMV" }, { 0, "COWD" }, { 0, "# Disk DescriptorFile" }, { 0, "QED" },
-    { 64, "\x7f\x10\xda\xbe" }, { 0, "WithoutFreeSpace" }, { 0, "WithouFreSpacExt" }, { 0, "LUKS\xba\xbe" },
-    { 0, "Bochs Virtual HD Image" }, { 0, "#!/bin/sh\n#V2.0 Format" },
-};
+/* A disk that QEMU takes for another format, but who reads it as a raw one reads what is there */
+#define RAW_LUKS "LUKS\xba\xbe"
 
 /* What the first bytes say */
 static bool raw_is_another(const uint8_t *head, int64_t size)
@@ -71,11 +67,10 @@ static bool raw_is_another(const uint8_t *head, int64_t size)
     static const uint8_t nothing[BLOCK_PROBE_BYTES];
     const BlockProbe probe = { head, nothing, BLOCK_PROBE_BYTES, size, "" };
     const BlockDriver *drv = NULL;
+    const char *advice;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(raw_others); i++) {
-        if (!memcmp(head + raw_others[i].at, raw_others[i].bytes, strlen(raw_others[i].bytes))) {
-            return true;
-        }
+    if (bdrv_foreign_format(&probe, &advice) || !memcmp(head, RAW_LUKS, strlen(RAW_LUKS))) {
+        return true;
     }
     while ((drv = bdrv_next_driver(drv))) {
         if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {

@@ -110,7 +110,8 @@ static void test_heads(void)
     static const struct { int at; const char *bytes; } heads[] = {
         { 0, "conectix" }, { 0, "vhdxfile" }, { 0, "QFI\xfb" }, { 0, "KDMV" }, { 0, "COWD" }, { 0, "QED" },
         { 0, "# Disk DescriptorFile" }, { 64, "\x7f\x10\xda\xbe" }, { 0, "WithoutFreeSpace" }, { 0, "LUKS\xba\xbe" },
-        { 0, "WithouFreSpacExt" }, { 0, "Bochs Virtual HD Image" }, { 0, "#!/bin/sh\n#V2.0 Format" },
+        { 0, "WithouFreSpacExt" }, { 0, "Bochs Virtual HD Image" }, { 0, "#!/bin/sh\n#V2.0 Format\n" },
+        { 0, "PK\x03\x04" }, { 0, "\xfd" "7zXZ" }, { 0, "MComprHD" },
     };
     Medium medium = new_image("driver=raw,size=64k");
     BlockDriverState *bs = guess(&medium, NULL, BDRV_O_RDWR);
