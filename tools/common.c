@@ -123,12 +123,27 @@ void tool_print_progress(double percent)
     fflush(stdout);
 }
 
+static const char *called_file, *called_name;
+
+void tool_call_it(const char *file, const char *name)
+{
+    called_file = file;
+    called_name = name;
+}
+
 /* Texts of the library may quote what an image says. Of their lines, those behind the first are indented: what an image
  * says begins none */
 static void print_message(const char *kind, const char *format, va_list ap)
 {
-    g_autofree char *text = g_strdup_vprintf(format, ap), *printable = make_printable(text, NEWLINES_INDENTED);
+    GString *text = g_string_new(NULL);
 
+    g_string_vprintf(text, format, ap);
+    if (called_file) {
+        g_string_replace(text, called_file, called_name, 0);
+    }
+    g_autofree char *printable = make_printable(text->str, NEWLINES_INDENTED);
+
+    g_string_free(text, TRUE);
     fflush(stdout);     /* in a common log, what came first stands first */
     fprintf(stderr, "%s: %s%s\n", tool_name, kind, printable);
 }

@@ -20,6 +20,9 @@ void tool_print_version(void);
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* "NAME: warning: text" */
 
+/* Messages have @name where they would have @file; NULL: no longer. Not copied */
+void tool_call_it(const char *file, const char *name);
+
 /* To standard output: all that the tools print goes through these functions and those above. Images choose names: of a
  * text that a terminal would not just show, the characters that do more are printed as '?'. Newlines are printed */
 void tool_print(const char *format, ...) __attribute__((format(printf, 1, 2)));

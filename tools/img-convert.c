@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tools/img-convert.h"
+#include "tools/img-target.h"
 #include "util/checked.h"
 
 static bool create_target(ConvertArgs *args, const BlockDriver *drv)
@@ -108,28 +109,30 @@ static char *parent_options(const ConvertArgs *args)
     return keyval_format(options);
 }
 
-static bool convert_to_new(ConvertArgs *args)
+static bool make_and_copy(ConvertArgs *args, const BlockDriver *drv)
 {
-    const BlockDriver *drv = img_find_creator(args->to.format, "");
-    bool is_file;
-
-    if (!drv || !img_set_backing(args->options, drv, args->backing, args->backing_format, args->to.filename, "") ||
-        !img_check_create_options(args->options, drv, "") || !create_target(args, drv)) {
+    if (!create_target(args, drv)) {
         return false;
     }
     g_autofree char *options = parent_options(args);
 
     args->to.options = options;
-    is_file = is_regular_file(args->to.filename);
+    args->copy.target_is_zero = is_regular_file(args->to.filename) && args->copy.sparse >= 0;
+    return copy_and_close(args);
+}
+
+static bool convert_to_new(ConvertArgs *args)
+{
+    const BlockDriver *drv = img_find_creator(args->to.format, "");
+    ImgTarget target;
+
+    if (!drv || !img_set_backing(args->options, drv, args->backing, args->backing_format, args->to.filename, "") ||
+        !img_check_create_options(args->options, drv, "")) {
+        return false;
+    }
     args->differences = keyval_get(args->options, "backing_file") != NULL;
-    args->copy.target_is_zero = is_file && args->copy.sparse >= 0;
-    if (copy_and_close(args)) {
-        return true;
-    }
-    if (is_file) {
-        unlink(args->to.filename);
-    }
-    return false;
+    args->to.filename = img_target_begin(&target, args->to.filename);
+    return img_target_end(&target, make_and_copy(args, drv));
 }
 
 /* False after a message */

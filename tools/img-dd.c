@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tools/img.h"
+#include "tools/img-target.h"
 
 typedef struct DdArgs {
     ImgImage from, to;
@@ -101,13 +102,14 @@ static bool dd(DdArgs *args)
         return false;
     }
     keyval_set(options, "size", bytes);
-    if (!img_create_image(args->to.filename, drv, options, "error while creating output image: ")) {
-        return false;
-    }
-    if (beyond) {
+    ImgTarget target;
+
+    args->to.filename = img_target_begin(&target, args->to.filename);
+    bool ok = img_create_image(args->to.filename, drv, options, "error while creating output image: ");
+    if (ok && beyond) {
         tool_error("%s: cannot skip to specified offset", args->from.filename);
     }
-    return copy(args, start, end - start);
+    return img_target_end(&target, ok && copy(args, start, end - start));
 }
 
 int img_dd(int argc, char **argv)

@@ -1,0 +1,107 @@
+/* img-target.c - an output that is there as a whole or not at all */
+/* SPDX-License-Identifier: MIT
+ *
+ * A new image is made beside the file that it is to become, and renamed when it is finished: whoever is interrupted or
+ * killed meanwhile leaves what was there before. A signal that ends the program removes what was made; of one that was
+ * killed outright, "NAME.part-PID" is left.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "tools/img-target.h"
+
+static char unfinished[PATH_MAX];       /* what a signal is to remove; "": nothing */
+
+static void remove_and_die(int number)
+{
+    if (*unfinished) {
+        unlink(unfinished);
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void catch_signals(void)
+{
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction old;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) {      /* nohup ignores one */
+            sigaction(numbers[i], &(struct sigaction) { .sa_handler = remove_and_die }, NULL);
+        }
+    }
+}
+
+/* The name to make it by; NULL: it can only be made in its place. What is there is held, so that it is locked against
+ * others as it would be if it were written to */
+static char *name_beside(ImgTarget *target, const char *filename)
+{
+    struct stat st;
+    bool there = lstat(filename, &st) == 0;
+    g_autofree char *real = there ? realpath(filename, NULL) : g_strdup(filename);
+
+    if (!real || (there && (stat(real, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1))) {
+        return NULL;
+    }
+    g_autofree char *folder = g_path_get_dirname(real), *beside = g_strdup_printf("%s.part-%d", real, (int)getpid());
+
+    if (access(folder, W_OK) < 0 || strlen(strrchr(beside, '/') ? strrchr(beside, '/') + 1 : beside) > NAME_MAX ||
+        strlen(beside) >= sizeof(unfinished) || access(beside, F_OK) == 0) {
+        return NULL;
+    }
+    if (there) {
+        target->held = bdrv_open(real, "driver=file", BDRV_O_RDWR, NULL);
+        target->mode = st.st_mode & 07777;
+    }
+    if (there && !target->held) {       /* to make it in its place will say why not */
+        return NULL;
+    }
+    target->real = g_steal_pointer(&real);
+    return g_steal_pointer(&beside);
+}
+
+const char *img_target_begin(ImgTarget *target, const char *filename)
+{
+    *target = (ImgTarget) { .filename = filename };
+    target->made = bdrv_is_path(filename) ? name_beside(target, filename) : NULL;
+    if (!target->made) {
+        return filename;
+    }
+    catch_signals();
+    strcpy(unfinished, target->made);   /* it fits, see above */
+    tool_call_it(target->made, filename);
+    return target->made;
+}
+
+bool img_target_end(ImgTarget *target, bool ok)
+{
+    int ret = 0;
+
+    if (target->made && ok) {
+        if (target->held && chmod(target->made, target->mode) < 0) {
+            ret = errno;
+        }
+        if (!ret && rename(target->made, target->real) < 0) {
+            ret = errno;
+        }
+        if (ret) {
+            tool_error("Could not rename '%s' to '%s': %s", target->made, target->real, g_strerror(ret));
+        }
+    }
+    if (target->made && (!ok || ret)) {
+        unlink(target->made);
+    }
+    *unfinished = 0;
+    tool_call_it(NULL, NULL);
+    bdrv_close(target->held);
+    free(target->made);
+    free(target->real);
+    *target = (ImgTarget) { 0 };
+    return ok && !ret;
+}
