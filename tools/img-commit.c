@@ -82,7 +82,7 @@ static bool write_base(CommitArgs *args, unsigned depth)
     bool ok;
 
     img_progress_start(&progress, args->progress, args->quiet, args->rate);
-    ok = bdrv_commit(args->image.bs, depth, img_progress_reporter(&progress), &progress, &err);
+    ok = bdrv_commit(args->image.bs, depth, img_progress_report, &progress, &err);
     img_progress_end(&progress, ok);
     if (!ok) {
         tool_error("%s", bdrv_error_message(err));

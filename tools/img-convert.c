@@ -55,7 +55,7 @@ static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *
     BlockCopyOptions opts = args->copy;
 
     opts.to_offset = at;
-    opts.progress = img_progress_reporter(progress);
+    opts.progress = img_progress_report;
     opts.user = progress;
     return bdrv_copy(from, args->to.bs, &opts, errp);
 }

@@ -34,7 +34,7 @@ static bool rebase(const RebaseArgs *args, const char *parent_options)
     bool ok;
 
     img_progress_start(&progress, args->progress, args->quiet, 0);
-    opts.progress = img_progress_reporter(&progress);
+    opts.progress = img_progress_report;
     opts.user = &progress;
     ok = bdrv_rebase(args->image.bs, parent, &opts, &err);
     img_progress_end(&progress, ok);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +267,24 @@ bool img_close_written(ImgImage *image, bool ok)
     return ok && ret == 0;
 }
 
+static volatile sig_atomic_t progress_asked;
+
+static void ask_for_progress(int number)
+{
+    progress_asked = 1;
+}
+
+/* SIGUSR1 asks how far the work is, and is answered on standard error, in QEMU's format */
+static void answer_signals(void)
+{
+    sigset_t set;
+
+    sigaction(SIGUSR1, &(struct sigaction) { .sa_handler = ask_for_progress, .sa_flags = SA_RESTART }, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate)
 {
     int64_t now = g_get_monotonic_time();
@@ -286,6 +305,10 @@ void img_progress_part(ImgProgress *progress, double begin, double share)
 
 void img_progress_update(ImgProgress *progress, double percent)
 {
+    if (progress_asked) {
+        progress_asked = 0;
+        tool_print_error("    (%3.2f/100%%)\n", percent);
+    }
     if (!progress->on || (progress->shown >= 0 && percent < 100 && percent <= progress->shown + 1)
         || (progress->after && g_get_monotonic_time() < progress->after)) {
         return;
@@ -315,7 +338,7 @@ static void wait_for_rate(const ImgProgress *progress)
     }
 }
 
-static void report(void *user, int64_t done, int64_t total)
+void img_progress_report(void *user, int64_t done, int64_t total)
 {
     ImgProgress *progress = user;
 
@@ -325,11 +348,6 @@ static void report(void *user, int64_t done, int64_t total)
     if (progress->rate) {
         wait_for_rate(progress);
     }
-}
-
-ImgProgressReport *img_progress_reporter(const ImgProgress *progress)
-{
-    return progress->on || progress->rate ? report : NULL;
 }
 
 bool img_parse_cache(const char *what, const char *cache, unsigned *flags)
@@ -435,6 +453,7 @@ int main(int argc, char **argv)
     int status;
 
     tool_init(argv[0]);
+    answer_signals();
     while ((status = img_getopt(argc, argv, "+:hT:V", options)) != -1) {
         if (status == 'T') {
             tool_error("--trace is not supported: there are no trace points");

@@ -93,9 +93,8 @@ void img_progress_update(ImgProgress *progress, double percent);
 void img_progress_end(ImgProgress *progress, bool done);    /* @done: all of it */
 /* What is reported of now, in percent */
 void img_progress_part(ImgProgress *progress, double begin, double share);
-/* For the library to call, with @progress for @user; NULL: nobody wants to know */
-typedef void ImgProgressReport(void *progress, int64_t done, int64_t total);
-ImgProgressReport *img_progress_reporter(const ImgProgress *progress);
+/* For the library to call, with an ImgProgress for @user */
+void img_progress_report(void *user, int64_t done, int64_t total);
 
 /* A message, and false, if @cache, @what's, is none of QEMU's cache modes. @what: "" or "source " */
 bool img_parse_cache(const char *what, const char *cache, unsigned *flags);
