@@ -284,6 +284,20 @@ static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv
     return block_may_open(from->chain, bs, keyval_get(kv, "filename"), errp);
 }
 
+/* "backing=", and JSON's null: what this image has by itself is wanted, and nothing from behind it */
+static bool take_no_backing(BlockDriverState *bs, KeyVal *kv, GError **errp)
+{
+    g_autofree char *backing = keyval_take(kv, "backing");
+
+    if (backing && *backing) {
+        bdrv_set_error(errp, EINVAL, "backing=%s: an image behind this one is named by backing.file.filename=, and none "
+                       "by backing=", backing);
+        return false;
+    }
+    bs->flags |= backing ? BDRV_O_NO_BACKING : 0;
+    return true;
+}
+
 /* @file: the child where it is open already, taken over in any case; NULL: open it */
 static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, unsigned flags,
                                    BlockDriverState *file, GError **errp)
@@ -312,6 +326,9 @@ static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *d
         goto fail;
     }
     bs->layer->root = g_strdup(from->root);
+    if (drv->open_backing && !take_no_backing(bs, kv, errp)) {
+        goto fail;
+    }
     if (drv->open_backing) {
         bs->layer->backing_options = keyval_take_subtree(kv, "backing");
     }

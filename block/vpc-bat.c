@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "block/vpc.h"
+#include "util/iszero.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -26,6 +27,23 @@ bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes)
         *bytes = MIN(*bytes, align_up(st.bytes, VPC_SECTOR));
     }
     return hole;
+}
+
+int vpc_is_zero(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    g_autofree uint8_t *buf = g_try_malloc(VPC_BAT_PIECE);
+    int zero = buf ? 1 : -ENOMEM;
+
+    for (int64_t done = 0, n; done < bytes && zero == 1; done += n) {
+        n = bytes - done;
+        if (vpc_is_hole(bs, offset + done, &n)) {
+            continue;
+        }
+        n = MIN(n, VPC_BAT_PIECE);
+        int ret = bdrv_node_pread(bs->file, offset + done, buf, n);
+        zero = ret < 0 ? ret : block_is_zero(buf, (size_t)n);
+    }
+    return zero;
 }
 
 /* Calls @function for each run in a piece that was read */

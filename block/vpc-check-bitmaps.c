@@ -58,24 +58,6 @@ int64_t vpc_find_data(VpcCheck *c, int64_t place, uint8_t *bitmap, int64_t first
     return found;
 }
 
-/* 1: nothing but zeroes; 0 or -errno */
-static int is_zero(VpcCheck *c, int64_t offset, int64_t bytes)
-{
-    g_autofree uint8_t *buf = g_try_malloc(VPC_CHECK_PIECE);
-    int zero = buf ? 1 : -ENOMEM;
-
-    for (int64_t done = 0, n; done < bytes && zero == 1; done += n) {
-        n = bytes - done;
-        if (vpc_is_hole(c->bs, offset + done, &n)) {
-            continue;
-        }
-        n = MIN(n, VPC_CHECK_PIECE);
-        int ret = bdrv_node_pread(c->bs->file, offset + done, buf, n);
-        zero = ret < 0 ? ret : block_is_zero(buf, (size_t)n);
-    }
-    return zero;
-}
-
 /* The batmap */
 
 int64_t vpc_batmap_summed(const VpcCheck *c)
@@ -252,7 +234,7 @@ static void check_past_end(VpcCheck *c, uint64_t key, const uint8_t *bitmap, int
     if (sectors == all || (!vpc_sector_is_set(bitmap, sectors) && vpc_run_end(bitmap, sectors, all) == all)) {
         return;
     }
-    int zero = is_zero(c, end, bytes);
+    int zero = vpc_is_zero(c->bs, end, bytes);
     if (zero < 0) {
         vpc_found(c, -1, end, block,
                   "the end of block %" PRId64 " at %" PRId64 " could not be read: %s", block, end,

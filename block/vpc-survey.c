@@ -7,7 +7,6 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-#define MAX_TOLD 8          /* blocks with the same trouble that are described, each */
 
 /* Remember a place where no new block may be. False if what is @used there is not inside the file. What is only claimed
  * behind that counts as far as the file goes */
@@ -162,7 +161,7 @@ typedef struct Survey {
 /* Counts @blocks more of them. Are these still among the first, which are described? */
 static bool is_told(Survey *survey, Trouble trouble, int64_t blocks)
 {
-    bool first = survey->count[trouble] < MAX_TOLD;
+    bool first = survey->count[trouble] < VPC_MOST_TOLD;
 
     survey->count[trouble] += blocks;
     return first;
@@ -177,7 +176,7 @@ static void tell_rest(const Survey *survey)
     };
 
     for (int i = 0; i < TROUBLES; i++) {
-        if (survey->count[i] > MAX_TOLD) {
+        if (survey->count[i] > VPC_MOST_TOLD) {
             bdrv_warn(survey->bs, "%" PRId64 " blocks in all %s", survey->count[i], what[i]);
         }
     }

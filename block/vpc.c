@@ -142,6 +142,22 @@ int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
     return to;
 }
 
+/* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their bits
+ * are clear. Others show it: QEMU does not look at bits */
+static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
+{
+    VpcState *s = bs->state;
+    int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
+
+    if (s->was_written || s->hidden_told >= VPC_MOST_TOLD || vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
+        return;
+    }
+    s->hidden_told++;
+    bdrv_warn(bs, "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
+              "other programs show the data%s", block, at, s->hidden_told < VPC_MOST_TOLD ? "; see check"
+              : "; see check for more of these, which are not told of here");
+}
+
 /* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The disk's
  * last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody likes, for
  * nothing */
@@ -203,6 +219,9 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
     } else {
         ext->child = bs->backing;
         ext->child_offset = ext->offset;
+        if (!s->differencing) {
+            warn_of_hidden(bs, block, place, first, last);
+        }
     }
     return 0;
 }
@@ -225,6 +244,7 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     int64_t block;
     Table piece;
 
+    s->was_written |= write;
     if (write && s->unsettled) {
         int ret = alone ? vpc_settle(bs) : -EAGAIN;
 

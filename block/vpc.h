@@ -87,6 +87,8 @@ typedef struct VpcState {
     bool unsound;               /* there are such, or blocks or metadata where none can be */
 
     /* under the map lock */
+    bool was_written;           /* map() was asked for a place to write to: data may be on its way, and its bit not yet set */
+    int hidden_told;            /* warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
     uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole, */
     int64_t spare_at;           /* and where it is in the file; 0: there is none */
     GHashTable *broken;         /* such tables, by the sectors where they begin, as pointers; NULL: none */
@@ -208,6 +210,8 @@ int vpc_walk_bat(BlockDriverState *bs, int64_t count, VpcRunFunction *function, 
 /* Is bs->file known to have a hole at @offset? *@bytes: how far to look, and how far the answer goes, in whole sectors
  * or up to the end of what was asked for */
 bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes);
+/* Is the file zero there? 1: yes; 0: no; -errno */
+int vpc_is_zero(BlockDriverState *bs, int64_t offset, int64_t bytes);
 /* False: no memory, and nothing has changed */
 bool vpc_keys_add(VpcKeys *keys, uint64_t key);
 void vpc_keys_sort(VpcKeys *keys);
@@ -302,6 +306,9 @@ int vpc_repair(BlockDriverState *bs, int kind);
 
 /* BAT entries are read in pieces of this many bytes */
 #define VPC_BAT_PIECE 65536
+
+/* Of troubles of one kind so many are warned of */
+#define VPC_MOST_TOLD 8
 
 /* No BAT is written that is longer */
 #define VPC_MAX_BAT (64 << 20)

@@ -159,7 +159,9 @@ static bool take_word(Scan *scan, GError **errp)
     for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
         value = g_str_equal(word, words[i][0]) ? words[i][1] : value;
     }
-    if (g_str_equal(word, "null")) {
+    if (g_str_equal(word, "null") && g_str_has_suffix(scan->out->str, "backing\":")) {
+        value = "";                 /* none */
+    } else if (g_str_equal(word, "null")) {
         return bad(errp, "Could not parse the JSON options: no option has the value null");
     }
     if (!value && !g_ascii_islower(*word)) {
