@@ -19,6 +19,13 @@
 #define SALVAGE_UNIT    512
 #define MAX_WORKERS     16
 
+/* What could not be read, in one range; the lost bytes of one kind come from front to back, by one worker */
+typedef struct Loss {
+    const char *doing;
+    int64_t offset, bytes;          /* none: nothing waits to be told of */
+    int err;
+} Loss;
+
 typedef struct Copy {
     BlockDriverState *from, *to;
     BlockCopyOptions opts;
@@ -32,6 +39,8 @@ typedef struct Copy {
     int64_t data_end;               /* nothing but data up to here: no need to ask again */
     int64_t turn;                   /* where the piece begins whose turn it is */
     int64_t done;
+    Loss status_loss, read_loss;
+    bool counted;                   /* the first pass is over: losses of block status are told of */
     int err;                        /* the first, an errno; 0: none */
     int64_t err_offset;
     const char *err_doing;
@@ -55,6 +64,32 @@ static void fail(Copy *copy, const char *doing, int64_t offset, int err)
     pthread_mutex_unlock(&copy->lock);
 }
 
+static void tell_loss(Copy *copy, Loss *loss)
+{
+    if (loss->bytes) {
+        copy->opts.salvage(copy->opts.user, loss->doing, loss->offset, loss->bytes, loss->err);
+        loss->bytes = 0;
+    }
+}
+
+/* What follows the loss before, in the same way, is told of with it */
+static void lose(Copy *copy, Loss *loss, const char *doing, int64_t offset, int64_t bytes, int err)
+{
+    if (loss->bytes && loss->offset + loss->bytes == offset && loss->err == err) {
+        loss->bytes += bytes;
+        return;
+    }
+    tell_loss(copy, loss);
+    *loss = (Loss) { doing, offset, bytes, err };
+}
+
+static void lose_status(Copy *copy, int64_t offset, int64_t bytes, int err)
+{
+    if (!copy->counted) {
+        lose(copy, &copy->status_loss, "reading block status", offset, bytes, err);
+    }
+}
+
 /* Bytes that nobody can say anything of may be readable all the same */
 static int ask_status(Copy *copy, int64_t offset, BlockStatus *st)
 {
@@ -64,12 +99,12 @@ static int ask_status(Copy *copy, int64_t offset, BlockStatus *st)
     while ((ret = bdrv_block_status(copy->from, offset, bytes, BDRV_STATUS_WANT_ZERO, st)) < 0 &&
            copy->opts.salvage) {
         if (st->bytes > 0) {        /* nothing of that can be read, and it may be most of a disk */
-            copy->opts.salvage(copy->opts.user, "reading block status", offset, -ret);
+            lose_status(copy, offset, st->bytes, -ret);
             *st = (BlockStatus) { .bytes = st->bytes, .zero = true };
             return 0;
         }
         if (bytes <= SALVAGE_UNIT) {
-            copy->opts.salvage(copy->opts.user, "reading block status", offset, -ret);
+            lose_status(copy, offset, bytes, -ret);
             *st = (BlockStatus) { .bytes = bytes, .data = true };
             return 0;
         }
@@ -225,20 +260,20 @@ static int write_piece(Copy *copy, Piece *piece, const uint8_t *buf)
     return copy->opts.sparse < 0 ? write_data(copy, piece, buf, 0, piece->bytes) : write_sparse(copy, piece, buf);
 }
 
-static void salvage_piece(const Copy *copy, const Piece *piece, uint8_t *buf)
+static void salvage_piece(Copy *copy, const Piece *piece, uint8_t *buf)
 {
     for (int64_t at = 0, n; at < piece->bytes; at += n) {
         n = MIN(piece->bytes - at, SALVAGE_UNIT);
         int ret = bdrv_pread(copy->from, piece->offset + at, buf + at, n, 0);
 
         if (ret < 0) {
-            copy->opts.salvage(copy->opts.user, "reading", piece->offset + at, -ret);
+            lose(copy, &copy->read_loss, "reading", piece->offset + at, n, -ret);
             memset(buf + at, 0, (size_t)n);
         }
     }
 }
 
-static int read_piece(const Copy *copy, const Piece *piece, uint8_t *buf)
+static int read_piece(Copy *copy, const Piece *piece, uint8_t *buf)
 {
     int ret = piece->zero ? 0 : bdrv_pread(copy->from, piece->offset, buf, piece->bytes, 0);
 
@@ -326,6 +361,8 @@ static int count_total(Copy *copy)
         copy->total += piece.zero ? 0 : piece.bytes;
     }
     copy->data_end = copy->opts.sparse < 0 ? copy->end : 0;   /* to write all zeroes, read all */
+    tell_loss(copy, &copy->status_loss);
+    copy->counted = true;
     return ret;
 }
 
@@ -439,6 +476,7 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
     pthread_cond_init(&copy.turned, NULL);
     if (count_total(&copy) == 0) {
         run_workers(&copy);
+        tell_loss(&copy, &copy.read_loss);
     }
     pthread_cond_destroy(&copy.turned);
     pthread_mutex_destroy(&copy.lock);

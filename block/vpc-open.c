@@ -514,6 +514,7 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     s->options.search = g_strdup(o->search);
     s->options.root = g_strdup(o->root);
     s->options.drives = g_strdup(o->drives);
+    s->options.salvage |= (flags & BDRV_O_SALVAGE) != 0;
     const VpcParentRules rules = { s->options.drives, s->options.search };
 
     if (!vpc_check_parent_rules(&rules, errp)) {

@@ -26,14 +26,14 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
     return img_create_image(args->to.filename, drv, args->options, doing);
 }
 
-static void warn_of_loss(void *user, const char *doing, int64_t offset, int error)
+static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
-    /* QEMU's words: one has an "at", the other has not */
-    tool_warn("error while %s %soffset %" PRId64 ": %s", doing, strcmp(doing, "reading") ? "at " : "", offset,
-              g_strerror(error));
+    /* QEMU's words: one has an "at", the other has not. It has a line for each sector */
+    tool_warn("error while %s %soffset %" PRId64 ": %s (%" PRId64 " bytes)", doing, strcmp(doing, "reading") ? "at " : "",
+              offset, g_strerror(error), bytes);
 }
 
-static void lose_silently(void *user, const char *doing, int64_t offset, int error)
+static void lose_silently(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
 }
 
@@ -139,6 +139,7 @@ static bool convert_to_new(ConvertArgs *args)
 static bool open_source(ConvertArgs *args, ImgImage *source, const char *filename)
 {
     *source = args->from;
+    source->flags |= args->salvage ? BDRV_O_SALVAGE : 0;
     source->filename = filename;
     if (!img_open(source)) {
         return false;

@@ -33,6 +33,8 @@ enum {
     BDRV_O_CHECK        = 1 << 9,   /* for bdrv_check() and nothing else: the image may be one that can't be opened
                                      * otherwise, and may read as empty. Its parent is opened by bdrv_check(),
                                      * which asks no resolver */
+    BDRV_O_SALVAGE      = 1 << 11,  /* read as much of a damaged image as there is, for reading only: as the option salvage=on
+                                     * of a driver that has it; others take no notice */
     BDRV_O_PROBE_QEMU   = 1 << 10,  /* BDRV_O_PROBE as QEMU does it: by the first bytes only, and what was guessed may
                                      * be written to. A raw disk then has a warning, and writes that would make
                                      * another format of it fail with -EPERM */
@@ -207,10 +209,10 @@ typedef struct BlockCopyOptions {
     bool target_is_zero;        /* @to is known to read as zeroes: leave zeroes out */
     int64_t from_offset, to_offset;     /* where in each of them to begin */
     int64_t bytes;              /* how many; 0: up to the end of @from */
-    /* Not NULL: what can't be read, in units of 512 bytes, becomes zeroes, and each is told of, from front to
-     * back: "reading", or, in a first pass and again, "reading block status", after which it is read all the
-     * same. What an image knows to be nowhere is told of once in each pass, where it begins. @err is an errno */
-    void (*salvage)(void *user, const char *doing, int64_t offset, int err);
+    /* Not NULL: what can't be read, in units of 512 bytes, becomes zeroes, and each range of it is told of, from front to
+     * back: in a first pass "reading block status", after which it is read all the same if it may be anywhere, and then
+     * "reading". @err is an errno */
+    void (*salvage)(void *user, const char *doing, int64_t offset, int64_t bytes, int err);
     void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; from any worker, one at a time */
     void *user;
 } BlockCopyOptions;

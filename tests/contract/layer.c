@@ -1110,10 +1110,10 @@ static void test_copy_out_of_range(void)
     medium_clear(&b);
 }
 
-/* "DOING OFFSET ERRNO;" of all that could not be read */
-static void note_loss(void *user, const char *doing, int64_t offset, int err)
+/* "DOING OFFSET+BYTES ERRNO;" of all that could not be read */
+static void note_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int err)
 {
-    g_string_append_printf(user, "%s %" PRId64 " %d;", doing, offset, err);
+    g_string_append_printf(user, "%s %" PRId64 "+%" PRId64 " %d;", doing, offset, bytes, err);
 }
 
 #define UNREADABLE(what, n) "driver=blkdebug,inject-error.0.event=none,inject-error.0.iotype=" what \
@@ -1148,12 +1148,12 @@ static void check_salvage(const char *options, const char *told, int64_t lost)
 
 static void test_salvage_data(void)
 {
-    check_salvage(UNREADABLE("read", 3000), "reading 1536000 5;", 1536000);
+    check_salvage(UNREADABLE("read", 3000), "reading 1536000+512 5;", 1536000);
 }
 
 static void test_salvage_status(void)
 {
-    check_salvage(UNREADABLE("block-status", 10), "reading block status 5120 5;reading block status 5120 5;", -1);
+    check_salvage(UNREADABLE("block-status", 10), "reading block status 5120+512 5;", -1);
 }
 
 int main(int argc, char **argv)
