@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -61,6 +62,8 @@ const BlockOption vpc_create_options[] = {
     { "uuid", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, uuid), "", .help = "unique id; random if not given" },
     { "timestamp", BLOCK_OPT_INT, offsetof(VpcCreateOptions, timestamp), "",
       .help = "time of creation in seconds since 1970; SOURCE_DATE_EPOCH or now if not given" },
+    { "geometry", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, geometry), "",
+      .help = "C/H/S, for guests and readers that go by it; as the size has it by the specification if not given" },
     { "backing_file", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent), "",
       .help = "make a differencing disk with this parent, named as from the new image's folder" },
     { "backing_fmt", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent_driver), "",
@@ -182,7 +185,7 @@ typedef struct Plan {
     VpcLocatorData locators[3];     /* W2ku, W2ru, MacX */
 } Plan;
 
-static bool parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
+bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     size_t i = 0, digits = 0;
@@ -266,7 +269,7 @@ static bool plan_blocks(Plan *plan, const VpcCreateOptions *o, GError **errp)
 static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
 {
     if (text) {
-        return parse_uuid(text, f->uuid, errp);
+        return vpc_parse_uuid(text, f->uuid, errp);
     }
     if (getrandom(f->uuid, sizeof(f->uuid), 0) != sizeof(f->uuid)) {
         bdrv_set_error(errp, EIO, "could not get random bytes for the uuid");
@@ -274,6 +277,16 @@ static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
     }
     f->uuid[6] = (f->uuid[6] & 0x0f) | 0x40;    /* RFC 4122, version 4: random */
     f->uuid[8] = (f->uuid[8] & 0x3f) | 0x80;
+    return true;
+}
+
+bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp)
+{
+    if (when < VPC_EPOCH || when - VPC_EPOCH > UINT32_MAX) {
+        bdrv_set_error(errp, EINVAL, "timestamp %" PRId64 " is not between the years 2000 and 2136", when);
+        return false;
+    }
+    be32_store(f->timestamp, (uint32_t)(when - VPC_EPOCH));
     return true;
 }
 
@@ -291,11 +304,41 @@ static bool set_timestamp(VpcFooter *f, int64_t when, GError **errp)
     } else if (when == -1) {
         when = time(NULL);
     }
-    if (when < VPC_EPOCH || when - VPC_EPOCH > UINT32_MAX) {
-        bdrv_set_error(errp, EINVAL, "timestamp %" PRId64 " is not between the years 2000 and 2136", when);
+    return vpc_set_timestamp(f, when, errp);
+}
+
+bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp)
+{
+    if (strlen(text) > sizeof(f->creator)) {
+        bdrv_set_error(errp, EINVAL, "creator '%s' is longer than four characters", text);
         return false;
     }
-    be32_store(f->timestamp, (uint32_t)(when - VPC_EPOCH));
+    memset(f->creator, ' ', sizeof(f->creator));
+    memcpy(f->creator, text, strlen(text));
+    be32_store(f->creator_version, 0x00010000);
+    return true;
+}
+
+bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp)
+{
+    unsigned c, h, s;
+    int end = 0;
+    int64_t size = (int64_t)be64_load(f->current_size);
+
+    if (sscanf(text, "%5u/%3u/%3u%n", &c, &h, &s, &end) != 3 || text[end] || c < 1 || c > VPC_MAX_CYLINDERS || h < 1 ||
+        h > VPC_MAX_HEADS || s < 1 || s > VPC_MAX_SECTORS) {
+        bdrv_set_error(errp, EINVAL, "geometry '%s' is not cylinders/heads/sectors, from 1/1/1 to %d/%d/%d", text,
+                       VPC_MAX_CYLINDERS, VPC_MAX_HEADS, VPC_MAX_SECTORS);
+        return false;
+    }
+    if ((int64_t)c * h * s * VPC_SECTOR > size) {
+        bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and the disk has %" PRId64, text,
+                       (int64_t)c * h * s * VPC_SECTOR, size);
+        return false;
+    }
+    be16_store(f->cylinders, (uint16_t)c);
+    f->heads = (uint8_t)h;
+    f->sectors = (uint8_t)s;
     return true;
 }
 
@@ -304,17 +347,7 @@ static bool set_creator(VpcFooter *f, const Reader *reader, const char *text, GE
     memcpy(f->creator, reader->creator, 4);
     be32_store(f->creator_version, reader->creator_version);
     memcpy(f->creator_os, reader->creator_os, 4);
-    if (!text) {
-        return true;
-    }
-    if (strlen(text) > 4) {
-        bdrv_set_error(errp, EINVAL, "creator '%s' is longer than four characters", text);
-        return false;
-    }
-    memset(f->creator, ' ', 4);
-    memcpy(f->creator, text, strlen(text));
-    be32_store(f->creator_version, 0x00010000);
-    return true;
+    return !text || vpc_set_creator(f, text, errp);
 }
 
 static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
@@ -330,6 +363,9 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
     be32_store(f->version, VPC_VERSION);
     be64_store(f->data_offset, plan->fixed ? UINT64_MAX : sizeof(VpcFooter));
     vpc_set_size(f, plan->size);
+    if (o->geometry && !vpc_set_geometry(f, o->geometry, errp)) {
+        return false;
+    }
     be32_store(f->type, plan->fixed ? VPC_FIXED : plan->differencing ? VPC_DIFFERENCING : VPC_DYNAMIC);
     be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
     return true;

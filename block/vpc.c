@@ -149,12 +149,14 @@ static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, i
     VpcState *s = bs->state;
     int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
 
-    if (s->was_written || s->hidden_told >= VPC_MOST_TOLD || vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
+    if (__atomic_load_n(&s->was_written, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&s->hidden_told, __ATOMIC_RELAXED) >= VPC_MOST_TOLD ||
+        vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
         return;
     }
-    s->hidden_told++;
+    int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
     bdrv_warn(bs, "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
-              "other programs show the data%s", block, at, s->hidden_told < VPC_MOST_TOLD ? "; see check"
+              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; see check"
               : "; see check for more of these, which are not told of here");
 }
 
@@ -244,7 +246,9 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     int64_t block;
     Table piece;
 
-    s->was_written |= write;
+    if (write) {
+        __atomic_store_n(&s->was_written, true, __ATOMIC_RELAXED);
+    }
     if (write && s->unsettled) {
         int ret = alone ? vpc_settle(bs) : -EAGAIN;
 
@@ -370,8 +374,11 @@ const BlockDriver bdrv_vpc = {
     .state_size     = sizeof(VpcState),
     .open_size      = sizeof(VpcOptions),
     .create_size    = sizeof(VpcCreateOptions),
+    .amend_size     = sizeof(VpcAmendOptions),
     .open_options   = vpc_open_options,
     .create_options = vpc_create_options,
+    .amend_options  = vpc_amend_options,
+    .amend          = vpc_amend,
     .probe          = vpc_probe,
     .suspect        = vpc_suspect,
     .open           = vpc_open,

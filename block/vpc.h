@@ -87,8 +87,8 @@ typedef struct VpcState {
     bool unsound;               /* there are such, or blocks or metadata where none can be */
 
     /* under the map lock */
-    bool was_written;           /* map() was asked for a place to write to: data may be on its way, and its bit not yet set */
-    int hidden_told;            /* warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
+    bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way, its bit not yet set */
+    int hidden_told;            /* atomic: warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
     uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole, */
     int64_t spare_at;           /* and where it is in the file; 0: there is none */
     GHashTable *broken;         /* such tables, by the sectors where they begin, as pointers; NULL: none */
@@ -274,8 +274,14 @@ typedef struct VpcCreateOptions {
     char *creator, *uuid;       /* NULL: by the reader; random */
     char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
+    char *geometry;             /* NULL: by the specification's algorithm */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
+/* Fields of a footer, from texts that a user wrote. Its size must be there for the geometry's */
+bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
+bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp);
+bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp);
+bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp);
 /* All three sizes */
 void vpc_set_size(VpcFooter *f, int64_t size);
 /* The next size that a geometry can say; above the largest of them nobody looks at it */
@@ -283,6 +289,15 @@ int64_t vpc_round_to_geometry(int64_t size);
 /* A BAT entry has 32 bits for a sector number, also when the disk is full; and a BAT has at most VPC_MAX_BAT bytes */
 bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
+
+/* vpc-amend.c */
+typedef struct VpcAmendOptions {
+    char *uuid, *creator, *geometry;    /* NULL, -1: as it is */
+    int64_t timestamp;
+    int saved_state;
+} VpcAmendOptions;
+extern const BlockOption vpc_amend_options[];
+bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp);
 
 /* vpc-info.c */
 bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);

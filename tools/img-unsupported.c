@@ -1,4 +1,4 @@
-/* img-unsupported.c - miniblk-img amend, bitmap and snapshot: qemu-img's, but no format here has what they are for */
+/* img-unsupported.c - miniblk-img bitmap and snapshot: qemu-img's, but no format here has what they are for */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
@@ -6,72 +6,6 @@
 #include <glib.h>
 #include "tools/img.h"
 #include "util/checked.h"
-
-/* amend */
-
-typedef struct AmendArgs {
-    ImgImage image;
-    const char *cache;
-    KeyVal *options;
-} AmendArgs;
-
-static bool parse_amend(AmendArgs *args, int argc, char **argv)
-{
-    static const struct option long_options[] = {
-        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
-        { "force", 0, NULL, 0 }, { 0 }
-    };
-    bool any = false;
-    int c;
-
-    while ((c = img_getopt(argc, argv, ":ho:f:t:pq", long_options)) != -1) {
-        if (c == 't') {
-            args->cache = optarg;
-        } else if (c == 'o' && !img_add_create_options(args->options, optarg)) {
-            return false;
-        }
-        any |= c == 'o';
-        img_take_option(&args->image, c);
-    }
-    if (!any) {
-        img_usage_error("Must specify options (-o)");
-    }
-    args->image.filename = optind == argc - 1 ? argv[optind] : NULL;
-    return true;
-}
-
-static bool refuse_amend(const char *format)
-{
-    tool_error("Format driver '%s' does not support option amendment", format);
-    return false;
-}
-
-static bool amend(AmendArgs *args)
-{
-    ImgImage *image = &args->image;
-
-    if (image->format && (keyval_get(args->options, "help") || keyval_get(args->options, "?"))) {
-        const BlockDriver *drv = bdrv_find_driver(image->format);
-
-        return drv ? refuse_amend(drv->name) : img_find_creator(image->format, "") != NULL;
-    }
-    if (!image->filename) {
-        tool_error("Expecting one image file name");
-        return false;
-    }
-    return img_parse_cache("", args->cache, &image->flags) && img_open(image) &&
-           refuse_amend(bdrv_get_driver_name(image->bs));
-}
-
-int img_amend(int argc, char **argv)
-{
-    g_autoptr(KeyVal) options = keyval_new();
-    AmendArgs args = { .image.flags = BDRV_O_RDWR, .cache = "writeback", .options = options };
-    bool ok = parse_amend(&args, argc, argv) && amend(&args);
-
-    img_close(&args.image);
-    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
-}
 
 /* bitmap */
 

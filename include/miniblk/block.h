@@ -243,6 +243,12 @@ typedef struct BlockRebaseOptions {
  * failure @bs still has the parent that it had; open it anew to be sure of what is on disk. */
 bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp);
 
+/* Change what @bs says of itself, in place: @options as bdrv_create() has them, those that the driver can change. Children
+ * of an image know it by its unique id: with another one they do not find it any more, and no image knows its children.
+ * All is changed on stable storage, or, after an error, perhaps nothing: open it anew to be sure. ENOTSUP: the driver
+ * changes nothing. */
+bool bdrv_amend(BlockDriverState *bs, const char *options, GError **errp);
+
 /* For tests: stop a request at a point of its way, and let it go on. The image must have a blkdebug node below; the
  * first on the way down is meant. @event is one that happens there, @tag any name. Stopped requests are still inside
  * the image, and others may have to wait for them. Requests may run meanwhile. 0, or -ENOTSUP: there is no such

@@ -143,8 +143,8 @@ typedef struct BlockDriver {
     bool parallel;                  /* read, write and zero may run at once (mapped drivers: ignored) */
     const char *file_key;           /* the options of its child are "KEY.…"; NULL: "file" */
     size_t state_size;              /* bs->state: allocated zeroed, freed by the layer */
-    size_t open_size, create_size;  /* sizeof the structs that the option tables fill */
-    const BlockOption *open_options, *create_options;
+    size_t open_size, create_size, amend_size;  /* sizeof the structs that the option tables fill */
+    const BlockOption *open_options, *create_options, *amend_options;
 
     /* How sure are you, 0 to 100? Look, do not touch */
     int (*probe)(const BlockProbe *probe);
@@ -154,6 +154,8 @@ typedef struct BlockDriver {
     /* bs->file is open (unless a protocol); set bs->size; @opts is your options struct, gone when
      * open returns. On failure the layer calls close() */
     bool (*open)(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
+    /* Change what the image says of itself, by the struct that amend_options fill, alone in the image */
+    bool (*amend)(BlockDriverState *bs, const void *opts, GError **errp);
     /* After open(): if bytes of this image are in another one, open that as bs->backing with
      * bdrv_open_backing(). Not called with BDRV_O_NO_BACKING */
     bool (*open_backing)(BlockDriverState *bs, GError **errp);

@@ -1,0 +1,163 @@
+/* img-amend.c - miniblk-img amend: change what an image says of itself, in place */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <glib.h>
+#include "tools/img.h"
+#include "util/checked.h"
+
+enum { OPT_FORCE = IMG_OPT_LAST };
+
+typedef struct AmendArgs {
+    ImgImage image;
+    const char *cache;
+    KeyVal *options;
+    bool force;                 /* although there are children that will not find it */
+} AmendArgs;
+
+static bool parse_args(AmendArgs *args, int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
+        { "force", 0, NULL, OPT_FORCE }, { 0 }
+    };
+    bool any = false;
+    int c;
+
+    while ((c = img_getopt(argc, argv, ":ho:f:t:pq", long_options)) != -1) {
+        if (c == 't') {
+            args->cache = optarg;
+        } else if (c == OPT_FORCE) {
+            args->force = true;
+        } else if (c == 'o' && !img_add_create_options(args->options, optarg)) {
+            return false;
+        }
+        any |= c == 'o';
+        img_take_option(&args->image, c);
+    }
+    if (!any) {
+        img_usage_error("Must specify options (-o)");
+    }
+    args->image.filename = optind == argc - 1 ? argv[optind] : NULL;
+    return true;
+}
+
+static bool refuse(const char *format)
+{
+    tool_error("Format driver '%s' does not support option amendment", format);
+    return false;
+}
+
+static char *get_text(BlockDriverState *bs, const char *key)
+{
+    BlockInfo *info = bdrv_get_info(bs, NULL);
+    const BlockInfoItem *item = info ? bdrv_info_find(info, key) : NULL;
+    char *text = item ? g_strdup(item->text) : NULL;
+
+    bdrv_info_free(info);
+    return text;
+}
+
+/* Does the file know its parent by this id? */
+static bool is_child(const char *path, const char *driver, const char *uuid)
+{
+    g_autofree char *options = g_strdup_printf("driver=%s,file.locking=off", driver);
+    BlockDriverState *bs = bdrv_open(path, options, BDRV_O_NO_BACKING | BDRV_O_NO_LOCK, NULL);
+    g_autofree char *parent = bs ? get_text(bs, "parent-uuid") : NULL;
+
+    bdrv_close(bs);
+    return parent && !g_ascii_strcasecmp(parent, uuid);
+}
+
+/* A child in the image's folder; NULL: there is none, or nobody can look. g_free() it */
+static char *find_child(const ImgImage *image, const char *uuid)
+{
+    const char *filename = bdrv_get_filename(image->bs);
+    g_autofree char *folder = g_path_get_dirname(filename);
+    g_autoptr(GDir) dir = *filename ? g_dir_open(folder, 0, NULL) : NULL;
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && is_child(path, bdrv_get_driver_name(image->bs), uuid)) {
+            return g_steal_pointer(&path);
+        }
+    }
+    return NULL;
+}
+
+/* False after a message */
+static bool may_change_id(const AmendArgs *args)
+{
+    g_autofree char *uuid = get_text(args->image.bs, "uuid");
+    const char *wanted = keyval_get(args->options, "uuid");
+    g_autofree char *child = uuid && wanted && g_ascii_strcasecmp(uuid, wanted) ? find_child(&args->image, uuid) : NULL;
+
+    if (child && !args->force) {
+        tool_error("'%s' is a child of this image, and would not find it by another unique id: --force changes it all "
+                   "the same", child);
+        return false;
+    }
+    if (child) {
+        tool_warn("'%s' does not find its parent any more: rebase -u tells it where that is", child);
+    }
+    return true;
+}
+
+static bool change(AmendArgs *args)
+{
+    ImgImage *image = &args->image;
+    g_autofree char *options = keyval_format(args->options);
+    GError *err = NULL;
+
+    if (!image->bs->drv->amend) {
+        return refuse(bdrv_get_driver_name(image->bs));
+    }
+    if (!may_change_id(args)) {
+        return false;
+    }
+    if (!bdrv_amend(image->bs, options, &err)) {
+        tool_error("Could not amend '%s': %s", image->filename, bdrv_error_message(err));
+        bdrv_error_free(err);
+        return false;
+    }
+    return true;
+}
+
+static bool print_help(const AmendArgs *args)
+{
+    const BlockDriver *drv = bdrv_find_driver(args->image.format);
+
+    if (!drv || !drv->amend) {
+        return drv ? refuse(drv->name) : img_find_creator(args->image.format, "") != NULL;
+    }
+    g_autofree char *help = bdrv_options_help(drv->amend_options);
+
+    tool_print("Supported %s options:\n%s", drv->name, help);
+    return true;
+}
+
+static bool amend(AmendArgs *args)
+{
+    ImgImage *image = &args->image;
+
+    if (image->format && (keyval_get(args->options, "help") || keyval_get(args->options, "?"))) {
+        return print_help(args);
+    }
+    if (!image->filename) {
+        tool_error("Expecting one image file name");
+        return false;
+    }
+    return img_parse_cache("", args->cache, &image->flags) && img_open(image) && change(args);
+}
+
+int img_amend(int argc, char **argv)
+{
+    g_autoptr(KeyVal) options = keyval_new();
+    AmendArgs args = { .image.flags = BDRV_O_RDWR, .cache = "writeback", .options = options };
+    bool ok = parse_args(&args, argc, argv) && amend(&args);
+
+    return img_close_written(&args.image, ok) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
