@@ -1,46 +1,115 @@
-/* amend.c - facts that an image keeps of itself, changed in place */
+/* amend.c - what an image says of itself, and how long its disk is, changed in place */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <inttypes.h>
 #include "block/layer.h"
 #include "block/options.h"
 
-static bool amend(BlockDriverState *bs, const KeyVal *given, GError **errp)
+/* What is to be done, alone in the tree. @opts: the driver's own, filled; NULL: none */
+typedef struct Change {
+    const void *opts;
+    int64_t size;
+    BlockPreallocation how;
+} Change;
+
+typedef bool ChangeFunction(BlockDriverState *bs, const Change *change, GError **errp);
+
+static bool change_alone(BlockDriverState *bs, ChangeFunction *function, const Change *change, GError **errp)
 {
-    const BlockDriver *drv = bs->drv;
-    g_autofree void *opts = g_malloc0(MAX(drv->amend_size, 1));
-    g_autofree char *text = keyval_format(given);
-    g_autoptr(KeyVal) kv = keyval_parse(text, errp);
+    BlockTree *tree = bs->layer->tree;
 
-    if (!kv || !block_options_fill(drv->amend_options, kv, opts, drv->name, errp)) {
-        return false;
-    }
-    bool ok = block_options_unknown(drv->amend_options, kv, drv->name, errp) &&
-              block_says_why(bs, "amend", drv->amend(bs, opts, errp), errp);
-
-    block_options_clear(drv->amend_options, opts);
+    gate_enter(&tree->gate, true);
+    tree->alone = true;
+    bool ok = function(bs, change, errp);
+    tree->alone = false;
+    gate_leave(&tree->gate, true);
     return ok;
+}
+
+static bool amend(BlockDriverState *bs, const Change *change, GError **errp)
+{
+    return block_says_why(bs, "amend", bs->drv->amend(bs, change->opts, errp), errp);
 }
 
 bool bdrv_amend(BlockDriverState *bs, const char *options, GError **errp)
 {
-    BlockTree *tree = bs->layer->tree;
-    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+    const BlockDriver *drv = bs->drv;
 
-    if (!kv) {
-        return false;
-    }
-    if (!bs->drv->amend) {
-        bdrv_set_error(errp, ENOTSUP, "Format driver '%s' does not support option amendment", bs->drv->name);
+    if (!drv->amend) {
+        bdrv_set_error(errp, ENOTSUP, "Format driver '%s' does not support option amendment", drv->name);
         return false;
     }
     if (!(bs->flags & BDRV_O_RDWR) || (bs->flags & BDRV_O_CHECK)) {
         bdrv_set_error(errp, EPERM, "the image is not open for writing");
         return false;
     }
-    gate_enter(&tree->gate, true);
-    tree->alone = true;
-    bool ok = amend(bs, kv, errp);
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
+    g_autofree void *opts = block_options_read(drv->amend_options, drv->amend_size, options, drv->name, errp);
+    bool ok = opts && change_alone(bs, amend, &(Change) { .opts = opts }, errp);
+
+    if (opts) {
+        block_options_clear(drv->amend_options, opts);
+    }
     return ok;
+}
+
+static bool resize_node(BlockDriverState *bs, const Change *change, GError **errp)
+{
+    return change->opts ? bdrv_node_resize(bs, change->size, change->opts, errp) : bdrv_node_truncate(bs, change->size, errp);
+}
+
+/* Where there is no space for what was added, it is taken away again */
+static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
+{
+    int64_t old = bdrv_node_size(bs);
+    bool full = change->how == BDRV_PREALLOC_FULL;
+
+    if (change->how == BDRV_PREALLOC_OFF) {
+        return resize_node(bs, change, errp);
+    }
+    if (change->size < old) {
+        bdrv_set_error(errp, EINVAL, "Cannot use preallocation for shrinking files");
+        return false;
+    }
+    if (!bdrv_node_preallocate(bs, old, 0, full, errp) || !resize_node(bs, change, errp)) {
+        return false;
+    }
+    if (bdrv_node_preallocate(bs, old, bdrv_node_size(bs) - old, full, errp)) {
+        return true;
+    }
+    (void)bdrv_node_truncate(bs, old, NULL);
+    return false;
+}
+
+bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp)
+{
+    const BlockDriver *drv = bs->drv;
+
+    if (size < 0) {
+        bdrv_set_error(errp, EINVAL, "size %" PRId64 " is negative", size);
+        return false;
+    }
+    if (!options || !*options) {
+        return change_alone(bs, resize, &(Change) { NULL, size, how }, errp);
+    }
+    if (!drv->resize) {
+        bdrv_set_error(errp, ENOTSUP, "driver '%s' has no options for another size", drv->name);
+        return false;
+    }
+    g_autofree void *opts = block_options_read(drv->resize_options, drv->resize_size, options, drv->name, errp);
+    bool ok = opts && change_alone(bs, resize, &(Change) { opts, size, how }, errp);
+
+    if (opts) {
+        block_options_clear(drv->resize_options, opts);
+    }
+    return ok;
+}
+
+bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp)
+{
+    return bdrv_resize(bs, size, how, NULL, errp);
+}
+
+bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+{
+    return bdrv_resize(bs, size, BDRV_PREALLOC_OFF, NULL, errp);
 }

@@ -774,12 +774,12 @@ static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal 
     return ok;
 }
 
-static bool create_image(const BlockStorage *storage, const char *filename, const char *options, GError **errp)
+bool bdrv_create_with(const BlockCreateArgs *args, GError **errp)
 {
-    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+    g_autoptr(KeyVal) kv = keyval_parse(args->options, errp);
     g_autofree char *lowest = NULL;
 
-    if (!kv || !block_take_name(filename, kv, &lowest, errp)) {
+    if (!kv || !block_take_name(args->filename, kv, &lowest, errp)) {
         return false;
     }
     GError *err = NULL;
@@ -795,7 +795,10 @@ static bool create_image(const BlockStorage *storage, const char *filename, cons
     if (!drv || !drv->create) {
         return false;
     }
-    const BlockSource from = { tree_new(), lowest, storage };
+    const BlockSource from = { tree_new(), lowest, args->storage };
+
+    from.tree->warn = args->warn;
+    from.tree->warn_user = args->user;
     bool ok = create_node(&from, drv, kv, errp);
 
     tell_warning(from.tree, errp);
@@ -805,10 +808,10 @@ static bool create_image(const BlockStorage *storage, const char *filename, cons
 
 bool bdrv_create(const char *filename, const char *options, GError **errp)
 {
-    return create_image(NULL, filename, options, errp);
+    return bdrv_create_with(&(BlockCreateArgs) { .filename = filename, .options = options }, errp);
 }
 
 bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp)
 {
-    return create_image(storage, NULL, options, errp);
+    return bdrv_create_with(&(BlockCreateArgs) { .storage = storage, .options = options }, errp);
 }

@@ -132,12 +132,17 @@ void bdrv_warn(BlockDriverState *bs, const char *format, ...)
     va_end(args);
 
     pthread_mutex_lock(&tree->notes_lock);
-    if (tree->warnings->len < MAX_WARNINGS &&
-        !g_ptr_array_find_with_equal_func(tree->warnings, text, g_str_equal, NULL)) {
-        g_ptr_array_add(tree->warnings, g_steal_pointer(&text));
+    bool is_new = tree->warnings->len < MAX_WARNINGS &&
+                  !g_ptr_array_find_with_equal_func(tree->warnings, text, g_str_equal, NULL);
+    if (is_new) {
+        g_ptr_array_add(tree->warnings, text);
     }
     pthread_mutex_unlock(&tree->notes_lock);
-    g_free(text);
+    if (!is_new) {
+        g_free(text);
+    } else if (tree->warn) {
+        tree->warn(tree->warn_user, text);
+    }
 }
 
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n)

@@ -321,7 +321,7 @@ int bdrv_node_flush(BlockDriverState *node)
     return bdrv_node_flush(node->file);
 }
 
-bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp)
+static bool may_truncate(BlockDriverState *node, int64_t size, GError **errp)
 {
     if (!(node->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EPERM, "the image is open for reading only");
@@ -337,7 +337,19 @@ bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp)
         return false;
     }
     __atomic_add_fetch(&node->layer->written, 1, __ATOMIC_RELEASE);
-    return block_says_why(node, "truncate", node->drv->truncate(node, size, errp), errp);
+    return true;
+}
+
+bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp)
+{
+    return may_truncate(node, size, errp) &&
+           block_says_why(node, "truncate", node->drv->truncate(node, size, errp), errp);
+}
+
+bool bdrv_node_resize(BlockDriverState *node, int64_t size, const void *opts, GError **errp)
+{
+    return may_truncate(node, size, errp) &&
+           block_says_why(node, "resize", node->drv->resize(node, size, opts, errp), errp);
 }
 
 /* It is a hole so far: to write zeroes is to have it allocated */

@@ -60,6 +60,7 @@ static bool parse_enum(const BlockOption *opt, const char *value, int *index, Pl
 static bool fill_value(const BlockOption *opt, const char *value, void *at, Place place, GError **errp)
 {
     const char *wanted = "a list, whose items are numbered: name.0.key=value";
+    bool on;
 
     switch (opt->type) {
     case BLOCK_OPT_STRING:
@@ -73,6 +74,12 @@ static bool fill_value(const BlockOption *opt, const char *value, void *at, Plac
         return parse_int(value, at) || bad_value(opt, value, wanted, place, errp);
     case BLOCK_OPT_BOOL:
         return parse_bool(value, at) || bad_value(opt, value, "on or off", place, errp);
+    case BLOCK_OPT_ON_OFF:
+        if (!parse_bool(value, &on)) {
+            return bad_value(opt, value, "on or off", place, errp);
+        }
+        *(int *)at = on;
+        return true;
     case BLOCK_OPT_ENUM:
         return parse_enum(opt, value, at, place, errp);
     case BLOCK_OPT_NODE:
@@ -89,7 +96,7 @@ static void fill_nothing(const BlockOption *opt, void *at)
 {
     if (opt->type == BLOCK_OPT_SIZE || opt->type == BLOCK_OPT_INT) {
         *(int64_t *)at = -1;
-    } else if (opt->type == BLOCK_OPT_ENUM) {
+    } else if (opt->type == BLOCK_OPT_ENUM || opt->type == BLOCK_OPT_ON_OFF) {
         *(int *)at = -1;
     }
 }
@@ -270,6 +277,7 @@ static char *type_name(const BlockOption *opt)
     case BLOCK_OPT_INT:
         return g_strdup("num");
     case BLOCK_OPT_BOOL:
+    case BLOCK_OPT_ON_OFF:
         return g_strdup("bool (on/off)");
     case BLOCK_OPT_ENUM:
         return g_strjoinv("|", (char **)opt->values);
@@ -313,4 +321,19 @@ char *bdrv_options_help(const BlockOption *options)
 
     append_help(help, options, "");
     return g_string_free(help, FALSE);
+}
+
+void *block_options_read(const BlockOption *table, size_t size, const char *text, const char *driver_name, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(text, errp);
+    g_autofree void *out = g_malloc0(MAX(size, 1));
+
+    if (!kv || !block_options_fill(table, kv, out, driver_name, errp)) {
+        return NULL;
+    }
+    if (!block_options_unknown(table, kv, driver_name, errp)) {
+        block_options_clear(table, out);
+        return NULL;
+    }
+    return g_steal_pointer(&out);
 }

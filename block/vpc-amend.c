@@ -5,8 +5,6 @@
 #include "block/vpc.h"
 #include "util/be.h"
 
-static const char *const off_on[] = { "off", "on", NULL };
-
 const BlockOption vpc_amend_options[] = {
     { "uuid", BLOCK_OPT_STRING, offsetof(VpcAmendOptions, uuid), "",
       .help = "unique id; children of the image know it by the old one, and do not find it any more" },
@@ -15,7 +13,7 @@ const BlockOption vpc_amend_options[] = {
     { "timestamp", BLOCK_OPT_INT, offsetof(VpcAmendOptions, timestamp), "",
       .help = "time of creation in seconds since 1970" },
     { "geometry", BLOCK_OPT_STRING, offsetof(VpcAmendOptions, geometry), "", .help = "cylinders/heads/sectors" },
-    { "saved_state", BLOCK_OPT_ENUM, offsetof(VpcAmendOptions, saved_state), "", .values = off_on,
+    { "saved_state", BLOCK_OPT_ON_OFF, offsetof(VpcAmendOptions, saved_state), "",
       .help = "a suspended machine refers to the disk" },
     { NULL }
 };

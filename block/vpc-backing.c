@@ -251,9 +251,9 @@ static bool not_found(Search *search, GError **errp)
     } else {
         const char *tried = search->tried->len ? search->tried->str : " the image names no place to look at";
 
-        bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s:%s\n"
-                       "    [parent=FILE or parent-search=FOLDER says where it is, rebase -u -b FILE writes that into the "
-                       "image, and backing= reads what this image has by itself]", id, tried);
+        bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s:%s; "
+                       "parent=FILE or parent-search=FOLDER says where it is, rebase -u -b FILE writes that into the "
+                       "image, and backing= reads what this image has by itself", id, tried);
     }
     return false;
 }

@@ -1,4 +1,4 @@
-/* vpc-create.c - VHD: sizes and geometries, a new footer and header, empty images */
+/* vpc-create.c - VHD: a new footer and header, empty images */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include "block/drivers.h"
 #include "block/vpc.h"
 #include "block/vpc-parent.h"
 #include "util/be.h"
@@ -15,47 +16,19 @@
 static const char *const subformats[] = { "dynamic", "fixed", NULL };
 enum { SUBFORMAT_DYNAMIC, SUBFORMAT_FIXED };
 
-static const char *const readers[] = { "hyper-v", "azure", "virtualpc", "xen", "qemu", NULL };
-
-/* Whom an image is for. Sizes are rounded up to a multiple of unit, or, if that is 0, until C x H x S
- * says the same; docs/VHD.md tells who wants what. */
-typedef struct Reader {
-    char creator[4];
-    uint32_t creator_version;
-    char creator_os[4];
-    int64_t unit;
-    int64_t max_size;
-    int subformat;
-    bool batmap;
-} Reader;
-
+#define DEFAULT_BLOCK (2 << 20)
 #define MAX_PIECE (1 << 20)     /* bytes of a BAT that are written at once */
-
-#define MAX_CHS_SIZE ((int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR)
-
-/* Every QEMU takes current_size for "qem2", and nobody else looks */
-static const Reader any_reader =
-    { "qem2", 0x00050003, "Wi2k", VPC_SECTOR, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC };
-
-static const Reader reader_table[] = {      /* in the order of readers[] */
-    { "win ", 0x000a0000, "Wi2k", VPC_SECTOR, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC },
-    { "win ", 0x000a0000, "Wi2k", 1 << 20, 32767LL << 30, SUBFORMAT_FIXED },
-    { "vpc ", 0x00050003, "Wi2k", 0, MAX_CHS_SIZE, SUBFORMAT_DYNAMIC },
-    { "tap", 0x00010003, "", 2 << 20, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC, .batmap = true },
-    { "qemu", 0x00050003, "Wi2k", 0, VPC_MAX_SIZE, SUBFORMAT_DYNAMIC },
-};
-enum { READER_QEMU = 4 };
 
 const BlockOption vpc_create_options[] = {
     { "size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, size), "",
       .help = "virtual disk size; the parent's if not given" },
     { "subformat", BLOCK_OPT_ENUM, offsetof(VpcCreateOptions, subformat), "", .values = subformats,
       .help = "type of virtual hard disk format" },
-    { "block_size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, block_size), "2M",
-      .help = "unit of allocation, a power of two from 512 to 256M" },
-    { "force_size", BLOCK_OPT_BOOL, offsetof(VpcCreateOptions, force_size), "on",
-      .help = "keep the size that was asked for; off: round it up until the geometry says the same" },
-    { "for", BLOCK_OPT_ENUM, offsetof(VpcCreateOptions, reader), "", .values = readers,
+    { "block_size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, block_size), "",
+      .help = "unit of allocation, a power of two from 512 to 256M; 2M, or the parent's, if not given" },
+    { "force_size", BLOCK_OPT_ON_OFF, offsetof(VpcCreateOptions, force_size), "",
+      .help = "on, or not given: keep the size that was asked for; off: round it up until the geometry says the same" },
+    { "for", BLOCK_OPT_ENUM, offsetof(VpcCreateOptions, reader), "", .values = vpc_reader_names,
       .help = "pick rounding, geometry and creator by the reader the image is meant for" },
     { "creator", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, creator), "",
       .help = "creator application, up to four characters" },
@@ -63,7 +36,7 @@ const BlockOption vpc_create_options[] = {
     { "timestamp", BLOCK_OPT_INT, offsetof(VpcCreateOptions, timestamp), "",
       .help = "time of creation in seconds since 1970; SOURCE_DATE_EPOCH or now if not given" },
     { "geometry", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, geometry), "",
-      .help = "C/H/S, for guests and readers that go by it; as the size has it by the specification if not given" },
+      .help = "cylinders/heads/sectors; the parent's, or by the specification's algorithm, if not given" },
     { "backing_file", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent), "",
       .help = "make a differencing disk with this parent, named as from the new image's folder" },
     { "backing_fmt", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent_driver), "",
@@ -71,115 +44,13 @@ const BlockOption vpc_create_options[] = {
     { NULL }
 };
 
-typedef struct Geometry {
-    int64_t cylinders;
-    int heads, sectors;
-} Geometry;
-
-/* The specification's algorithm; C x H x S is never above @total sectors */
-static Geometry geometry(int64_t total)
-{
-    total = MIN(total, (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS);
-    if (total >= (int64_t)VPC_MAX_CYLINDERS * 16 * 63) {
-        return (Geometry) { total / 255 / 16, 16, 255 };
-    }
-    int sectors = 17;
-    int64_t tracks = total / sectors;
-    int heads = (int)MAX((tracks + 1023) / 1024, 4);
-
-    if (tracks >= heads * INT64_C(1024) || heads > 16) {
-        sectors = 31;
-        heads = 16;
-        tracks = total / sectors;
-    }
-    if (tracks >= heads * INT64_C(1024)) {
-        sectors = 63;
-        heads = 16;
-        tracks = total / sectors;
-    }
-    return (Geometry) { tracks / heads, heads, sectors };
-}
-
-static int64_t capacity(Geometry g)
-{
-    return g.cylinders * g.heads * g.sectors * VPC_SECTOR;
-}
-
-int64_t vpc_round_to_geometry(int64_t size)
-{
-    int64_t total = round_up(size, VPC_SECTOR) / VPC_SECTOR;
-
-    if (size > MAX_CHS_SIZE) {
-        return total * VPC_SECTOR;
-    }
-    while (capacity(geometry(total)) < size) {
-        total++;
-    }
-    return capacity(geometry(total));
-}
-
-void vpc_set_size(VpcFooter *f, int64_t size)
-{
-    Geometry g = geometry(size / VPC_SECTOR);
-
-    be64_store(f->original_size, (uint64_t)size);
-    be64_store(f->current_size, (uint64_t)size);
-    be16_store(f->cylinders, (uint16_t)g.cylinders);
-    f->heads = (uint8_t)g.heads;
-    f->sectors = (uint8_t)g.sectors;
-}
-
-static int64_t entries_of(int64_t size, int64_t block_size)
-{
-    return round_up(size, block_size) / block_size;
-}
-
-/* Of the file when the disk is full */
-static int64_t sectors_of(int64_t size, int64_t block_size)
-{
-    int64_t bitmap = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
-    int64_t stride = round_up(bitmap + block_size, block_size % 4096 ? VPC_SECTOR : 4096);
-
-    return (entries_of(size, block_size) * (stride + 4) + (1 << 20)) / VPC_SECTOR;
-}
-
-/* With which a disk of @size, which is at most VPC_MAX_SIZE, can be made */
-static int64_t smallest_block(int64_t size)
-{
-    int64_t bytes = VPC_SECTOR;
-
-    while (bytes < VPC_MAX_BLOCK &&
-           (entries_of(size, bytes) > VPC_MAX_BAT / 4 || sectors_of(size, bytes) > VPC_LAST_SECTOR)) {
-        bytes *= 2;
-    }
-    return bytes;
-}
-
-bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp)
-{
-    int64_t entries = entries_of(size, block_size), sectors = sectors_of(size, block_size);
-
-    if (sectors > VPC_LAST_SECTOR) {
-        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64
-                       " sectors in the file when full, more than the %u that VHD can number: the smallest block size "
-                       "for it is %" PRId64, block_size, size, sectors, VPC_LAST_SECTOR, smallest_block(size));
-        return false;
-    }
-    if (entries > VPC_MAX_BAT / 4) {
-        bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need a BAT of %"
-                       PRId64 " bytes, more than the %d that are written here: the smallest block size for it is %"
-                       PRId64, block_size, size, entries * 4, VPC_MAX_BAT, smallest_block(size));
-        return false;
-    }
-    return true;
-}
-
 /* What is to be made, all of it checked */
 typedef struct Plan {
-    const Reader *reader;
+    const VpcReader *reader;
     bool fixed, differencing;
     int64_t wanted, size;           /* as asked for, and rounded */
-    int64_t block_size, entries;
+    int64_t block_size, entries;    /* @block_size: -1 before it is checked */
+    uint8_t geometry[4];            /* of a parent of the same size; zeroes: none */
     VpcFooter footer;
     VpcHeader header;
     VpcLocatorData locators[3];     /* W2ku, W2ru, MacX */
@@ -208,9 +79,25 @@ bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
     return true;
 }
 
+/* A child is a disk as its parent is, where nobody asks for something else */
+static void take_after(Plan *plan, BlockDriverState *parent)
+{
+    const VpcState *s = parent->drv == &bdrv_vpc ? parent->state : NULL;
+    int64_t size = bdrv_getlength(parent);
+
+    plan->wanted = plan->wanted < 0 ? size : plan->wanted;
+    if (s && plan->block_size < 0 && !s->fixed) {
+        plan->block_size = s->block_size;
+    }
+    if (s && plan->wanted == size && vpc_chs_size(&s->footer) <= size) {
+        memcpy(plan->geometry, s->footer.cylinders, sizeof(plan->geometry));
+    }
+}
+
 static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o, GError **errp)
 {
     plan->wanted = o->size;
+    plan->block_size = o->block_size;
     if (!o->parent) {
         return true;
     }
@@ -226,8 +113,8 @@ static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o
         ok = false;
     }
     ok = ok && vpc_remember_parent(child, parent, &plan->header, plan->locators, errp);
-    if (ok && plan->wanted < 0) {
-        plan->wanted = bdrv_getlength(parent);
+    if (ok) {
+        take_after(plan, parent);
     }
     bdrv_close(parent);
     if (!ok) {
@@ -236,34 +123,27 @@ static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o
     return ok;
 }
 
-static bool plan_size(Plan *plan, GError **errp)
+static bool plan_size(BlockDriverState *bs, Plan *plan, GError **errp)
 {
-    int64_t max = plan->fixed ? plan->reader->max_size : MIN(plan->reader->max_size, VPC_MAX_SIZE);
-    int64_t unit = plan->reader->unit;
-
     if (plan->wanted < 0) {
         bdrv_set_error(errp, EINVAL, "driver 'vpc' needs the option 'size'");
         return false;
     }
-    if (plan->wanted > max) {
-        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes (%" PRId64 " GiB) that %s can "
-                       "have", plan->wanted, max, max >> 30, plan->fixed ? "this VHD" : "a dynamic VHD");
-        return false;
-    }
-    plan->size = unit ? round_up(plan->wanted, unit) : vpc_round_to_geometry(plan->wanted);
-    return true;
+    return vpc_choose_size(bs, plan->reader, plan->fixed, plan->wanted, &plan->size, errp);
 }
 
-static bool plan_blocks(Plan *plan, const VpcCreateOptions *o, GError **errp)
+static bool plan_blocks(Plan *plan, GError **errp)
 {
-    if (o->block_size < VPC_SECTOR || o->block_size > VPC_MAX_BLOCK || !is_power_of_two(o->block_size)) {
+    if (plan->block_size < 0) {
+        plan->block_size = DEFAULT_BLOCK;
+    }
+    if (plan->block_size < VPC_SECTOR || plan->block_size > VPC_MAX_BLOCK || !is_power_of_two(plan->block_size)) {
         bdrv_set_error(errp, EINVAL, "block size %" PRId64 " is not a power of two from 512 to 268435456",
-                       o->block_size);
+                       plan->block_size);
         return false;
     }
-    plan->block_size = o->block_size;
-    plan->entries = round_up(plan->size, o->block_size) / o->block_size;
-    return vpc_check_numbers(plan->size, o->block_size, errp);
+    plan->entries = round_up(plan->size, plan->block_size) / plan->block_size;
+    return vpc_check_numbers(plan->size, plan->block_size, errp);
 }
 
 static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
@@ -319,42 +199,52 @@ bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp)
     return true;
 }
 
-bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp)
-{
-    unsigned c, h, s;
-    int end = 0;
-    int64_t size = (int64_t)be64_load(f->current_size);
-
-    if (sscanf(text, "%5u/%3u/%3u%n", &c, &h, &s, &end) != 3 || text[end] || c < 1 || c > VPC_MAX_CYLINDERS || h < 1 ||
-        h > VPC_MAX_HEADS || s < 1 || s > VPC_MAX_SECTORS) {
-        bdrv_set_error(errp, EINVAL, "geometry '%s' is not cylinders/heads/sectors, from 1/1/1 to %d/%d/%d", text,
-                       VPC_MAX_CYLINDERS, VPC_MAX_HEADS, VPC_MAX_SECTORS);
-        return false;
-    }
-    if ((int64_t)c * h * s * VPC_SECTOR > size) {
-        bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and the disk has %" PRId64, text,
-                       (int64_t)c * h * s * VPC_SECTOR, size);
-        return false;
-    }
-    be16_store(f->cylinders, (uint16_t)c);
-    f->heads = (uint8_t)h;
-    f->sectors = (uint8_t)s;
-    return true;
-}
-
-static bool set_creator(VpcFooter *f, const Reader *reader, const char *text, GError **errp)
+void vpc_set_reader(VpcFooter *f, const VpcReader *reader)
 {
     memcpy(f->creator, reader->creator, 4);
     be32_store(f->creator_version, reader->creator_version);
     memcpy(f->creator_os, reader->creator_os, 4);
-    return !text || vpc_set_creator(f, text, errp);
+}
+
+/* The footer's size is there, and its creator, by which readers may take the geometry for the size */
+static bool plan_geometry(Plan *plan, const VpcCreateOptions *o, GError **errp)
+{
+    static const uint8_t none[sizeof(plan->geometry)];
+    VpcFooter *f = &plan->footer, other = *f;
+
+    if (o->geometry ? !vpc_set_geometry(&other, o->geometry, errp) : !memcmp(plan->geometry, none, sizeof(none))) {
+        return !o->geometry;
+    }
+    if (!o->geometry) {
+        memcpy(other.cylinders, plan->geometry, sizeof(plan->geometry));
+    }
+    if (vpc_size(&other, VPC_SIZE_AUTO) == plan->size) {
+        *f = other;
+    } else if (o->geometry) {
+        bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and readers of disks whose creator is '%.4s' take "
+                       "that for the size, which is %" PRId64, o->geometry, vpc_chs_size(&other), f->creator, plan->size);
+        return false;
+    }
+    return true;
+}
+
+/* Say what a default costs: of this disk readers by geometry see less */
+static void warn_of_geometry(BlockDriverState *bs, const Plan *plan, const VpcCreateOptions *o)
+{
+    int64_t seen = vpc_chs_size(&plan->footer);
+
+    if (o->reader < 0 && o->force_size < 0 && !o->geometry && seen < plan->size) {
+        bdrv_warn(bs, "readers that go by the geometry (Virtual PC, 86Box) see %" PRId64 " of the disk's %" PRId64
+                  " bytes; for=virtualpc makes a disk that all of them see alike", seen, plan->size);
+    }
 }
 
 static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
     VpcFooter *f = &plan->footer;
 
-    if (!set_creator(f, plan->reader, o->creator, errp) || !set_uuid(f, o->uuid, errp) ||
+    vpc_set_reader(f, plan->reader);
+    if ((o->creator && !vpc_set_creator(f, o->creator, errp)) || !set_uuid(f, o->uuid, errp) ||
         !set_timestamp(f, o->timestamp, errp)) {
         return false;
     }
@@ -363,7 +253,7 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
     be32_store(f->version, VPC_VERSION);
     be64_store(f->data_offset, plan->fixed ? UINT64_MAX : sizeof(VpcFooter));
     vpc_set_size(f, plan->size);
-    if (o->geometry && !vpc_set_geometry(f, o->geometry, errp)) {
+    if (!plan_geometry(plan, o, errp)) {
         return false;
     }
     be32_store(f->type, plan->fixed ? VPC_FIXED : plan->differencing ? VPC_DIFFERENCING : VPC_DYNAMIC);
@@ -371,24 +261,49 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
     return true;
 }
 
-static bool make_plan(Plan *plan, const char *filename, const VpcCreateOptions *o, GError **errp)
+static bool make_plan(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
-    int reader = o->reader < 0 && !o->force_size ? READER_QEMU : o->reader;
-
-    plan->reader = reader < 0 ? &any_reader : &reader_table[reader];
+    plan->reader = vpc_reader(o->reader, o->force_size != 0);
     plan->differencing = o->parent != NULL;
-    plan->fixed = (o->subformat < 0 && !o->parent ? plan->reader->subformat : o->subformat) == SUBFORMAT_FIXED;
+    plan->fixed = o->subformat < 0 ? plan->reader->fixed && !o->parent : o->subformat == SUBFORMAT_FIXED;
     if (plan->fixed && plan->differencing) {
         bdrv_set_error(errp, EINVAL, "a fixed disk can't have a parent");
         return false;
     }
-    return plan_parent(plan, filename, o, errp) && plan_size(plan, errp) &&
-           (plan->fixed || plan_blocks(plan, o, errp)) && plan_footer(plan, o, errp);
+    if (!plan_parent(plan, bs->filename, o, errp) || !plan_size(bs, plan, errp) ||
+        !(plan->fixed || plan_blocks(plan, errp)) || !plan_footer(plan, o, errp)) {
+        return false;
+    }
+    vpc_warn_of_reader(bs, plan->reader, plan->fixed, plan->size);
+    warn_of_geometry(bs, plan, o);
+    return true;
+}
+
+/* Give up what an older image has at the ends of a medium of a fixed length, and in *@tail where its last sector is: readers
+ * look for a footer there. Of a file, which is empty, -1 */
+static int clear_medium(BlockDriverState *bs, int64_t *tail)
+{
+    static const uint8_t zeroes[VPC_SECTOR];
+
+    *tail = bdrv_node_can_grow(bs->file) ? -1 : bdrv_node_size(bs->file) - VPC_SECTOR;
+    if (*tail < 0) {
+        return 0;
+    }
+    int ret = bdrv_node_pwrite(bs->file, *tail, zeroes, VPC_SECTOR);
+
+    ret = ret < 0 ? ret : bdrv_node_pwrite(bs->file, 0, zeroes, VPC_SECTOR);
+    return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
 static int create_fixed(BlockDriverState *bs, const Plan *plan)
 {
-    return bdrv_node_pwrite(bs->file, plan->size, &plan->footer, sizeof(plan->footer));
+    int64_t tail;
+    int ret = clear_medium(bs, &tail);
+
+    if (ret == 0 && tail >= 0) {
+        ret = bdrv_node_zero(bs->file, 0, plan->size, 0);
+    }
+    return ret < 0 ? ret : bdrv_node_pwrite(bs->file, MAX(plan->size, tail), &plan->footer, sizeof(plan->footer));
 }
 
 static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
@@ -467,9 +382,10 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 
 static int create_sparse(BlockDriverState *bs, Plan *plan)
 {
-    int64_t end;
-    int ret = write_tables(bs, plan, &end);
+    int64_t end, last;
+    int ret = clear_medium(bs, &last);
 
+    ret = ret < 0 ? ret : write_tables(bs, plan, &end);
     if (ret == 0) {
         ret = bdrv_node_pwrite(bs->file, end, &plan->footer, sizeof(plan->footer));
     }
@@ -486,7 +402,7 @@ static int64_t file_length(const Plan *plan)
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     Plan plan = { 0 };
-    bool ok = make_plan(&plan, bs->filename, opts, errp) && bdrv_create_file_for(bs, file_length(&plan), errp);
+    bool ok = make_plan(bs, &plan, opts, errp) && bdrv_create_file_for(bs, file_length(&plan), errp);
 
     if (ok) {
         int ret = plan.fixed ? create_fixed(bs, &plan) : create_sparse(bs, &plan);

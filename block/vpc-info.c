@@ -9,8 +9,6 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-#define MIB (1LL << 20)
-
 static char *time_text(const uint8_t timestamp[4])
 {
     time_t when = (time_t)(VPC_EPOCH + (int64_t)be32_load(timestamp));
@@ -60,24 +58,16 @@ static void add_sizes(const VpcState *s, BlockInfoBuilder *items)
     bdrv_info_int(items, "size-in-libvhdi", (int64_t)be64_load(f->original_size));
 }
 
-/* docs/VHD.md, "Azure": why the image can't be uploaded as it is; NULL: it can */
+/* Why the image can't be uploaded to Azure as it is; NULL: it can */
 static const char *not_for_azure(const VpcState *s, int64_t file_size)
 {
     int64_t size = (int64_t)be64_load(s->footer.current_size);
+    const char *why = vpc_not_for_azure(s->fixed, size);
 
-    if (!s->fixed) {
-        return "it is not fixed";
+    if (!why && (s->found != VPC_AT_TAIL || file_size != size + VPC_SECTOR)) {
+        why = "the file is not just the disk and a footer of 512 bytes";
     }
-    if (size % MIB) {
-        return "its size is not a whole number of MiB";
-    }
-    if (size < 20 * MIB || size > 32767LL << 30) {
-        return "its size is not between 20 MiB and 32767 GiB";
-    }
-    if (s->found != VPC_AT_TAIL || file_size != size + VPC_SECTOR) {
-        return "the file is not just the disk and a footer of 512 bytes";
-    }
-    return be64_load(s->footer.data_offset) == UINT64_MAX ? NULL : "the footer's data offset is not all ones";
+    return why || be64_load(s->footer.data_offset) == UINT64_MAX ? why : "the footer's data offset is not all ones";
 }
 
 static int count_run(void *user, const VpcRun *run)

@@ -326,7 +326,7 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
         }
         bdrv_warn(bs, "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
                   bs->size, s->limit);
-    } else if (be64_load(s->footer.current_size) < (uint64_t)s->limit) {
+    } else if (be64_load(s->footer.current_size) < (uint64_t)s->limit && bdrv_node_can_grow(bs->file)) {
         bdrv_warn(bs, "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->limit,
                   be64_load(s->footer.current_size));
     }

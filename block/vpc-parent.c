@@ -8,10 +8,10 @@
  *  4. the name in the header, by the rules of W2ku
  *  5. Wi2r and Wi2k, by the rules of W2ru and W2ku
  *  6. the last part of each of these, in each search folder
- *  7. what of all these is not there, but is in its folder in other case
+ *  7. each of these in other case, and with accents composed or decomposed, in any part that the image named
  * All of it was written by whoever made the image: names are cut and joined as text, and no place in the
- * list is more than a proposal. Nine names give no more than four places each, and one in each search folder;
- * case can double that.
+ * list is more than a proposal: the parent's unique id decides. Nine names give no more than four places each, and
+ * one in each search folder; of 7 there are no more than MOST_SPELLINGS.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,6 +23,8 @@
 #include "util/beneath.h"
 #include "util/path.h"
 #include "util/utf16.h"
+
+#define MOST_SPELLINGS 64
 
 static bool has_drive(const char *path)
 {
@@ -67,6 +69,8 @@ typedef struct Search {
     GHashTable *seen;           /* their paths, made absolute */
     GPtrArray *names;           /* VpcCandidate *, path: only the last part of each name */
     const char *name;           /* the one whose places are added now */
+    GHashTable *listings;       /* Listing *, by the path of the folder */
+    GHashTable *wanted;         /* parts of names, as fold() has them, that folders are listed for */
     char *cwd;                  /* symbolic links resolved */
     char *resolved, *named;     /* the child's folder: where links lead, and as the user has it; or NULL */
 } Search;
@@ -89,13 +93,27 @@ static void free_candidate(void *candidate)
     g_free(c);
 }
 
-/* Takes @path. @how: what was done to what @source says, "" if nothing */
-static void add(Search *s, char *path, const char *source, const char *how)
+/* How many bytes of @path are whole parts of @folder: what is behind them was named by the image */
+static size_t common_folder(const char *path, const char *folder)
+{
+    size_t n = 0, end = 0;
+
+    for (; path[n] && path[n] == folder[n]; n++) {
+        end = path[n] == '/' ? n : end;
+    }
+    return !folder[n] && (path[n] == '/' || (n > 0 && path[n - 1] == '/')) ? n : end;
+}
+
+/* Takes @path, which is in @folder or, by way of "..", near it. @how: what was done to what @source says, "" if nothing */
+static void add(Search *s, const char *folder, char *path, const char *source, const char *how)
 {
     bool possible = strlen(path) < PATH_MAX;
 
     if (possible && g_hash_table_add(s->seen, g_canonicalize_filename(path, s->cwd))) {
-        g_ptr_array_add(s->found, new_candidate(path, s->name, g_strconcat(source, how, NULL)));
+        VpcCandidate *c = new_candidate(path, s->name, g_strconcat(source, how, NULL));
+
+        c->ours = common_folder(path, folder);
+        g_ptr_array_add(s->found, c);
     } else {
         g_free(path);
     }
@@ -104,10 +122,10 @@ static void add(Search *s, char *path, const char *source, const char *how)
 static void add_beside_child(Search *s, const char *name, const char *source, const char *how)
 {
     if (s->resolved) {
-        add(s, path_join(s->resolved, name), source, how);
+        add(s, s->resolved, path_join(s->resolved, name), source, how);
     }
     if (s->named) {
-        add(s, path_join(s->named, name), source, how);
+        add(s, s->named, path_join(s->named, name), source, how);
     }
 }
 
@@ -119,9 +137,9 @@ static void add_path(Search *s, const char *path, const char *source)
     if (folder) {
         g_autofree char *rooted = path_join("/", path + 2);     /* ".." of a drive's root is that root */
 
-        add(s, path_join(folder, rooted), source, ", drive map");
+        add(s, folder, path_join(folder, rooted), source, ", drive map");
     } else if (path[0] == '/' && path[1] != '/') {
-        add(s, path_join("/", path), source, "");
+        add(s, "/", path_join("/", path), source, "");
     } else if (!has_drive(path) && path[0] != '/') {
         add_beside_child(s, path, source, "");
     }
@@ -258,46 +276,30 @@ static void add_search_folders(Search *s)
             const VpcCandidate *name = s->names->pdata[i];
 
             s->name = name->name;
-            add(s, path_join(*folder, name->path), name->source, ", search folder");
+            add(s, *folder, path_join(*folder, name->path), name->source, ", search folder");
         }
     }
 }
 
-/* A candidate, and what its folder holds if not that */
-typedef struct Missing {
-    const VpcCandidate *as;
-    char *folded;
-    bool there;                 /* it is not missing */
-    char *entry;                /* NULL: nothing; the first in the order of bytes */
-} Missing;
+/* The entries of a folder that parts of names may mean */
+typedef struct Listing {
+    GPtrArray *entries;         /* char *, in the order of bytes */
+    bool readable;              /* else nobody knows what is there */
+} Listing;
 
-static void clear_missing(void *missing)
+static void free_listing(void *listing)
 {
-    Missing *m = missing;
-
-    g_free(m->folded);
-    g_free(m->entry);
+    g_ptr_array_unref(((Listing *)listing)->entries);
+    g_free(listing);
 }
 
-static char *fold_case(const char *name)
+/* What is the same of names that differ in case, or in how accents are written */
+static char *fold(const char *name)
 {
-    return g_utf8_validate(name, -1, NULL) ? g_utf8_casefold(name, -1) : g_ascii_strdown(name, -1);
-}
+    g_autofree char *apart = g_utf8_normalize(name, -1, G_NORMALIZE_NFD);   /* NULL: it is not UTF-8 */
+    g_autofree char *lower = apart ? g_utf8_casefold(apart, -1) : NULL;
 
-static void match_entry(const char *entry, GArray *missing)
-{
-    g_autofree char *folded = fold_case(entry);
-
-    for (guint i = 0; i < missing->len; i++) {
-        Missing *m = &g_array_index(missing, Missing, i);
-
-        if (!strcmp(path_last(m->as->path), entry)) {
-            m->there = true;
-        } else if (!strcmp(m->folded, folded) && (!m->entry || strcmp(entry, m->entry) < 0)) {
-            g_free(m->entry);
-            m->entry = g_strdup(entry);
-        }
-    }
+    return lower ? g_utf8_normalize(lower, -1, G_NORMALIZE_NFC) : g_ascii_strdown(name, -1);
 }
 
 /* NULL: there is none, or it is not to be listed */
@@ -316,66 +318,115 @@ static DIR *open_folder(const Search *s, const char *path)
     return dir;
 }
 
-/* False: there are more entries than are looked at */
-static bool match_entries(const Search *s, const char *folder, GArray *missing)
+static int by_bytes(gconstpointer a, gconstpointer b)
 {
-    DIR *dir = open_folder(s, folder);
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Say that a folder has more entries than are looked at */
+static void add_cut(Search *s, const char *folder)
+{
+    VpcCandidate *c = new_candidate(g_strdup(folder), "", g_strdup("names in other case"));
+
+    c->cut = true;
+    g_ptr_array_add(s->found, c);
+}
+
+static const Listing *list_folder(Search *s, const char *folder)
+{
+    Listing *listing = g_hash_table_lookup(s->listings, folder);
     const struct dirent *entry = NULL;
 
+    if (listing) {
+        return listing;
+    }
+    DIR *dir = open_folder(s, folder);
+
+    listing = g_new(Listing, 1);
+    *listing = (Listing) { g_ptr_array_new_with_free_func(g_free), dir != NULL };
     for (int i = 0; i < VPC_PARENT_ENTRIES && dir && (entry = readdir(dir)); i++) {
-        match_entry(entry->d_name, missing);
+        g_autofree char *folded = fold(entry->d_name);
+
+        if (g_hash_table_contains(s->wanted, folded)) {
+            g_ptr_array_add(listing->entries, g_strdup(entry->d_name));
+        }
     }
     if (dir) {
         closedir(dir);
     }
-    return !entry;
+    g_ptr_array_sort(listing->entries, by_bytes);
+    g_hash_table_insert(s->listings, g_strdup(folder), listing);
+    if (entry) {
+        add_cut(s, folder);
+    }
+    return listing;
 }
 
-/* Of the first @count candidates, those in @folder: one listing for all of them */
-static void add_other_case_in(Search *s, const char *folder, guint count)
+/* What the image calls a place, on its way down from the user's folder */
+typedef struct Spelling {
+    const VpcCandidate *as;
+    char **parts;               /* of its path that the image named */
+    guint most;                 /* s->found is not to be longer */
+} Spelling;
+
+static void add_spellings(Search *s, const Spelling *spelling, const char *folder, unsigned part);
+
+static void add_spelling(Search *s, const Spelling *spelling, const char *folder, const char *entry, unsigned part)
 {
-    g_autoptr(GArray) missing = g_array_new(FALSE, TRUE, sizeof(Missing));
+    g_autofree char *path = g_build_filename(folder, entry, NULL);
 
-    g_array_set_clear_func(missing, clear_missing);
-    for (guint i = 0; i < count; i++) {
-        const VpcCandidate *c = s->found->pdata[i];
-        g_autofree char *where = g_path_get_dirname(c->path);
+    if (spelling->parts[part + 1]) {
+        add_spellings(s, spelling, path, part + 1);
+    } else if (s->found->len < spelling->most) {
+        add(s, folder, g_steal_pointer(&path), spelling->as->source, ", in other case");
+    }
+}
 
-        if (!strcmp(where, folder)) {
-            Missing m = { .as = c, .folded = fold_case(path_last(c->path)) };
+/* All that @folder has for this part of the name: as it is written there first, and then in other case */
+static void add_spellings(Search *s, const Spelling *spelling, const char *folder, unsigned part)
+{
+    const char *name = spelling->parts[part];
+    const Listing *listing = list_folder(s, folder);
+    g_autofree char *wanted = fold(name);
 
-            g_array_append_val(missing, m);
+    if (!listing->readable || g_ptr_array_find_with_equal_func(listing->entries, name, g_str_equal, NULL)) {
+        add_spelling(s, spelling, folder, name, part);
+    }
+    for (guint i = 0; i < listing->entries->len && s->found->len < spelling->most; i++) {
+        const char *entry = listing->entries->pdata[i];
+        g_autofree char *folded = fold(entry);
+
+        if (strcmp(entry, name) && !strcmp(folded, wanted)) {
+            add_spelling(s, spelling, folder, entry, part);
         }
     }
-    bool all = match_entries(s, folder, missing);
+}
 
-    for (guint i = 0; i < missing->len; i++) {
-        const Missing *m = &g_array_index(missing, Missing, i);
-
-        if (m->entry && !m->there) {
-            s->name = m->as->name;
-            add(s, path_join(folder, m->entry), m->as->source, ", in other case");
-        }
-    }
-    if (!all) {
-        VpcCandidate *c = new_candidate(g_strdup(folder), "", g_strdup("names in other case"));
-
-        c->cut = true;
-        g_ptr_array_add(s->found, c);
-    }
+/* The parts of a path that the image named, without empty ones. g_strfreev() them */
+static char **parts_of(const VpcCandidate *c)
+{
+    return g_strsplit(c->path + c->ours + (c->path[c->ours] == '/'), "/", -1);
 }
 
 static void add_other_case(Search *s)
 {
-    g_autoptr(GHashTable) listed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     guint count = s->found->len;
 
     for (guint i = 0; i < count; i++) {
-        const VpcCandidate *c = s->found->pdata[i];
-        char *folder = g_path_get_dirname(c->path);
+        g_auto(GStrv) parts = parts_of(s->found->pdata[i]);
 
-        if (g_hash_table_add(listed, folder)) {
-            add_other_case_in(s, folder, count);
+        for (char **part = parts; *part; part++) {
+            g_hash_table_add(s->wanted, fold(*part));
+        }
+    }
+    for (guint i = 0; i < count; i++) {
+        const VpcCandidate *c = s->found->pdata[i];
+        g_auto(GStrv) parts = parts_of(c);
+        g_autofree char *folder = c->ours ? g_strndup(c->path, c->ours) : g_strdup(*c->path == '/' ? "/" : ".");
+
+        s->name = c->name;
+        if (*parts) {
+            add_spellings(s, &(Spelling) { c, parts, count + MOST_SPELLINGS }, folder, 0);
         }
     }
 }
@@ -416,7 +467,10 @@ GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData l
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(free_candidate);
-    Search s = { rules, g_ptr_array_new_with_free_func(free_candidate), seen, names };
+    g_autoptr(GHashTable) listings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_listing);
+    g_autoptr(GHashTable) wanted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Search s = { rules, g_ptr_array_new_with_free_func(free_candidate), seen, names,
+                 .listings = listings, .wanted = wanted };
 
     start(&s, child);
     add_all(&s, header, locators);

@@ -16,7 +16,14 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-#define XEN_UNIT    (2 << 20)       /* of sizes of what Xen's tools make */
+const BlockOption vpc_resize_options[] = {
+    { "for", BLOCK_OPT_ENUM, offsetof(VpcResizeOptions, reader), "", .values = vpc_reader_names,
+      .help = "pick rounding, geometry and creator by the reader the image is meant for" },
+    { "force_size", BLOCK_OPT_ON_OFF, offsetof(VpcResizeOptions, force_size), "",
+      .help = "on: the size that was asked for; off: round it up until the geometry says the same; not given: on, unless "
+              "Virtual PC or Xen made the image" },
+    { NULL }
+};
 
 static int64_t blocks_in(const VpcState *s, int64_t size)
 {
@@ -31,29 +38,48 @@ static int64_t seen_size(BlockDriverState *bs)
     return MAX(bs->size, (int64_t)be64_load(s->footer.current_size));
 }
 
-/* What is at least @size, and the same by bytes and by the geometry where that counts */
-static int64_t choose_size(const VpcState *s, int64_t size)
+/* Does anybody take the geometry of @f for the size, and see less? */
+static bool counts_geometry(const VpcState *s, const VpcFooter *f)
 {
-    int64_t exact = round_up(size, vpc_creator_is(&s->footer, "tap") ? XEN_UNIT : VPC_SECTOR);
-    VpcFooter f = s->footer;
+    int64_t size = (int64_t)be64_load(f->current_size);
 
-    vpc_set_size(&f, exact);
-    bool agree = vpc_size(&f, VPC_SIZE_AUTO) == exact && vpc_size(&f, s->options.size_rule) == exact;
-
-    return agree ? exact : vpc_round_to_geometry(size);
+    return vpc_size(f, VPC_SIZE_AUTO) != size || vpc_size(f, s->options.size_rule) != size;
 }
 
-static bool check_size(BlockDriverState *bs, int64_t size, GError **errp)
+/* Sizes, geometry and creator of @f for a disk of at least @asked, as the options have it; warn if that is not what was
+ * asked for. Who grows it does not want to lose what others see behind its end */
+static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOptions *o, VpcFooter *f, GError **errp)
 {
     const VpcState *s = bs->state;
-    int64_t most = s->fixed ? MAX(VPC_MAX_SIZE, bs->size) : VPC_MAX_SIZE;
+    int64_t size = asked > bs->size ? MAX(asked, seen_size(bs)) : asked, chosen;
+    bool given = o->reader >= 0 || o->force_size >= 0;
+    const VpcReader *reader = given ? vpc_reader(o->reader, o->force_size != 0) : vpc_reader_of(f, size);
 
-    if (size > most) {
-        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes (%" PRId64 " GiB) that a VHD "
-                       "can have", size, most, most >> 30);
+    if (!vpc_choose_size(bs, reader, s->fixed, size, &chosen, errp)) {
         return false;
     }
-    return s->fixed || vpc_check_numbers(size, s->block_size, errp);
+    if (o->reader >= 0) {
+        vpc_set_reader(f, reader);
+        vpc_warn_of_reader(bs, reader, s->fixed, chosen);
+    }
+    vpc_change_size(f, chosen);
+    if (counts_geometry(s, f) && o->force_size != 0 && s->options.size_rule == VPC_SIZE_AUTO) {
+        VpcFooter was = *f;
+
+        vpc_set_reader(f, vpc_reader(-1, true));
+        bdrv_warn(bs, "the creator is '%.4s' now and no longer '%.4s': of that one's disks readers take the geometry for "
+                  "the size, and no geometry has %" PRId64 " bytes; for=virtualpc or force_size=off keeps it", f->creator,
+                  was.creator, chosen);
+    } else if (counts_geometry(s, f)) {
+        chosen = vpc_round_to_geometry(chosen);
+        vpc_set_size(f, chosen);
+    }
+    if (chosen != asked) {
+        bdrv_warn(bs, "the disk gets %" PRId64 " bytes and not %" PRId64 "%s%s", chosen, asked,
+                  size != asked ? ": some programs see it that long already" : reader->name ? ", as disks are for " : "",
+                  size == asked && reader->name ? reader->name : "");
+    }
+    return true;
 }
 
 static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
@@ -73,7 +99,7 @@ static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
     } else if (s->differencing && !bs->backing) {
         bdrv_set_error(errp, EINVAL, "a differencing disk can't be resized without its parent");
     } else {
-        return check_size(bs, size, errp);
+        return s->fixed || vpc_check_numbers(size, s->block_size, errp);
     }
     return false;
 }
@@ -232,11 +258,17 @@ static bool end_resize(BlockDriverState *bs, GError **errp)
     return ret == 0;
 }
 
-bool vpc_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+bool vpc_resize(BlockDriverState *bs, int64_t size, const void *opts, GError **errp)
 {
     VpcState *s = bs->state;
     VpcFooter footer = s->footer;
 
+    if (size != bs->size) {
+        if (!choose_size(bs, size, opts, &footer, errp)) {
+            return false;
+        }
+        size = (int64_t)be64_load(footer.current_size);
+    }
     if (!may_resize(bs, size, errp)) {
         return false;
     }
@@ -246,14 +278,15 @@ bool vpc_truncate(BlockDriverState *bs, int64_t size, GError **errp)
         bdrv_set_error(errp, -ret, "could not flush: %s", g_strerror(-ret));
         return false;
     }
-    if (size != bs->size) {         /* who grows it does not want to lose what others see behind its end */
-        size = choose_size(s, size > bs->size ? MAX(size, seen_size(bs)) : size);
-    }
     if (size == bs->size) {
         return end_resize(bs, errp);
     }
-    vpc_set_size(&footer, size);
     return s->fixed ? truncate_fixed(bs, &footer, size, errp) : truncate_sparse(bs, &footer, size, errp);
+}
+
+bool vpc_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+{
+    return vpc_resize(bs, size, &(VpcResizeOptions) { .reader = -1, .force_size = -1 }, errp);
 }
 
 bool vpc_preallocate(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp)

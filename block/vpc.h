@@ -242,8 +242,48 @@ char *vpc_uuid_text(const uint8_t uuid[16]);
 /* vpc-rebase.c */
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
 
+/* vpc-size.c */
+/* Whom an image is for; docs/VHD.md tells who wants what */
+typedef struct VpcReader {
+    const char *name;           /* NULL: anybody */
+    char creator[4];
+    uint32_t creator_version;
+    char creator_os[4];
+    int64_t unit;               /* sizes are rounded up to a multiple of it; 0: until C x H x S says the same */
+    int64_t max_size;           /* of a fixed disk; of others it is no more than VPC_MAX_SIZE */
+    bool fixed;                 /* that is what it wants if nobody asks for something else */
+    bool batmap;
+} VpcReader;
+extern const char *const vpc_reader_names[];
+/* @reader: an index into vpc_reader_names; -1: anybody or, without @force_size, QEMU as it rounds by itself */
+const VpcReader *vpc_reader(int reader, bool force_size);
+/* By whose rules an image gets this size if nobody asks for a reader's */
+const VpcReader *vpc_reader_of(const VpcFooter *footer, int64_t size);
+/* In *@size what is at least @wanted, as @reader has sizes. False: no such disk can be that large */
+bool vpc_choose_size(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t wanted, int64_t *size,
+                     GError **errp);
+/* Warn if @reader does not take such a disk */
+void vpc_warn_of_reader(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t size);
+/* docs/VHD.md, "Azure": why such a disk is not taken; NULL: it is */
+const char *vpc_not_for_azure(bool fixed, int64_t size);
+/* All three sizes of a new disk; or of one that has them, whose heads and sectors stay if they are its own */
+void vpc_set_size(VpcFooter *f, int64_t size);
+void vpc_change_size(VpcFooter *f, int64_t size);
+/* From "cylinders/heads/sectors", for a footer whose sizes are there */
+bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp);
+/* The next size that a geometry can say; above the largest of them nobody looks at it */
+int64_t vpc_round_to_geometry(int64_t size);
+/* A BAT entry has 32 bits for a sector number, also when the disk is full; and a BAT has at most VPC_MAX_BAT bytes */
+bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
+
 /* vpc-resize.c */
+typedef struct VpcResizeOptions {
+    int reader;                 /* -1: by who made the image */
+    int force_size;             /* off, on; -1: on, but for those whose readers go by the geometry */
+} VpcResizeOptions;
+extern const BlockOption vpc_resize_options[];
 bool vpc_truncate(BlockDriverState *bs, int64_t size, GError **errp);
+bool vpc_resize(BlockDriverState *bs, int64_t size, const void *opts, GError **errp);
 bool vpc_preallocate(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp);
 
 /* vpc-move.c */
@@ -268,26 +308,20 @@ int vpc_fill_gaps(BlockDriverState *bs);
 typedef struct VpcCreateOptions {
     int64_t size;               /* -1: the parent's */
     int subformat;              /* index into vpc_subformats; -1: what the reader wants */
-    int64_t block_size;
-    bool force_size;
+    int64_t block_size;         /* -1: the parent's, or 2 MiB */
+    int force_size;             /* off, on; -1: on, and nobody said so */
     int reader;                 /* -1: any */
     char *creator, *uuid;       /* NULL: by the reader; random */
     char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
-    char *geometry;             /* NULL: by the specification's algorithm */
+    char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
-/* Fields of a footer, from texts that a user wrote. Its size must be there for the geometry's */
+/* Fields of a footer: from texts that a user wrote, or by a reader */
 bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
 bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp);
 bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp);
-bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp);
-/* All three sizes */
-void vpc_set_size(VpcFooter *f, int64_t size);
-/* The next size that a geometry can say; above the largest of them nobody looks at it */
-int64_t vpc_round_to_geometry(int64_t size);
-/* A BAT entry has 32 bits for a sector number, also when the disk is full; and a BAT has at most VPC_MAX_BAT bytes */
-bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
+void vpc_set_reader(VpcFooter *f, const VpcReader *reader);
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 
 /* vpc-amend.c */

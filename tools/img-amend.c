@@ -43,6 +43,12 @@ static bool parse_args(AmendArgs *args, int argc, char **argv)
     return true;
 }
 
+/* QEMU's driver for VHDs can't, and says so */
+static bool can_amend(const BlockDriver *drv)
+{
+    return drv->amend && !tool_is_qemu;
+}
+
 static bool refuse(const char *format)
 {
     tool_error("Format driver '%s' does not support option amendment", format);
@@ -112,7 +118,7 @@ static bool change(AmendArgs *args)
     g_autofree char *options = keyval_format(args->options);
     GError *err = NULL;
 
-    if (!image->bs->drv->amend) {
+    if (!can_amend(image->bs->drv)) {
         return refuse(bdrv_get_driver_name(image->bs));
     }
     if (!may_change_id(args)) {
@@ -130,7 +136,7 @@ static bool print_help(const AmendArgs *args)
 {
     const BlockDriver *drv = bdrv_find_driver(args->image.format);
 
-    if (!drv || !drv->amend) {
+    if (!drv || !can_amend(drv)) {
         return drv ? refuse(drv->name) : img_find_creator(args->image.format, "") != NULL;
     }
     g_autofree char *help = bdrv_options_help(drv->amend_options);

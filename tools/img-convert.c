@@ -11,11 +11,40 @@
 #include "tools/img-target.h"
 #include "util/checked.h"
 
+static int64_t get_number(const BlockInfo *info, const char *key)
+{
+    const BlockInfoItem *item = bdrv_info_find(info, key);
+
+    return item && item->type == BLOCK_INFO_INT ? item->number : 0;
+}
+
+/* A copy is the same disk for a guest that goes by the geometry, if nobody asks for another one. QEMU does not keep it */
+static void keep_geometry(ConvertArgs *args, const BlockDriver *drv)
+{
+    bool rounded = keyval_get(args->options, "for") || keyval_get(args->options, "force_size");
+
+    if (tool_is_qemu || args->count != 1 || args->differences || !img_has_create_option(drv, "geometry") ||
+        keyval_get(args->options, "geometry")) {
+        return;
+    }
+    BlockInfo *info = bdrv_get_info(args->sources[0].bs, NULL);
+    int64_t c = info ? get_number(info, "cylinders") : 0, h = info ? get_number(info, "heads") : 0;
+    int64_t s = info ? get_number(info, "sectors-per-track") : 0, bytes = c * h * s * 512;
+
+    if (bytes > 0 && (bytes == args->size || (bytes < args->size && !rounded))) {
+        g_autofree char *text = g_strdup_printf("%" PRId64 "/%" PRId64 "/%" PRId64, c, h, s);
+
+        keyval_set(args->options, "geometry", text);
+    }
+    bdrv_info_free(info);
+}
+
 static bool create_target(ConvertArgs *args, const BlockDriver *drv)
 {
     g_autofree char *size = g_strdup_printf("%" PRId64, args->size);
     g_autofree char *doing = g_strdup_printf("error while converting %s: ", drv->name);
 
+    keep_geometry(args, drv);
     keyval_set(args->options, "size", size);
     if ((args->to.flags & BDRV_O_NO_FLUSH) && !drv->is_protocol) {
         keyval_set(args->options, "file.cache.no-flush", "on");
@@ -26,11 +55,21 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
     return img_create_image(args->to.filename, drv, args->options, doing);
 }
 
+/* QEMU has a line for each sector, no length, and two passes that read the block status; one message has an "at", the other
+ * has not */
 static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
-    /* QEMU's words: one has an "at", the other has not. It has a line for each sector */
-    tool_warn("error while %s %soffset %" PRId64 ": %s (%" PRId64 " bytes)", doing, strcmp(doing, "reading") ? "at " : "",
-              offset, g_strerror(error), bytes);
+    bool status = strcmp(doing, "reading") != 0;
+    const char *at = status ? "at " : "";
+
+    if (!tool_is_qemu) {
+        tool_warn("error while %s %soffset %" PRId64 ": %s (%" PRId64 " bytes)", doing, at, offset, g_strerror(error), bytes);
+    }
+    for (int pass = 0; tool_is_qemu && pass < (status ? 2 : 1); pass++) {
+        for (int64_t n = offset; n < offset + bytes; n += 512) {
+            tool_warn("error while %s %soffset %" PRId64 ": %s", doing, at, n, g_strerror(error));
+        }
+    }
 }
 
 static void lose_silently(void *user, const char *doing, int64_t offset, int64_t bytes, int error)

@@ -61,6 +61,11 @@ static const BlockOption *find_option(const BlockDriver *drv, const char *name)
     return opt && opt->name ? opt : NULL;
 }
 
+bool img_has_create_option(const BlockDriver *drv, const char *name)
+{
+    return find_option(drv, name) != NULL;
+}
+
 static void print_option(const BlockOption *opt, const char *value)
 {
     int64_t bytes;
@@ -153,12 +158,19 @@ char *img_creation_options(KeyVal *options, const BlockDriver *drv)
     return keyval_format(options);
 }
 
+static void print_warning(void *filename, const char *text)
+{
+    tool_warn("%s: %s", (const char *)filename, text);
+}
+
 bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)
 {
     g_autofree char *text = img_creation_options(options, drv);
     GError *err = NULL;
 
-    if (!bdrv_create(filename, text, &err)) {
+    const BlockCreateArgs args = { .filename = filename, .options = text, .warn = print_warning, .user = (void *)filename };
+
+    if (!bdrv_create_with(&args, &err)) {
         tool_error("%s: %s%s", filename, doing, bdrv_error_message(err));
         bdrv_error_free(err);
         return false;

@@ -14,6 +14,7 @@ typedef struct ResizeArgs {
     const char *size;
     int preallocation;          /* BlockPreallocation, or PREALLOC_METADATA */
     bool shrink, quiet;
+    KeyVal *options;            /* of the format */
 } ResizeArgs;
 
 enum { OPT_PREALLOCATION = 512, OPT_SHRINK };
@@ -72,7 +73,9 @@ static bool resize(const ResizeArgs *args, int64_t n)
         tool_error("Unsupported preallocation mode: metadata");
         return false;
     }
-    if (!bdrv_grow(args->image.bs, size, (BlockPreallocation)args->preallocation, &err)) {
+    g_autofree char *options = keyval_format(args->options);
+
+    if (!bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err)) {
         tool_error("%s", bdrv_error_message(err));
         bdrv_error_free(err);
         return false;
@@ -133,8 +136,13 @@ static bool parse_args(ResizeArgs *args, int argc, char **argv)
     };
     int c;
 
-    while ((c = img_getopt(argc, argv, ":hf:q", long_options)) != -1) {
+    while ((c = img_getopt(argc, argv, ":hf:o:q", long_options)) != -1) {
         switch (c) {
+        case 'o':
+            if (!img_add_create_options(args->options, optarg)) {
+                return false;
+            }
+            break;
         case OPT_PREALLOCATION:
             if (!parse_preallocation(optarg, &args->preallocation)) {
                 return false;
@@ -160,7 +168,8 @@ static bool parse_args(ResizeArgs *args, int argc, char **argv)
 /* The last word is the size, also where it looks like an option: "-1G" */
 int img_resize(int argc, char **argv)
 {
-    ResizeArgs args = { .image.flags = BDRV_O_RDWR };
+    g_autoptr(KeyVal) options = keyval_new();
+    ResizeArgs args = { .image.flags = BDRV_O_RDWR, .options = options };
     bool help = argc == 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
 
     if (argc < 3 && !help) {

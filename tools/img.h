@@ -116,6 +116,8 @@ char *img_path_from(const char *image, const char *path);
 bool img_add_create_options(KeyVal *options, const char *text);
 /* A driver that can create, by name; NULL after a message, which begins with @where */
 const BlockDriver *img_find_creator(const char *format, const char *where);
+/* Has the driver a create option of that name? */
+bool img_has_create_option(const BlockDriver *drv, const char *name);
 /* False after such a message if @drv does not know all of @options */
 bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, const char *where);
 /* -b or -B, and -F, into the @options of a new image; each may be NULL. False after such a message if @drv has no

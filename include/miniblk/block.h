@@ -81,6 +81,19 @@ BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *opt
                                     GError **errp);
 bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp);
 
+typedef struct BlockCreateArgs {
+    const char *filename;           /* the first three as above */
+    const BlockStorage *storage;    /* in place of a file; NULL: none */
+    const char *options;
+    /* Told, before the file is made, what the image will not be that somebody may expect of it: @text is a sentence,
+     * gone when this returns. NULL: nobody wants to know */
+    void (*warn)(void *user, const char *text);
+    void *user;
+} BlockCreateArgs;
+
+/* All ways to make an image in one */
+bool bdrv_create_with(const BlockCreateArgs *args, GError **errp);
+
 /* Which image is the parent of this one? The strings are the library's, and good until find() returns. Names
  * and places are what the image says: believe none of it. */
 typedef struct BlockParentQuery {
@@ -189,8 +202,9 @@ const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "
  * above only, and goes with @bs, or when bdrv_rebase() gives that another. */
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
-/* Another length for the disk: at least @size, as formats round it up; what is added reads as zeroes. If it is
- * interrupted, or fails, the disk has the old length or the new one, and can be truncated again. */
+/* Another length for the disk: @size, or a little more with a warning where the format can't have that; what is added
+ * reads as zeroes. If it is interrupted, or fails, the disk has the old length or the new one, and can be truncated
+ * again. */
 bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp);
 
 typedef enum BlockPreallocation {
@@ -201,6 +215,8 @@ typedef enum BlockPreallocation {
 
 /* The same for images that are not to be shorter. If there is no such space, they have the old length afterwards */
 bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp);
+/* Either of them, with options of the format, "key=value,…", as bdrv_create() has some; NULL: none */
+bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp);
 
 typedef struct BlockCopyOptions {
     unsigned workers;           /* threads; 0: two */

@@ -82,7 +82,7 @@ typedef struct BlockFileFacts {
 } BlockFileFacts;
 
 /* One option of a driver, filled into its options struct by the layer.
- * Where it was not given and @def is "", a string is NULL, a number or enum -1, a bool false. */
+ * Where it was not given and @def is "", a string is NULL, a number, enum or on-off -1, a bool false. */
 typedef struct BlockOption {
     const char *name;               /* NULL ends the table */
     enum {
@@ -93,6 +93,7 @@ typedef struct BlockOption {
         BLOCK_OPT_ENUM,             /* int: index into @values */
         BLOCK_OPT_LIST,             /* BlockOptionList: "name.0.key=…,name.1.key=…" */
         BLOCK_OPT_NODE,             /* char *: "name.key=…", all of another node's options, for bdrv_open_child() */
+        BLOCK_OPT_ON_OFF,           /* int: as BOOL, 1 or 0, for a driver that wants to know whether it was given */
     } type;
     size_t at;                      /* offsetof the field in the driver's options struct */
     const char *def;                /* as the user would write it; "": may be left out; NULL: required */
@@ -229,6 +230,11 @@ typedef struct BlockDriver {
 
     /* Protocols whose filenames are paths: fill *@facts. False: the host can't tell */
     bool (*get_facts)(BlockDriverState *bs, BlockFileFacts *facts);
+
+    /* As truncate(), for a driver that has options for it: @opts is a struct of resize_size bytes */
+    const BlockOption *resize_options;
+    size_t resize_size;
+    bool (*resize)(BlockDriverState *bs, int64_t size, const void *opts, GError **errp);
 } BlockDriver;
 
 struct BlockDriverState {

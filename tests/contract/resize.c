@@ -129,6 +129,24 @@ static unsigned count_warnings(const Run *run)
     return n;
 }
 
+/* What is said of a size that is not as it was asked for, or could not be as the image was made */
+static bool is_of_size(const char *text)
+{
+    return strstr(text, "the disk gets ") || strstr(text, "the creator is ");
+}
+
+/* Is it said, once at least, that a disk was to have @size bytes and gets @now? */
+static bool is_told(const Run *run, int64_t size, int64_t now)
+{
+    g_autofree char *text = g_strdup_printf("the disk gets %" PRId64 " bytes and not %" PRId64, now, size);
+    unsigned n = 0;
+
+    while (bdrv_get_warning(run->bs, n) && !strstr(bdrv_get_warning(run->bs, n), text)) {
+        n++;
+    }
+    return bdrv_get_warning(run->bs, n) != NULL;
+}
+
 static void resize(Run *run, int64_t size)
 {
     unsigned warnings = count_warnings(run);
@@ -151,7 +169,10 @@ static void resize(Run *run, int64_t size)
         memset(run->twin + run->size, 0, (size_t)(now - run->size));
     }
     run->size = now;
-    g_assert_true(run->uncut || !bdrv_get_warning(run->bs, warnings));
+    g_assert_true(now == size || is_told(run, size, now));
+    for (const char *text; (text = bdrv_get_warning(run->bs, warnings)); warnings++) {
+        g_assert_true(run->uncut || is_of_size(text));
+    }
 }
 
 static int64_t choose_size(Run *run)
@@ -348,12 +369,80 @@ static void test_too_large(void)
     const int64_t most = INT64_C(2040) << 30;
     Run *run = run_new("fixed", MIB), *small = run_new("dynamic-512", MIB);
 
-    assert_refused(run, most + 1, EFBIG, "2040 GiB");
-    assert_refused(run, INT64_MAX, EFBIG, "2040 GiB");
+    assert_refused(run, INT64_MAX, EFBIG, "that a fixed VHD can have");
     assert_refused(small, most, EFBIG, "more than the 4294967294 that VHD can number");
     assert_refused(small, most + 1, EFBIG, "2040 GiB");
     run_free(run);
     run_free(small);
+}
+
+static void read_footer(const Run *run, uint8_t f[SECTOR])
+{
+    medium_read(&run->medium, medium_size(&run->medium) - SECTOR, f, SECTOR);
+}
+
+/* QEMU takes the geometry of what it made itself for the size */
+static void test_qemus_own(void)
+{
+    static const char *const names[] = { "fixed", "dynamic-4k" };
+    uint8_t f[SECTOR];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        Run *run = run_new(names[i], 17 * 4 * 15 * SECTOR);
+
+        change_footers(run, 28, "qemu", 4);
+        g_assert_true(bdrv_truncate(run->bs, 2 * MIB, NULL));
+        g_assert_cmpint(bdrv_getlength(run->bs), ==, 2 * MIB);
+        g_assert_nonnull(strstr(bdrv_get_warning(run->bs, 0), "the creator is 'qem2' now and no longer 'qemu'"));
+        read_footer(run, f);
+        g_assert_cmpmem(f + 28, 4, "qem2", 4);
+        run_free(run);
+    }
+}
+
+static void test_options(void)
+{
+    Run *run = run_new("fixed", MIB);
+    uint8_t f[SECTOR];
+    GError *err = NULL;
+
+    g_assert_true(bdrv_resize(run->bs, MIB + 4096, BDRV_PREALLOC_OFF, "for=azure", NULL));
+    g_assert_cmpint(bdrv_getlength(run->bs), ==, 2 * MIB);
+    g_assert_nonnull(strstr(bdrv_get_warning(run->bs, 0), "Azure does not take this image, because its size is not between"));
+    g_assert_nonnull(strstr(bdrv_get_warning(run->bs, 1), "the disk gets 2097152 bytes and not 1052672, as disks are for Azure"));
+    read_footer(run, f);
+    g_assert_cmpmem(f + 28, 4, "win ", 4);
+    g_assert_true(bdrv_resize(run->bs, MIB, BDRV_PREALLOC_OFF, "force_size=off", NULL));
+    g_assert_cmpint(bdrv_getlength(run->bs), ==, 31 * 4 * 17 * SECTOR);
+    g_assert_false(bdrv_resize(run->bs, MIB, BDRV_PREALLOC_OFF, "for=nobody", &err));
+    g_assert_cmpint(bdrv_error_code(err), ==, EINVAL);
+    g_clear_error(&err);
+    g_assert_false(bdrv_resize(run->bs, MIB, BDRV_PREALLOC_OFF, "four=azure", &err));
+    g_assert_cmpint(bdrv_error_code(err), ==, EINVAL);
+    g_clear_error(&err);
+    g_assert_cmpint(bdrv_getlength(run->bs), ==, 31 * 4 * 17 * SECTOR);
+    run_free(run);
+    BlockDriverState *null = bdrv_open(NULL, "driver=null-co,size=1M", BDRV_O_RDWR, NULL);
+    g_assert_false(bdrv_resize(null, MIB, BDRV_PREALLOC_OFF, "for=azure", &err));
+    g_assert_cmpint(bdrv_error_code(err), ==, ENOTSUP);
+    g_clear_error(&err);
+    bdrv_close(null);
+}
+
+/* A guest may have laid out the disk by it */
+static void test_own_geometry(void)
+{
+    Run *run = run_new("fixed", MIB);
+    uint8_t f[SECTOR];
+
+    change_footers(run, 56, "\0\x80\1\x10", 4);     /* 128/1/16 */
+    g_assert_true(bdrv_truncate(run->bs, 2 * MIB - SECTOR, NULL));
+    read_footer(run, f);
+    g_assert_cmpmem(f + 56, 4, "\0\xff\1\x10", 4);
+    g_assert_true(bdrv_truncate(run->bs, 512 * KIB, NULL));
+    read_footer(run, f);
+    g_assert_cmpmem(f + 56, 4, "\0\x40\1\x10", 4);
+    run_free(run);
 }
 
 static void test_negative(void)
@@ -604,6 +693,9 @@ int main(int argc, char **argv)
     g_test_add_func("/resize/refused/hidden", test_hidden);
     g_test_add_func("/resize/refused/too-large", test_too_large);
     g_test_add_func("/resize/refused/negative", test_negative);
+    g_test_add_func("/resize/qemus-own", test_qemus_own);
+    g_test_add_func("/resize/options", test_options);
+    g_test_add_func("/resize/own-geometry", test_own_geometry);
     g_test_add_func("/resize/refused/damaged", test_damaged);
     g_test_add_func("/resize/refused/without-parent", test_without_parent);
     g_test_add_func("/resize/refused/for-a-check", test_for_a_check);

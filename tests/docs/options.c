@@ -8,6 +8,7 @@ static void print_type(const BlockOption *opt)
 {
     static const char *const words[] = {
         [BLOCK_OPT_STRING] = "text", [BLOCK_OPT_SIZE] = "size", [BLOCK_OPT_INT] = "number", [BLOCK_OPT_BOOL] = "on|off",
+        [BLOCK_OPT_ON_OFF] = "on|off",
         [BLOCK_OPT_NODE] = "",
     };
 

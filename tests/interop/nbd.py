@@ -2,57 +2,20 @@
 # SPDX-License-Identifier: MIT
 
 import json
-import pathlib
 import re
 import struct
 import subprocess
 import threading
 import time
 
-from harness import IMG, IO, Failure, Skip, Suite, check, equal, fails, need, run, works
-from nbd_server import DIE, FLUSH, MUTE, READ, STATUS, WRITE, ZERO, Server, chunk
+from harness import IMG, IO, Skip, Suite, check, equal, fails, need, run, works
+from nbd_server import DIE, FLUSH, MUTE, READ, STATUS, WRITE, ZERO, Nbdkit, Server, chunk, uri
 
 suite = Suite(__file__)
 
 if ' nbd' not in subprocess.run([IMG, '--help'], capture_output=True, text=True).stdout.split('formats:')[-1]:
     print('1..0 # SKIP the nbd driver is not built in')
     raise SystemExit
-
-
-class Nbdkit:
-    """nbdkit, on a socket in @folder"""
-
-    def __init__(self, folder, *words):
-        need('nbdkit')
-        self.path = pathlib.Path(folder) / 'kit.sock'
-        self.command = ['nbdkit', '-f', '-U', self.path, *words]
-        self.start()
-
-    def start(self):
-        self.path.unlink(missing_ok=True)
-        self.process = subprocess.Popen([str(word) for word in self.command], stdin=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE)
-        for _ in range(200):
-            if self.path.exists():
-                return
-            if self.process.poll() is not None:
-                raise Skip(f'nbdkit: {self.process.stderr.read().decode()}')
-            time.sleep(0.02)
-        raise Failure('nbdkit does not come up')
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-
-def uri(server, export=''):
-    return f'nbd+unix:///{export}?socket={server.path}'
 
 
 def commands(*words):

@@ -1,4 +1,4 @@
-# nbd_server.py - an NBD server that lies, stops or dies when it is told to
+# nbd_server.py - NBD servers: nbdkit, and one that lies, stops or dies when it is told to
 # SPDX-License-Identifier: MIT
 """One thread a connection; the disk is a bytearray. @old: the handshake without options and structured replies.
 @lie(server, kind, offset, length) is asked before each request, from the second on if the first is to be good. It
@@ -8,7 +8,11 @@ bytes and DIE, or for a block status a list of (length, flags)."""
 import pathlib
 import socket
 import struct
+import subprocess
 import threading
+import time
+
+from harness import Failure, Skip, need
 
 READ, WRITE, DISC, FLUSH, TRIM, _, ZERO, STATUS = range(8)
 DIE, MUTE = object(), object()
@@ -155,3 +159,39 @@ def simple(cookie, error=0):
 
 def chunk(cookie, kind, data, flags=1):
     return struct.pack('>IHHQI', 0x668e33ef, flags, kind, cookie, len(data)) + data
+
+
+class Nbdkit:
+    """nbdkit, on a socket in @folder"""
+
+    def __init__(self, folder, *words):
+        need('nbdkit')
+        self.path = pathlib.Path(folder) / 'kit.sock'
+        self.command = ['nbdkit', '-f', '-U', self.path, *words]
+        self.start()
+
+    def start(self):
+        self.path.unlink(missing_ok=True)
+        self.process = subprocess.Popen([str(word) for word in self.command], stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+        for _ in range(200):
+            if self.path.exists():
+                return
+            if self.process.poll() is not None:
+                raise Skip(f'nbdkit: {self.process.stderr.read().decode()}')
+            time.sleep(0.02)
+        raise Failure('nbdkit does not come up')
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def uri(server, export=''):
+    return f'nbd+unix:///{export}?socket={server.path}'
