@@ -456,6 +456,16 @@ static BlockDriverState *open_root(const BlockSource *from, KeyVal *kv, unsigned
     return open_probed(from, kv, flags & ~(unsigned)BDRV_O_PROBE, errp);
 }
 
+bool bdrv_wrap_file(BlockDriverState *bs, const char *driver, GError **errp)
+{
+    const BlockSource from = { .tree = bs->layer->tree };
+    g_autoptr(KeyVal) none = keyval_new();
+    unsigned flags = bs->file->flags;
+
+    bs->file = open_node(&from, bdrv_find_driver(driver), none, flags, bs->file, errp);
+    return bs->file != NULL;
+}
+
 bool bdrv_is_probed(BlockDriverState *bs)
 {
     return bs->layer->tree->probe > 0;

@@ -13,6 +13,7 @@
 static const BlockDriver *const drivers[] = {
     &bdrv_vpc,
     &bdrv_raw,
+    &bdrv_split,
     &bdrv_cow,
     &bdrv_blkdebug,
     &bdrv_blklogwrites,

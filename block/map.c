@@ -29,7 +29,7 @@ static int from_child(const BlockExtent *ext, int64_t offset, int64_t bytes, int
 /* The driver's half of the contract */
 static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
 {
-    bool known = !ext->child || ext->child == bs->file || ext->child == bs->backing;
+    bool known = !ext->child || ext->child->layer->tree == bs->layer->tree;
     bool writable = ext->child == bs->file;
 
     return ext->bytes > 0 && ext->offset >= 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&

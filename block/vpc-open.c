@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include "block/split.h"
 #include "block/vpc.h"
 #include "block/vpc-parent.h"
 #include "util/be.h"
@@ -135,6 +136,11 @@ char *vpc_suspect(const BlockProbe *p)
 {
     char *why = NULL;
 
+    g_autofree char *part = *p->filename ? split_part(p->filename, 1) : NULL;
+
+    if (part) {
+        return asprintf(&why, "'%s' beside it is named as the next part of a split VHD", part) < 0 ? NULL : why;
+    }
     for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
         const VpcFooter *f = (const VpcFooter *)(p->tail + p->len - left);
 
@@ -215,6 +221,24 @@ int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)
     return ret < 0 ? ret : -ENOENT;
 }
 
+/* "" or, of a split image, which part there should be. g_free() it */
+static char *missing_part(BlockDriverState *bs)
+{
+    unsigned n = 1, last = 0;
+
+    if (((const VpcState *)bs->state)->options.root) {
+        return g_strdup("; if it is split, its parts are not looked for where parent-root= is given");
+    }
+    for (unsigned i = 1; i < 100; i++) {
+        g_autofree char *part = bdrv_is_path(bs->filename) ? split_part(bs->filename, i) : NULL;
+
+        last = part ? i : last;
+        n += part && n == i;
+    }
+    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing or not whole", MIN(n, last + 1), n)
+                : g_strdup("");
+}
+
 bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     bool cookie_at_end = !memcmp(ends->tail.cookie, VPC_COOKIE, 8);
@@ -245,7 +269,9 @@ bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
         bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x",
                        cookie_at_end ? "end" : "start", be32_load(f->checksum), footer_checksum(f));
     } else {
-        bdrv_set_error(errp, EINVAL, "this is no VHD: it neither ends nor begins with a footer");
+        g_autofree char *gap = missing_part(bs);
+
+        bdrv_set_error(errp, EINVAL, "this is no VHD: it neither ends nor begins with a footer%s", gap);
     }
     return false;
 }
@@ -272,7 +298,9 @@ static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **er
             bdrv_warn(bs, "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
                       ends->tail_at, g_strerror(-ends->tail_error));
         } else if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
-            bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used");
+            g_autofree char *gap = missing_part(bs);
+
+            bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
         }
     } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED && !ends->tail_error) {
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
@@ -503,6 +531,33 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
     return !(bs->flags & BDRV_O_RDWR) || open_for_writing(bs, ends, errp);
 }
 
+/* The file is the first of those that a split image lies in, if there is a second, and no footer at its end. What an image
+ * may name in a folder of the user's has no parts: they would have to be looked for beside it */
+static bool join_parts(BlockDriverState *bs, GError **errp)
+{
+    const VpcState *s = bs->state;
+    VpcEnds ends = { 0 };
+
+    if (s->options.root || !bdrv_is_path(bs->filename)) {
+        return true;
+    }
+    g_autofree char *first = split_first(bs->filename), *second = split_part(bs->filename, 1);
+
+    if (first) {
+        bdrv_set_error(errp, EINVAL, "it is a part of a split image, which is opened by the name of the first, '%s'", first);
+        return false;
+    }
+    if (!second || !vpc_read_ends(bs, &ends, NULL) || ends.tail_ok) {
+        return true;
+    }
+    if (!bdrv_wrap_file(bs, "split", errp)) {
+        return false;
+    }
+    bdrv_warn(bs, "the image is split: the file is read as one with '%s' and the parts behind it, %" PRId64 " bytes in all",
+              second, bdrv_node_size(bs->file));
+    return true;
+}
+
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
 {
     VpcState *s = bs->state;
@@ -517,7 +572,7 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     s->options.salvage |= (flags & BDRV_O_SALVAGE) != 0;
     const VpcParentRules rules = { s->options.drives, s->options.search };
 
-    if (!vpc_check_parent_rules(&rules, errp)) {
+    if (!vpc_check_parent_rules(&rules, errp) || !join_parts(bs, errp)) {
         return false;
     }
     if (flags & BDRV_O_CHECK) {

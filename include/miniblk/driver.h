@@ -32,7 +32,8 @@ int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes);
 /* Where @bytes at @offset of a node are: at @child_offset of @child, or nowhere */
 typedef struct BlockExtent {
     int64_t offset, bytes;
-    BlockDriverState *child;    /* bs->file or bs->backing; NULL: nowhere, they read as zeroes */
+    BlockDriverState *child;    /* bs->file; for reading bs->backing, too, or what bdrv_open_child() opened; NULL: nowhere,
+                                 * they read as zeroes */
     int64_t child_offset;
     unsigned flags;
 } BlockExtent;
@@ -288,6 +289,9 @@ bool bdrv_create_file_for(BlockDriverState *bs, int64_t bytes, GError **errp);
 /* In open(): open a node of the driver's own beside bs->file, by @options, as a BLOCK_OPT_NODE has them; with
  * no driver= among them it is a file. @flags: BDRV_O_…. The driver flushes it, and close() closes it */
 BlockDriverState *bdrv_open_child(BlockDriverState *bs, const char *options, unsigned flags, GError **errp);
+/* In open(): put a node of @driver, with its default options, between this one and bs->file. On failure there is no
+ * bs->file, and open() is to fail, too */
+bool bdrv_wrap_file(BlockDriverState *bs, const char *driver, GError **errp);
 void bdrv_close_child(BlockDriverState *child);     /* NULL is allowed */
 /* Make the file at the bottom of such a node, or empty it if it is there */
 bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp);

@@ -1,0 +1,138 @@
+# split.py - images in several files, as Virtual PC cut them: vm.vhd, vm.v01, vm.v02
+# SPDX-License-Identifier: MIT
+import random
+
+from harness import IMG, IO, Suite, check, equal, facts, fails, run, works
+from vhd import MIB
+
+suite = Suite(__file__)
+
+CUTS = {                        # name: where the image is cut, as parts of its length
+    'in two': (0.5,), 'in three': (0.3, 0.6), 'in ten': tuple(n / 10 for n in range(1, 10)), 'in the footer': (0.99999,),
+}
+SUBFORMATS = ('subformat=dynamic', 'subformat=fixed', 'subformat=dynamic,block_size=64k')
+
+
+def make(folder, options, cuts, whole=512, first='vm.vhd', part='vm.v{:02}'):
+    """A disk as @folder/disk.raw, and the parts of an image of it; cut at multiples of @whole"""
+    data = bytearray(random.Random(1).randbytes(3 * MIB) + bytes(MIB))
+    (folder / 'disk.raw').write_bytes(data)
+    works(IMG, 'convert', '-f', 'raw', '-O', 'vpc', '-o', options + ',force_size=on', folder / 'disk.raw', folder / 'whole')
+    image = (folder / 'whole').read_bytes()
+    at = [0, *[int(len(image) * cut) // whole * whole for cut in cuts], len(image)]
+    names = [first, *[part.format(n) for n in range(1, len(at))]]
+    for name, start, end in zip(names, at, at[1:]):
+        (folder / name).write_bytes(image[start:end])
+    (folder / 'whole').unlink()
+
+
+def is_read(folder, name='vm.vhd'):
+    works(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / name, folder / 'got.raw')
+    check((folder / 'got.raw').read_bytes() == (folder / 'disk.raw').read_bytes(), 'other contents')
+
+
+def test_cut(folder, options, cuts, whole):
+    make(folder, options, cuts, whole)
+    is_read(folder)
+    works(IMG, 'compare', '-f', 'vpc', '-F', 'raw', folder / 'vm.vhd', folder / 'disk.raw')
+    text = works(IO, '-r', '-f', 'vpc', '-c', 'read -P 0 3M 1M', folder / 'vm.vhd')
+    check('failed' not in text, text)
+    works(IMG, 'check', '-f', 'vpc', folder / 'vm.vhd')
+
+
+for options in SUBFORMATS:
+    for name, cuts in CUTS.items():
+        for whole in 512, 1:
+            suite.test(f'{options}, {name}, at {"sectors" if whole > 1 else "any byte"}', test_cut, options, cuts, whole)
+
+
+@suite.fact
+def upper_case(folder):
+    """names in upper case, as FAT has them"""
+    make(folder, 'subformat=dynamic', (0.4, 0.7), first='VM.VHD', part='VM.V{:02}')
+    is_read(folder, 'VM.VHD')
+
+
+@suite.fact
+def said(folder):
+    """that they are joined is said"""
+    make(folder, 'subformat=dynamic', (0.4, 0.7))
+    done = run(IMG, 'info', '-f', 'vpc', folder / 'vm.vhd')
+    check("the image is split: the file is read as one with" in done.stderr and 'vm.v01' in done.stderr, done.stderr)
+
+
+@suite.fact
+def guessed(folder):
+    """a fixed image, whose first part looks like any raw disk, is not taken for one in silence"""
+    make(folder, 'subformat=fixed', (0.5,))
+    done = run(IMG, 'info', folder / 'vm.vhd')
+    check('vm.v01' in done.stderr, done.stderr)
+
+
+def test_missing(folder, options, lost):
+    make(folder, options, (0.3, 0.5, 0.7))
+    (folder / lost).unlink()
+    done = run(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'vm.vhd', folder / 'got.raw')
+    equal(done.returncode, 1, 'exit status')
+    check(f"it is split, and part {int(lost[-1])} ('.{lost[-3:]}') is missing" in done.stderr, done.stderr)
+
+
+for options in SUBFORMATS[:2]:
+    for lost in 'vm.v01', 'vm.v02', 'vm.v03':
+        suite.test(f'{options}: without {lost} it is refused, and that is named', test_missing, options, lost)
+
+
+@suite.fact
+def not_written(folder):
+    """none of it is written to"""
+    make(folder, 'subformat=dynamic', (0.4, 0.7))
+    before = {path: path.read_bytes() for path in folder.glob('vm.*')}
+    for words in (IO, '-f', 'vpc', '-c', 'write 0 512'), (IMG, 'check', '-f', 'vpc', '-r', 'all'), (
+            IMG, 'resize', '-f', 'vpc'), (IMG, 'amend', '-f', 'vpc', '-o', 'creator=x'):
+        text = fails(*words, folder / 'vm.vhd', *(['8M'] if 'resize' in words else []))
+        check('can be opened for reading only: convert makes one file of it' in text, text)
+    equal({path: path.read_bytes() for path in folder.glob('vm.*')} == before, True, 'files')
+
+
+@suite.fact
+def later_part(folder):
+    """a later part, whose last sector is the footer of the whole, is not taken for an image"""
+    for options in SUBFORMATS[:2]:
+        make(folder, options, (0.4, 0.7))
+        for name in 'vm.v01', 'vm.v02':
+            text = fails(IMG, 'info', '-f', 'vpc', folder / name)
+            check('it is a part of a split image' in text and 'vm.vhd' in text, text)
+
+
+@suite.fact
+def whole_image(folder):
+    """a whole image beside which there is such a name has nothing to do with it"""
+    works(IMG, 'create', '-q', '-f', 'vpc', folder / 'vm.vhd', '4M')
+    (folder / 'vm.v01').write_bytes(bytes(MIB))
+    works(IO, '-f', 'vpc', '-c', 'write -P 1 0 64k', folder / 'vm.vhd')
+    done = run(IMG, 'info', '-f', 'vpc', folder / 'vm.vhd')
+    equal((done.returncode, done.stderr), (0, ''), 'info')
+
+
+@suite.fact
+def parent(folder):
+    """the parent of a child is split"""
+    make(folder, 'subformat=dynamic', (0.4, 0.7))
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'vm.vhd', folder / 'child.vhd')
+    works(IMG, 'compare', '-f', 'vpc', '-F', 'raw', folder / 'child.vhd', folder / 'disk.raw')
+    done = run(IMG, 'map', '--image-opts', f'driver=vpc,parent-root={folder},file.filename={folder}/child.vhd')
+    check('parts are not looked for where parent-root= is given' in done.stderr, done.stderr)
+
+
+@suite.fact
+def salvaged(folder):
+    """what is left without the last part"""
+    make(folder, 'subformat=dynamic', (0.3, 0.6))
+    (folder / 'vm.v02').unlink()
+    done = run(IMG, 'convert', '--salvage', '-f', 'vpc', '-O', 'raw', folder / 'vm.vhd', folder / 'got.raw')
+    equal(done.returncode, 0, done.stderr)
+    equal((folder / 'got.raw').read_bytes()[:MIB] == (folder / 'disk.raw').read_bytes()[:MIB], True, 'the first MiB')
+    check('error while reading' in done.stderr or 'past the end' in done.stderr, done.stderr)
+
+
+suite.main()
