@@ -401,7 +401,7 @@ static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError 
         return true;
     }
     bdrv_set_error(errp, EACCES, "image format was not specified and is probably '%s'; a guess is not good "
-                   "enough for writing, name the driver", drv->name);
+                   "enough for writing, name the driver (-f %s, driver=%s)", drv->name, drv->name, drv->name);
     return false;
 }
 

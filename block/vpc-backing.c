@@ -332,7 +332,7 @@ bool vpc_open_backing(BlockDriverState *bs, GError **errp)
     }
     if (bdrv_is_probed(bs)) {
         bdrv_set_error(errp, EACCES, "this is a differencing disk, but its format was only guessed: that is not enough "
-                       "to open another file for it, name the driver");
+                       "to open another file for it, name the driver (-f vpc, driver=vpc)");
         return false;
     }
     if (bdrv_backing_depth(bs) >= s->options.max_depth) {

@@ -198,6 +198,26 @@ static void append_value(GString *all, const char *key, const char *value, size_
     }
 }
 
+/* Is it a VHD, as the user calls it? A guest can write a footer to its raw disk, and can't name the file */
+static bool is_called_vhd(const char *filename, const char *options, unsigned flags)
+{
+    static const char *const suffixes[] = { ".vhd", ".avhd", ".vpc" };
+    const BlockOpenArgs args = { .filename = filename, .options = options,
+                                 .flags = BDRV_O_PROBE | BDRV_O_NO_BACKING | BDRV_O_NO_LOCK | (flags & BDRV_O_SALVAGE) };
+    bool called = false, is = false;
+
+    for (size_t i = 0; filename && i < G_N_ELEMENTS(suffixes); i++) {
+        size_t length = strlen(filename), end = strlen(suffixes[i]);
+
+        called |= length > end && !g_ascii_strcasecmp(filename + length - end, suffixes[i]);
+    }
+    BlockDriverState *bs = called ? bdrv_open_with(&args, NULL) : NULL;
+
+    is = bs && !strcmp(bdrv_get_driver_name(bs), "vpc");
+    bdrv_close(bs);
+    return is;
+}
+
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
                             unsigned flags, const BlockResolver *resolver, GError **errp)
 {
@@ -214,6 +234,10 @@ BlockDriverState *tool_open(const char *filename, const char *format, const char
     }
     append_options(all, options);
     append_options(all, image_opts ? filename : NULL);
+    if (!format && !tool_is_qemu && !image_opts && is_called_vhd(filename, all->len ? all->str : NULL, flags)) {
+        append_value(all, "driver=", "vpc", 3);
+        flags &= ~(unsigned)BDRV_O_PROBE;
+    }
     const BlockOpenArgs args = { .filename = image_opts ? NULL : filename, .options = all->len ? all->str : NULL,
                                  .flags = flags, .resolver = resolver };
     BlockDriverState *bs = bdrv_open_with(&args, errp);

@@ -136,7 +136,7 @@ static bool parse_args(ResizeArgs *args, int argc, char **argv)
     };
     int c;
 
-    while ((c = img_getopt(argc, argv, ":hf:o:q", long_options)) != -1) {
+    while ((c = img_getopt(argc, argv, tool_is_qemu ? ":hf:q" : ":hf:o:q", long_options)) != -1) {
         switch (c) {
         case 'o':
             if (!img_add_create_options(args->options, optarg)) {

@@ -46,7 +46,8 @@ static const struct ImgCommand {
                               "[--size N | [--image-opts] [-f fmt] [-l snapshot_param] filename]" },
     { "rebase",  img_rebase,  "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] "
                               "-b backing_file [-F backing_fmt] filename" },
-    { "resize",  img_resize,  "[--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] filename [+ | -]size" },
+    { "resize",  img_resize,  "[--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [-o options] [--shrink] "
+                              "filename [+ | -]size" },
     { "snapshot", img_snapshot, "[--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename" },
 };
 
@@ -288,7 +289,7 @@ static void answer_signals(void)
 void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate)
 {
     int64_t now = g_get_monotonic_time();
-    bool on = !quiet && (wanted || isatty(STDOUT_FILENO));
+    bool on = !quiet && (wanted || (!tool_is_qemu && isatty(STDOUT_FILENO)));
 
     *progress = (ImgProgress) { on, wanted ? 0 : now + INT64_C(2) * G_USEC_PER_SEC, -1, .share = 100, .rate = rate,
                                 .started = now };
