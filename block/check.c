@@ -19,6 +19,8 @@ typedef struct Kind {
 struct BlockCheckBuilder {
     int kinds;
     Kind *found;            /* one a kind, and a last one for what could not be read */
+    void (*progress)(void *user, int64_t done, int64_t total);  /* NULL: nobody wants to know */
+    void *user;
 };
 
 /* bdrv_check() hands out the public part */
@@ -190,6 +192,19 @@ static bool may_check(BlockDriverState *bs, unsigned fix, GError **errp)
 
 BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp)
 {
+    return bdrv_check_telling(bs, fix, NULL, NULL, errp);
+}
+
+void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total)
+{
+    if (found && found->progress) {
+        found->progress(found->user, done, total);
+    }
+}
+
+BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
+                               void *user, GError **errp)
+{
     BlockTree *tree = bs->layer->tree;
 
     if (!may_check(bs, fix, errp)) {
@@ -199,6 +214,8 @@ BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp)
 
     builder_init(&own->now, bs->drv->check_kinds);
     builder_init(&own->repaired, bs->drv->check_kinds);
+    own->now.progress = progress;
+    own->now.user = user;
     fix |= fix & BDRV_CHECK_FIX_ERRORS ? BDRV_CHECK_FIX_LEAKS : 0;
     gate_enter(&tree->gate, true);
     tree->alone = true;

@@ -328,5 +328,6 @@ void vpc_check_bitmaps(VpcCheck *c)
         if (!is_shared(c, i) && vpc_check_read(c, vpc_key_place(key), bitmap, s->bitmap_bytes, "bitmap")) {
             check_bitmap(c, key, bitmap);
         }
+        bdrv_check_progress(c->found, (int64_t)i + 1, (int64_t)c->blocks.count);
     }
 }

@@ -151,9 +151,11 @@ static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, i
 
     if (__atomic_load_n(&s->was_written, __ATOMIC_RELAXED) ||
         __atomic_load_n(&s->hidden_told, __ATOMIC_RELAXED) >= VPC_MOST_TOLD ||
+        __atomic_load_n(&s->hidden_block, __ATOMIC_RELAXED) == block + 1 ||
         vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
         return;
     }
+    __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
     int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
     bdrv_warn(bs, "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
               "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; see check"

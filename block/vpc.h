@@ -88,6 +88,7 @@ typedef struct VpcState {
 
     /* under the map lock */
     bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way, its bit not yet set */
+    int64_t hidden_block;       /* atomic: number of the block that was warned of last, plus 1 */
     int hidden_told;            /* atomic: warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
     uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole, */
     int64_t spare_at;           /* and where it is in the file; 0: there is none */

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <glib.h>
@@ -21,6 +22,7 @@ void tool_init(const char *argv0)
         tool_name = slash ? slash + 1 : argv0;
     }
     tool_is_qemu = !strcmp(tool_name, "qemu-img") || !strcmp(tool_name, "qemu-io");
+    signal(SIGXFSZ, SIG_IGN);       /* a file that can't be longer is an error of one request, EFBIG */
 }
 
 void tool_print_version(void)

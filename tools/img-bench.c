@@ -26,6 +26,7 @@ typedef struct Bench {
     int running;
     bool flushing;              /* somebody waits for the others to end, to flush then */
     int error;                  /* the first, an errno */
+    ImgProgress progress;
 } Bench;
 
 typedef enum Job { NOTHING, REQUEST, FLUSH } Job;
@@ -78,6 +79,7 @@ static void finish(Bench *b, Job job, int ret)
     if (ret < 0 && !b->error) {
         b->error = -ret;
     }
+    img_progress_update(&b->progress, 100.0 * (double)(b->count - b->left) / (double)b->count);
     pthread_cond_broadcast(&b->changed);
 }
 
@@ -141,6 +143,7 @@ static bool bench(Bench *b)
         return false;
     }
     start = g_get_monotonic_time();
+    img_progress_start(&b->progress, false, true, 0);
     run_workers(b);
     if (b->error) {
         tool_error("Failed request: %s", g_strerror(b->error));

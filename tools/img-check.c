@@ -267,7 +267,13 @@ static bool was_repaired(const BlockCheck *check)
 static int check(const CheckArgs *args)
 {
     GError *err = NULL;
-    BlockCheck *first = bdrv_check(args->image.bs, args->fix, &err), *second = NULL;
+    ImgProgress progress;
+
+    img_progress_start(&progress, false, args->quiet || args->json, 0);
+    BlockCheck *second = NULL;
+    BlockCheck *first = bdrv_check_telling(args->image.bs, args->fix, img_progress_report, &progress, &err);
+
+    img_progress_end(&progress, first != NULL);
     bool repaired = first && was_repaired(first);
 
     if (repaired) {

@@ -117,7 +117,9 @@ bool io_run_line(const char *line)
     char *rest;
     bool ok = true;
 
-    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+    const char *between = tool_is_qemu ? " " : " \t";
+
+    for (char *word = strtok_r(copy, between, &rest); word; word = strtok_r(NULL, between, &rest)) {
         g_ptr_array_add(words, word);
     }
     g_ptr_array_add(words, NULL);

@@ -226,7 +226,9 @@ static bool check_reopen_options(const ReopenArgs *args)
         tool_error("Invalid option list: %s", args->options);
         return false;
     }
-    if (keyval_get(given, "driver")) {
+    const char *driver = keyval_get(given, "driver");
+
+    if (driver && strcmp(driver, bdrv_get_driver_name(io_bs))) {
         conflict = "Cannot change the option 'driver'";
     } else if (args->mode_given && keyval_get(given, "read-only")) {
         conflict = "Cannot set both -r/-w and 'read-only'";

@@ -347,6 +347,9 @@ enum {
  * be open for writing. A repair that is interrupted leaves the image no worse than it was, and can be done again.
  * NULL and @errp set on failure; with code ENOTSUP, the format has no checks. */
 BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp);
+/* The same, and @progress is told how many of the clusters were looked at: from the first on again after each repair */
+BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
+                               void *user, GError **errp);
 void bdrv_check_free(BlockCheck *check);
 
 /* The @n-th thing found wrong that did not stop the image from being opened, or that explains an

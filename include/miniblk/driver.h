@@ -385,6 +385,8 @@ void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_
     __attribute__((format(printf, 5, 6)));
 /* So many more of a kind, of which one was described: for what can be counted without a look at each */
 void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
+/* So much of the work that check() has is done */
+void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total);
 
 /* The drivers that there are, in probing order; NULL after the last. Start with NULL */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);

@@ -974,7 +974,7 @@ static void test_create_too_large(void)
 {
     check_create_refuses("driver=vpc,size=2041G", EFBIG);
     check_create_refuses("driver=vpc,size=2190433320961", EFBIG);       /* 2040 GiB and a byte */
-    check_create_refuses("driver=vpc,size=2041G,subformat=fixed", EFBIG);
+    check_create_refuses("driver=vpc,size=2041G,subformat=fixed,for=hyper-v", EFBIG);
     check_create_refuses("driver=vpc,size=8E", EINVAL);
 }
 
