@@ -66,7 +66,7 @@ static void fail(Copy *copy, const char *doing, int64_t offset, int err)
 
 static void tell_loss(Copy *copy, Loss *loss)
 {
-    if (loss->bytes) {
+    if (loss->bytes && copy->opts.salvage) {
         copy->opts.salvage(copy->opts.user, loss->doing, loss->offset, loss->bytes, loss->err);
         loss->bytes = 0;
     }

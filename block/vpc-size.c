@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "block/vpc.h"
 #include "util/be.h"
@@ -17,14 +17,14 @@ const char *const vpc_reader_names[] = { "hyper-v", "azure", "virtualpc", "xen",
 enum { READER_AZURE = 1, READER_VIRTUALPC, READER_XEN, READER_QEMU };
 
 /* Every QEMU takes current_size for "qem2", and nobody else looks */
-static const VpcReader any_reader = { NULL, "qem2", 0x00050003, "Wi2k", VPC_SECTOR, MAX_FIXED_SIZE };
+static const VpcReader any_reader = { NULL, VPC_SECTOR, MAX_FIXED_SIZE, 0x00050003, "qem2", "Wi2k" };
 
 static const VpcReader reader_table[] = {       /* in the order of vpc_reader_names[] */
-    { "Hyper-V", "win ", 0x000a0000, "Wi2k", VPC_SECTOR, VPC_MAX_SIZE },
-    { "Azure", "win ", 0x000a0000, "Wi2k", 1 << 20, AZURE_MAX_SIZE, .fixed = true },
-    { "Virtual PC", "vpc ", 0x00050003, "Wi2k", 0, MAX_CHS_SIZE },
-    { "Xen", "tap", 0x00010003, "", 2 << 20, VPC_MAX_SIZE, .batmap = true },
-    { "QEMU", "qemu", 0x00050003, "Wi2k", 0, VPC_MAX_SIZE },
+    { "Hyper-V", VPC_SECTOR, VPC_MAX_SIZE, 0x000a0000, "win ", "Wi2k" },
+    { "Azure", 1 << 20, AZURE_MAX_SIZE, 0x000a0000, "win ", "Wi2k", .fixed = true },
+    { "Virtual PC", 0, MAX_CHS_SIZE, 0x00050003, "vpc ", "Wi2k" },
+    { "Xen", 2 << 20, VPC_MAX_SIZE, 0x00010003, "tap", "", .batmap = true },
+    { "QEMU", 0, VPC_MAX_SIZE, 0x00050003, "qemu", "Wi2k" },
 };
 
 const VpcReader *vpc_reader(int reader, bool force_size)
@@ -119,20 +119,32 @@ void vpc_change_size(VpcFooter *f, int64_t size)
     }
 }
 
+/* The number that *@text begins with, up to @end, which is skipped; 0: there is none from 1 to @most */
+static int take_number(const char **text, char end, int most)
+{
+    char *rest;
+    unsigned long n = g_ascii_isdigit(**text) ? strtoul(*text, &rest, 10) : 0;
+
+    if (n < 1 || n > (unsigned long)most || *rest != end) {
+        return 0;
+    }
+    *text = rest + (end ? 1 : 0);
+    return (int)n;
+}
+
 bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp)
 {
-    unsigned c, h, s;
-    int end = 0;
+    const char *rest = text;
     int64_t size = (int64_t)be64_load(f->current_size);
+    Geometry g = { .cylinders = take_number(&rest, '/', VPC_MAX_CYLINDERS) };
 
-    if (sscanf(text, "%5u/%3u/%3u%n", &c, &h, &s, &end) != 3 || text[end] || c < 1 || c > VPC_MAX_CYLINDERS || h < 1 ||
-        h > VPC_MAX_HEADS || s < 1 || s > VPC_MAX_SECTORS) {
+    g.heads = g.cylinders ? take_number(&rest, '/', UINT8_MAX) : 0;       /* a byte on disk; the algorithm stays below */
+    g.sectors = g.heads ? take_number(&rest, 0, VPC_MAX_SECTORS) : 0;
+    if (!g.sectors) {
         bdrv_set_error(errp, EINVAL, "geometry '%s' is not cylinders/heads/sectors, from 1/1/1 to %d/%d/%d", text,
-                       VPC_MAX_CYLINDERS, VPC_MAX_HEADS, VPC_MAX_SECTORS);
+                       VPC_MAX_CYLINDERS, UINT8_MAX, VPC_MAX_SECTORS);
         return false;
     }
-    Geometry g = { c, (int)h, (int)s };
-
     if (capacity(g) > size) {
         bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and the disk has %" PRId64, text, capacity(g),
                        size);

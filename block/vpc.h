@@ -247,11 +247,11 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
 /* Whom an image is for; docs/VHD.md tells who wants what */
 typedef struct VpcReader {
     const char *name;           /* NULL: anybody */
-    char creator[4];
-    uint32_t creator_version;
-    char creator_os[4];
     int64_t unit;               /* sizes are rounded up to a multiple of it; 0: until C x H x S says the same */
     int64_t max_size;           /* of a fixed disk; of others it is no more than VPC_MAX_SIZE */
+    uint32_t creator_version;
+    char creator[4];
+    char creator_os[4];
     bool fixed;                 /* that is what it wants if nobody asks for something else */
     bool batmap;
 } VpcReader;

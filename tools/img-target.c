@@ -74,7 +74,7 @@ const char *img_target_begin(ImgTarget *target, const char *filename)
         return filename;
     }
     catch_signals();
-    strcpy(unfinished, target->made);   /* it fits, see above */
+    g_strlcpy(unfinished, target->made, sizeof(unfinished));
     tool_call_it(target->made, filename);
     return target->made;
 }

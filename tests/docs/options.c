@@ -61,6 +61,8 @@ int main(int argc, char **argv)
         printf("%s\tdriver\t%s\t\n", drv->name, drv->alias ? drv->alias : "");
         print_table(drv->name, "open", "", drv->open_options);
         print_table(drv->name, "create", "", drv->create_options);
+        print_table(drv->name, "amend", "", drv->amend_options);
+        print_table(drv->name, "resize", "", drv->resize_options);
     }
     return 0;
 }

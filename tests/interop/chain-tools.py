@@ -453,6 +453,7 @@ def format_of_raw(folder):
 def probed(folder):
     """info --backing-chain: not of an image whose format was guessed"""
     path = save_base_and_child(folder, locator('W2ru', r'.\base.vhd'))
+    path = path.rename(folder / 'child.img')
     error = fails(IMG, 'info', '--backing-chain', path)
     check('only guessed' in error and 'name the driver' in error, f'error "{error}"')
     equal(info(path)['backing-filename'], 'base.vhd', 'name')

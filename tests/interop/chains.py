@@ -14,7 +14,7 @@ import time
 
 import vhd
 from cases import merge, runs_of
-from harness import (IMG, POKE, Poked, Skip, Suite, check, equal, facts, fails, is_sanitized, need, poke, run, works,
+from harness import (IMG, IO, POKE, Poked, Skip, Suite, check, equal, facts, fails, is_sanitized, need, poke, run, works,
                      without_leak_check)
 from readers import DISK, READERS, make_chain, read_ours
 from vhd import MIB, Locator, locator, utf16
@@ -802,10 +802,58 @@ def probed(folder):
 @suite.fact
 def probed_tool(folder):
     """hostile: a child whose format was guessed, with the tools"""
-    path = save(folder / 'child.vhd', windows10(FULL, r'.\base.vhd'))
+    path = save(folder / 'child.img', windows10(FULL, r'.\base.vhd'))
     save_parents(folder, {'base.vhd': 'B'})
     error = fails(IMG, 'convert', '-O', 'raw', path, folder / 'out')
     check('only guessed' in error, f'convert says "{error}"')
+
+
+def orphan(folder):
+    """A child whose parent is gone, with 'C' in its second block"""
+    works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'force_size=on,block_size=1M', folder / 'base.vhd', '4M')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'base.vhd', folder / 'child.vhd')
+    works(IO, '-f', 'vpc', '-c', 'write -P 67 1M 1M', folder / 'child.vhd')
+    (folder / 'base.vhd').unlink()
+    return folder / 'child.vhd'
+
+
+WITHOUT = {'backing= in options': 'driver=vpc,backing=,file.filename={}',
+           'null in JSON': 'json:{{"driver": "vpc", "backing": null, "file": {{"driver": "file", "filename": "{}"}}}}'}
+
+
+def test_orphan(folder, options):
+    path = orphan(folder)
+    source = options.format(path)
+    words = () if source.startswith('json:') else ('--image-opts',)
+    works(IMG, 'convert', '-O', 'raw', *words, source, folder / 'own.raw')
+    data = (folder / 'own.raw').read_bytes()
+    equal(data == bytes(MIB) + b'C' * MIB + bytes(2 * MIB), True, 'contents')
+    works(IMG, 'map', *words, source)
+    works(IMG, 'compare', *words, source, *(('driver=raw,file.filename=' + str(folder / 'own.raw'),) if words
+                                            else (folder / 'own.raw',)))
+    before = path.read_bytes()
+    done = run(IO, *words, '-c', 'write 0 512', source)
+    check(done.returncode, "it is written to without its parent")
+    equal(path.read_bytes() == before, True, 'file')
+
+
+for name, options in WITHOUT.items():
+    suite.test(f'the own data of an orphan: {name}', test_orphan, options)
+
+
+@suite.fact
+def orphan_says(folder):
+    """a parent that can't be found: the message says what helps, and each of that does"""
+    path = orphan(folder)
+    text = fails(IMG, 'convert', '-f', 'vpc', '-O', 'raw', path, folder / 'out')
+    for word in ('parent=FILE', 'parent-search=FOLDER', 'rebase -u -b FILE', 'backing='):
+        check(word in text, text)
+    (folder / 'store').mkdir()
+    works(IMG, 'create', '-q', '-f', 'vpc', '-o', f'force_size=on,uuid={facts(path)["parent-uuid"]}', folder / 'store/base.vhd', '4M')
+    for option in f'parent={folder}/store/base.vhd', f'parent-search={folder}/store':
+        works(IMG, 'convert', '-O', 'raw', '--image-opts', f'driver=vpc,{option},file.filename={path}', folder / 'out')
+    works(IMG, 'rebase', '-u', '-f', 'vpc', '-b', 'store/base.vhd', path)
+    works(IMG, 'convert', '-f', 'vpc', '-O', 'raw', path, folder / 'out')
 
 
 suite.main()

@@ -414,7 +414,7 @@ for case in [
 @suite.fact
 def test_probed_child(folder):
     """a child whose format was guessed: its parent is not looked for, and that is no error"""
-    path = folder / 'child.vhd'
+    path = folder / 'child.img'
     path.write_bytes(child_image())
     done = run(IMG, 'check', '--output=json', path)
     equal(done.returncode, 0, 'exit status')

@@ -10,7 +10,7 @@ from vhd import MIB
 suite = Suite(__file__)
 
 GIB = 1 << 30
-OWN = ((920, 2, 33), (917, 15, 17), (1023, 16, 63), (306, 4, 17))      # drives of old PCs, none as the algorithm has it
+OWN = ((920, 2, 33), (917, 15, 17), (1023, 16, 63), (306, 4, 17), (16, 255, 63))      # drives of old PCs, none as the algorithm has it
 
 
 def size_of(geometry):

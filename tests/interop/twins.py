@@ -13,12 +13,16 @@ def same_program(text):
     return re.sub(r'\b(qemu|miniblk)-(img|io)\b', r'tool-\2', text)
 
 
+# What a default costs: ours say that of a new VHD, under their own names
+GEOMETRY = (r'^tool-img: warning: \S+: readers that go by the geometry .*\n', '')
+
+
 def compare(found, expected, filters):
     for what in ('stdout', 'stderr'):
         texts = []
         for done in (found, expected):
             text = same_program(getattr(done, what))
-            for pattern, replacement in filters:
+            for pattern, replacement in (GEOMETRY, *filters):
                 text = re.sub(pattern, replacement, text, flags=re.M)
             texts.append(text)
         if texts[0] != texts[1]:

@@ -1,0 +1,141 @@
+# targets.py - an output is there as a whole or not at all: conversions that end too early
+# SPDX-License-Identifier: MIT
+import signal
+import subprocess
+import time
+
+from harness import IMG, IO, Failure, Holder, Suite, check, environment, equal, fails, run, works
+from vhd import MIB
+
+suite = Suite(__file__)
+
+OUTPUTS = {'raw': ['-O', 'raw'], 'dynamic': ['-O', 'vpc', '-o', 'force_size=on'],
+           'fixed': ['-O', 'vpc', '-o', 'subformat=fixed,force_size=on']}
+OLD = b'what was there before' * 1000
+
+
+def make_source(folder):
+    (folder / 'a.raw').write_bytes((bytes(range(1, 256)) * (4 * MIB // 255 + 1))[:4 * MIB])
+    return folder / 'a.raw'
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != 'a.raw')
+
+
+def start(folder, words, name='out'):
+    """A conversion that takes some seconds, when it has begun to write"""
+    process = subprocess.Popen([IMG, 'convert', '-q', '-r', '1M', '-f', 'raw', *words, make_source(folder), folder / name],
+                               env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    for _ in range(500):
+        if any('.part-' in one for one in files(folder)):
+            time.sleep(0.1)
+            return process
+        time.sleep(0.01)
+    process.kill()
+    raise Failure('nothing is made')
+
+
+def test_ended(folder, output, number, there):
+    """Nothing is left of it, and what was there is"""
+    if there:
+        (folder / 'out').write_bytes(OLD)
+    process = start(folder, OUTPUTS[output])
+    process.send_signal(number)
+    equal(process.wait(20), -number, 'status')
+    if number != signal.SIGKILL:
+        equal(files(folder), ['out'] if there else [], 'files')
+    if there:
+        equal((folder / 'out').read_bytes() == OLD, True, 'contents')
+    for name in files(folder):
+        check(name == 'out' or name == f'out.part-{process.pid}', name)
+    check(there or not (folder / 'out').exists(), 'there is an output')
+
+
+for output in OUTPUTS:
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL:
+        for there in False, True:
+            suite.test(f'{output}, {number.name}, {"over a file" if there else "a new file"}', test_ended, output, number,
+                       there)
+
+
+@suite.fact
+def nohup(folder):
+    """a signal that was ignored when it began is ignored"""
+    process = subprocess.Popen(['nohup', IMG, 'convert', '-q', '-r', '4M', '-f', 'raw', '-O', 'raw', make_source(folder),
+                                folder / 'out'], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not files(folder) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    equal(process.wait(30), 0, 'status')
+    equal((folder / 'out').read_bytes() == (folder / 'a.raw').read_bytes(), True, 'contents')
+
+
+def test_failed(folder, output, there):
+    """The input can't be read to its end"""
+    if there:
+        (folder / 'out').write_bytes(OLD)
+    source = (f'driver=raw,file.driver=blkdebug,file.image.filename={make_source(folder)},file.inject-error.0.event=none,'
+              'file.inject-error.0.iotype=read,file.inject-error.0.errno=5,file.inject-error.0.sector=5000')
+    fails(IMG, 'convert', *OUTPUTS[output], '--image-opts', source, folder / 'out')
+    equal(files(folder), ['out'] if there else [], 'files')
+    equal(not there or (folder / 'out').read_bytes() == OLD, True, 'contents')
+
+
+for output in OUTPUTS:
+    for there in False, True:
+        suite.test(f'{output}, the input fails, {"over a file" if there else "a new file"}', test_failed, output, there)
+
+
+@suite.fact
+def mode_and_link(folder):
+    """the output keeps the mode of what was there, and a symbolic link to it stays one"""
+    (folder / 'real').write_bytes(OLD)
+    (folder / 'real').chmod(0o640)
+    (folder / 'out').symlink_to('real')
+    works(IMG, 'convert', '-f', 'raw', '-O', 'raw', make_source(folder), folder / 'out')
+    equal(((folder / 'out').is_symlink(), (folder / 'real').stat().st_mode & 0o777), (True, 0o640), 'link and mode')
+    equal((folder / 'real').read_bytes() == (folder / 'a.raw').read_bytes(), True, 'contents')
+
+
+@suite.fact
+def hard_link(folder):
+    """a file that has other names is written in its place"""
+    (folder / 'out').write_bytes(OLD)
+    (folder / 'other').hardlink_to(folder / 'out')
+    works(IMG, 'convert', '-f', 'raw', '-O', 'raw', make_source(folder), folder / 'out')
+    equal((folder / 'other').read_bytes() == (folder / 'a.raw').read_bytes(), True, 'contents by the other name')
+
+
+@suite.fact
+def in_use(folder):
+    """an output that somebody writes to is refused, and left alone"""
+    make_source(folder)
+    works(IMG, 'create', '-q', '-f', 'raw', folder / 'out', '1M')
+    with Holder([IO, '-f', 'raw', folder / 'out'], 'write -P 1 0 4k\n', ' ops;'):
+        text = fails(IMG, 'convert', '-f', 'raw', '-O', 'raw', folder / 'a.raw', folder / 'out')
+        check('lock' in text, text)
+    equal((folder / 'out').stat().st_size, MIB, 'size')
+
+
+@suite.fact
+def messages(folder):
+    """say the name that was given, not the one that is made first"""
+    text = fails(IMG, 'convert', '-f', 'raw', '-O', 'vpc', '-o', 'block_size=3', make_source(folder), folder / 'out')
+    check('.part-' not in text and 'out' in text, text)
+
+
+def test_dd(folder, number):
+    (folder / 'out').write_bytes(OLD)
+    process = subprocess.Popen([IMG, 'dd', '-f', 'raw', '-O', 'raw', 'bs=512', f'if={make_source(folder)}',
+                                f'of={folder / "out"}'], env=environment(), stderr=subprocess.DEVNULL)
+    process.send_signal(number)
+    status = process.wait(30)
+    now = (folder / 'out').read_bytes()
+    check(now == OLD or (status == 0 and now == (folder / 'a.raw').read_bytes()), f'a part of it is there: {len(now)}')
+
+
+for number in signal.SIGINT, signal.SIGKILL:
+    suite.test(f'dd, {number.name}', test_dd, number)
+
+suite.main()
