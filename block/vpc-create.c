@@ -123,13 +123,26 @@ static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o
     return ok;
 }
 
-static bool plan_size(BlockDriverState *bs, Plan *plan, GError **errp)
+/* Does the geometry that is asked for say the size that is? Then it need not be rounded to what another one can say */
+static bool geometry_says_it(const Plan *plan, const VpcCreateOptions *o)
+{
+    VpcFooter f = { 0 };
+
+    vpc_set_size(&f, plan->wanted);
+    return o->geometry && vpc_set_geometry(&f, o->geometry, NULL) && vpc_chs_size(&f) == plan->wanted;
+}
+
+static bool plan_size(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
     if (plan->wanted < 0) {
         bdrv_set_error(errp, EINVAL, "driver 'vpc' needs the option 'size'");
         return false;
     }
-    return vpc_choose_size(bs, plan->reader, plan->fixed, plan->wanted, &plan->size, errp);
+    if (!vpc_choose_size(bs, plan->reader, plan->fixed, plan->wanted, &plan->size, errp)) {
+        return false;
+    }
+    plan->size = geometry_says_it(plan, o) ? plan->wanted : plan->size;
+    return true;
 }
 
 static bool plan_blocks(Plan *plan, GError **errp)
@@ -271,7 +284,7 @@ static bool make_plan(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *
         bdrv_set_error(errp, EINVAL, "a fixed disk can't have a parent");
         return false;
     }
-    if (!plan_parent(plan, bs->filename, o, errp) || !plan_size(bs, plan, errp) ||
+    if (!plan_parent(plan, bs->filename, o, errp) || !plan_size(bs, plan, o, errp) ||
         !(plan->fixed || plan_blocks(plan, errp)) || !plan_footer(plan, o, errp)) {
         return false;
     }

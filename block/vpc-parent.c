@@ -284,7 +284,8 @@ static void add_search_folders(Search *s)
 /* The entries of a folder that parts of names may mean */
 typedef struct Listing {
     GPtrArray *entries;         /* char *, in the order of bytes */
-    bool readable;              /* else nobody knows what is there */
+    bool there;                 /* it is a folder, or something else that has the name */
+    bool readable;              /* else nobody knows what is in it */
 } Listing;
 
 static void free_listing(void *listing)
@@ -303,12 +304,13 @@ static char *fold(const char *name)
 }
 
 /* NULL: there is none, or it is not to be listed */
-static DIR *open_folder(const Search *s, const char *path)
+static DIR *open_folder(const Search *s, const char *path, bool *there)
 {
     int found = beneath_find(s->rules->root, path, true);
     int fd = found < 0 ? -1 : openat(found, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
+    *there = found >= 0;
     if (found >= 0) {
         close(found);
     }
@@ -340,10 +342,11 @@ static const Listing *list_folder(Search *s, const char *folder)
     if (listing) {
         return listing;
     }
-    DIR *dir = open_folder(s, folder);
+    listing = g_new0(Listing, 1);
+    listing->entries = g_ptr_array_new_with_free_func(g_free);
+    DIR *dir = open_folder(s, folder, &listing->there);
 
-    listing = g_new(Listing, 1);
-    *listing = (Listing) { g_ptr_array_new_with_free_func(g_free), dir != NULL };
+    listing->readable = dir != NULL;
     for (int i = 0; i < VPC_PARENT_ENTRIES && dir && (entry = readdir(dir)); i++) {
         g_autofree char *folded = fold(entry->d_name);
 
@@ -389,7 +392,7 @@ static void add_spellings(Search *s, const Spelling *spelling, const char *folde
     const Listing *listing = list_folder(s, folder);
     g_autofree char *wanted = fold(name);
 
-    if (!listing->readable || g_ptr_array_find_with_equal_func(listing->entries, name, g_str_equal, NULL)) {
+    if ((listing->there && !listing->readable) || g_ptr_array_find_with_equal_func(listing->entries, name, g_str_equal, NULL)) {
         add_spelling(s, spelling, folder, name, part);
     }
     for (guint i = 0; i < listing->entries->len && s->found->len < spelling->most; i++) {

@@ -54,6 +54,16 @@ for own in OWN:
 
 
 @suite.fact
+def for_others(folder):
+    """a copy for a reader by geometry has the source's, where that says the size"""
+    make(folder / 'a.vhd', size_of(OWN[0]), f'geometry={text_of(OWN[0])}')
+    for reader in 'virtualpc', 'qemu', 'hyper-v':
+        works(IMG, 'convert', '-f', 'vpc', '-O', 'vpc', '-o', f'for={reader}', folder / 'a.vhd', folder / 'b.vhd')
+        equal((geometry_of(folder / 'b.vhd'), info(folder / 'b.vhd', '-f', 'vpc')['virtual-size']), (OWN[0], size_of(OWN[0])),
+              reader)
+
+
+@suite.fact
 def other_size(folder):
     """a child of another size, and a copy of it, have another geometry"""
     make(folder / 'a.vhd', size_of(OWN[0]), f'geometry={text_of(OWN[0])}')
