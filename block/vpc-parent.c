@@ -297,10 +297,12 @@ static void free_listing(void *listing)
 /* What is the same of names that differ in case, or in how accents are written */
 static char *fold(const char *name)
 {
-    g_autofree char *apart = g_utf8_normalize(name, -1, G_NORMALIZE_NFD);   /* NULL: it is not UTF-8 */
-    g_autofree char *lower = apart ? g_utf8_casefold(apart, -1) : NULL;
+    if (!g_utf8_validate(name, -1, NULL)) {
+        return g_ascii_strdown(name, -1);
+    }
+    g_autofree char *apart = g_utf8_normalize(name, -1, G_NORMALIZE_NFD), *lower = g_utf8_casefold(apart, -1);
 
-    return lower ? g_utf8_normalize(lower, -1, G_NORMALIZE_NFC) : g_ascii_strdown(name, -1);
+    return g_utf8_normalize(lower, -1, G_NORMALIZE_NFC);
 }
 
 /* NULL: there is none, or it is not to be listed */
