@@ -23,10 +23,17 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir() if path.name != 'a.raw')
 
 
+def take_signals():
+    """Whoever started us with nohup ignores one, and so would the program"""
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder, words, name='out'):
     """A conversion that takes some seconds, when it has begun to write"""
     process = subprocess.Popen([IMG, 'convert', '-q', '-r', '1M', '-f', 'raw', *words, make_source(folder), folder / name],
-                               env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                               env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               preexec_fn=take_signals)
     for _ in range(500):
         if any('.part-' in one for one in files(folder)):
             time.sleep(0.1)
@@ -128,7 +135,8 @@ def messages(folder):
 def test_dd(folder, number):
     (folder / 'out').write_bytes(OLD)
     process = subprocess.Popen([IMG, 'dd', '-f', 'raw', '-O', 'raw', 'bs=512', f'if={make_source(folder)}',
-                                f'of={folder / "out"}'], env=environment(), stderr=subprocess.DEVNULL)
+                                f'of={folder / "out"}'], env=environment(), stderr=subprocess.DEVNULL,
+                               preexec_fn=take_signals)
     process.send_signal(number)
     status = process.wait(30)
     now = (folder / 'out').read_bytes()
