@@ -188,7 +188,7 @@ def test_refused(folder):
         done = frugal(IMG, 'create', '-f', 'vpc', '-o', options, path, size)
         check(done.returncode == 1 and f'the smallest block size for it is {least}' in done.stderr, f'{done.stderr}')
         check(not path.exists(), 'a file is left')
-        done = frugal(IMG, 'create', '-q', '-f', 'vpc', '-o', f'block_size={least}', path, size)
+        done = frugal(IMG, 'create', '-q', '-f', 'vpc', '-o', f'force_size=on,block_size={least}', path, size)
         equal((done.returncode, done.stderr), (0, ''), f'with blocks of {least}')
         check(path.stat().st_size < LONGEST + 2 * MIB, 'longer than it should be')
         os.unlink(path)
