@@ -77,7 +77,8 @@ static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64
     return lost < bytes ? 0 : ret;
 }
 
-/* A raw disk it is, as nobody else knows it: is anybody in doubt? */
+/* Refuse, by name, what is of a format that no driver reads, and warn of what a driver suspects to be its own: no
+ * driver's probe() knew it, and it is about to be taken for a raw disk. False: refused */
 static bool may_be_raw(BlockDriverState *file, const BlockProbe *probe, bool head_only, GError **errp)
 {
     const char *advice, *foreign = bdrv_foreign_format(probe, &advice);
@@ -112,6 +113,7 @@ const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score
     probe.tail = head_only ? nothing : tail;
     if (ret == 0) {
         ret = read_some(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
+        ret = head_only ? 0 : ret;      /* then the tail only tells foreign formats, and is zero where it can't be read */
     }
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not read the image to find its format: %s", g_strerror(-ret));

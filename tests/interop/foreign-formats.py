@@ -164,4 +164,15 @@ def test_damaged(folder, make, text):
 for kind, (maker, text) in DAMAGED.items():
     suite.test(f'a fixed VHD, and {kind}: raw, with a warning', test_damaged, maker, text)
 
+
+@suite.fact
+def bad_tail(folder):
+    """by QEMU's name, where the first bytes decide, an end that can't be read keeps no image from being opened"""
+    (folder / 'qemu-img').symlink_to(IMG)
+    (folder / 'a.raw').write_bytes(RAW)
+    rules = ''.join(f',file.inject-error.{n}.event=none,file.inject-error.{n}.iotype=read,file.inject-error.{n}.sector='
+                    f'{MIB // SECTOR - 1 - n}' for n in range(4))
+    works(folder / 'qemu-img', 'info', '--image-opts', f'file.driver=blkdebug,file.image.filename={folder}/a.raw{rules}')
+
+
 suite.main()
