@@ -5,7 +5,7 @@
 #include "block/layer.h"
 #include "block/options.h"
 
-/* What is to be done, alone in the tree. @opts: the driver's own, filled; NULL: none */
+/* Arguments of a ChangeFunction. @opts: the driver's options, filled; NULL: none were given */
 typedef struct Change {
     const void *opts;
     int64_t size;
@@ -57,7 +57,7 @@ static bool resize_node(BlockDriverState *bs, const Change *change, GError **err
     return change->opts ? bdrv_node_resize(bs, change->size, change->opts, errp) : bdrv_node_truncate(bs, change->size, errp);
 }
 
-/* Where there is no space for what was added, it is taken away again */
+/* Resize, preallocate what is added, and take it away again where there is no space for it */
 static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
 {
     int64_t old = bdrv_node_size(bs);

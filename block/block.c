@@ -284,7 +284,7 @@ static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv
     return block_may_open(from->chain, bs, keyval_get(kv, "filename"), errp);
 }
 
-/* "backing=", and JSON's null: what this image has by itself is wanted, and nothing from behind it */
+/* Take "backing=", or JSON's null, for BDRV_O_NO_BACKING. False: it has a value */
 static bool take_no_backing(BlockDriverState *bs, KeyVal *kv, GError **errp)
 {
     g_autofree char *backing = keyval_take(kv, "backing");

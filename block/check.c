@@ -19,7 +19,7 @@ typedef struct Kind {
 struct BlockCheckBuilder {
     int kinds;
     Kind *found;            /* one a kind, and a last one for what could not be read */
-    void (*progress)(void *user, int64_t done, int64_t total);  /* NULL: nobody wants to know */
+    void (*progress)(void *user, int64_t done, int64_t total);  /* NULL: not called */
     void *user;
 };
 

@@ -19,7 +19,7 @@
 #define SALVAGE_UNIT    512
 #define MAX_WORKERS     16
 
-/* What could not be read, in one range; the lost bytes of one kind come from front to back, by one worker */
+/* A range that could not be read. Losses of one kind are found from front to back, by one worker at a time */
 typedef struct Loss {
     const char *doing;
     int64_t offset, bytes;          /* none: nothing waits to be told of */
@@ -64,6 +64,7 @@ static void fail(Copy *copy, const char *doing, int64_t offset, int err)
     pthread_mutex_unlock(&copy->lock);
 }
 
+/* Call opts.salvage() for @loss, if there is one */
 static void tell_loss(Copy *copy, Loss *loss)
 {
     if (loss->bytes && copy->opts.salvage) {
@@ -72,7 +73,7 @@ static void tell_loss(Copy *copy, Loss *loss)
     }
 }
 
-/* What follows the loss before, in the same way, is told of with it */
+/* Add a range to @loss if it follows in the file and has the same error; else tell @loss, and begin another one */
 static void lose(Copy *copy, Loss *loss, const char *doing, int64_t offset, int64_t bytes, int err)
 {
     if (loss->bytes && loss->offset + loss->bytes == offset && loss->err == err) {

@@ -19,12 +19,13 @@ const BlockDriver *bdrv_driver_of_place(int place);
 /* A parse_name() for drivers whose names are "PREFIX:path" */
 char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp);
 
-/* signatures.c: the name of a format that no driver has, which the bytes are of, and what to do with it; NULL: none */
+/* signatures.c: return the name of the format of @probe's bytes if it is one that no driver reads, and in *@advice
+ * what to do with the file. NULL: it is none of them */
 const char *bdrv_foreign_format(const BlockProbe *probe, const char **advice);
 
-/* The driver most sure of @file, by its last bytes, too, unless @head_only; and in *@score how sure, 0 to 100. Warns if it
- * is raw, and another one suspects that it should be its own. NULL and @errp set if @file can't be read, or is of a
- * format that no driver has */
+/* Return the driver that is most sure of @file, and in *@score how sure, 0 to 100. @head_only: by the first bytes
+ * only. Warn if that is raw and another driver suspects the file to be its own. NULL and @errp set if @file can't be
+ * read, or is of a format that no driver reads */
 const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score, GError **errp);
 
 #endif

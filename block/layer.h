@@ -31,7 +31,7 @@ typedef struct BlockTree {
     BlockShortcuts *shortcuts;      /* NULL: none, as while it is being opened */
     pthread_mutex_t notes_lock;     /* guards the rest */
     GPtrArray *warnings;            /* char *, only ever added to */
-    void (*warn)(void *user, const char *text);     /* of a new image: told at once; NULL: nobody */
+    void (*warn)(void *user, const char *text);     /* of bdrv_create_with(): called with each warning */
     void *warn_user;
     BlockInfo errors;               /* its io_* fields */
     const BlockResolver *resolver;  /* the program's, while it opens the image; NULL: none */
@@ -116,7 +116,7 @@ int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_answer(BlockDriverState *bs, const char *name, int ret);
 /* The same for status() of @bytes, which is to tell of some of them */
 int block_status_answer(BlockDriverState *bs, int ret, int64_t bytes, BlockStatus *st);
-/* As bdrv_node_truncate(), with a struct of the driver's resize_options */
+/* Do as bdrv_node_truncate(), with @opts, a struct filled by the driver's resize_options */
 bool bdrv_node_resize(BlockDriverState *node, int64_t size, const void *opts, GError **errp);
 /* @ok, and if it is false, there is a reason in @errp afterwards */
 bool block_says_why(BlockDriverState *bs, const char *name, bool ok, GError **errp);

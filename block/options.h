@@ -19,8 +19,8 @@ void block_options_clear(const BlockOption *table, void *out);
 bool block_options_unknown(const BlockOption *table, const KeyVal *kv, const char *driver_name,
                            GError **errp);
 
-/* A struct of @size bytes, filled from "key=value,…" of which all must be in @table. NULL: @errp is set. Clear it, and
- * g_free() it */
+/* Return a struct of @size bytes, filled from @text, "key=value,…", of which each key must be in @table. NULL and
+ * @errp set if one is not. block_options_clear() it, and g_free() it */
 void *block_options_read(const BlockOption *table, size_t size, const char *text, const char *driver_name, GError **errp);
 
 #endif

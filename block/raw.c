@@ -58,7 +58,7 @@ static int raw_probe(const BlockProbe *probe)
     return 1;
 }
 
-/* A disk that QEMU takes for another format, but who reads it as a raw one reads what is there */
+/* How a LUKS disk begins. QEMU has a driver for it; as a raw disk it is what a guest that decrypts it wants to see */
 #define RAW_LUKS "LUKS\xba\xbe"
 
 /* What the first bytes say */

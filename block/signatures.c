@@ -1,9 +1,9 @@
 /* signatures.c - formats that no driver here has, by the bytes that they begin or end with */
 /* SPDX-License-Identifier: MIT
  *
- * A container that is taken for a raw disk becomes the disk itself, and what it contains is lost to whoever reads it.
- * So where a format is guessed, these are refused by name. The numbers are those of the formats' specifications, and of
- * file(1)'s database.
+ * Whoever reads a packed or foreign file as a raw disk gets the file's bytes for the disk's, and exit status 0. So where a
+ * format is guessed, these are refused by name. The bytes are those of the formats' specifications, and of file(1)'s
+ * database.
  */
 #include <string.h>
 #include <glib.h>
@@ -19,19 +19,19 @@ typedef struct Signature {
 
 static const char unpack[] = "unpack it first";
 
-/* RFC 1952: the method is deflate, and reserved flags are zero */
+/* Look for deflate, the only method, and reserved flags of zero (RFC 1952) */
 static bool is_gzip(const uint8_t *bytes)
 {
     return bytes[2] == 8 && (bytes[3] & 0xe0) == 0;
 }
 
-/* The size of a block, '1' to '9', and the magic of the first */
+/* Look for the size of a block, '1' to '9', and the magic number of the first block */
 static bool is_bzip2(const uint8_t *bytes)
 {
     return bytes[3] >= '1' && bytes[3] <= '9' && !memcmp(bytes + 4, "1AY&SY", 6);
 }
 
-/* A document whose first element, behind what XML may have before it, is an OVF's */
+/* Look for Envelope, the name of an OVF's first element, among the first bytes of an XML document */
 static bool is_ovf(const uint8_t *bytes)
 {
     return memmem(bytes, BLOCK_PROBE_BYTES, "Envelope", 8) != NULL;

@@ -22,7 +22,7 @@ typedef struct SplitState {
     GArray *parts;              /* Part, of which the first is bs->file */
 } SplitState;
 
-/* Where the ".vhd" begins; NULL: there is nothing like it */
+/* Find where the ".vhd" of a filename begins. NULL: it has no suffix */
 static const char *find_suffix(const char *filename)
 {
     const char *dot = strrchr(filename, '.');
@@ -30,7 +30,8 @@ static const char *find_suffix(const char *filename)
     return dot && !strchr(dot, '/') && dot > filename ? dot : NULL;
 }
 
-/* "vm" and @end, ".v01" for example, or ".V01", if there is such a file */
+/* Return the filename with @end, ".v01" for example, in place of its suffix, or with ".V01", if there is such a
+ * file; else NULL. g_free() it */
 static char *existing(const char *filename, const char *suffix, const char *end)
 {
     g_autofree char *stem = g_strndup(filename, (gsize)(suffix - filename));

@@ -3,11 +3,12 @@
 #ifndef BLOCK_SPLIT_H
 #define BLOCK_SPLIT_H
 
-/* The file that has part @n, from 1 on, of the image whose first part is @filename: "vm.v01" beside "vm.vhd"; NULL: there
- * is none. g_free() it */
+/* Return the filename of part @n, counted from 1, of the image whose first part is @filename: "vm.v01" beside
+ * "vm.vhd". NULL: there is no such file. g_free() it */
 char *split_part(const char *filename, unsigned n);
 
-/* The first part, if @filename is named as a later one and the first is there; NULL: no. g_free() it */
+/* Return the filename of the first part, "vm.vhd", if @filename is that of a later one, "vm.v01", and the first is
+ * there; else NULL. g_free() it */
 char *split_first(const char *filename);
 
 #endif

@@ -18,7 +18,7 @@ const BlockOption vpc_amend_options[] = {
     { NULL }
 };
 
-/* Is @footer of a disk that is read as long as before? */
+/* Is the disk of @footer read as long as that of s->footer? */
 static bool keeps_size(BlockDriverState *bs, const VpcFooter *footer, GError **errp)
 {
     const VpcState *s = bs->state;

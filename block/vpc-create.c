@@ -79,7 +79,7 @@ bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
     return true;
 }
 
-/* A child is a disk as its parent is, where nobody asks for something else */
+/* Take size, block size and geometry from @parent, as far as the options name no others */
 static void take_after(Plan *plan, BlockDriverState *parent)
 {
     const VpcState *s = parent->drv == &bdrv_vpc ? parent->state : NULL;
@@ -123,7 +123,7 @@ static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o
     return ok;
 }
 
-/* Does the geometry that is asked for say the size that is? Then it need not be rounded to what another one can say */
+/* Has the option 'geometry' as many bytes as the option 'size'? Then the size is not rounded */
 static bool geometry_says_it(const Plan *plan, const VpcCreateOptions *o)
 {
     VpcFooter f = { 0 };
@@ -219,7 +219,8 @@ void vpc_set_reader(VpcFooter *f, const VpcReader *reader)
     memcpy(f->creator_os, reader->creator_os, 4);
 }
 
-/* The footer's size is there, and its creator, by which readers may take the geometry for the size */
+/* Store the geometry of the options, or the parent's, into plan->footer, which has its size and creator. Readers of
+ * some creators take the geometry for the size: it must be the same then */
 static bool plan_geometry(Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
     static const uint8_t none[sizeof(plan->geometry)];
@@ -241,7 +242,7 @@ static bool plan_geometry(Plan *plan, const VpcCreateOptions *o, GError **errp)
     return true;
 }
 
-/* Say what a default costs: of this disk readers by geometry see less */
+/* Warn of a size that the default geometry can't say, if no option chose size or geometry */
 static void warn_of_geometry(BlockDriverState *bs, const Plan *plan, const VpcCreateOptions *o)
 {
     int64_t seen = vpc_chs_size(&plan->footer);
@@ -293,8 +294,8 @@ static bool make_plan(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *
     return true;
 }
 
-/* Give up what an older image has at the ends of a medium of a fixed length, and in *@tail where its last sector is: readers
- * look for a footer there. Of a file, which is empty, -1 */
+/* Write zeroes over both ends of a medium of a fixed length, where an older image may have footers. *@tail: its last
+ * sector, where readers look for a footer; -1: bs->file is an empty file */
 static int clear_medium(BlockDriverState *bs, int64_t *tail)
 {
     static const uint8_t zeroes[VPC_SECTOR];

@@ -58,7 +58,7 @@ static void add_sizes(const VpcState *s, BlockInfoBuilder *items)
     bdrv_info_int(items, "size-in-libvhdi", (int64_t)be64_load(f->original_size));
 }
 
-/* Why the image can't be uploaded to Azure as it is; NULL: it can */
+/* Say why the image can't be uploaded to Azure as it is. NULL: it can */
 static const char *not_for_azure(const VpcState *s, int64_t file_size)
 {
     int64_t size = (int64_t)be64_load(s->footer.current_size);

@@ -131,7 +131,7 @@ int vpc_probe(const BlockProbe *p)
     return !memcmp(p->head, VPC_COOKIE, 8) ? 10 : 0;
 }
 
-/* The cookie of a footer among the last bytes, where no whole footer is */
+/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer */
 char *vpc_suspect(const BlockProbe *p)
 {
     char *why = NULL;
@@ -221,7 +221,7 @@ int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)
     return ret < 0 ? ret : -ENOENT;
 }
 
-/* "" or, of a split image, which part there should be. g_free() it */
+/* Name the part that is missing of a split image, as the end of a message. "": the image has no parts. g_free() it */
 static char *missing_part(BlockDriverState *bs)
 {
     unsigned n = 1, last = 0;
@@ -531,8 +531,8 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
     return !(bs->flags & BDRV_O_RDWR) || open_for_writing(bs, ends, errp);
 }
 
-/* The file is the first of those that a split image lies in, if there is a second, and no footer at its end. What an image
- * may name in a folder of the user's has no parts: they would have to be looked for beside it */
+/* Put split between @bs and bs->file if the file does not end in a footer and has a second part beside it. With
+ * parent-root= nothing is looked for beside a file. False: the file is a later part, or a part can't be opened */
 static bool join_parts(BlockDriverState *bs, GError **errp)
 {
     const VpcState *s = bs->state;

@@ -93,7 +93,7 @@ static void free_candidate(void *candidate)
     g_free(c);
 }
 
-/* How many bytes of @path are whole parts of @folder: what is behind them was named by the image */
+/* Count the bytes of @path that are whole parts of @folder. The image named what is behind them */
 static size_t common_folder(const char *path, const char *folder)
 {
     size_t n = 0, end = 0;
@@ -104,7 +104,8 @@ static size_t common_folder(const char *path, const char *folder)
     return !folder[n] && (path[n] == '/' || (n > 0 && path[n - 1] == '/')) ? n : end;
 }
 
-/* Takes @path, which is in @folder or, by way of "..", near it. @how: what was done to what @source says, "" if nothing */
+/* Add a candidate. Takes @path, which is in @folder or, by way of "..", near it. @how: what was done to the name
+ * that @source has, "" if nothing */
 static void add(Search *s, const char *folder, char *path, const char *source, const char *how)
 {
     bool possible = strlen(path) < PATH_MAX;
@@ -281,7 +282,7 @@ static void add_search_folders(Search *s)
     }
 }
 
-/* The entries of a folder that parts of names may mean */
+/* The entries of a folder that are in s->wanted */
 typedef struct Listing {
     GPtrArray *entries;         /* char *, in the order of bytes */
     bool there;                 /* it is a folder, or something else that has the name */
@@ -294,7 +295,7 @@ static void free_listing(void *listing)
     g_free(listing);
 }
 
-/* What is the same of names that differ in case, or in how accents are written */
+/* Return a text that is the same for names that differ in case only, or in how accents are written. g_free() it */
 static char *fold(const char *name)
 {
     if (!g_utf8_validate(name, -1, NULL)) {
@@ -327,7 +328,7 @@ static int by_bytes(gconstpointer a, gconstpointer b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Say that a folder has more entries than are looked at */
+/* Add a candidate that says that @folder has more entries than VPC_PARENT_ENTRIES */
 static void add_cut(Search *s, const char *folder)
 {
     VpcCandidate *c = new_candidate(g_strdup(folder), "", g_strdup("names in other case"));
@@ -367,7 +368,7 @@ static const Listing *list_folder(Search *s, const char *folder)
     return listing;
 }
 
-/* What the image calls a place, on its way down from the user's folder */
+/* A name that is looked for part by part, from the user's folder down */
 typedef struct Spelling {
     const VpcCandidate *as;
     char **parts;               /* of its path that the image named */
@@ -387,7 +388,7 @@ static void add_spelling(Search *s, const Spelling *spelling, const char *folder
     }
 }
 
-/* All that @folder has for this part of the name: as it is written there first, and then in other case */
+/* Go on with each entry of @folder that may be meant by this part of the name: the one that is written so first */
 static void add_spellings(Search *s, const Spelling *spelling, const char *folder, unsigned part)
 {
     const char *name = spelling->parts[part];
@@ -407,7 +408,7 @@ static void add_spellings(Search *s, const Spelling *spelling, const char *folde
     }
 }
 
-/* The parts of a path that the image named, without empty ones. g_strfreev() them */
+/* Return the parts of c->path that the image named. g_strfreev() them */
 static char **parts_of(const VpcCandidate *c)
 {
     return g_strsplit(c->path + c->ours + (c->path[c->ours] == '/'), "/", -1);

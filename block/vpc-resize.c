@@ -38,7 +38,7 @@ static int64_t seen_size(BlockDriverState *bs)
     return MAX(bs->size, (int64_t)be64_load(s->footer.current_size));
 }
 
-/* Does anybody take the geometry of @f for the size, and see less? */
+/* Do readers of this creator, or the user's force_size_calc, take the geometry of @f for the size, and see less? */
 static bool counts_geometry(const VpcState *s, const VpcFooter *f)
 {
     int64_t size = (int64_t)be64_load(f->current_size);
@@ -46,8 +46,8 @@ static bool counts_geometry(const VpcState *s, const VpcFooter *f)
     return vpc_size(f, VPC_SIZE_AUTO) != size || vpc_size(f, s->options.size_rule) != size;
 }
 
-/* Sizes, geometry and creator of @f for a disk of at least @asked, as the options have it; warn if that is not what was
- * asked for. Who grows it does not want to lose what others see behind its end */
+/* Set sizes, geometry and creator of @f for a disk of at least @asked bytes, by the options; warn if it gets another
+ * size. A disk that grows keeps what programs see that go by current_size (seen_size()) */
 static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOptions *o, VpcFooter *f, GError **errp)
 {
     const VpcState *s = bs->state;

@@ -104,7 +104,7 @@ void vpc_set_size(VpcFooter *f, int64_t size)
     store_geometry(f, geometry(size / VPC_SECTOR));
 }
 
-/* A guest may have laid out its disk by heads and sectors that are not the algorithm's: they stay what they are */
+/* Keep heads and sectors that are not the algorithm's, since a guest may have laid out its disk by them */
 void vpc_change_size(VpcFooter *f, int64_t size)
 {
     Geometry old = { be16_load(f->cylinders), f->heads, f->sectors };
@@ -119,7 +119,7 @@ void vpc_change_size(VpcFooter *f, int64_t size)
     }
 }
 
-/* The number that *@text begins with, up to @end, which is skipped; 0: there is none from 1 to @most */
+/* Return the number that *@text begins with, and move *@text behind it and @end. 0: there is none from 1 to @most */
 static int take_number(const char **text, char end, int most)
 {
     char *rest;
@@ -198,7 +198,7 @@ static int64_t entries_of(int64_t size, int64_t block_size)
     return round_up(size, block_size) / block_size;
 }
 
-/* Of the file when the disk is full */
+/* Count the sectors of the file when the disk is full */
 static int64_t sectors_of(int64_t size, int64_t block_size)
 {
     int64_t bitmap = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
@@ -207,7 +207,7 @@ static int64_t sectors_of(int64_t size, int64_t block_size)
     return (entries_of(size, block_size) * (stride + 4) + (1 << 20)) / VPC_SECTOR;
 }
 
-/* With which a disk of @size, which is at most VPC_MAX_SIZE, can be made */
+/* Return the smallest block size with which a disk of @size, at most VPC_MAX_SIZE, can be made */
 static int64_t smallest_block(int64_t size)
 {
     int64_t bytes = VPC_SECTOR;

@@ -142,8 +142,8 @@ int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
     return to;
 }
 
-/* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their bits
- * are clear. Others show it: QEMU does not look at bits */
+/* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
+ * bits are clear. Others show it: QEMU does not look at bits */
 static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
 {
     VpcState *s = bs->state;
@@ -162,9 +162,9 @@ static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, i
               : "; see check for more of these, which are not told of here");
 }
 
-/* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The disk's
- * last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody likes, for
- * nothing */
+/* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The
+ * disk's last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody
+ * likes, for nothing */
 static int64_t misplaced_end(BlockDriverState *bs, const Table *piece, int64_t block)
 {
     const VpcState *s = bs->state;
@@ -288,8 +288,8 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     return 0;
 }
 
-/* Make the block at @place part of the disk, by its @entry in this piece of the BAT: on disk at once where that needs no
- * order, else in memory until the next flush */
+/* Make the block at @place part of the disk, by its @entry in this piece of the BAT: on disk at once where that
+ * needs no order, else in memory until the next flush */
 static void commit_block(BlockDriverState *bs, int64_t place, const Table *piece, uint8_t *entry)
 {
     be32_store(entry, (uint32_t)(place / VPC_SECTOR));

@@ -129,8 +129,8 @@ static inline int64_t vpc_key_place(uint64_t key)
 int64_t vpc_place_above(const VpcState *s, int64_t offset);
 /* Something else than a new block was, or may have been, written into the room below @end */
 void vpc_spoil_room(VpcState *s, int64_t end);
-/* Choose the *@place of a new block, in front of the footer. Its data reads as zeroes, and its bitmap is there: full in a
- * dynamic disk, zero in a differencing one. Until vpc_keep_place() the next call chooses the same place again */
+/* Choose the *@place of a new block, in front of the footer. Its data reads as zeroes, and its bitmap is there: full
+ * in a dynamic disk, zero in a differencing one. Until vpc_keep_place() the next call chooses the same place again */
 int vpc_take_place(BlockDriverState *bs, int64_t *place);
 /* May the BAT entry of a block at @place, which was taken last, be on disk before the data? */
 bool vpc_was_ready(const VpcState *s, int64_t place);
@@ -140,14 +140,14 @@ void vpc_keep_place(VpcState *s, int64_t place);
 int vpc_move_tail(BlockDriverState *bs, int64_t tail);
 /* The footer to the end of the file, and to the start if s->head_bad */
 int vpc_settle(BlockDriverState *bs);
-/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write or flush puts the old one
- * back */
+/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write or flush puts the old
+ * one back */
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer);
 /* The footer to s->end, if it is further out, and the file is cut behind it. If this fails, the file is valid and too
  * long */
 int vpc_trim(BlockDriverState *bs);
-/* All behind @end, where blocks ended before, is room again: what was written there counts for nothing. It stays where it
- * is as long as a footer on disk may refer to it */
+/* All behind @end, where blocks ended before, is room again: what was written there counts for nothing. It stays
+ * where it is as long as a footer on disk may refer to it */
 void vpc_give_back(BlockDriverState *bs, int64_t end);
 
 /* vpc.c */
@@ -244,7 +244,7 @@ char *vpc_uuid_text(const uint8_t uuid[16]);
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
 
 /* vpc-size.c */
-/* Whom an image is for; docs/VHD.md tells who wants what */
+/* A family of programs that an image may be made for, and what they want of it; see docs/VHD.md */
 typedef struct VpcReader {
     const char *name;           /* NULL: anybody */
     int64_t unit;               /* sizes are rounded up to a multiple of it; 0: until C x H x S says the same */
@@ -256,25 +256,27 @@ typedef struct VpcReader {
     bool batmap;
 } VpcReader;
 extern const char *const vpc_reader_names[];
-/* @reader: an index into vpc_reader_names; -1: anybody or, without @force_size, QEMU as it rounds by itself */
+/* Return row @reader of the table, an index into vpc_reader_names. -1: the row for anybody or, without @force_size,
+ * QEMU's */
 const VpcReader *vpc_reader(int reader, bool force_size);
-/* By whose rules an image gets this size if nobody asks for a reader's */
+/* Return the reader by whose rules an image with this footer is resized to @size if no option names a reader */
 const VpcReader *vpc_reader_of(const VpcFooter *footer, int64_t size);
-/* In *@size what is at least @wanted, as @reader has sizes. False: no such disk can be that large */
+/* Round @wanted up to *@size, which @reader can see. False: no disk of this type can be that large for it */
 bool vpc_choose_size(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t wanted, int64_t *size,
                      GError **errp);
 /* Warn if @reader does not take such a disk */
 void vpc_warn_of_reader(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t size);
-/* docs/VHD.md, "Azure": why such a disk is not taken; NULL: it is */
+/* Say why Azure does not take such a disk, see docs/VHD.md, "Azure". NULL: it does */
 const char *vpc_not_for_azure(bool fixed, int64_t size);
-/* All three sizes of a new disk; or of one that has them, whose heads and sectors stay if they are its own */
+/* Set original_size, current_size and geometry of a new footer, or change those of one that has them:
+ * vpc_change_size() keeps heads and sectors that are not the algorithm's */
 void vpc_set_size(VpcFooter *f, int64_t size);
 void vpc_change_size(VpcFooter *f, int64_t size);
-/* From "cylinders/heads/sectors", for a footer whose sizes are there */
+/* Set the geometry of a footer that has its sizes from "cylinders/heads/sectors" */
 bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp);
-/* The next size that a geometry can say; above the largest of them nobody looks at it */
+/* Round @size up to one that a geometry can say; above the largest of them, to a sector */
 int64_t vpc_round_to_geometry(int64_t size);
-/* A BAT entry has 32 bits for a sector number, also when the disk is full; and a BAT has at most VPC_MAX_BAT bytes */
+/* Check that the sector numbers of a full disk fit into BAT entries, and the BAT into VPC_MAX_BAT bytes */
 bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
 
 /* vpc-resize.c */
@@ -318,7 +320,7 @@ typedef struct VpcCreateOptions {
     char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
-/* Fields of a footer: from texts that a user wrote, or by a reader */
+/* Set fields of a footer from texts that a user wrote; vpc_set_reader(): the creator's, from a reader */
 bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
 bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp);
 bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp);
@@ -357,7 +359,7 @@ int vpc_repair(BlockDriverState *bs, int kind);
 /* BAT entries are read in pieces of this many bytes */
 #define VPC_BAT_PIECE 65536
 
-/* Of troubles of one kind so many are warned of */
+/* Warnings of one kind of trouble that an open image gives at most */
 #define VPC_MOST_TOLD 8
 
 /* No BAT is written that is longer */

@@ -200,7 +200,8 @@ static void append_value(GString *all, const char *key, const char *value, size_
     }
 }
 
-/* Is it a VHD, as the user calls it? A guest can write a footer to its raw disk, and can't name the file */
+/* Does the filename end as that of a VHD, and is the file one? A guest can write a footer to its raw disk, and can't
+ * name the file: the name is the user's word */
 static bool is_called_vhd(const char *filename, const char *options, unsigned flags)
 {
     static const char *const suffixes[] = { ".vhd", ".avhd", ".vpc" };

@@ -20,7 +20,7 @@ void tool_print_version(void);
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* "NAME: warning: text" */
 
-/* Messages have @name where they would have @file; NULL: no longer. Not copied */
+/* Let messages have @name in place of @file, from now on; NULL: no longer. The texts are not copied */
 void tool_call_it(const char *file, const char *name);
 
 /* To standard output: all that the tools print goes through these functions and those above. Images choose names: of a

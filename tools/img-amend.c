@@ -43,7 +43,7 @@ static bool parse_args(AmendArgs *args, int argc, char **argv)
     return true;
 }
 
-/* QEMU's driver for VHDs can't, and says so */
+/* Can its images be amended? By the name qemu-img none can, as QEMU's driver for VHDs can't */
 static bool can_amend(const BlockDriver *drv)
 {
     return drv->amend && !tool_is_qemu;
@@ -76,7 +76,7 @@ static bool is_child(const char *path, const char *driver, const char *uuid)
     return parent && !g_ascii_strcasecmp(parent, uuid);
 }
 
-/* A child in the image's folder; NULL: there is none, or nobody can look. g_free() it */
+/* Return the path of a child in the image's folder. NULL: there is none, or the folder can't be listed. g_free() it */
 static char *find_child(const ImgImage *image, const char *uuid)
 {
     const char *filename = bdrv_get_filename(image->bs);
@@ -94,7 +94,8 @@ static char *find_child(const ImgImage *image, const char *uuid)
     return NULL;
 }
 
-/* False after a message */
+/* Look for a child that knows the image by the id that it has now. False, after a message: there is one, and no
+ * --force */
 static bool may_change_id(const AmendArgs *args)
 {
     g_autofree char *uuid = get_text(args->image.bs, "uuid");

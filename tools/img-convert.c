@@ -18,7 +18,8 @@ static int64_t get_number(const BlockInfo *info, const char *key)
     return item && item->type == BLOCK_INFO_INT ? item->number : 0;
 }
 
-/* A copy is the same disk for a guest that goes by the geometry, if nobody asks for another one. QEMU does not keep it */
+/* Ask for the source's geometry, if the option is not given, so that a guest that goes by it finds the same disk.
+ * QEMU does not: by its name it is not done */
 static void keep_geometry(ConvertArgs *args, const BlockDriver *drv)
 {
     bool rounded = keyval_get(args->options, "for") || keyval_get(args->options, "force_size");
@@ -55,8 +56,8 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
     return img_create_image(args->to.filename, drv, args->options, doing);
 }
 
-/* QEMU has a line for each sector, no length, and two passes that read the block status; one message has an "at", the other
- * has not */
+/* Warn of a range that is lost, in one line; by QEMU's name as QEMU does: a line for each sector, and two passes
+ * that read the block status. Its messages of the block status have an "at", those of data have not */
 static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
     bool status = strcmp(doing, "reading") != 0;

@@ -38,8 +38,8 @@ static void catch_signals(void)
     }
 }
 
-/* The name to make it by; NULL: it can only be made in its place. What is there is held, so that it is locked against
- * others as it would be if it were written to */
+/* Return the name beside @filename by which the image is to be made. NULL: it can only be made in its place. A file
+ * that is there is kept open for writing, and so locked, until the end */
 static char *name_beside(ImgTarget *target, const char *filename)
 {
     struct stat st;

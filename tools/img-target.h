@@ -14,10 +14,10 @@ typedef struct ImgTarget {
     mode_t mode;                    /* its own */
 } ImgTarget;
 
-/* The name by which to create it. One target at a time. Messages have @filename */
+/* Return the name by which to create the image. There is one target at a time. Messages have @filename in its place */
 const char *img_target_begin(ImgTarget *target, const char *filename);
-/* It is closed. @ok: it is finished, and takes its name; else what was made beside it is removed. False after a message
- * if that fails, or if @ok was false */
+/* Rename what was made, and is closed, to its filename if @ok, else remove it. False, after a message, if that
+ * fails, or if @ok is false */
 bool img_target_end(ImgTarget *target, bool ok);
 
 #endif

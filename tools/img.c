@@ -275,7 +275,7 @@ static void ask_for_progress(int number)
     progress_asked = 1;
 }
 
-/* SIGUSR1 asks how far the work is, and is answered on standard error, in QEMU's format */
+/* Let SIGUSR1 ask how far the work is; img_progress_update() answers on standard error, in QEMU's format */
 static void answer_signals(void)
 {
     sigset_t set;

@@ -93,7 +93,7 @@ void img_progress_update(ImgProgress *progress, double percent);
 void img_progress_end(ImgProgress *progress, bool done);    /* @done: all of it */
 /* What is reported of now, in percent */
 void img_progress_part(ImgProgress *progress, double begin, double share);
-/* For the library to call, with an ImgProgress for @user */
+/* Be called by the library, with an ImgProgress for @user */
 void img_progress_report(void *user, int64_t done, int64_t total);
 
 /* A message, and false, if @cache, @what's, is none of QEMU's cache modes. @what: "" or "source " */
@@ -116,7 +116,7 @@ char *img_path_from(const char *image, const char *path);
 bool img_add_create_options(KeyVal *options, const char *text);
 /* A driver that can create, by name; NULL after a message, which begins with @where */
 const BlockDriver *img_find_creator(const char *format, const char *where);
-/* Has the driver a create option of that name? */
+/* Has the driver a create option @name? */
 bool img_has_create_option(const BlockDriver *drv, const char *name);
 /* False after such a message if @drv does not know all of @options */
 bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, const char *where);

@@ -85,13 +85,13 @@ typedef struct BlockCreateArgs {
     const char *filename;           /* the first three as above */
     const BlockStorage *storage;    /* in place of a file; NULL: none */
     const char *options;
-    /* Told, before the file is made, what the image will not be that somebody may expect of it: @text is a sentence,
-     * gone when this returns. NULL: nobody wants to know */
+    /* Called with each warning, before the file is made if it is about the options: what a reader will not take, or
+     * see. @text is gone when it returns. NULL: warnings are dropped */
     void (*warn)(void *user, const char *text);
     void *user;
 } BlockCreateArgs;
 
-/* All ways to make an image in one */
+/* Make an image, in any of the ways above */
 bool bdrv_create_with(const BlockCreateArgs *args, GError **errp);
 
 /* Which image is the parent of this one? The strings are the library's, and good until find() returns. Names
@@ -202,9 +202,9 @@ const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "
  * above only, and goes with @bs, or when bdrv_rebase() gives that another. */
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
-/* Another length for the disk: @size, or a little more with a warning where the format can't have that; what is added
- * reads as zeroes. If it is interrupted, or fails, the disk has the old length or the new one, and can be truncated
- * again. */
+/* Give the disk another length: @size, or a little more, with a warning, where the format can't have that. What is
+ * added reads as zeroes. If it is interrupted, or fails, the disk has the old length or the new one, and can be
+ * truncated again. */
 bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp);
 
 typedef enum BlockPreallocation {
@@ -215,7 +215,7 @@ typedef enum BlockPreallocation {
 
 /* The same for images that are not to be shorter. If there is no such space, they have the old length afterwards */
 bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp);
-/* Either of them, with options of the format, "key=value,…", as bdrv_create() has some; NULL: none */
+/* Do as bdrv_grow(), with @options for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
 bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp);
 
 typedef struct BlockCopyOptions {
@@ -225,9 +225,9 @@ typedef struct BlockCopyOptions {
     bool target_is_zero;        /* @to is known to read as zeroes: leave zeroes out */
     int64_t from_offset, to_offset;     /* where in each of them to begin */
     int64_t bytes;              /* how many; 0: up to the end of @from */
-    /* Not NULL: what can't be read, in units of 512 bytes, becomes zeroes, and each range of it is told of, from front to
-     * back: in a first pass "reading block status", after which it is read all the same if it may be anywhere, and then
-     * "reading". @err is an errno */
+    /* Not NULL: what can't be read, in units of 512 bytes, becomes zeroes, and each range of it is told of, from
+     * front to back: in a first pass "reading block status", after which it is read all the same if it may be
+     * anywhere, and then "reading". @err is an errno */
     void (*salvage)(void *user, const char *doing, int64_t offset, int64_t bytes, int err);
     void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; from any worker, one at a time */
     void *user;
@@ -259,10 +259,10 @@ typedef struct BlockRebaseOptions {
  * failure @bs still has the parent that it had; open it anew to be sure of what is on disk. */
 bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp);
 
-/* Change what @bs says of itself, in place: @options as bdrv_create() has them, those that the driver can change. Children
- * of an image know it by its unique id: with another one they do not find it any more, and no image knows its children.
- * All is changed on stable storage, or, after an error, perhaps nothing: open it anew to be sure. ENOTSUP: the driver
- * changes nothing. */
+/* Change what @bs says of itself, in place: @options as bdrv_create() has them, those that the driver can change.
+ * Children of an image know it by its unique id: with another one they do not find it any more, and no image knows
+ * its children. All is changed on stable storage, or, after an error, perhaps nothing: open it anew to be sure.
+ * ENOTSUP: the driver changes nothing. */
 bool bdrv_amend(BlockDriverState *bs, const char *options, GError **errp);
 
 /* For tests: stop a request at a point of its way, and let it go on. The image must have a blkdebug node below; the
@@ -347,7 +347,8 @@ enum {
  * be open for writing. A repair that is interrupted leaves the image no worse than it was, and can be done again.
  * NULL and @errp set on failure; with code ENOTSUP, the format has no checks. */
 BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp);
-/* The same, and @progress is told how many of the clusters were looked at: from the first on again after each repair */
+/* Do as bdrv_check(), and call @progress with how many of the clusters were looked at: from the first on again after
+ * each repair. NULL: not called */
 BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
                                void *user, GError **errp);
 void bdrv_check_free(BlockCheck *check);

@@ -150,20 +150,20 @@ typedef struct BlockDriver {
 
     /* How sure are you, 0 to 100? Look, do not touch */
     int (*probe)(const BlockProbe *probe);
-    /* Asked where an image that nobody knows is about to be taken for a raw disk: what looks as if it were yours, and is
-     * damaged, as in "though …"? free() is called on it. NULL: nothing */
+    /* Called where no driver's probe() knows an image, which is about to be taken for a raw disk. If it looks like a
+     * damaged one of yours, say how, as a clause that follows "though"; the layer will free() it. NULL: it does not */
     char *(*suspect)(const BlockProbe *probe);
     /* bs->file is open (unless a protocol); set bs->size; @opts is your options struct, gone when
      * open returns. On failure the layer calls close() */
     bool (*open)(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
-    /* Change what the image says of itself, by the struct that amend_options fill, alone in the image */
+    /* Change what the image says of itself, by @opts, a struct that amend_options fill. Called alone in the image */
     bool (*amend)(BlockDriverState *bs, const void *opts, GError **errp);
     /* After open(): if bytes of this image are in another one, open that as bs->backing with
      * bdrv_open_backing(). Not called with BDRV_O_NO_BACKING */
     bool (*open_backing)(BlockDriverState *bs, GError **errp);
-    /* @offset and @vec are inside the node's size, 0 < vec.bytes, aligned to bs->request_alignment. Where a filter has a
-     * format below, its write(), zero() and flush() are called alone in the image. Only a format may answer -EAGAIN,
-     * with what map() or bdrv_mapped_write() said; the layer makes -EIO of another's */
+    /* @offset and @vec are inside the node's size, 0 < vec.bytes, aligned to bs->request_alignment. Where a filter
+     * has a format below, its write(), zero() and flush() are called alone in the image. Only a format may answer
+     * -EAGAIN, with what map() or bdrv_mapped_write() said; the layer makes -EIO of another's */
     int (*read)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     int (*write)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     /* Write back what you keep in memory, alone in the image; the layer then flushes your children.
@@ -232,7 +232,7 @@ typedef struct BlockDriver {
     /* Protocols whose filenames are paths: fill *@facts. False: the host can't tell */
     bool (*get_facts)(BlockDriverState *bs, BlockFileFacts *facts);
 
-    /* As truncate(), for a driver that has options for it: @opts is a struct of resize_size bytes */
+    /* Do as truncate(), by @opts, a struct of resize_size bytes that resize_options fill */
     const BlockOption *resize_options;
     size_t resize_size;
     bool (*resize)(BlockDriverState *bs, int64_t size, const void *opts, GError **errp);
@@ -385,7 +385,7 @@ void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_
     __attribute__((format(printf, 5, 6)));
 /* So many more of a kind, of which one was described: for what can be counted without a look at each */
 void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
-/* So much of the work that check() has is done */
+/* In check(): tell the caller's progress function that @done of @total steps are done */
 void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total);
 
 /* The drivers that there are, in probing order; NULL after the last. Start with NULL */
