@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include "block/drivers.h"
 #include "block/split.h"
 #include "block/vpc.h"
 #include "block/vpc-parent.h"
@@ -235,7 +236,7 @@ static char *missing_part(BlockDriverState *bs)
         last = part ? i : last;
         n += part && n == i;
     }
-    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing or not whole", MIN(n, last + 1), n)
+    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing, or the one before it is not whole", n, n)
                 : g_strdup("");
 }
 
@@ -558,6 +559,18 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     return true;
 }
 
+/* Parts that do not end in the footer of the whole are not all of them, or others: a copy at the start is no excuse */
+static bool parts_are_whole(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+{
+    if (bs->file->drv != &bdrv_split || ends->tail_ok) {
+        return true;
+    }
+    g_autofree char *gap = missing_part(bs);
+
+    bdrv_set_error(errp, EINVAL, "its parts do not end in the footer of a VHD%s; salvage=on reads what is there", gap);
+    return false;
+}
+
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
 {
     VpcState *s = bs->state;
@@ -581,7 +594,8 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     if (s->options.salvage) {
         return vpc_salvage(bs, errp);
     }
-    if (!vpc_read_ends(bs, &ends, errp) || !choose_footer(bs, &ends, errp) || !check_footer(bs, errp)) {
+    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !choose_footer(bs, &ends, errp) ||
+        !check_footer(bs, errp)) {
         return false;
     }
     s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;

@@ -1,5 +1,6 @@
 # split.py - images in several files, as Virtual PC cut them: vm.vhd, vm.v01, vm.v02
 # SPDX-License-Identifier: MIT
+import os
 import random
 
 from harness import IMG, IO, Suite, check, equal, facts, fails, run, works
@@ -75,11 +76,50 @@ def test_missing(folder, options, lost):
     done = run(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'vm.vhd', folder / 'got.raw')
     equal(done.returncode, 1, 'exit status')
     check(f"it is split, and part {int(lost[-1])} ('.{lost[-3:]}') is missing" in done.stderr, done.stderr)
+    check(not (folder / 'got.raw').exists(), 'there is an output')
 
 
 for options in SUBFORMATS[:2]:
     for lost in 'vm.v01', 'vm.v02', 'vm.v03':
         suite.test(f'{options}: without {lost} it is refused, and that is named', test_missing, options, lost)
+
+
+def spoil_link(folder):
+    (folder / 'vm.v02').unlink()
+    (folder / 'vm.v02').hardlink_to(folder / 'vm.vhd')
+
+
+SPOILT = {
+    'a part is another file': spoil_link,
+    'a part is empty': lambda folder: (folder / 'vm.v02').write_bytes(b''),
+    'a part is cut': lambda folder: (folder / 'vm.v02').write_bytes((folder / 'vm.v02').read_bytes()[:-700]),
+    'a part is a hole without end': lambda folder: works('truncate', '-s', '4T', folder / 'vm.v02'),
+}
+
+
+def test_spoilt(folder, spoil):
+    """The head says what the disk is, and its data would be wrong"""
+    make(folder, 'subformat=dynamic', (0.4, 0.7))
+    spoil(folder)
+    text = fails(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'vm.vhd', folder / 'got.raw')
+    check('its parts do not end in the footer of a VHD' in text and 'salvage=on' in text, text)
+
+
+for name, spoil in SPOILT.items():
+    suite.test(f'{name}: refused', test_spoilt, spoil)
+
+
+def test_no_file(folder, make_it):
+    """What is no regular file is not opened, and nobody waits for it"""
+    make(folder, 'subformat=dynamic', (0.5,))
+    (folder / 'vm.v01').unlink()
+    make_it(folder / 'vm.v01')
+    text = fails(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'vm.vhd', folder / 'got.raw')
+    check("vm.v01' to be a regular file" in text, text)
+
+
+for name, make_it in (('a FIFO', os.mkfifo), ('/dev/zero', lambda path: path.symlink_to('/dev/zero')), ('a folder', os.mkdir)):
+    suite.test(f'a part is {name}: refused', test_no_file, make_it)
 
 
 @suite.fact
