@@ -6,6 +6,7 @@
  * killed outright, "NAME.part-PID" is left.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +39,12 @@ static void catch_signals(void)
     }
 }
 
+/* Can a new file belong to whom this one does? */
+static bool may_own(const struct stat *st)
+{
+    return geteuid() == 0 || (st->st_uid == geteuid() && st->st_gid == getegid());
+}
+
 /* Return the name beside @filename by which the image is to be made. NULL: it can only be made in its place. A file
  * that is there is kept open for writing, and so locked, until the end */
 static char *name_beside(ImgTarget *target, const char *filename)
@@ -46,7 +53,7 @@ static char *name_beside(ImgTarget *target, const char *filename)
     bool there = lstat(filename, &st) == 0;
     g_autofree char *real = there ? realpath(filename, NULL) : g_strdup(filename);
 
-    if (!real || (there && (stat(real, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1))) {
+    if (!real || (there && (stat(real, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 || !may_own(&st)))) {
         return NULL;
     }
     g_autofree char *folder = g_path_get_dirname(real), *beside = g_strdup_printf("%s.part-%d", real, (int)getpid());
@@ -58,6 +65,8 @@ static char *name_beside(ImgTarget *target, const char *filename)
     if (there) {
         target->held = bdrv_open(real, "driver=file", BDRV_O_RDWR, NULL);
         target->mode = st.st_mode & 07777;
+        target->owner = st.st_uid;
+        target->group = st.st_gid;
     }
     if (there && !target->held) {       /* to make it in its place will say why not */
         return NULL;
@@ -79,22 +88,34 @@ const char *img_target_begin(ImgTarget *target, const char *filename)
     return target->made;
 }
 
+/* Let the file that was made have owner and mode of the one that it replaces, and be on stable storage: else a power cut might
+ * leave neither. 0 or -1 and errno */
+static int follow_held(const ImgTarget *target)
+{
+    int fd = open(target->made, O_RDONLY | O_CLOEXEC);
+    int ret = fd < 0 ? -1 : fchown(fd, target->owner, target->group);
+
+    ret = ret < 0 ? ret : fchmod(fd, target->mode);
+    ret = ret < 0 ? ret : fsync(fd);
+    if (fd >= 0) {
+        int err = errno;
+
+        close(fd);
+        errno = err;
+    }
+    return ret;
+}
+
 bool img_target_end(ImgTarget *target, bool ok)
 {
-    int ret = 0;
+    bool renamed = target->made && ok && (!target->held || follow_held(target) == 0) &&
+                   rename(target->made, target->real) == 0;
 
-    if (target->made && ok) {
-        if (target->held && chmod(target->made, target->mode) < 0) {
-            ret = errno;
-        }
-        if (!ret && rename(target->made, target->real) < 0) {
-            ret = errno;
-        }
-        if (ret) {
-            tool_error("Could not rename '%s' to '%s': %s", target->made, target->real, g_strerror(ret));
-        }
+    if (target->made && ok && !renamed) {
+        tool_error("Could not rename '%s' to '%s': %s", target->made, target->real, g_strerror(errno));
     }
-    if (target->made && (!ok || ret)) {
+    ok = ok && (renamed || !target->made);
+    if (target->made && !renamed) {
         unlink(target->made);
     }
     *unfinished = 0;
@@ -103,5 +124,5 @@ bool img_target_end(ImgTarget *target, bool ok)
     free(target->made);
     free(target->real);
     *target = (ImgTarget) { 0 };
-    return ok && !ret;
+    return ok;
 }

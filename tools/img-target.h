@@ -11,7 +11,9 @@ typedef struct ImgTarget {
     char *made, *real;              /* what it is made by, and becomes; NULL: it is made in its place, as where that is no
                                      * regular file, has other names, or is in a folder that can't be written to */
     BlockDriverState *held;         /* the file that is to be replaced; NULL: there is none */
-    mode_t mode;                    /* its own */
+    mode_t mode;                    /* its own, as are */
+    uid_t owner;
+    gid_t group;
 } ImgTarget;
 
 /* Return the name by which to create the image. There is one target at a time. Messages have @filename in its place */

@@ -1,10 +1,12 @@
 # targets.py - an output is there as a whole or not at all: conversions that end too early
 # SPDX-License-Identifier: MIT
+import os
+import re
 import signal
 import subprocess
 import time
 
-from harness import IMG, IO, Failure, Holder, Suite, check, environment, equal, fails, run, works
+from harness import IMG, IO, Failure, Holder, Suite, check, environment, equal, fails, need, without_leak_check, works
 from vhd import MIB
 
 suite = Suite(__file__)
@@ -96,13 +98,32 @@ for output in OUTPUTS:
 
 @suite.fact
 def mode_and_link(folder):
-    """the output keeps the mode of what was there, and a symbolic link to it stays one"""
+    """the output keeps mode and owner of what was there, and a symbolic link to it stays one"""
     (folder / 'real').write_bytes(OLD)
     (folder / 'real').chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(folder / 'real', 12345, 23456)
+    owner = (folder / 'real').stat().st_uid, (folder / 'real').stat().st_gid
     (folder / 'out').symlink_to('real')
     works(IMG, 'convert', '-f', 'raw', '-O', 'raw', make_source(folder), folder / 'out')
     equal(((folder / 'out').is_symlink(), (folder / 'real').stat().st_mode & 0o777), (True, 0o640), 'link and mode')
+    equal(((folder / 'real').stat().st_uid, (folder / 'real').stat().st_gid), owner, 'owner')
     equal((folder / 'real').read_bytes() == (folder / 'a.raw').read_bytes(), True, 'contents')
+
+
+@suite.fact
+def durable(folder):
+    """what replaces a file is on stable storage before the file is given up; a new one may be lost with its name"""
+    need('strace')
+    for there in True, False:
+        if there:
+            (folder / 'out').write_bytes(OLD)
+        else:
+            (folder / 'out').unlink()
+        works('strace', '-f', '-o', folder / 'calls', '-e', 'trace=fsync,fdatasync,rename', IMG, 'convert', '-f', 'raw', '-O',
+              'raw', make_source(folder), folder / 'out', env=without_leak_check())
+        calls = re.findall(r'\b(fsync|fdatasync|rename)\(', (folder / 'calls').read_text())
+        equal(calls[:calls.index('rename') + 1], ['fsync', 'rename'] if there else ['rename'], f'calls, {there}')
 
 
 @suite.fact
