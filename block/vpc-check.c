@@ -31,7 +31,7 @@ const BlockCheckKind vpc_check_kinds[] = {
                                 "copied from the end; QEMU can't open the image without it" },
     [VPC_NO_TAIL]           = { "F2", CORRUPTION, ALL, false, "no footer at the end",
                                 "written anew from its copy at the start" },
-    [VPC_ENDS_ONE_WRONG]    = { "F3", CORRUPTION, ALL, false, "footer and copy differ, and one of them can't be right",
+    [VPC_ENDS_ONE_WRONG]    = { "F3", CORRUPTION, ALL, true, "footer and copy differ, and one of them can't be right",
                                 "the other one is copied over it" },
     [VPC_ENDS_DISAGREE]     = { "F3", CORRUPTION, 0, true, "footer and copy describe different disks",
                                 "after a resize that was cut off, only you can say which of the two is right" },

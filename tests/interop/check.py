@@ -955,6 +955,23 @@ def test_quiet(folder):
 
 
 @suite.fact
+def test_leaks_of_another_size(folder):
+    """-r leaks clears no block that is read: a size by the geometry, a copy of a smaller disk"""
+    data, path = image(creator=b'vpc '), folder / 'image.vhd'
+    data.change_footer('head', current_size=SIZE // 2, cylinders=7).change_footer('tail', current_size=1 << 62)
+    path.write_bytes(data)
+    options = f'driver=vpc,force_size_calc=auto,file.filename={path}'
+    shown = []
+    for words_ in (), ('check', '-r', 'leaks'):
+        if words_:
+            run(IMG, *words_, '--image-opts', options)
+        works(IMG, 'convert', '-q', '--image-opts', options, '-O', 'raw', folder / 'raw')
+        shown.append((folder / 'raw').read_bytes())
+    check(b'C' * SECTOR in shown[0], 'the block is not read to begin with')
+    check(shown[1] == shown[0], 'other contents are read than before')
+
+
+@suite.fact
 def test_like_qemu(folder):
     """formats without checks, and command lines that are wrong: as qemu-img has it"""
     need('qemu-img')
