@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,11 +269,11 @@ bool img_close_written(ImgImage *image, bool ok)
     return ok && ret == 0;
 }
 
-static volatile sig_atomic_t progress_asked;
+static atomic_bool progress_asked;     /* set by a signal, in whichever thread takes it */
 
 static void ask_for_progress(int number)
 {
-    progress_asked = 1;
+    atomic_store(&progress_asked, true);
 }
 
 /* Let SIGUSR1 ask how far the work is; img_progress_update() answers on standard error, in QEMU's format */
@@ -306,8 +307,7 @@ void img_progress_part(ImgProgress *progress, double begin, double share)
 
 void img_progress_update(ImgProgress *progress, double percent)
 {
-    if (progress_asked) {
-        progress_asked = 0;
+    if (atomic_exchange(&progress_asked, false)) {
         tool_print_error("    (%3.2f/100%%)\n", percent);
     }
     if (!progress->on || (progress->shown >= 0 && percent < 100 && percent <= progress->shown + 1)
