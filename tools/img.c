@@ -12,117 +12,31 @@
 #include <unistd.h>
 #include <glib.h>
 #include "tools/img.h"
+#include "tools/img-help.h"
 #include "util/size.h"
 
 static const struct ImgCommand {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *usage;
 } commands[] = {
-    { "amend",   img_amend,   "[--image-opts] [-p] [-q] [-f fmt] [-t cache] [--force] -o options filename" },
-    { "bench",   img_bench,   "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] "
-                              "[--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] "
-                              "[-t cache] [-w] [-U] filename" },
-    { "bitmap",  img_bitmap,  "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... "
-                              "[-b source_file [-F source_fmt]] [-g granularity] [--image-opts | -f fmt] "
-                              "filename bitmap" },
-    { "check",   img_check,   "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
-                              "[--backing-chain] filename" },
-    { "commit",  img_commit,  "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] "
-                              "filename" },
-    { "compare", img_compare, "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] "
-                              "filename1 filename2" },
-    { "convert", img_convert, "[--image-opts] [--target-image-opts] [--target-is-zero] [--bitmaps] [-U] [-C] [-c] "
-                              "[-p] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] "
-                              "[-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] "
-                              "[-S sparse_size] [-r rate_limit] [-m num_workers] [-W] [--salvage] filename "
-                              "[filename2 [...]] output_filename" },
-    { "create",  img_create,  "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]" },
-    { "dd",      img_dd,      "[--image-opts] [-U] [-f fmt] [-O output_fmt] [bs=block_size] [count=blocks] "
-                              "[skip=blocks] if=input of=output" },
-    { "info",    img_info,    "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename" },
-    { "map",     img_map,     "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] "
-                              "[--output=ofmt] [-U] filename" },
-    { "measure", img_measure, "[--output=ofmt] [-O output_fmt] [-o options] "
-                              "[--size N | [--image-opts] [-f fmt] [-l snapshot_param] filename]" },
-    { "rebase",  img_rebase,  "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] "
-                              "-b backing_file [-F backing_fmt] filename" },
-    { "resize",  img_resize,  "[--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [-o options] [--shrink] "
-                              "filename [+ | -]size" },
-    { "snapshot", img_snapshot, "[--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename" },
+    { "amend", img_amend }, { "bench", img_bench }, { "bitmap", img_bitmap }, { "check", img_check },
+    { "commit", img_commit }, { "compare", img_compare }, { "convert", img_convert }, { "create", img_create },
+    { "dd", img_dd }, { "info", img_info }, { "map", img_map }, { "measure", img_measure }, { "rebase", img_rebase },
+    { "resize", img_resize }, { "snapshot", img_snapshot },
 };
 
-static const char parameter_help[] =
-    "Parameters:\n"
-    "  -f fmt, -O output_fmt  image format, one of those below; a source's is guessed if it is not given\n"
-    "  -F fmt                 the second image's format (compare), or that of backing_file\n"
-    "  -b backing_file        the parent of a differencing disk: to be made (create), or a new one (rebase);\n"
-    "                         as from the disk's folder; \"\": none;  -B: the same (convert)\n"
-    "  -b base                the parent, or a parent of it, to be written to (commit; default: the parent)\n"
-    "  -u                     change the parent's names only: it was moved, or has a double (rebase)\n"
-    "  -d                     accepted: a child is never emptied (commit)\n"
-    "  --backing-chain        parents, too (info)\n"
-    "  -o options             name=value,...; '-o help' lists those of the format\n"
-    "  -t cache               how to write the output: writeback, writethrough, none, directsync, killsafe or\n"
-    "                         unsafe (default for convert); -T src_cache: how to read the input, or parents (rebase)\n"
-    "  -r leaks|all           repair what only takes up space, or all that can be repaired (check)\n"
-    "  --image-opts           filename is a list of options, such as driver=vpc,file.filename=a.vhd\n"
-    "  --target-image-opts    so is output_filename; needs -n\n"
-    "  --output=ofmt          human (default) or json\n"
-    "  -U, --force-share      do not lock the image against other programs\n"
-    "  -p                     show progress        -q  print errors only\n"
-    "  -n                     the output exists: do not create it; --target-is-zero: and it reads as zeroes\n"
-    "  -S sparse_size         shorter runs of zeroes are written as data (default 4k); 0: write all zeroes\n"
-    "  -r rate_limit          bytes per second\n"
-    "  -m num_workers         threads, 1 to 16     -W  write in any order\n"
-    "  --salvage              what can't be read becomes zeroes\n"
-    "  -C                     accepted (convert)\n"
-    "  -l, --bitmaps, -c      no format here has snapshots, bitmaps, compression (convert)\n"
-    "  bs=, count=, skip=     in bytes; in units of bs, of the input: where to end, and where to begin (dd)\n"
-    "  --size N               of an image to be made (measure)\n"
-    "  -c count, -d depth     requests, and how many of them at a time (bench)\n"
-    "  -s buffer_size, -S step_size, -o offset  bytes each, and from one to the next, from offset on (bench)\n"
-    "  -w, --pattern=pattern  write, this byte (bench)\n"
-    "  --flush-interval=n     flush after so many writes; --no-drain: without waiting for them (bench)\n"
-    "  -n, -i aio             accepted (bench)\n"
-    "  -s                     strict: sizes and allocation must be the same, too (compare)\n"
-    "  --shrink               the disk may become shorter (resize)\n"
-    "  --preallocation=prealloc  of what is added: off (default), falloc or full (resize)\n"
-    "  size                   bytes, or with a suffix k, M, G, T, P or E\n";
-
-static gint compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void print_formats(void)
-{
-    GPtrArray *names = g_ptr_array_new();
-    const BlockDriver *drv = NULL;
-
-    while ((drv = bdrv_next_driver(drv)) != NULL) {
-        g_ptr_array_add(names, (gpointer)drv->name);
-    }
-    g_ptr_array_sort(names, compare_names);
-    tool_print("\nSupported formats:");
-    for (guint i = 0; i < names->len; i++) {
-        tool_print(" %s", (const char *)names->pdata[i]);
-    }
-    tool_print("\n");
-    g_ptr_array_free(names, TRUE);
-}
+static const char *running;     /* the command, when it is known */
 
 static void print_help(void)
 {
     if (tool_is_qemu) {
         tool_print_version();
     }
-    tool_print("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
-    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-        tool_print("  %s %s\n", commands[i].name, commands[i].usage);
+    if (running && !tool_is_qemu) {
+        img_print_page(running);
+    } else {
+        img_print_list();
     }
-    tool_print("\n%s", parameter_help);
-    print_formats();
 }
 
 void img_usage_error(const char *format, ...)
@@ -135,7 +49,8 @@ void img_usage_error(const char *format, ...)
     va_end(ap);
     tool_error("%s", text);
     g_free(text);
-    tool_print_error("Try '%s --help' for more information\n", tool_name);
+    tool_print_error(running && !tool_is_qemu ? "Try '%s %s --help' for more information\n"
+                                              : "Try '%s --help' for more information\n", tool_name, running);
     exit(EXIT_FAILURE);
 }
 
@@ -440,6 +355,7 @@ static int run_command(int argc, char **argv)
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (!strcmp(argv[0], commands[i].name)) {
             optind = 0;
+            running = commands[i].name;
             return commands[i].run(argc, argv);
         }
     }

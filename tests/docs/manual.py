@@ -131,9 +131,22 @@ def manual_tags(path, head):
     return found
 
 
+def img_pages():
+    """What --help of each command says, by its name"""
+    names = re.findall(r'^  ([a-z]+) ', output(IMG, '--help').split('Commands:')[1].split('\n\n')[0], re.M)
+    return {name: output(IMG, name, '--help') for name in names}
+
+
 def img_usage():
-    return {line.strip() for line in
-            re.search(r'Commands:\n(.*?)\n\n', output(IMG, '--help'), re.S).group(1).splitlines()}
+    return {' '.join(page.split('\n\n')[0].split()[2:]) for page in img_pages().values()}
+
+
+def is_page(name, page):
+    usage, line, *rest = page.split('\n\n')
+    rest = '\n\n'.join(rest)
+    missing = option_words(usage) - option_words(rest)
+    return (not missing and line.endswith('.') and max(map(len, page.splitlines())) < 80 and f'miniblk-img {name}' in usage
+            and (f'miniblk-img {name} ' in rest or name in ('bitmap', 'snapshot')))
 
 
 def manual_img_usage():
@@ -205,6 +218,8 @@ check('README.md has the option tables', readme_options(),
       {(name, when, word.split('=')[0]) for name, when, word, _ in table_options() if when not in ('amend', 'resize')},
       'in README.md', 'in the table')
 check('miniblk-img(1) has the commands and their usage', manual_img_usage(), img_usage(), 'in the manual', 'in --help')
+check('a page of help is about its command, has all its options and an example, and no line over 80',
+      {name for name, page in img_pages().items() if is_page(name, page)}, set(img_pages()), 'good', 'in --help')
 check('miniblk-img(1) explains every option', manual_option_words('docs/man/miniblk-img.1', 'OPTIONS'), img_words,
       'in the manual', 'in --help')
 check('miniblk-io(1) has the commands and their usage', manual_tags('docs/man/miniblk-io.1', 'COMMANDS'), io_commands(),
