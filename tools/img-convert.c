@@ -175,6 +175,20 @@ static bool convert_to_new(ConvertArgs *args)
     return img_target_end(&target, make_and_copy(args, drv));
 }
 
+/* By the geometry a disk may be shorter than by the bytes; who copies it is to know which of the two is read */
+static void warn_of_rest(const ImgImage *source)
+{
+    BlockInfo *info = tool_is_qemu ? NULL : bdrv_get_info(source->bs, NULL);
+    int64_t all = info ? get_number(info, "current-size") : 0, read = bdrv_getlength(source->bs);
+
+    if (all > read) {
+        tool_warn("%s: %" PRId64 " of the %" PRId64 " bytes are read that its footer names, as its geometry counts by who made "
+                  "it; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
+                  source->filename, read, all);
+    }
+    bdrv_info_free(info);
+}
+
 /* False after a message */
 static bool open_source(ConvertArgs *args, ImgImage *source, const char *filename)
 {
@@ -184,6 +198,7 @@ static bool open_source(ConvertArgs *args, ImgImage *source, const char *filenam
     if (!img_open(source)) {
         return false;
     }
+    warn_of_rest(source);
     if (!checked_add(args->size, bdrv_getlength(source->bs), &args->size)) {
         tool_error("the images are too large together");
         return false;

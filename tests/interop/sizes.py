@@ -120,6 +120,19 @@ def said(folder):
 
 
 @suite.fact
+def fewer_bytes(folder):
+    """a copy of fewer bytes than the footer names says so, and how to have them all"""
+    make(folder / 'a.vhd', '64M', 'force_size=on,creator=vpc ')
+    done = run(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'a.vhd', folder / 'a.raw')
+    check('67055616 of the 67108864 bytes are read' in done.stderr and 'force_size_calc=current_size' in done.stderr, done.stderr)
+    done = run(IMG, 'convert', '-O', 'raw', '--image-opts',
+               f'driver=vpc,force_size_calc=current_size,file.filename={folder}/a.vhd', folder / 'a.raw')
+    equal((done.stderr, (folder / 'a.raw').stat().st_size), ('', 64 * MIB), 'all of it')
+    make(folder / 'b.vhd', '64M', 'for=virtualpc')
+    equal(run(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'b.vhd', folder / 'b.raw').stderr, '', 'both are the same')
+
+
+@suite.fact
 def azure(folder):
     """for=azure that Azure will not take says so, before it is written, and in what info says afterwards"""
     for size, options, why in (('10M', '', 'not between 20 MiB'), ('64M', ',subformat=dynamic', 'it is not fixed')):
