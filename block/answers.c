@@ -12,7 +12,7 @@ int block_answer(BlockDriverState *bs, const char *name, int ret)
     if (is_zero_or_errno(ret)) {
         return ret;
     }
-    bdrv_warn(bs, "driver '%s': %s() returned %d, which is neither 0 nor -errno", bs->drv->name, name, ret);
+    bdrv_warn(bs, "driver", "driver '%s': %s() returned %d, which is neither 0 nor -errno", bs->drv->name, name, ret);
     return -EIO;
 }
 
@@ -20,7 +20,7 @@ int block_status_answer(BlockDriverState *bs, int ret, int64_t bytes, BlockStatu
 {
     ret = block_answer(bs, "status", ret);
     if (ret == 0 && st->bytes <= 0) {
-        bdrv_warn(bs, "driver '%s': status() told of %" PRId64 " bytes", bs->drv->name, st->bytes);
+        bdrv_warn(bs, "driver", "driver '%s': status() told of %" PRId64 " bytes", bs->drv->name, st->bytes);
         ret = -EIO;
     }
     st->bytes = MIN(st->bytes, bytes);

@@ -138,7 +138,7 @@ static bool take_event(BlockDriverState *bs, const char *name, BlkdebugEvent *ev
         return false;
     }
     if (*event == BLKDEBUG_EVENT_NEVER) {
-        bdrv_warn(bs, "event '%s' never happens here: nothing comes of rules that wait for it", name);
+        bdrv_warn(bs, "blkdebug", "event '%s' never happens here: nothing comes of rules that wait for it", name);
     }
     return true;
 }

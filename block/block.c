@@ -69,6 +69,7 @@ static BlockTree *tree_new(void)
     gate_init(&tree->gate);
     pthread_mutex_init(&tree->notes_lock, NULL);
     tree->warnings = g_ptr_array_new_with_free_func(g_free);
+    tree->warning_codes = g_ptr_array_new();
     return tree;
 }
 
@@ -77,6 +78,7 @@ static void tree_free(BlockTree *tree)
     gate_destroy(&tree->gate);
     pthread_mutex_destroy(&tree->notes_lock);
     g_ptr_array_unref(tree->warnings);
+    g_ptr_array_unref(tree->warning_codes);
     block_shortcuts_free(tree);
     g_free(tree);
 }

@@ -71,7 +71,7 @@ static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64
         }
     }
     if (lost < bytes) {
-        bdrv_warn(file, "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): the format is "
+        bdrv_warn(file, "guess", "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): the format is "
                   "guessed without them", bytes, offset, lost, g_strerror(-ret));
     }
     return lost < bytes ? 0 : ret;
@@ -93,7 +93,7 @@ static bool may_be_raw(BlockDriverState *file, const BlockProbe *probe, bool hea
         char *why = drv->suspect ? drv->suspect(probe) : NULL;
 
         if (why) {
-            bdrv_warn(file, "taken for a raw disk, though %s: if it is an image of the format %s, name that driver (-f %s)",
+            bdrv_warn(file, "guess", "taken for a raw disk, though %s: if it is an image of the format %s, name that driver (-f %s)",
                       why, drv->name, drv->name);
         }
         free(why);

@@ -94,7 +94,7 @@ bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, F
         return false;
     }
     if (ret < 0) {
-        bdrv_warn(bs, "'%s' is not locked, other programs may change it meanwhile: the file system says \"%s\" "
+        bdrv_warn(bs, "lock", "'%s' is not locked, other programs may change it meanwhile: the file system says \"%s\" "
                   "(locking=off does not ask it)", filename, g_strerror(-ret));
     }
     return true;

@@ -252,7 +252,7 @@ static int file_read_end(BlockDriverState *bs, int64_t end, int64_t size, BlockV
     const FileState *s = bs->state;
 
     if (end < size) {
-        bdrv_warn(bs, "'%s' had %" PRId64 " bytes and has %" PRId64 " now, others have cut it: byte %" PRId64 " can't be "
+        bdrv_warn(bs, "cut", "'%s' had %" PRId64 " bytes and has %" PRId64 " now, others have cut it: byte %" PRId64 " can't be "
                   "read", bs->filename, size, file_size(s->fd, s->device), end);
         return -EIO;
     }
@@ -622,7 +622,7 @@ static void file_remove(BlockDriverState *bs)
         return;
     }
     if (file_is_ours(bs, fd) && (s->made ? unlink(bs->filename) : ftruncate(fd, 0)) < 0) {
-        bdrv_warn(bs, "'%s' was left behind half-made: %s", bs->filename, g_strerror(errno));
+        bdrv_warn(bs, "leftover", "'%s' was left behind half-made: %s", bs->filename, g_strerror(errno));
     }
     close(fd);
 }

@@ -119,7 +119,7 @@ static bool has_room(BlockTree *tree)
 }
 
 /* Each text once, and not without end */
-void bdrv_warn(BlockDriverState *bs, const char *format, ...)
+void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
 {
     BlockTree *tree = bs->layer->tree;
     va_list args;
@@ -136,6 +136,7 @@ void bdrv_warn(BlockDriverState *bs, const char *format, ...)
                   !g_ptr_array_find_with_equal_func(tree->warnings, text, g_str_equal, NULL);
     if (is_new) {
         g_ptr_array_add(tree->warnings, text);
+        g_ptr_array_add(tree->warning_codes, (gpointer)code);
     }
     pthread_mutex_unlock(&tree->notes_lock);
     if (!is_new) {
@@ -145,14 +146,22 @@ void bdrv_warn(BlockDriverState *bs, const char *format, ...)
     }
 }
 
-const char *bdrv_get_warning(BlockDriverState *bs, unsigned n)
+static const char *get_note(BlockTree *tree, const GPtrArray *notes, unsigned n)
 {
-    BlockTree *tree = bs->layer->tree;
-
     pthread_mutex_lock(&tree->notes_lock);
-    const char *text = n < tree->warnings->len ? g_ptr_array_index(tree->warnings, n) : NULL;
+    const char *text = n < notes->len ? g_ptr_array_index(notes, n) : NULL;
     pthread_mutex_unlock(&tree->notes_lock);
     return text;
+}
+
+const char *bdrv_get_warning(BlockDriverState *bs, unsigned n)
+{
+    return get_note(bs->layer->tree, bs->layer->tree->warnings, n);
+}
+
+const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n)
+{
+    return get_note(bs->layer->tree, bs->layer->tree->warning_codes, n);
 }
 
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err)

@@ -46,7 +46,7 @@ static int mem_answer(BlockDriverState *bs, const char *name, int ret)
     if (is_zero_or_errno(ret)) {
         return ret;
     }
-    bdrv_warn(bs, "the program's %s function returned %d, must be 0 or -errno", name, ret);
+    bdrv_warn(bs, "driver", "the program's %s function returned %d, must be 0 or -errno", name, ret);
     return -EIO;
 }
 

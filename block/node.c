@@ -170,7 +170,7 @@ static int make_room(BlockDriverState *node, int64_t offset, int64_t bytes)
         return 0;
     }
     int ret = -bdrv_error_code(err);
-    bdrv_warn(node, "%s", err->message);
+    bdrv_warn(node, "grow", "%s", err->message);
     g_error_free(err);
     return ret;
 }

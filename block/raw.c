@@ -114,7 +114,7 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
     if ((flags & BDRV_O_PROBE_QEMU) && (flags & BDRV_O_RDWR)) {
         s->head_lock = g_new0(pthread_mutex_t, 1);
         pthread_mutex_init(s->head_lock, NULL);
-        bdrv_warn(bs, RAW_GUESSED, bs->filename);
+        bdrv_warn(bs, "guess", RAW_GUESSED, bs->filename);
     }
     s->offset = o->offset;
     bs->fixed_length = o->size >= 0;

@@ -312,13 +312,13 @@ static void compare_with_parent(BlockDriverState *bs)
     int64_t changed;
 
     if (stored && vpc_when_changed(bs->backing, &changed) && changed != stored) {
-        bdrv_warn(bs, "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
+        bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
                   bs->backing->filename, changed - stored);
     }
     if (bdrv_node_size(bs->backing) > bs->size) {
         g_autofree char *name = name_of(bs->backing);
 
-        bdrv_warn(bs, "parent %s has %" PRId64 " bytes, more than the %" PRId64 " of this image", name,
+        bdrv_warn(bs, "L6", "parent %s has %" PRId64 " bytes, more than the %" PRId64 " of this image", name,
                   bdrv_node_size(bs->backing), bs->size);
     }
 }

@@ -137,6 +137,11 @@ bool vpc_is_severe(int kind)
     return kind < 0 || vpc_check_kinds[kind].level >= BLOCK_CHECK_CORRUPTION;
 }
 
+const char *vpc_check_code(int kind)
+{
+    return kind < 0 ? "IO" : vpc_check_kinds[kind].code;
+}
+
 bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const char *what)
 {
     int ret = bdrv_node_pread(c->bs->file, offset, buf, bytes);

@@ -64,8 +64,10 @@ static inline int64_t vpc_block_bytes(const VpcState *s)
 /* bdrv_check_found(); where nobody checks, a warning if it is severe */
 #define vpc_found(c, kind, offset, block, ...) \
     ((c)->found ? bdrv_check_found((c)->found, kind, offset, block, __VA_ARGS__) \
-     : vpc_is_severe(kind) ? bdrv_warn((c)->bs, __VA_ARGS__) : (void)0)
-bool vpc_is_severe(int kind);       /* -1: could not be read */
+     : vpc_is_severe(kind) ? bdrv_warn((c)->bs, vpc_check_code(kind), __VA_ARGS__) : (void)0)
+/* -1: could not be read */
+bool vpc_is_severe(int kind);
+const char *vpc_check_code(int kind);
 
 /* A new s->check, and nothing in the state that was made out before. @sums and @found may be NULL: nobody checks */
 VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found);

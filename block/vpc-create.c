@@ -249,7 +249,7 @@ static void warn_of_geometry(BlockDriverState *bs, const Plan *plan, const VpcCr
 
     if (!plan->differencing && o->reader < 0 && o->force_size < 0 && !o->geometry &&
         vpc_round_to_geometry(plan->size) != plan->size) {
-        bdrv_warn(bs, "readers that go by the geometry (Virtual PC, 86Box) see %" PRId64 " of the disk's %" PRId64
+        bdrv_warn(bs, "geometry", "readers that go by the geometry (Virtual PC, 86Box) see %" PRId64 " of the disk's %" PRId64
                   " bytes; for=virtualpc makes a disk that all of them see alike", seen, plan->size);
     }
 }

@@ -87,7 +87,7 @@ static int64_t count_blocks(BlockDriverState *bs)
     }
     int ret = vpc_walk_bat(bs, vpc_bat_entries(s), count_run, &count);
     if (ret < 0) {
-        bdrv_warn(bs, "the BAT at %" PRId64 " could not be read (%s), and so its blocks are not counted", s->bat_offset,
+        bdrv_warn(bs, "IO", "the BAT at %" PRId64 " could not be read (%s), and so its blocks are not counted", s->bat_offset,
                   g_strerror(-ret));
         return -1;
     }

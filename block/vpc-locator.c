@@ -62,7 +62,7 @@ void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocator
         const char *why = code ? misfit(l, bdrv_node_size(bs->file)) : NULL;
 
         if (why) {
-            bdrv_warn(bs, "parent locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", space %" PRIu32
+            bdrv_warn(bs, "L1", "parent locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", space %" PRIu32
                       ") is left out: %s", i, code, length, be64_load(l->offset), be32_load(l->space), why);
         }
         if (!code || why) {
@@ -72,7 +72,7 @@ void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocator
         int ret = bdrv_node_pread(bs->file, (int64_t)be64_load(l->offset), data, length);
 
         if (ret < 0) {
-            bdrv_warn(bs, "parent locator %u at %" PRIu64 " is left out, as it could not be read: %s", i,
+            bdrv_warn(bs, "L1", "parent locator %u at %" PRIu64 " is left out, as it could not be read: %s", i,
                       be64_load(l->offset), g_strerror(-ret));
         } else {
             out[i] = (VpcLocatorData) { code, g_bytes_new_take(g_steal_pointer(&data), length) };

@@ -455,7 +455,7 @@ static int move_tables(Move *m)
     s->limit = s->end;
     if (away < 0) {
         (void)vpc_claim_anew(m->bs);
-        bdrv_warn(m->bs, "the tables could not be put back to their usual place and stay at %" PRId64 ": %s",
+        bdrv_warn(m->bs, "leftover", "the tables could not be put back to their usual place and stay at %" PRId64 ": %s",
                   m->above.header, g_strerror(-away));
         return 0;
     }
@@ -464,7 +464,7 @@ static int move_tables(Move *m)
         ret = vpc_fill_gaps(m->bs);
     }
     if (ret < 0) {
-        bdrv_warn(m->bs, "not all of the space that is free now could be given back: %s", g_strerror(-ret));
+        bdrv_warn(m->bs, "leftover", "not all of the space that is free now could be given back: %s", g_strerror(-ret));
     }
     return 0;
 }

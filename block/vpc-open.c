@@ -296,12 +296,12 @@ static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **er
         s->limit = ends->size;
         s->in_place = !bdrv_node_can_grow(bs->file);
         if (ends->tail_error) {
-            bdrv_warn(bs, "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
+            bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
                       ends->tail_at, g_strerror(-ends->tail_error));
         } else if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
             g_autofree char *gap = missing_part(bs);
 
-            bdrv_warn(bs, "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
+            bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
         }
     } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED && !ends->tail_error) {
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
@@ -332,7 +332,7 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
                        "opened for reading only");
     } else {
         if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
-            bdrv_warn(bs, "a suspended machine refers to this disk (saved state): writing may damage its guest");
+            bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
         }
         bs->size = vpc_size(f, s->options.size_rule);
         return true;
@@ -353,10 +353,10 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
                            "can be opened for reading only", bs->size, s->limit);
             return false;
         }
-        bdrv_warn(bs, "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
+        bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
                   bs->size, s->limit);
     } else if (be64_load(s->footer.current_size) < (uint64_t)s->limit && bdrv_node_can_grow(bs->file)) {
-        bdrv_warn(bs, "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->limit,
+        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->limit,
                   be64_load(s->footer.current_size));
     }
     return true;
@@ -411,7 +411,7 @@ int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *h)
     if (be32_load(h->checksum) != vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum))) {
         return ret;
     }
-    bdrv_warn(bs, "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is empty",
+    bdrv_warn(bs, "IO", "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is empty",
               offset + VPC_SECTOR, g_strerror(-ret));
     return 0;
 }
@@ -522,12 +522,12 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
         return false;
     }
     if (ends->head_error) {
-        bdrv_warn(bs, "the copy of the footer at the start of the file could not be read (%s)",
+        bdrv_warn(bs, "F1", "the copy of the footer at the start of the file could not be read (%s)",
                   g_strerror(-ends->head_error));
     } else if (!ends->head_ok) {
-        bdrv_warn(bs, "the copy of the footer at the start of the file is damaged");
+        bdrv_warn(bs, "F1", "the copy of the footer at the start of the file is damaged");
     } else if (vpc_ends_disagree(ends)) {
-        bdrv_warn(bs, "the footer and its copy at the start differ; the one at the end counts");
+        bdrv_warn(bs, "F3", "the footer and its copy at the start differ; the one at the end counts");
     }
     return !(bs->flags & BDRV_O_RDWR) || open_for_writing(bs, ends, errp);
 }
@@ -554,7 +554,7 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     if (!bdrv_wrap_file(bs, "split", errp)) {
         return false;
     }
-    bdrv_warn(bs, "the image is split: the file is read as one with '%s' and the parts behind it, %" PRId64 " bytes in all",
+    bdrv_warn(bs, "split", "the image is split: the file is read as one with '%s' and the parts behind it, %" PRId64 " bytes in all",
               second, bdrv_node_size(bs->file));
     return true;
 }

@@ -164,7 +164,7 @@ static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
 
     ret = ret < 0 ? ret : refer_to(bs, VPC_HEADER_HOME, type);
     if (ret < 0) {
-        bdrv_warn(bs, "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
+        bdrv_warn(bs, "leftover", "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
                   VPC_HEADER_HOME, header_at, g_strerror(-ret));
     } else {
         s->end = header_at;     /* what is behind it is free, and spoilt */
@@ -268,7 +268,7 @@ static void fill_bitmaps(BlockDriverState *bs)
     int ret = each_block(bs, fill_bitmap);
 
     if (ret < 0) {
-        bdrv_warn(bs, "not all bitmaps could be filled, as some programs want them in a disk without a parent: %s",
+        bdrv_warn(bs, "leftover", "not all bitmaps could be filled, as some programs want them in a disk without a parent: %s",
                   g_strerror(-ret));
     }
 }
@@ -307,7 +307,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     }
     ret = vpc_claim_anew(bs);
     if (ret < 0) {          /* the parent is another one all the same */
-        bdrv_warn(bs, "could not make out where the tables are: %s", g_strerror(-ret));
+        bdrv_warn(bs, "IO", "could not make out where the tables are: %s", g_strerror(-ret));
     }
     return true;
 }

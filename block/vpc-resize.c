@@ -67,7 +67,7 @@ static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOpti
         VpcFooter was = *f;
 
         vpc_set_reader(f, vpc_reader(-1, true));
-        bdrv_warn(bs, "the creator is '%.4s' now and no longer '%.4s': of that one's disks readers take the geometry for "
+        bdrv_warn(bs, "creator", "the creator is '%.4s' now and no longer '%.4s': of that one's disks readers take the geometry for "
                   "the size, and no geometry has %" PRId64 " bytes; for=virtualpc or force_size=off keeps it", f->creator,
                   was.creator, chosen);
     } else if (counts_geometry(s, f)) {
@@ -75,7 +75,7 @@ static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOpti
         vpc_set_size(f, chosen);
     }
     if (chosen != asked) {
-        bdrv_warn(bs, "the disk gets %" PRId64 " bytes and not %" PRId64 "%s%s", chosen, asked,
+        bdrv_warn(bs, "size", "the disk gets %" PRId64 " bytes and not %" PRId64 "%s%s", chosen, asked,
                   size != asked ? ": some programs see it that long already" : reader->name ? ", as disks are for " : "",
                   size == asked && reader->name ? reader->name : "");
     }
@@ -139,7 +139,7 @@ static bool truncate_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_
     __atomic_store_n(&bs->size, vpc_size(&s->footer, s->options.size_rule), __ATOMIC_RELEASE);
     ret = vpc_trim(bs);
     if (ret < 0) {
-        bdrv_warn(bs, "the file could not be cut where the disk ends: %s", g_strerror(-ret));
+        bdrv_warn(bs, "leftover", "the file could not be cut where the disk ends: %s", g_strerror(-ret));
     } else {
         s->limit = s->tail;
     }
@@ -230,7 +230,7 @@ static bool truncate_sparse(BlockDriverState *bs, const VpcFooter *footer, int64
     __atomic_store_n(&bs->size, vpc_size(&s->footer, s->options.size_rule), __ATOMIC_RELEASE);
     ret = size < seen && !s->unsettled ? clear_end(bs, size) : 0;
     if (ret < 0) {      /* done before it grows again */
-        bdrv_warn(bs, "what is behind the end of the disk could not be cleared: %s", g_strerror(-ret));
+        bdrv_warn(bs, "leftover", "what is behind the end of the disk could not be cleared: %s", g_strerror(-ret));
     }
     return true;
 }

@@ -103,7 +103,7 @@ int vpc_move_tail(BlockDriverState *bs, int64_t tail)
     int64_t size = bdrv_node_size(bs->file), old = s->tail, most = last_tail(bs);
 
     if (tail > most) {
-        bdrv_warn(bs, "no room for another block: the file can't grow beyond %" PRId64 " bytes", most);
+        bdrv_warn(bs, "room", "no room for another block: the file can't grow beyond %" PRId64 " bytes", most);
         return -ENOSPC;
     }
     int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));

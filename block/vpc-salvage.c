@@ -127,7 +127,7 @@ static bool guess_table(VpcCheck *c)
             guint count = count_blocks(c);
 
             if (count > 0) {
-                bdrv_warn(c->bs, "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
+                bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
                           " fit %u blocks, that is taken to be right", s->bat_offset, s->block_size, count);
                 return true;
             }
@@ -171,7 +171,7 @@ static bool find_table(VpcCheck *c, GError **errp)
         bdrv_set_error(errp, EINVAL, "the header is of no use, and there is nothing that is likely to be a BAT");
         return false;
     }
-    bdrv_warn(c->bs, "the checksum of the header is wrong, and its fields are believed");
+    bdrv_warn(c->bs, "salvage", "the checksum of the header is wrong, and its fields are believed");
     suppose(c, bat_offset, block_size);
     s->bat_bytes = bat_bytes;
     s->header = header;
@@ -192,7 +192,7 @@ static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
     }
     int64_t size = given ? s->options.salvage_size : e->tail_at;
 
-    bdrv_warn(c->bs, "%s: taken for a fixed disk of %" PRId64 " bytes, %s", bdrv_error_message(why), size,
+    bdrv_warn(c->bs, "salvage", "%s: taken for a fixed disk of %" PRId64 " bytes, %s", bdrv_error_message(why), size,
               given ? "as salvage-size says" : "all that is before it");
     bdrv_error_free(why);
     be32_store(f.version, VPC_VERSION);
@@ -229,7 +229,7 @@ static bool choose_footer(VpcCheck *c, GError **errp)
 static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what)
 {
     if (bs->size > from) {
-        bdrv_warn(bs, "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as zeroes%s",
+        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as zeroes%s",
                   bs->size, what, from, bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
     }
 }
@@ -277,7 +277,7 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
     bool all = kind == VPC_BLOCK_ON_NAMES || kind == VPC_KINDS;     /* if no more is wrong, it is the bitmap */
     int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
 
-    bdrv_warn(bs, "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
+    bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
               have < s->block_size ? ", the rest is not there"
               : kind == VPC_KINDS ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {

@@ -167,7 +167,7 @@ bool vpc_choose_size(BlockDriverState *bs, const VpcReader *reader, bool fixed, 
     }
     *size = reader->unit ? round_up(wanted, reader->unit) : vpc_round_to_geometry(wanted);
     if (*size > VPC_MAX_SIZE && !reader->name) {
-        bdrv_warn(bs, "Hyper-V, QEMU and Xen do not read disks of more than 2040 GiB, and this has %" PRId64 " bytes",
+        bdrv_warn(bs, "size", "Hyper-V, QEMU and Xen do not read disks of more than 2040 GiB, and this has %" PRId64 " bytes",
                   *size);
     }
     return true;
@@ -189,7 +189,7 @@ void vpc_warn_of_reader(BlockDriverState *bs, const VpcReader *reader, bool fixe
     const char *why = reader == &reader_table[READER_AZURE] ? vpc_not_for_azure(fixed, size) : NULL;
 
     if (why) {
-        bdrv_warn(bs, "Azure does not take this image, because %s", why);
+        bdrv_warn(bs, "reader", "Azure does not take this image, because %s", why);
     }
 }
 

@@ -42,7 +42,7 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
             continue;
         }
         if (!claim(s, VPC_NAMES, at, used, space, file_size)) {
-            bdrv_warn(bs, "parent locator %zu at %" PRIu64 " is not inside the file", i, at);
+            bdrv_warn(bs, "L1", "parent locator %zu at %" PRIu64 " is not inside the file", i, at);
             continue;
         }
         if (space > 0) {
@@ -50,7 +50,7 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
         }
         if (space > (uint64_t)file_size - at) {
             s->unsound = true;
-            bdrv_warn(bs, "parent locator %zu at %" PRIu64 " has room for %" PRIu64 " bytes, more than there are in "
+            bdrv_warn(bs, "L1", "parent locator %zu at %" PRIu64 " has room for %" PRIu64 " bytes, more than there are in "
                       "the file", i, at, space);
         }
     }
@@ -69,7 +69,7 @@ static void claim_batmap(BlockDriverState *bs, int64_t file_size)
     }
     int ret = bdrv_node_pread(bs->file, at, &map, sizeof(map));
     if (ret < 0) {
-        bdrv_warn(bs, "could not read the batmap at %" PRId64 ": %s", at, g_strerror(-ret));
+        bdrv_warn(bs, "M3", "could not read the batmap at %" PRId64 ": %s", at, g_strerror(-ret));
         return;
     }
     uint64_t map_at = be64_load(map.offset), bytes = (uint64_t)be32_load(map.sectors) * VPC_SECTOR;
@@ -79,10 +79,10 @@ static void claim_batmap(BlockDriverState *bs, int64_t file_size)
     }
     if (!claim(s, VPC_NAMES, (uint64_t)at, sizeof(map), sizeof(map), file_size) ||
         !claim(s, VPC_MAP, map_at, MIN(bytes, (uint64_t)needed), bytes, file_size)) {
-        bdrv_warn(bs, "batmap at %" PRIu64 " is not inside the file", map_at);
+        bdrv_warn(bs, "M3", "batmap at %" PRIu64 " is not inside the file", map_at);
     } else if (bytes > (uint64_t)file_size - map_at) {
         s->unsound = true;
-        bdrv_warn(bs, "batmap at %" PRIu64 " has %" PRIu64 " bytes, more than there are in the file", map_at, bytes);
+        bdrv_warn(bs, "M3", "batmap at %" PRIu64 " has %" PRIu64 " bytes, more than there are in the file", map_at, bytes);
     }
 }
 
@@ -144,7 +144,7 @@ int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool wri
         why = "shares its place with another";
     }
     if (why) {
-        bdrv_warn(bs, "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
+        bdrv_warn(bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
     }
     return why ? -EIO : 0;
 }
@@ -177,7 +177,7 @@ static void tell_rest(const Survey *survey)
 
     for (int i = 0; i < TROUBLES; i++) {
         if (survey->count[i] > VPC_MOST_TOLD) {
-            bdrv_warn(survey->bs, "%" PRId64 " blocks in all %s", survey->count[i], what[i]);
+            bdrv_warn(survey->bs, "B2", "%" PRId64 " blocks in all %s", survey->count[i], what[i]);
         }
     }
 }
@@ -188,10 +188,10 @@ static void warn_misplaced(Survey *survey, const VpcRun *run, const char *why)
         return;
     }
     if (run->count > 1) {
-        bdrv_warn(survey->bs, "blocks %" PRId64 " to %" PRId64 ": their BAT entries are a hole in the file, which is "
+        bdrv_warn(survey->bs, "B2", "blocks %" PRId64 " to %" PRId64 ": their BAT entries are a hole in the file, which is "
                   "0, and a block there %s", run->block, run->block + run->count - 1, why);
     } else {
-        bdrv_warn(survey->bs, "block %" PRId64 " %s (BAT entry 0x%08x)", run->block, why, run->sector);
+        bdrv_warn(survey->bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08x)", run->block, why, run->sector);
     }
 }
 
@@ -229,7 +229,7 @@ static int survey_run(void *user, const VpcRun *run)
     if (vpc_metadata_in(s, VPC_NAMES, true, place, end) || vpc_metadata_in(s, VPC_MAP, true, place, end)) {
         s->unsound = true;
         if (is_told(survey, ON_NAMES, 1)) {
-            bdrv_warn(bs, "block %" PRId64 " lies on metadata that the image can do without (BAT entry 0x%08x)",
+            bdrv_warn(bs, "B2", "block %" PRId64 " lies on metadata that the image can do without (BAT entry 0x%08x)",
                       run->block, run->sector);
         }
     }
@@ -245,7 +245,7 @@ static int mark_overlapping(Survey *survey, uint64_t key)
 
     s->unsound = true;
     if (is_told(survey, SHARED, 1)) {
-        bdrv_warn(survey->bs, "block %" PRId64 " shares its place with another (BAT entry 0x%08x): it is not written "
+        bdrv_warn(survey->bs, "B2", "block %" PRId64 " shares its place with another (BAT entry 0x%08x): it is not written "
                   "to", block, (uint32_t)(key >> 32));
     }
     return vpc_keys_add(&s->overlapping, (uint64_t)block) ? 0 : -ENOMEM;

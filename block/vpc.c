@@ -95,7 +95,7 @@ static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *pi
     int64_t at = align_down(block * 4, VPC_BAT_PIECE), start = s->bat_offset + at;
 
     if (block >= vpc_bat_entries(s)) {
-        bdrv_warn(bs, "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes "
+        bdrv_warn(bs, "H4", "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes "
                   "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
         return -EIO;
     }
@@ -157,7 +157,7 @@ static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, i
     }
     __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
     int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
-    bdrv_warn(bs, "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
+    bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
               "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; see check"
               : "; see check for more of these, which are not told of here");
 }
@@ -179,7 +179,7 @@ static int64_t misplaced_end(BlockDriverState *bs, const Table *piece, int64_t b
         next += hole / 4;
     }
     if (next > block + 1) {
-        bdrv_warn(bs, "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
+        bdrv_warn(bs, "B2", "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
                   next - 1, block);
     }
     return next * s->block_size;
@@ -263,7 +263,7 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
         return 0;
     }
     if (write && s->differencing && !bs->backing) {
-        bdrv_warn(bs, "a differencing disk can't be written to without its parent");
+        bdrv_warn(bs, "parent", "a differencing disk can't be written to without its parent");
         return -EROFS;
     }
     block = offset / s->block_size;

@@ -203,6 +203,7 @@ static void json_check(Json *json, const CheckArgs *args, const BlockCheck *chec
     if (repaired) {
         json_findings(json, "repaired", repaired, true);
     }
+    json_warnings(json, args->image.bs);
 }
 
 /* The check itself */

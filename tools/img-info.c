@@ -63,7 +63,8 @@ static void json_common(Json *json, const BlockInfo *info, const char *key)
 }
 
 /* An object was begun */
-static void print_json(Json *json, const BlockInfo *info, const char *filename)
+/* @bs: whose warnings these are; NULL: they stand with another image of the chain */
+static void print_json(Json *json, const BlockInfo *info, const char *filename, BlockDriverState *bs)
 {
     json_common(json, info, "backing-filename-format");
     json_int(json, "virtual-size", info->virtual_size);
@@ -81,6 +82,9 @@ static void print_json(Json *json, const BlockInfo *info, const char *filename)
     json_common(json, info, "full-backing-filename");
     json_common(json, info, "backing-filename");
     json_bool(json, "dirty-flag", false);
+    if (bs) {
+        json_warnings(json, bs);
+    }
     json_end(json);
 }
 
@@ -206,7 +210,7 @@ static void print_all_json(const GPtrArray *infos, const ImgImage *image, bool c
     }
     for (guint i = 0; i < infos->len; i++) {
         (chain ? json_begin_item : json_begin)(&json);
-        print_json(&json, infos->pdata[i], name_of(infos->pdata[i], image));
+        print_json(&json, infos->pdata[i], name_of(infos->pdata[i], image), i == 0 ? image->bs : NULL);
     }
     if (chain) {
         json_end_list(&json);

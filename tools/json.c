@@ -96,3 +96,21 @@ void json_bool(Json *json, const char *key, bool on)
     json_key(json, key);
     tool_print("%s", on ? "true" : "false");
 }
+
+void json_warnings(Json *json, BlockDriverState *bs)
+{
+    const char *text;
+
+    if (!bdrv_get_warning(bs, 0)) {
+        return;
+    }
+    json_key(json, "warnings");
+    json_begin_list(json);
+    for (unsigned n = 0; (text = bdrv_get_warning(bs, n)); n++) {
+        json_begin_item(json);
+        json_text(json, "code", bdrv_get_warning_code(bs, n));
+        json_text(json, "text", text);
+        json_end(json);
+    }
+    json_end_list(json);
+}

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <miniblk/block.h>
 
 /* Where we are; begin with zeroes */
 typedef struct Json {
@@ -26,5 +27,8 @@ void json_end_list(Json *json);
 void json_text(Json *json, const char *key, const char *text);
 void json_int(Json *json, const char *key, int64_t number);
 void json_bool(Json *json, const char *key, bool on);
+
+/* "warnings": what @bs has been warned of, if anything, each with its code */
+void json_warnings(Json *json, BlockDriverState *bs);
 
 #endif

@@ -356,6 +356,8 @@ void bdrv_check_free(BlockCheck *check);
 /* The @n-th thing found wrong that did not stop the image from being opened, or that explains an
  * -EIO; NULL past the last. More may be added by any request; each text lives as long as @bs. */
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n);
+/* Its code, for programs: of what bdrv_check() knows the code there, else a word that stays; miniblk-drivers(7) lists them */
+const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n);
 
 /* NULL, where nothing failed, is allowed in all three */
 const char *bdrv_error_message(const GError *err);      /* NULL: "no error" */

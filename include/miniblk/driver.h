@@ -371,7 +371,8 @@ void bdrv_meta_forget(BlockDriverState *bs);
 /* Errors of open, create, truncate and copy; @code is an errno number */
 void bdrv_set_error(GError **errp, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Something is wrong, but not enough to stop, or a request is about to fail with -EIO because of it */
-void bdrv_warn(BlockDriverState *bs, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* @code: for programs, stable, and good as long as the driver is: of what check() knows its code, else a word */
+void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* In info(): one fact more; texts are copied */
 void bdrv_info_text(BlockInfoBuilder *items, const char *key, const char *format, ...)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # manual.py SOURCE-FOLDER options miniblk-img miniblk-io
+import pathlib
 import re
 import subprocess
 import sys
@@ -131,6 +132,17 @@ def manual_tags(path, head):
     return found
 
 
+def warning_codes():
+    """Those of the library's warnings that check does not have"""
+    source = ''.join(path.read_text() for path in pathlib.Path(SOURCE, 'block').glob('*.c'))
+    return set(re.findall(r'bdrv_warn\([\w>.()-]+, "([^"]+)"', source)) - {row[0] for row in check_table()}
+
+
+def manual_codes():
+    return {word for tag in manual_tags('docs/man/miniblk-drivers.7', 'WARNINGS') for word in tag.split(', ')} - {
+        row[0] for row in check_table()}
+
+
 def img_pages():
     """What --help of each command says, by its name"""
     names = re.findall(r'^  ([a-z]+) ', output(IMG, '--help').split('Commands:')[1].split('\n\n')[0], re.M)
@@ -227,6 +239,7 @@ check('miniblk-io(1) has the commands and their usage', manual_tags('docs/man/mi
 check('miniblk-io(1) explains every option', manual_option_words('docs/man/miniblk-io.1', 'OPTIONS'),
       set().union(*(option_words(line) for line in io_help)), 'in the manual', 'in --help')
 check('miniblk-drivers(7) has what is checked', manual_checks(), check_table(), 'in the manual', 'in the table')
+check('miniblk-drivers(7) has the codes of warnings', manual_codes(), warning_codes(), 'in the manual', 'in block/')
 check('docs/VHD.md has what is checked', described_checks(), check_table(), 'in VHD.md', 'in the table')
 check('the footer in docs/VHD.md is what miniblk-img makes', described_vector(), made_vector(), 'in VHD.md', 'in the image')
 print(f'1..{count}')

@@ -146,6 +146,30 @@ for words in (('convert', '-f', 'vpc', '-O', 'raw', 'a.vhd', 'x.raw'), ('compare
 
 # Words
 
+def warnings_of(*words):
+    done = run(IMG, *words)
+    return [(one['code'], one['text']) for one in json.loads(done.stdout).get('warnings', [])], done
+
+
+@suite.fact
+def codes(folder):
+    """warnings have codes, and stand in the JSON of info and check; an image without any has none"""
+    path = make(folder / 'a.vhd')
+    equal(warnings_of('info', '-f', 'vpc', '--output=json', path)[0], [], 'sound')
+    with open(path, 'r+b') as f:
+        f.truncate(path.stat().st_size - 512)
+    for command in 'info', 'check':
+        found, done = warnings_of(command, '-f', 'vpc', '--output=json', path)
+        if command == 'info':
+            equal([code for code, _ in found], ['F2'], 'codes')
+            check('its copy at the start is used' in found[0][1] and found[0][1] in done.stderr, done.stderr)
+        else:
+            check('F2' in [one['code'] for one in json.loads(done.stdout)['findings']], done.stdout)
+    (folder / 'b.raw').write_bytes(b'x' * 512 + path.read_bytes()[:512] + bytes(100))
+    found, _ = warnings_of('info', '--output=json', folder / 'b.raw')
+    equal([code for code, _ in found], ['guess'], 'a guess')
+
+
 @suite.fact
 def tabs(folder):
     """words of miniblk-io are parted by spaces and tabs; of qemu-io, by spaces"""

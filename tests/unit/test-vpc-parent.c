@@ -38,7 +38,7 @@ int bdrv_node_pread(BlockDriverState *bs, int64_t offset, void *buf, int64_t byt
     return 0;
 }
 
-void bdrv_warn(BlockDriverState *bs, const char *format, ...)
+void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
 {
     va_list args;
 
