@@ -1,5 +1,6 @@
 /* img-convert.c - miniblk-img convert: copy an image into another, perhaps of another format */
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <glib.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -117,7 +118,10 @@ static bool copy(ConvertArgs *args)
     }
     img_progress_end(&progress, ok);
     if (!ok) {
-        tool_error("%s", bdrv_error_message(err));
+        bool lost = !tool_is_qemu && bdrv_error_code(err) == EIO && strstr(bdrv_error_message(err), "error while reading");
+
+        tool_error("%s%s", bdrv_error_message(err),
+                   lost ? "; convert --salvage copies what can be read, and check says what is wrong" : "");
         bdrv_error_free(err);
     }
     return ok;
