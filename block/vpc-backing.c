@@ -160,11 +160,46 @@ static bool is_over(const Search *search)
     return search->bs->backing || search->stop;
 }
 
-static void try_offer(Search *search, const BlockParentOffer *offer, const char *source)
+/* Children of ours that name no unique id have a raw disk for a parent, or a VHD without an id; others' know the latter
+ * only. A raw disk is any file: an image is believed below the folders to look in, so that it can't have others read */
+static bool may_be_raw(BlockDriverState *bs, const BlockParentOffer *offer)
+{
+    static const uint8_t none[16];
+    const VpcState *s = bs->state;
+
+    return !memcmp(s->header.parent_uuid, none, sizeof(none)) && vpc_creator_is(&s->footer, "qem2") && !offer->driver &&
+           !offer->storage && !bdrv_get_backing_option(bs, "driver");
+}
+
+/* The same place as a raw disk, if it looks like nothing else. NULL: it is none, or can't be opened, for a reason that was
+ * told before */
+static BlockDriverState *try_raw(BlockDriverState *bs, const BlockParentOffer *offer)
+{
+    g_autofree char *driver = g_strdup("raw");
+    BlockParentOffer raw = *offer;
+    int score;
+
+    raw.driver = driver;
+    BlockDriverState *found = try_parent(bs, &raw, NULL);
+    if (found && bdrv_probe(found->file, false, &score, NULL) != &bdrv_raw) {
+        bdrv_close_backing(found);
+        found = NULL;
+    }
+    return found;
+}
+
+/* @below: as in VpcCandidate */
+static void try_offer(Search *search, const BlockParentOffer *offer, const char *source, bool below)
 {
     GError *err = NULL;
 
     search->bs->backing = try_parent(search->bs, offer, &err);
+    if (err && below && bdrv_error_code(err) == EINVAL && may_be_raw(search->bs, offer)) {
+        search->bs->backing = try_raw(search->bs, offer);
+    }
+    if (search->bs->backing) {
+        g_clear_error(&err);
+    }
     if (!err) {
         return;
     }
@@ -194,7 +229,8 @@ static void try_places(Search *search, const GPtrArray *places, guint first)
                                    search->tried->len ? ";" : "", place->path, place->source, VPC_PARENT_ENTRIES);
             continue;
         }
-        try_offer(search, &(BlockParentOffer) { .filename = place->path, .by_image = true }, place->source);
+        try_offer(search, &(BlockParentOffer) { .filename = place->path, .by_image = true }, place->source,
+                  place->below);
     }
 }
 
@@ -216,7 +252,7 @@ static bool try_resolver(Search *search, const GPtrArray *places)
     bool go_on = answer->search;
 
     for (size_t i = 0; i < answer->count && !is_over(search); i++) {
-        try_offer(search, &answer->offers[i], "the program's resolver");
+        try_offer(search, &answer->offers[i], "the program's resolver", false);
     }
     if (!go_on && !search->tried->len) {
         g_string_append(search->tried, " the program's resolver knows none, and wants no other place looked at");

@@ -104,6 +104,15 @@ static size_t common_folder(const char *path, const char *folder)
     return !folder[n] && (path[n] == '/' || (n > 0 && path[n - 1] == '/')) ? n : end;
 }
 
+/* Does @path lead down from @folder? @common: as common_folder() has it. "." is in no path */
+static bool is_below(const char *path, const char *folder, size_t common)
+{
+    if (!strcmp(folder, ".")) {
+        return *path != '/' && !g_str_has_prefix(path, "../");
+    }
+    return common == strlen(folder) && strcmp(folder, "/") != 0;
+}
+
 /* Add a candidate. Takes @path, which is in @folder or, by way of "..", near it. @how: what was done to the name
  * that @source has, "" if nothing */
 static void add(Search *s, const char *folder, char *path, const char *source, const char *how)
@@ -114,6 +123,7 @@ static void add(Search *s, const char *folder, char *path, const char *source, c
         VpcCandidate *c = new_candidate(path, s->name, g_strconcat(source, how, NULL));
 
         c->ours = common_folder(path, folder);
+        c->below = is_below(path, folder, c->ours);
         g_ptr_array_add(s->found, c);
     } else {
         g_free(path);

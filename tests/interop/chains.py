@@ -808,6 +808,52 @@ def probed_tool(folder):
     check('only guessed' in error, f'convert says "{error}"')
 
 
+RAW_COMMANDS = (['info', '--backing-chain'], ['map'], ['convert', '-O', 'raw', 'out'], ['compare', 'base.raw'], ['check', '--backing-chain'],
+                ['rebase', '-F', 'raw', '-b', 'base.raw'], ['commit'])
+
+
+def make_raw_child(folder, parent='base.raw', child='child.vhd'):
+    (folder / child).parent.mkdir(exist_ok=True)
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', parent, '-F', 'raw', folder / child)
+
+
+@suite.fact
+def raw_parent(folder):
+    """a child of ours whose parent is a raw disk beside it needs no word about that, by any command"""
+    (folder / 'base.raw').write_bytes(b'R' * MIB)
+    make_raw_child(folder)
+    for command, *words in RAW_COMMANDS:
+        last = [words.pop()] if words and words[-1] in ('out', 'base.raw') and command in ('convert', 'compare') else []
+        works(IMG, command, '-f', 'vpc', *words, 'child.vhd', *last, cwd=folder)
+    equal((folder / 'out').read_bytes() == b'R' * MIB, True, 'contents')
+    text = works(IO, '-f', 'vpc', '-c', 'read -P 82 0 1M', folder / 'child.vhd')
+    check('failed' not in text, text)
+
+
+@suite.fact
+def raw_elsewhere(folder):
+    """a raw disk that is not below the child's folder has to be named by the user: an image can't have any file read"""
+    (folder / 'base.raw').write_bytes(b'R' * MIB)
+    make_raw_child(folder, '../base.raw', 'sub/child.vhd')
+    make_raw_child(folder, f'{folder}/base.raw', 'sub/other.vhd')
+    for name in 'child.vhd', 'other.vhd':
+        path = folder / 'sub' / name
+        fails(IMG, 'map', '-f', 'vpc', path)
+        works(IMG, 'map', '--image-opts', f'driver=vpc,backing.driver=raw,file.filename={path}')
+
+
+@suite.fact
+def raw_is_another(folder):
+    """what has become an image of another format is not taken for a raw parent, nor is that of a child that others made"""
+    (folder / 'base.raw').write_bytes(b'R' * MIB)
+    make_raw_child(folder)
+    make_raw_child(folder, child='theirs.vhd')
+    works(IMG, 'amend', '-f', 'vpc', '-o', 'creator=win ', folder / 'theirs.vhd')
+    fails(IMG, 'map', '-f', 'vpc', folder / 'theirs.vhd')
+    (folder / 'base.raw').write_bytes(b'QFI\xfb\0\0\0\3' + bytes(MIB - 8))
+    fails(IMG, 'map', '-f', 'vpc', folder / 'child.vhd')
+
+
 def orphan(folder):
     """A child whose parent is gone, with 'C' in its second block"""
     works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'force_size=on,block_size=1M', folder / 'base.vhd', '4M')
