@@ -19,10 +19,19 @@ static uint32_t footer_sum(const VpcFooter *f)
     return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
 }
 
-/* Could this be the footer of this file, as far as its header goes? */
-static bool is_possible(VpcCheck *c, const VpcFooter *f)
+/* Could @h, which @f refers to, be the header of such a disk? Its checksum says nothing here */
+static bool is_header_of(const VpcHeader *h, const VpcFooter *f)
 {
-    uint64_t at = be64_load(f->data_offset), size = be64_load(f->current_size);
+    uint64_t size = be64_load(f->current_size);
+
+    return !memcmp(h->cookie, VPC_HEADER_COOKIE, 8) && size > 0 &&
+           size <= (uint64_t)be32_load(h->entries) * be32_load(h->block_size);
+}
+
+/* Could this be the footer of this file, as far as its header goes? @sealed: one whose checksum is right */
+static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
+{
+    uint64_t at = be64_load(f->data_offset);
     VpcHeader h;
 
     if (!is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
@@ -32,10 +41,8 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f)
     if (!vpc_check_read(c, (int64_t)at, &h, sizeof(h), "header")) {
         return true;
     }
-    bool sealed = be32_load(h.checksum) == vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum));
-
-    return !memcmp(h.cookie, VPC_HEADER_COOKIE, 8) && sealed && size > 0 &&
-           size <= (uint64_t)be32_load(h.entries) * be32_load(h.block_size);
+    return is_header_of(&h, f) &&
+           (!sealed || be32_load(h.checksum) == vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum)));
 }
 
 /* Its checksum is wrong: can that be all? @limit: where it was found */
@@ -50,7 +57,7 @@ static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
         return false;
     }
     return vpc_type(f) == VPC_FIXED ? size == limit && be64_load(f->data_offset) == UINT64_MAX
-                                    : is_possible(c, f);
+                                    : is_possible(c, f, false);
 }
 
 static bool take_unsealed(VpcCheck *c, const VpcFooter *f, int64_t at, VpcFound found)
@@ -87,7 +94,7 @@ static bool make_up_footer(VpcCheck *c)
     be64_store(f.data_offset, VPC_SECTOR);
     be64_store(f.current_size, (uint64_t)be32_load(h.entries) * be32_load(h.block_size));
     be64_store(f.original_size, be64_load(f.current_size));
-    if (!is_possible(c, &f)) {
+    if (!is_possible(c, &f, true)) {
         return false;
     }
     vpc_found(c, VPC_NO_FOOTER, 0, -1, "there is a header at 512, and a footer neither at the start nor at the end");
@@ -119,7 +126,7 @@ static bool choose_without_any(VpcCheck *c, GError **errp)
         return false;
     }
     if (stray > 0 && vpc_read(c->bs, stray, &s->footer, sizeof(s->footer), "footer", NULL) &&
-        (is_possible(c, &s->footer) || be64_load(s->footer.current_size) == (uint64_t)stray)) {
+        (is_possible(c, &s->footer, true) || be64_load(s->footer.current_size) == (uint64_t)stray)) {
         s->found = VPC_AT_TAIL;
         s->limit = c->new_tail = stray;
         return true;
@@ -155,7 +162,7 @@ static void compare_ends(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
-    bool head = is_possible(c, &e->head), tail = is_possible(c, &e->tail);
+    bool head = is_possible(c, &e->head, true), tail = is_possible(c, &e->tail, true);
     uint64_t head_size = be64_load(e->head.current_size), tail_size = be64_load(e->tail.current_size);
     VpcKind kind = VPC_ENDS_DISAGREE;
 

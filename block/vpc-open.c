@@ -267,7 +267,8 @@ bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
         bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
                        PRId64 " bytes behind it", stray, ends->size - stray - VPC_SECTOR);
     } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
-        bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x",
+        bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x; check -r all mends it if "
+                       "all else agrees, salvage=on reads what is left",
                        cookie_at_end ? "end" : "start", be32_load(f->checksum), footer_checksum(f));
     } else {
         g_autofree char *gap = missing_part(bs);
