@@ -591,22 +591,33 @@ int bdrv_close(BlockDriverState *bs)
     return ret;
 }
 
-/* The file at the bottom is to have room for @bytes, which a driver with that option sees to before it empties one */
-static void want_size(KeyVal *kv, const BlockOption *table, int64_t bytes)
+/* Set option @name of the file at the bottom, if the table has it */
+static bool want(KeyVal *kv, const BlockOption *table, const char *name, int64_t value)
 {
-    while (table && table->name && !g_str_equal(table->name, "size")) {
+    while (table && table->name && !g_str_equal(table->name, name)) {
         table++;
     }
-    if (table && table->name) {
-        g_autofree char *text = g_strdup_printf("%" PRId64, bytes);
+    if (!table || !table->name) {
+        return false;
+    }
+    g_autofree char *text = g_strdup_printf("%" PRId64, value);
 
-        keyval_set(kv, "size", text);
+    keyval_set(kv, name, text);
+    return true;
+}
+
+/* Tell the maker of a file what is known of it: one that knows its size makes room before it empties another */
+static void want_plan(BlockDriverState *maker, KeyVal *kv, const BlockFilePlan *plan)
+{
+    want(kv, maker->drv->create_options, "size", plan->bytes);
+    if (plan->extent_size_hint && !want(kv, maker->drv->create_options, "extent_size_hint", plan->extent_size_hint)) {
+        bdrv_warn(maker, "ignored", "driver '%s' makes files without an extent size hint", maker->drv->name);
     }
 }
 
 /* The file at the bottom of @kv, a chain of filters over a protocol, made empty. The node that made it
  * remembers whether it was there before; NULL on failure */
-static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, int64_t bytes, GError **errp)
+static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, const BlockFilePlan *plan, GError **errp)
 {
     const BlockDriver *drv = take_driver(kv, default_protocol(from, kv), errp);
 
@@ -616,7 +627,7 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, int64_t 
     if (!drv->is_protocol && !drv->map) {
         g_autoptr(KeyVal) below = keyval_take_subtree(kv, file_key(drv));
 
-        return make_file(from, below, bytes, errp);
+        return make_file(from, below, plan, errp);
     }
     if (!drv->create || drv->map) {
         bdrv_set_error(errp, ENOTSUP, "Protocol driver '%s' does not support image creation", drv->name);
@@ -625,7 +636,7 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, int64_t 
     BlockDriverState *maker = node_new(from->tree, drv, BDRV_O_RDWR);
 
     name_file(kv, drv->create_options, from->filename);
-    want_size(kv, drv->create_options, bytes);
+    want_plan(maker, kv, plan);
     maker->layer->storage = copy_storage(from->storage);
     maker->layer->options = keyval_new();
     if (!call_create(maker, kv, true, errp)) {
@@ -696,26 +707,27 @@ static bool try_file(const BlockSource *from, const char *options, GError **errp
 }
 
 /* @options are those of the node; the driver at its bottom is the maker */
-static BlockDriverState *try_and_make(const BlockSource *from, const char *options, int64_t bytes, GError **errp)
+static BlockDriverState *try_and_make(const BlockSource *from, const char *options, const BlockFilePlan *plan,
+                                      GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(options, errp);
 
-    return kv && try_file(from, options, errp) ? make_file(from, kv, bytes, errp) : NULL;
+    return kv && try_file(from, options, errp) ? make_file(from, kv, plan, errp) : NULL;
 }
 
-bool bdrv_create_file_for(BlockDriverState *bs, int64_t bytes, GError **errp)
+bool bdrv_create_file_for(BlockDriverState *bs, const BlockFilePlan *plan, GError **errp)
 {
     BlockLayer *layer = bs->layer;
     BlockSource from = { layer->tree, bs->filename, layer->storage };
 
-    if (bytes > BLOCK_MAX_SIZE) {
-        bdrv_set_error(errp, EFBIG, "a file of %" PRId64 " bytes is more than the %" PRId64 " that can be used", bytes,
-                       BLOCK_MAX_SIZE);
+    if (plan->bytes > BLOCK_MAX_SIZE) {
+        bdrv_set_error(errp, EFBIG, "a file of %" PRId64 " bytes is more than the %" PRId64 " that can be used",
+                       plan->bytes, BLOCK_MAX_SIZE);
         return false;
     }
     g_autofree char *text = keyval_format(layer->options);
 
-    layer->maker = try_and_make(&from, text, bytes, errp);
+    layer->maker = try_and_make(&from, text, plan, errp);
     if (!layer->maker) {
         return false;
     }
@@ -726,13 +738,13 @@ bool bdrv_create_file_for(BlockDriverState *bs, int64_t bytes, GError **errp)
 
 bool bdrv_create_file(BlockDriverState *bs, GError **errp)
 {
-    return bdrv_create_file_for(bs, 0, errp);
+    return bdrv_create_file_for(bs, &(BlockFilePlan) { 0 }, errp);
 }
 
 bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp)
 {
     const BlockSource from = { .tree = bs->layer->tree };
-    BlockDriverState *maker = try_and_make(&from, options, 0, errp);
+    BlockDriverState *maker = try_and_make(&from, options, &(BlockFilePlan) { 0 }, errp);
 
     if (maker) {
         node_free(maker);

@@ -15,6 +15,7 @@
     "restricted.\n" \
     "         Specify the 'raw' format explicitly to remove the restrictions."
 #define RAW_PIECE (1 << 20)         /* of one write, where preallocation writes */
+#define RAW_FIRST 4096             /* bytes that RAW_PREALLOC_FIRST fills */
 
 typedef struct RawState {
     int64_t offset;                 /* where the disk begins in the file */
@@ -35,12 +36,15 @@ static const BlockOption raw_open_options[] = {
     { NULL }
 };
 
-typedef enum RawPreallocation { RAW_PREALLOC_OFF, RAW_PREALLOC_FALLOC, RAW_PREALLOC_FULL } RawPreallocation;
+/* RAW_PREALLOC_FIRST: of some file systems a hole does not tell what alignment O_DIRECT wants */
+typedef enum RawPreallocation {
+    RAW_PREALLOC_OFF, RAW_PREALLOC_FALLOC, RAW_PREALLOC_FULL, RAW_PREALLOC_FIRST,
+} RawPreallocation;
 
-static const char *const raw_preallocation_words[] = { "off", "falloc", "full", NULL };
+static const char *const raw_preallocation_words[] = { "off", "falloc", "full", "first", NULL };
 
 typedef struct RawCreateOptions {
-    int64_t size;
+    int64_t size, extent_size_hint;
     int preallocation;              /* RawPreallocation */
 } RawCreateOptions;
 
@@ -48,7 +52,9 @@ static const BlockOption raw_create_options[] = {
     { "size", BLOCK_OPT_SIZE, offsetof(RawCreateOptions, size), NULL,
       .help = "length of the disk, rounded up to a multiple of 512" },
     { "preallocation", BLOCK_OPT_ENUM, offsetof(RawCreateOptions, preallocation), "off",
-      raw_preallocation_words, .help = "leave a hole, reserve the space, or fill it with zeroes" },
+      raw_preallocation_words, .help = "leave a hole, reserve the space, fill it with zeroes, or fill the first 4 KiB" },
+    { "extent_size_hint", BLOCK_OPT_SIZE, offsetof(RawCreateOptions, extent_size_hint), "0",
+      .help = "bytes that the file system shall allocate at once, if it takes such a hint (XFS does); 0: no hint" },
     { NULL }
 };
 
@@ -124,15 +130,12 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
 
 static bool raw_preallocate(BlockDriverState *file, int64_t size, RawPreallocation how, GError **errp)
 {
-    int ret = 0;
+    int64_t end = how == RAW_PREALLOC_FULL ? size : how == RAW_PREALLOC_FIRST ? MIN(size, RAW_FIRST) : 0;
+    g_autofree void *zeroes = end ? g_malloc0(RAW_PIECE) : NULL;
+    int ret = how == RAW_PREALLOC_FALLOC ? bdrv_node_zero(file, 0, size, 0) : 0;
 
-    if (how == RAW_PREALLOC_FALLOC) {
-        ret = bdrv_node_zero(file, 0, size, 0);
-    } else if (how == RAW_PREALLOC_FULL) {
-        g_autofree void *zeroes = g_malloc0(RAW_PIECE);
-        for (int64_t at = 0; at < size && ret == 0; at += RAW_PIECE) {
-            ret = bdrv_node_pwrite(file, at, zeroes, MIN(RAW_PIECE, size - at));
-        }
+    for (int64_t at = 0; at < end && ret == 0; at += RAW_PIECE) {
+        ret = bdrv_node_pwrite(file, at, zeroes, MIN(RAW_PIECE, end - at));
     }
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not allocate %" PRId64 " bytes: %s", size, g_strerror(-ret));
@@ -145,7 +148,8 @@ static bool raw_create(BlockDriverState *bs, const void *opts, GError **errp)
     const RawCreateOptions *o = opts;
     int64_t size = o->size;
 
-    return raw_check_size(&size, 0, errp) && bdrv_create_file_for(bs, size, errp) &&
+    return raw_check_size(&size, 0, errp) &&
+           bdrv_create_file_for(bs, &(BlockFilePlan) { size, o->extent_size_hint }, errp) &&
            raw_preallocate(bs->file, size, (RawPreallocation)o->preallocation, errp) &&
            bdrv_node_truncate(bs->file, size, errp);
 }

@@ -36,7 +36,8 @@ const BlockOption vpc_create_options[] = {
     { "timestamp", BLOCK_OPT_INT, offsetof(VpcCreateOptions, timestamp), "",
       .help = "time of creation in seconds since 1970; SOURCE_DATE_EPOCH or now if not given" },
     { "geometry", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, geometry), "",
-      .help = "cylinders/heads/sectors; the parent's, or by the specification's algorithm, if not given" },
+      .help = "cylinders/heads/sectors; the parent's, or by the specification's algorithm, if not given. max: 65535/16/255, "
+              "also of a smaller disk, as QEMU has it with force_size" },
     { "backing_file", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent), "",
       .help = "make a differencing disk with this parent, named as from the new image's folder" },
     { "backing_fmt", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent_driver), "",
@@ -226,10 +227,13 @@ static bool plan_geometry(Plan *plan, const VpcCreateOptions *o, GError **errp)
     static const uint8_t none[sizeof(plan->geometry)];
     VpcFooter *f = &plan->footer, other = *f;
 
-    if (o->geometry ? !vpc_set_geometry(&other, o->geometry, errp) : !memcmp(plan->geometry, none, sizeof(none))) {
-        return !o->geometry;
-    }
-    if (!o->geometry) {
+    if (o->geometry && g_str_equal(o->geometry, "max") && plan->reader->unit) {
+        vpc_set_max_geometry(&other);
+    } else if (o->geometry) {
+        if (!vpc_set_geometry(&other, o->geometry, errp)) {
+            return false;
+        }
+    } else if (memcmp(plan->geometry, none, sizeof(none))) {
         memcpy(other.cylinders, plan->geometry, sizeof(plan->geometry));
     }
     if (vpc_size(&other, VPC_SIZE_AUTO) == plan->size) {
@@ -417,7 +421,7 @@ static int64_t file_length(const Plan *plan)
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     Plan plan = { 0 };
-    bool ok = make_plan(bs, &plan, opts, errp) && bdrv_create_file_for(bs, file_length(&plan), errp);
+    bool ok = make_plan(bs, &plan, opts, errp) && bdrv_create_file_for(bs, &(BlockFilePlan) { .bytes = file_length(&plan) }, errp);
 
     if (ok) {
         int ret = plan.fixed ? create_fixed(bs, &plan) : create_sparse(bs, &plan);

@@ -154,6 +154,11 @@ bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp)
     return true;
 }
 
+void vpc_set_max_geometry(VpcFooter *f)
+{
+    store_geometry(f, (Geometry) { VPC_MAX_CYLINDERS, VPC_MAX_HEADS, VPC_MAX_SECTORS });
+}
+
 bool vpc_choose_size(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t wanted, int64_t *size,
                      GError **errp)
 {

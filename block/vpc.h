@@ -274,6 +274,8 @@ void vpc_set_size(VpcFooter *f, int64_t size);
 void vpc_change_size(VpcFooter *f, int64_t size);
 /* Set the geometry of a footer that has its sizes from "cylinders/heads/sectors" */
 bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp);
+/* Set the largest geometry, whatever the size: for readers of this creator it is not the size */
+void vpc_set_max_geometry(VpcFooter *f);
 /* Round @size up to one that a geometry can say; above the largest of them, to a sector */
 int64_t vpc_round_to_geometry(int64_t size);
 /* Check that the sector numbers of a full disk fit into BAT entries, and the BAT into VPC_MAX_BAT bytes */

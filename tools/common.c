@@ -119,9 +119,13 @@ void tool_print_error(const char *format, ...)
     va_end(ap);
 }
 
-void tool_print_progress(double percent)
+void tool_print_progress(double percent, const char *more)
 {
-    printf("    (%3.2f/100%%)\r", percent);
+    printf("    (%3.2f/100%%)", percent);
+    if (more) {
+        printf("%-36s", more);      /* over a longer one of before */
+    }
+    putchar('\r');
     fflush(stdout);
 }
 

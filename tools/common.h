@@ -28,8 +28,8 @@ void tool_call_it(const char *file, const char *name);
 void tool_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same to standard error, without the tool's name */
 void tool_print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* "    (25.00/100%)", to be printed over by the next */
-void tool_print_progress(double percent);
+/* Print "    (25.00/100%)" and @more, for the next to print over it. NULL: nothing more */
+void tool_print_progress(double percent, const char *more);
 
 /* What an image chose, as it is to be printed in the middle of a line: in it, a newline is another '?'; g_free() it */
 char *tool_printable(const char *text);

@@ -100,7 +100,7 @@ static bool take_piece(Compare *cmp, Piece *piece)
         taken = !piece->zero[0] || !piece->zero[1];
         piece->bytes = taken ? MIN(piece->bytes, PIECE_BYTES) : piece->bytes;
         cmp->next += piece->bytes;
-        img_progress_update(cmp->progress, 100.0 * (double)cmp->next / (double)cmp->size);
+        img_progress_report(cmp->progress, cmp->next, cmp->size);
     }
     pthread_mutex_unlock(&cmp->lock);
     return taken;

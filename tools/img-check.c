@@ -79,10 +79,10 @@ static void print_repaired(const BlockCheck *check)
                check->corruptions_fixed);
 }
 
-/* What is worst comes first */
+/* What is worst comes first. QEMU prints no notes */
 static void print_findings(const BlockCheck *check)
 {
-    for (int level = BLOCK_CHECK_ERROR; level >= BLOCK_CHECK_NOTE; level--) {
+    for (int level = BLOCK_CHECK_ERROR; level >= (tool_is_qemu ? BLOCK_CHECK_LEAK : BLOCK_CHECK_NOTE); level--) {
         for (int i = 0; i < check->count; i++) {
             const BlockFinding *f = &check->findings[i];
 

@@ -46,6 +46,7 @@ static int compare(const CompareArgs *args)
         return COMPARE_DIFFERENT;
     }
     img_progress_start(&progress, args->progress, args->quiet, 0);
+    progress.skip = tool_is_qemu ? 2 : progress.skip;
     found = compare_images(a, b, args->strict, &progress);
     if (!same_size && found.offset >= common && !args->quiet) {
         tool_print("Warning: Image size mismatch!\n");

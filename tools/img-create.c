@@ -140,19 +140,41 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
     return true;
 }
 
-/* QEMU rounds the size of a VHD up to one that the geometry can say, if it is not told to keep it */
-static void set_qemu_defaults(KeyVal *options, const BlockDriver *drv)
+/* QEMU fills the first 4 KiB of a raw file */
+static void set_qemu_defaults_of_raw(KeyVal *options)
 {
-    if (find_option(drv, "force_size") && !keyval_get(options, "force_size") && !keyval_get(options, "for") &&
-        !keyval_get(options, "backing_file")) {
+    const char *preallocation = keyval_get(options, "preallocation");
+
+    if (!preallocation || g_str_equal(preallocation, "off")) {
+        keyval_set(options, "preallocation", "first");
+    }
+}
+
+/* QEMU rounds the size of a VHD up to one that the geometry can say, if it is not told to keep it: then the geometry is
+ * the largest. Options that QEMU has not leave both alone */
+static void set_qemu_defaults_of_vpc(KeyVal *options)
+{
+    bool own = keyval_get(options, "for") || keyval_get(options, "backing_file") || keyval_get(options, "geometry");
+    const char *force_size = keyval_get(options, "force_size");
+
+    if (own) {
+        return;
+    }
+    if (!force_size) {
         keyval_set(options, "force_size", "off");
+    } else if (g_str_equal(force_size, "on")) {
+        keyval_set(options, "geometry", "max");
     }
 }
 
 char *img_creation_options(KeyVal *options, const BlockDriver *drv)
 {
     if (tool_is_qemu) {
-        set_qemu_defaults(options, drv);
+        if (find_option(drv, "force_size")) {
+            set_qemu_defaults_of_vpc(options);
+        } else if (find_option(drv, "extent_size_hint")) {
+            set_qemu_defaults_of_raw(options);
+        }
     }
     keyval_set(options, "driver", drv->name);
     return keyval_format(options);

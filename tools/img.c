@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,88 +182,6 @@ bool img_close_written(ImgImage *image, bool ok)
     return ok && ret == 0;
 }
 
-static atomic_bool progress_asked;     /* set by a signal, in whichever thread takes it */
-
-static void ask_for_progress(int number)
-{
-    atomic_store(&progress_asked, true);
-}
-
-/* Let SIGUSR1 ask how far the work is; img_progress_update() answers on standard error, in QEMU's format */
-static void answer_signals(void)
-{
-    sigset_t set;
-
-    sigaction(SIGUSR1, &(struct sigaction) { .sa_handler = ask_for_progress, .sa_flags = SA_RESTART }, NULL);
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
-void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate)
-{
-    int64_t now = g_get_monotonic_time();
-    bool on = !quiet && (wanted || (!tool_is_qemu && isatty(STDOUT_FILENO)));
-
-    *progress = (ImgProgress) { on, wanted ? 0 : now + INT64_C(2) * G_USEC_PER_SEC, -1, .share = 100, .rate = rate,
-                                .started = now };
-    img_progress_update(progress, 0);
-}
-
-void img_progress_part(ImgProgress *progress, double begin, double share)
-{
-    progress->begin = begin;
-    progress->share = share;
-    progress->earlier += progress->done;
-    progress->done = 0;
-}
-
-void img_progress_update(ImgProgress *progress, double percent)
-{
-    if (atomic_exchange(&progress_asked, false)) {
-        tool_print_error("    (%3.2f/100%%)\n", percent);
-    }
-    if (!progress->on || (progress->shown >= 0 && percent < 100 && percent <= progress->shown + 1)
-        || (progress->after && g_get_monotonic_time() < progress->after)) {
-        return;
-    }
-    tool_print_progress(percent);
-    progress->shown = percent;
-}
-
-void img_progress_end(ImgProgress *progress, bool done)
-{
-    if (done) {
-        img_progress_update(progress, 100);
-    }
-    if (progress->shown >= 0) {
-        tool_print("\n");
-    }
-}
-
-/* Until so much may have been done */
-static void wait_for_rate(const ImgProgress *progress)
-{
-    double seconds = (double)(progress->earlier + progress->done) / (double)progress->rate;
-    double early = (double)progress->started + seconds * G_USEC_PER_SEC - (double)g_get_monotonic_time();
-
-    if (early > 0) {
-        g_usleep((gulong)early);
-    }
-}
-
-void img_progress_report(void *user, int64_t done, int64_t total)
-{
-    ImgProgress *progress = user;
-
-    progress->done = done;
-    img_progress_update(progress, progress->begin +
-                        progress->share * (total > 0 ? (double)done / (double)total : 1));
-    if (progress->rate) {
-        wait_for_rate(progress);
-    }
-}
-
 bool img_parse_cache(const char *what, const char *cache, unsigned *flags)
 {
     if (bdrv_parse_cache_mode(cache, flags)) {
@@ -370,7 +286,7 @@ int main(int argc, char **argv)
     int status;
 
     tool_init(argv[0]);
-    answer_signals();
+    img_progress_answer_signals();
     while ((status = img_getopt(argc, argv, "+:hT:V", options)) != -1) {
         if (status == 'T') {
             tool_error("--trace is not supported: there are no trace points");

@@ -5,6 +5,7 @@
 
 #include <getopt.h>
 #include "tools/common.h"
+#include "tools/img-progress.h"
 #include "util/keyval.h"
 
 /* A subcommand: argv[0] is its name. Returns the exit status; messages are printed. */
@@ -75,26 +76,6 @@ bool img_open_silently(ImgImage *image, GError **errp);
 int img_close(ImgImage *image);
 /* The same, of an image that was written to. False if not @ok, or after a message if what was written is not on disk */
 bool img_close_written(ImgImage *image, bool ok);
-
-/* "    (25.00/100%)" on standard output: always if @wanted; else, unless @quiet, on a terminal only and
- * for work of more than two seconds. One caller at a time. */
-typedef struct ImgProgress {
-    bool on;
-    int64_t after;              /* show nothing before this time, in monotonic microseconds */
-    double shown;               /* the last one; -1: none yet */
-    double begin, share;        /* of the whole, where the part begins that is reported of, and how much it is */
-    int64_t rate;               /* bytes per second that may be done; 0: any number. img_progress_report() sleeps */
-    int64_t started;            /* monotonic microseconds */
-    int64_t earlier, done;      /* bytes, in earlier parts and in this one */
-} ImgProgress;
-
-void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate);
-void img_progress_update(ImgProgress *progress, double percent);
-void img_progress_end(ImgProgress *progress, bool done);    /* @done: all of it */
-/* What is reported of now, in percent */
-void img_progress_part(ImgProgress *progress, double begin, double share);
-/* Be called by the library, with an ImgProgress for @user */
-void img_progress_report(void *user, int64_t done, int64_t total);
 
 /* A message, and false, if @cache, @what's, is none of QEMU's cache modes. @what: "" or "source " */
 bool img_parse_cache(const char *what, const char *cache, unsigned *flags);

@@ -282,9 +282,13 @@ bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts);
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
-/* The same where the file is going to be at least @bytes long: if it can't be, an existing one is not emptied. It may
- * have that length now, of zeroes */
-bool bdrv_create_file_for(BlockDriverState *bs, int64_t bytes, GError **errp);
+/* What is known of a file before it is made */
+typedef struct BlockFilePlan {
+    int64_t bytes;              /* it is going to be at least so long: if it can't be, an existing one is not emptied */
+    int64_t extent_size_hint;   /* bytes that the file system is asked to allocate at once; 0: it is not asked */
+} BlockFilePlan;
+/* The same with a plan. The file may have its length now, of zeroes */
+bool bdrv_create_file_for(BlockDriverState *bs, const BlockFilePlan *plan, GError **errp);
 
 /* In open(): open a node of the driver's own beside bs->file, by @options, as a BLOCK_OPT_NODE has them; with
  * no driver= among them it is a file. @flags: BDRV_O_…. The driver flushes it, and close() closes it */

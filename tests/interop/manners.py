@@ -1,10 +1,14 @@
 # manners.py - what people expect of tools: names, signals, limits, words
 # SPDX-License-Identifier: MIT
+import errno
+import fcntl
 import json
 import os
 import pty
+import re
 import resource
 import signal
+import struct
 import subprocess
 import time
 
@@ -171,6 +175,39 @@ def codes(folder):
 
 
 @suite.fact
+def notes(folder):
+    """check by QEMU's name prints no notes"""
+    make(folder / 'a.vhd', '-o', 'block_size=64k')
+    (folder / 'qemu-img').symlink_to(IMG)
+    ours, theirs = (works(tool, 'check', '-f', 'vpc', 'a.vhd', cwd=folder) for tool in (IMG, folder / 'qemu-img'))
+    check(ours.startswith('note H3') and ours.endswith(theirs), ours)
+    equal(theirs.splitlines()[0], 'No errors were found on the image.', "QEMU's name")
+
+
+def extent_size_of(path):
+    """The file system's, 0: it has none for this file, or does not know of such"""
+    answer = bytearray(28)      # struct fsxattr
+    with open(path, 'rb') as file:
+        try:
+            fcntl.ioctl(file, 0x801c581f, answer)       # FS_IOC_FSGETXATTR
+        except OSError as error:
+            check(error.errno in (errno.ENOTTY, errno.EOPNOTSUPP), error)
+    return struct.unpack_from('=I', answer, 4)[0]
+
+
+@suite.fact
+def extents(folder):
+    """extent_size_hint: the file has it, or it is said that it has not"""
+    for words in ('-f', 'raw'), ('-f', 'file'):
+        done = run(IMG, 'create', '-q', *words, '-o', 'extent_size_hint=1M', 'a.raw', '1M', cwd=folder)
+        equal((done.returncode, (folder / 'a.raw').stat().st_size), (0, MIB), done.stderr)
+        equal(('could not set the extent size hint' in done.stderr, extent_size_of(folder / 'a.raw')),
+              (False, MIB) if not done.stderr else (True, 0), done.stderr)
+    text = fails(IMG, 'create', '-q', '-f', 'raw', '-o', 'extent_size_hint=8G', 'b.raw', '1M', cwd=folder)
+    check('8589934592 is more than' in text and not (folder / 'b.raw').exists(), text)
+
+
+@suite.fact
 def tabs(folder):
     """words of miniblk-io are parted by spaces and tabs; of qemu-io, by spaces"""
     make(folder / 'a.vhd')
@@ -221,7 +258,10 @@ def progress(folder):
     (folder / 'a.raw').write_bytes(os.urandom(6 * MIB))
     (folder / 'qemu-img').symlink_to(IMG)
     slow = ['convert', '-f', 'raw', '-O', 'raw', '-r', '2M', 'a.raw', 'b.raw']
-    check('/100%)' in on_terminal(IMG, *slow, cwd=folder), 'nothing is shown')
+    shown = on_terminal(IMG, *slow, cwd=folder)
+    check(re.search(r'    \(\d+\.\d\d/100%\), [\d.]+ [KM]iB/s, 0:0\d left', shown), f'no rate or time left: {shown}')
+    shown = works(IMG, 'convert', '-p', *slow[1:], cwd=folder)
+    check('/100%)' in shown and 'left' not in shown, f"a pipe, with -p: not as QEMU's: {shown}")
     equal(on_terminal(folder / 'qemu-img', *slow, cwd=folder), '', "QEMU's name")
     equal(on_terminal(IMG, 'convert', '-q', *slow[1:], cwd=folder), '', '-q')
     equal(on_terminal(IMG, 'convert', '-f', 'raw', '-O', 'raw', 'a.raw', 'b.raw', cwd=folder), '', 'short work')

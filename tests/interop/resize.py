@@ -358,7 +358,8 @@ def outcome(tool, words, folder):
     command = [tool, 'resize', '-f', 'raw', *words[:place], str(path), *words[place:]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     data = path.read_bytes()
-    return (done.returncode, done.stdout, done.stderr.replace('miniblk-img', 'qemu-img'), len(data),
+    err = done.stderr.replace('miniblk-img resize --help', 'qemu-img --help').replace('miniblk-img', 'qemu-img')
+    return (done.returncode, done.stdout, err, len(data),
             data.rstrip(b'\0').count(b'x'))
 
 
