@@ -89,8 +89,19 @@ static bool may_be_raw(BlockDriverState *file, const BlockProbe *probe, bool hea
                        "that only begins like one, name the driver raw (-f raw)", foreign, advice);
         return false;
     }
-    while (!head_only && (drv = bdrv_next_driver(drv))) {
-        char *why = drv->suspect ? drv->suspect(probe) : NULL;
+    if (head_only) {
+        return true;
+    }
+    g_autofree uint8_t *ends = g_malloc0_n(2, BLOCK_SUSPECT_BYTES);
+    int64_t have = MIN(probe->size, BLOCK_SUSPECT_BYTES);
+    BlockProbe more = { ends, ends + BLOCK_SUSPECT_BYTES, BLOCK_SUSPECT_BYTES, probe->size, probe->filename };
+
+    if (bdrv_node_pread(file, 0, ends, have) < 0 ||
+        bdrv_node_pread(file, probe->size - have, ends + 2 * BLOCK_SUSPECT_BYTES - have, have) < 0) {
+        more = *probe;
+    }
+    while ((drv = bdrv_next_driver(drv))) {
+        char *why = drv->suspect ? drv->suspect(&more) : NULL;
 
         if (why) {
             bdrv_warn(file, "guess", "taken for a raw disk, though %s: if it is an image of the format %s, name that driver (-f %s)",

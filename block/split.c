@@ -52,6 +52,16 @@ char *split_part(const char *filename, unsigned n)
     return suffix && n <= MOST_PARTS && !g_ascii_strcasecmp(suffix, ".vhd") ? existing(filename, suffix, end) : NULL;
 }
 
+char *split_next(const char *filename)
+{
+    char *path = NULL;
+
+    for (unsigned n = 1; n <= MOST_PARTS && !path; n++) {
+        path = split_part(filename, n);
+    }
+    return path;
+}
+
 char *split_first(const char *filename)
 {
     const char *suffix = find_suffix(filename);
@@ -98,13 +108,14 @@ static bool open_part(BlockDriverState *bs, const char *path, GError **errp)
 static bool split_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
 {
     SplitState *s = bs->state;
-    g_autofree char *second = split_part(bs->filename, 1);
     bool ok = true;
 
     s->parts = g_array_new(FALSE, FALSE, sizeof(Part));
     if (flags & BDRV_O_RDWR) {
+        g_autofree char *next = split_next(bs->filename);
+
         bdrv_set_error(errp, EROFS, "a split image, whose next part is '%s', can be opened for reading only: convert makes "
-                       "one file of it", second ? second : "");
+                       "one file of it", next ? next : "");
         return false;
     }
     ok = add_part(bs, bs->file, errp);
@@ -150,6 +161,15 @@ static bool split_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *
     const SplitState *s = bs->state;
 
     bdrv_info_int(items, "parts", (int64_t)s->parts->len);
+    for (guint i = 1; i < s->parts->len; i++) {
+        BlockDriverState *node = g_array_index(s->parts, Part, i).node;
+        BlockInfo one = *info;
+
+        if (!node->drv->info(node, &one, items, errp)) {
+            return false;
+        }
+        info->actual_size += one.actual_size;
+    }
     return true;
 }
 

@@ -7,6 +7,10 @@
  * "vm.vhd". NULL: there is no such file. g_free() it */
 char *split_part(const char *filename, unsigned n);
 
+/* Return the filename of the first part there is behind @filename: "vm.v01" or, where that is missing, a later one.
+ * NULL: there is none. g_free() it */
+char *split_next(const char *filename);
+
 /* Return the filename of the first part, "vm.vhd", if @filename is that of a later one, "vm.v01", and the first is
  * there; else NULL. g_free() it */
 char *split_first(const char *filename);

@@ -17,6 +17,8 @@
 #include "util/be.h"
 #include "util/checked.h"
 
+#define MENDED "check -r all mends it if all else agrees, salvage=on reads what is left"
+
 #define GEOMETRY_BYTES  4       /* cylinders, heads, sectors a track */
 
 static const char *const size_rules[] = { "auto", "chs", "current_size", "qemu9", NULL };
@@ -111,6 +113,11 @@ int64_t vpc_size(const VpcFooter *f, int rule)
     return current || too_big || chs == 0 ? (int64_t)be64_load(f->current_size) : chs;
 }
 
+bool vpc_names_more(BlockDriverState *bs)
+{
+    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
+}
+
 uint32_t vpc_type(const VpcFooter *f)
 {
     return be32_load(f->type);
@@ -132,20 +139,21 @@ int vpc_probe(const BlockProbe *p)
     return !memcmp(p->head, VPC_COOKIE, 8) ? 10 : 0;
 }
 
-/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer */
+/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer; further from the end only
+ * with the right checksum, since a disk may have such bytes of its own */
 char *vpc_suspect(const BlockProbe *p)
 {
     char *why = NULL;
 
-    g_autofree char *part = *p->filename ? split_part(p->filename, 1) : NULL;
+    g_autofree char *part = *p->filename ? split_next(p->filename) : NULL;
 
     if (part) {
-        return asprintf(&why, "'%s' beside it is named as the next part of a split VHD", part) < 0 ? NULL : why;
+        return asprintf(&why, "'%s' beside it is named as a part of a split VHD", part) < 0 ? NULL : why;
     }
     for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
         const VpcFooter *f = (const VpcFooter *)(p->tail + p->len - left);
 
-        if (memcmp(f->cookie, VPC_COOKIE, sizeof(f->cookie))) {
+        if (memcmp(f->cookie, VPC_COOKIE, sizeof(f->cookie)) || (left > BLOCK_PROBE_BYTES && !vpc_footer_is_valid(f))) {
             continue;
         }
         int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which has %d",
@@ -240,6 +248,21 @@ static char *missing_part(BlockDriverState *bs)
                 : g_strdup("");
 }
 
+/* Name the format that the file is of if no driver reads it, as the end of a message; else "". g_free() it */
+static char *other_format(BlockDriverState *bs, int64_t size)
+{
+    g_autofree uint8_t *ends = g_malloc0_n(2, BLOCK_PROBE_BYTES);
+    BlockProbe probe = { ends, ends + BLOCK_PROBE_BYTES, BLOCK_PROBE_BYTES, size, bs->filename };
+    int64_t have = MIN(size, BLOCK_PROBE_BYTES);
+    const char *advice, *name = NULL;
+
+    if (bdrv_node_pread(bs->file, 0, ends, have) == 0 &&
+        bdrv_node_pread(bs->file, size - have, ends + 2 * BLOCK_PROBE_BYTES - have, have) == 0) {
+        name = bdrv_foreign_format(&probe, &advice);
+    }
+    return name ? g_strdup_printf("; it is of the format %s: %s", name, advice) : g_strdup("");
+}
+
 bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     bool cookie_at_end = !memcmp(ends->tail.cookie, VPC_COOKIE, 8);
@@ -267,13 +290,12 @@ bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
         bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
                        PRId64 " bytes behind it", stray, ends->size - stray - VPC_SECTOR);
     } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
-        bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x; check -r all mends it if "
-                       "all else agrees, salvage=on reads what is left",
+        bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x; " MENDED,
                        cookie_at_end ? "end" : "start", be32_load(f->checksum), footer_checksum(f));
     } else {
-        g_autofree char *gap = missing_part(bs);
+        g_autofree char *gap = missing_part(bs), *other = other_format(bs, ends->size);
 
-        bdrv_set_error(errp, EINVAL, "this is no VHD: it neither ends nor begins with a footer%s", gap);
+        bdrv_set_error(errp, EINVAL, "this is no VHD: it neither ends nor begins with a footer%s%s", other, gap);
     }
     return false;
 }
@@ -381,7 +403,8 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
     } else if (entries > (uint64_t)limit / 4) {
         bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
     } else if (be32_load(h->checksum) != sum) {
-        bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x", be32_load(h->checksum), sum);
+        bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " MENDED,
+                       be32_load(h->checksum), sum);
     } else if (table % VPC_SECTOR) {
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT offset %" PRIu64 " is not a multiple of 512", table);
     } else if (table > (uint64_t)limit - 4 * (uint64_t)entries) {
@@ -458,7 +481,8 @@ bool vpc_ends_disagree(const VpcEnds *ends)
 
     return ends->head_ok && ends->tail_ok && !vpc_is_half_changed(ends) &&
            (memcmp(a->data_offset, b->data_offset, 8) || memcmp(a->current_size, b->current_size, 8) ||
-            memcmp(a->cylinders, b->cylinders, GEOMETRY_BYTES) || memcmp(a->type, b->type, 4));
+            memcmp(a->cylinders, b->cylinders, GEOMETRY_BYTES) || memcmp(a->type, b->type, 4) ||
+            vpc_size(a, VPC_SIZE_AUTO) != vpc_size(b, VPC_SIZE_AUTO));
 }
 
 /* By a whole footer, what lies past the end of the file must not come to be inside it */
@@ -533,7 +557,7 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
     return !(bs->flags & BDRV_O_RDWR) || open_for_writing(bs, ends, errp);
 }
 
-/* Put split between @bs and bs->file if the file does not end in a footer and has a second part beside it. With
+/* Put split between @bs and bs->file if the file does not end in a footer and has another part beside it. With
  * parent-root= nothing is looked for beside a file. False: the file is a later part, or a part can't be opened */
 static bool join_parts(BlockDriverState *bs, GError **errp)
 {
@@ -543,20 +567,24 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     if (s->options.root || !bdrv_is_path(bs->filename)) {
         return true;
     }
-    g_autofree char *first = split_first(bs->filename), *second = split_part(bs->filename, 1);
+    g_autofree char *first = split_first(bs->filename);
 
     if (first) {
         bdrv_set_error(errp, EINVAL, "it is a part of a split image, which is opened by the name of the first, '%s'", first);
         return false;
     }
-    if (!second || !vpc_read_ends(bs, &ends, NULL) || ends.tail_ok) {
+    if (!vpc_read_ends(bs, &ends, NULL) || ends.tail_ok) {
         return true;
     }
-    if (!bdrv_wrap_file(bs, "split", errp)) {
+    g_autofree char *next = split_next(bs->filename);
+
+    if (next && !bdrv_wrap_file(bs, "split", errp)) {
         return false;
     }
-    bdrv_warn(bs, "split", "the image is split: the file is read as one with '%s' and the parts behind it, %" PRId64 " bytes in all",
-              second, bdrv_node_size(bs->file));
+    if (next) {
+        bdrv_warn(bs, "split", "the image is split, as '%s' beside it says: the file is read as one with its parts up to the "
+                  "first that is missing, %" PRId64 " bytes in all", next, bdrv_node_size(bs->file));
+    }
     return true;
 }
 
@@ -588,6 +616,9 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
 
     if (!vpc_check_parent_rules(&rules, errp) || !join_parts(bs, errp)) {
         return false;
+    }
+    if (s->options.salvage_size >= 0 && !s->options.salvage) {
+        bdrv_warn(bs, "ignored", "salvage-size= is without effect where salvage=on is not given");
     }
     if (flags & BDRV_O_CHECK) {
         return true;

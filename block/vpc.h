@@ -163,6 +163,8 @@ char *vpc_suspect(const BlockProbe *probe);
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
 /* From bs->file; @what it is that could not be read */
 bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp);
+/* Is the disk of @bs, if that is a VHD, shorter than its footer says, as its geometry counts? */
+bool vpc_names_more(BlockDriverState *bs);
 /* Bytes as the guest sees them, by one of the rules above */
 int64_t vpc_size(const VpcFooter *footer, int rule);
 int64_t vpc_chs_size(const VpcFooter *footer);

@@ -69,7 +69,8 @@ typedef struct BlockProbe {
     const char *filename;           /* "" if there is none */
 } BlockProbe;
 
-#define BLOCK_PROBE_BYTES 2048
+#define BLOCK_PROBE_BYTES   2048        /* @len for probe() */
+#define BLOCK_SUSPECT_BYTES (66 << 10)  /* and for suspect(), where the file can be read so far */
 
 /* Tells what protocols open apart, whatever it is called: of two names of one file it is the same */
 typedef struct BlockIdentity {

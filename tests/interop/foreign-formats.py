@@ -144,6 +144,8 @@ DAMAGED = {
     '100 bytes': (lambda: vhd.fixed(MIB)[:-412], 'the last 100 bytes begin as the footer of a VHD'),
     '512 bytes behind it': (lambda: vhd.fixed(MIB) + bytes(512), '1024 bytes before the end there is the footer of a VHD:'),
     '7 bytes behind it': (lambda: vhd.fixed(MIB) + b'newline', '519 bytes before the end there is the footer of a VHD:'),
+    '3000 bytes behind it': (lambda: vhd.fixed(MIB) + bytes(3000), '3512 bytes before the end there is the footer of a VHD:'),
+    '64 KiB behind it': (lambda: vhd.fixed(MIB) + bytes(65536), '66048 bytes before the end there is the footer of a VHD:'),
     'bytes behind a wrong one': (lambda: broken(vhd.fixed(MIB), MIB + 70) + b'\n',
                                  'there is the footer of a VHD, with a wrong checksum'),
 }

@@ -59,7 +59,7 @@ def said(folder):
     """that they are joined is said"""
     make(folder, 'subformat=dynamic', (0.4, 0.7))
     done = run(IMG, 'info', '-f', 'vpc', folder / 'vm.vhd')
-    check("the image is split: the file is read as one with" in done.stderr and 'vm.v01' in done.stderr, done.stderr)
+    check("the image is split, as" in done.stderr and 'vm.v01' in done.stderr, done.stderr)
 
 
 @suite.fact
@@ -79,6 +79,33 @@ def test_missing(folder, options, lost):
     check(not (folder / 'got.raw').exists(), 'there is an output')
 
 
+def test_not_repaired(folder, lost):
+    """A copy of the footer at the start is there, and entries of the BAT reach over the end of what is left"""
+    make(folder, 'subformat=dynamic', (0.3, 0.5, 0.7))
+    (folder / lost).rename(folder / 'lost')
+    before = {path: path.read_bytes() for path in folder.glob('vm.*')}
+    for repair in 'all', 'leaks':
+        fails(IMG, 'check', '-r', repair, folder / 'vm.vhd')
+        text = fails(IMG, 'check', '-f', 'vpc', '-r', repair, folder / 'vm.vhd')
+        check('can be opened for reading only' in text, text)
+    done = run(IMG, 'check', '-f', 'vpc', folder / 'vm.vhd')
+    check(done.returncode != 0 and 'the image is split' in done.stderr, f'{done.returncode}: {done.stderr}')
+    check({path: path.read_bytes() for path in folder.glob('vm.*')} == before, 'a file was changed')
+    (folder / 'lost').rename(folder / lost)
+    is_read(folder)
+
+
+def test_missing_raw(folder, lost):
+    """The first part of a fixed image looks like any raw disk"""
+    make(folder, 'subformat=fixed', (0.3, 0.5, 0.7))
+    (folder / lost).unlink()
+    done = run(IMG, 'info', folder / 'vm.vhd')
+    check('beside it is named as a part of a split VHD' in done.stderr, done.stderr)
+
+
+for lost in 'vm.v01', 'vm.v02', 'vm.v03':
+    suite.test(f'without {lost} nothing is repaired, and all is there when it is found again', test_not_repaired, lost)
+    suite.test(f'a fixed image without {lost} is not taken for a raw disk in silence', test_missing_raw, lost)
 for options in SUBFORMATS[:2]:
     for lost in 'vm.v01', 'vm.v02', 'vm.v03':
         suite.test(f'{options}: without {lost} it is refused, and that is named', test_missing, options, lost)
