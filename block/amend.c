@@ -76,7 +76,9 @@ static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
     if (bdrv_node_preallocate(bs, old, bdrv_node_size(bs) - old, full, errp)) {
         return true;
     }
-    (void)bdrv_node_truncate(bs, old, NULL);
+    if (!bdrv_node_truncate(bs, old, NULL) && errp && *errp) {
+        g_prefix_error(errp, "the disk has %" PRId64 " bytes now, since it could not be made shorter again: ", bdrv_node_size(bs));
+    }
     return false;
 }
 

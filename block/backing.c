@@ -245,6 +245,10 @@ bool block_open_parents(BlockDriverState *bs, GError **errp)
             }
             return false;
         }
+        if (!bs->backing && wanted && bs->layer->backing_options && keyval_count(bs->layer->backing_options)) {
+            bdrv_warn(bs, "ignored", "backing.%s= is without effect: the image has no parent",
+                      keyval_key(bs->layer->backing_options, 0));
+        }
         if (bs->backing) {
             g_clear_pointer(&bs->layer->backing_options, keyval_free);
         }

@@ -169,6 +169,17 @@ static void name_file(KeyVal *kv, const BlockOption *table, const char *filename
     }
 }
 
+/* False if the user named a file for a driver that has none */
+static bool may_be_named(const BlockDriver *drv, const char *filename, GError **errp)
+{
+    bool may = !filename || !*filename || takes_filename(drv->open_options) || takes_filename(drv->create_options);
+
+    if (!may) {
+        bdrv_set_error(errp, EINVAL, "driver '%s' opens no file, and '%s' is named", drv->name, filename);
+    }
+    return may;
+}
+
 static const BlockDriver *take_driver(KeyVal *kv, const BlockDriver *fallback, GError **errp)
 {
     g_autofree char *name = keyval_take(kv, "driver");
@@ -280,6 +291,9 @@ static bool call_create(BlockDriverState *bs, KeyVal *kv, bool lenient, GError *
 /* A protocol is told what to open */
 static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv, GError **errp)
 {
+    if (!from->storage && !may_be_named(bs->drv, from->filename, errp)) {
+        return false;
+    }
     name_file(kv, bs->drv->open_options, from->filename);
     bs->layer->storage = copy_storage(from->storage);
     bs->layer->place = from->place;
@@ -307,6 +321,7 @@ static BlockDriverState *open_node(const BlockSource *from, const BlockDriver *d
     BlockDriverState *bs = node_new(from->tree, drv, flags);
 
     bs->file = file;
+    bs->layer->behind = from->chain != NULL;
     if (!take_node_options(bs, kv, errp)) {
         goto fail;
     }
@@ -388,8 +403,12 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
     here.place = place >= 0 ? &place : NULL;
     const BlockDriver *protocol = keyval_get(kv, "driver") ? NULL : default_protocol(&here, kv);
     const BlockDriver *drv = take_driver(kv, protocol, errp);
+    bool vain = keyval_get(kv, "cache.writeback") || keyval_get(kv, "discard");
     BlockDriverState *bs = drv ? open_node(&here, drv, kv, flags, NULL, errp) : NULL;
 
+    if (bs && vain) {
+        bdrv_warn(bs, "ignored", "cache.writeback= and discard= are without effect below the topmost node, whose count");
+    }
     if (place >= 0) {
         close(place);
     }
@@ -523,16 +542,17 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
     return bs;
 }
 
-/* A read or write failed, and there is no image that the warning which explains it could be asked of */
-static void tell_warning(BlockTree *tree, GError **errp)
+/* Opening or making an image failed, and there is none that the warning which explains it could be asked of. @any: it may
+ * explain any error; else EIO only */
+static void tell_warning(BlockTree *tree, bool any, GError **errp)
 {
     guint count = tree->warnings->len;
 
-    if (count && errp && *errp && bdrv_error_code(*errp) == EIO) {
+    if (count && errp && *errp && (any || bdrv_error_code(*errp) == EIO)) {
         GError *err = *errp;
 
         *errp = NULL;
-        bdrv_set_error(errp, EIO, "%s (%s)", err->message, (char *)g_ptr_array_index(tree->warnings, count - 1));
+        bdrv_set_error(errp, bdrv_error_code(err), "%s (%s)", err->message, (char *)g_ptr_array_index(tree->warnings, count - 1));
         g_error_free(err);
     }
 }
@@ -557,7 +577,7 @@ BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp)
         return bs;
     }
     block_close(bs);
-    tell_warning(from.tree, errp);
+    tell_warning(from.tree, true, errp);
     tree_free(from.tree);
     return NULL;
 }
@@ -825,7 +845,7 @@ bool bdrv_create_with(const BlockCreateArgs *args, GError **errp)
     from.tree->warn_user = args->user;
     bool ok = create_node(&from, drv, kv, errp);
 
-    tell_warning(from.tree, errp);
+    tell_warning(from.tree, false, errp);
     tree_free(from.tree);
     return ok;
 }

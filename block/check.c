@@ -6,6 +6,7 @@
  * one goes on with what it finds.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include "block/layer.h"
 
@@ -114,6 +115,26 @@ static int repair(BlockDriverState *bs, OwnedCheck *own, int kind)
     return ret < 0 ? ret : bdrv_node_flush(bs);
 }
 
+/* List what was repaired before @kind, as the end of a message. "": nothing was */
+static char *list_repaired(const BlockCheckKind *table, const BlockCheckBuilder *repaired, int kind)
+{
+    GString *text = g_string_new(NULL);
+
+    for (int i = 0; i < repaired->kinds; i++) {
+        const Kind *done = &repaired->found[i];
+
+        if (i == kind || done->count == 0) {
+            continue;
+        }
+        g_string_append_printf(text, "%s%s (%s), %" PRId64 " times", text->len ? "; " : "; repaired before it: ", table[i].code,
+                               table[i].name, done->count);
+        for (guint j = 0; done->cases && j < done->cases->len; j++) {
+            g_string_append_printf(text, ", %s", g_array_index(done->cases, BlockCheckCase, j).text);
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
 static bool look_and_repair(BlockDriverState *bs, OwnedCheck *own, unsigned fix, GError **errp)
 {
     const BlockCheckKind *table = bs->drv->check_kinds;
@@ -124,8 +145,10 @@ static bool look_and_repair(BlockDriverState *bs, OwnedCheck *own, unsigned fix,
             ret = repair(bs, own, kind);
         }
         if (ret < 0) {
-            bdrv_set_error(errp, -ret, "could not repair %s (%s): %s", table[kind].code, table[kind].name,
-                           g_strerror(-ret));
+            g_autofree char *before = list_repaired(table, &own->repaired, kind);
+
+            bdrv_set_error(errp, -ret, "could not repair %s (%s): %s%s", table[kind].code, table[kind].name,
+                           g_strerror(-ret), before);
             return false;
         }
         builder_clear(&own->now);

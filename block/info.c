@@ -130,10 +130,22 @@ void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
     va_start(args, format);
     char *text = g_strdup_vprintf(format, args);
     va_end(args);
+    if (bs->layer->behind) {
+        char *said = text;
+
+        text = g_strdup_printf("parent '%s': %s", bs->filename, said);
+        g_free(said);
+    }
 
     pthread_mutex_lock(&tree->notes_lock);
     bool is_new = tree->warnings->len < MAX_WARNINGS &&
                   !g_ptr_array_find_with_equal_func(tree->warnings, text, g_str_equal, NULL);
+
+    if (is_new && tree->warnings->len == MAX_WARNINGS - 1) {
+        g_free(text);
+        text = g_strdup("there is more to warn of, which is not kept: check lists what is wrong with the image");
+        code = "more";
+    }
     if (is_new) {
         g_ptr_array_add(tree->warnings, text);
         g_ptr_array_add(tree->warning_codes, (gpointer)code);

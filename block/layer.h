@@ -49,6 +49,7 @@ typedef struct BlockLayer {
     KeyVal *backing_options;        /* "backing.…", until that is open */
     const int *place;               /* while a protocol is opened: bdrv_get_place(); NULL: -1 */
     char *root;                     /* bdrv_get_parent_root() */
+    bool behind;                    /* it is of an image behind the user's, which the text of its warnings says */
     unsigned depth;                 /* how many images have this one behind them, directly or not; bs->file: 0 */
     bool scratch;                   /* the first of them is what the layer puts over the user's, for BDRV_O_SNAPSHOT */
     GHashTable *chain;              /* the files of those images and this one, see backing.c; the first has made it

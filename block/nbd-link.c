@@ -166,6 +166,10 @@ static bool read_facts(const NbdState *s, struct nbd_handle *handle, NbdFacts *f
     f->can_trim = nbd_can_trim(handle) == 1;
     f->can_zero = nbd_can_zero(handle) == 1;
     f->has_context = nbd_can_meta_context(handle, s->context) == 1;
+    if (!f->has_context && strcmp(s->context, LIBNBD_CONTEXT_BASE_ALLOCATION) != 0) {
+        bdrv_set_error(errp, EINVAL, "the server has no context '%s', which x-dirty-bitmap= names", s->context);
+        return false;
+    }
     return check_sizes(f, errp);
 }
 

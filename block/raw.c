@@ -208,8 +208,20 @@ static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
         bdrv_set_error(errp, ENOTSUP, "a disk of a fixed size= cannot be resized");
         return false;
     }
-    if (!raw_check_size(&size, s->offset, errp) || !bdrv_node_truncate(bs->file, s->offset + bytes, errp)) {
+    if (!raw_check_size(&size, s->offset, errp)) {
         return false;
+    }
+    if (!bdrv_node_can_grow(bs->file) && s->offset + bytes < bdrv_node_size(bs->file)) {
+        bdrv_set_error(errp, ENOTSUP, "'%s' keeps its length of %" PRId64 " bytes, as devices and exports do", bs->filename,
+                       bdrv_node_size(bs->file));
+        return false;
+    }
+    if (!bdrv_node_truncate(bs->file, s->offset + bytes, errp)) {
+        return false;
+    }
+    if (size != bytes) {
+        bdrv_warn(bs, "size", "the disk has %" PRId64 " bytes, and the file only %" PRId64 " of them: a disk has whole sectors",
+                  size, bytes);
     }
     __atomic_store_n(&bs->size, size, __ATOMIC_RELEASE);
     return true;

@@ -43,7 +43,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
         return false;
     }
     if ((o->uuid && !vpc_parse_uuid(o->uuid, f.uuid, errp)) || (o->creator && !vpc_set_creator(&f, o->creator, errp)) ||
-        (o->timestamp >= 0 && !vpc_set_timestamp(&f, o->timestamp, errp)) ||
+        (o->timestamp != -1 && !vpc_set_timestamp(&f, o->timestamp, errp)) ||
         (o->geometry && !vpc_set_geometry(&f, o->geometry, errp))) {
         return false;
     }

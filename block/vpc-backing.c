@@ -188,13 +188,13 @@ static BlockDriverState *try_raw(BlockDriverState *bs, const BlockParentOffer *o
     return found;
 }
 
-/* @below: as in VpcCandidate */
-static void try_offer(Search *search, const BlockParentOffer *offer, const char *source, bool below)
+/* @raw: a raw disk may be opened there */
+static void try_offer(Search *search, const BlockParentOffer *offer, const char *source, bool raw)
 {
     GError *err = NULL;
 
     search->bs->backing = try_parent(search->bs, offer, &err);
-    if (err && below && bdrv_error_code(err) == EINVAL && may_be_raw(search->bs, offer)) {
+    if (err && raw && bdrv_error_code(err) == EINVAL && may_be_raw(search->bs, offer)) {
         search->bs->backing = try_raw(search->bs, offer);
     }
     if (search->bs->backing) {
@@ -230,7 +230,7 @@ static void try_places(Search *search, const GPtrArray *places, guint first)
             continue;
         }
         try_offer(search, &(BlockParentOffer) { .filename = place->path, .by_image = true }, place->source,
-                  place->below);
+                  place->below && place->exact);
     }
 }
 
@@ -288,8 +288,8 @@ static bool not_found(Search *search, GError **errp)
         const char *tried = search->tried->len ? search->tried->str : " the image names no place to look at";
 
         bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s:%s; "
-                       "parent=FILE or parent-search=FOLDER says where it is, rebase -u -b FILE writes that into the "
-                       "image, and backing= reads what this image has by itself", id, tried);
+                       "parent=FILE says where it is, parent-search=FOLDER in which folder it has that name; rebase -u -b FILE "
+                       "writes that into the image; backing= reads what this image has by itself", id, tried);
     }
     return false;
 }
@@ -351,6 +351,13 @@ static void compare_with_parent(BlockDriverState *bs)
         bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
                   bs->backing->filename, changed - stored);
     }
+    if (bdrv_node_size(bs->backing) < bs->size && vpc_names_more(bs->backing)) {
+        g_autofree char *name = name_of(bs->backing);
+
+        bdrv_warn(bs, "size", "parent %s: %" PRId64 " of the bytes that its footer names are read, as its geometry counts by who "
+                  "made it: what is behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
+                  bdrv_node_size(bs->backing));
+    }
     if (bdrv_node_size(bs->backing) > bs->size) {
         g_autofree char *name = name_of(bs->backing);
 
@@ -364,6 +371,9 @@ bool vpc_open_backing(BlockDriverState *bs, GError **errp)
     VpcState *s = bs->state;
 
     if (!s->differencing) {
+        if (s->options.parent) {
+            bdrv_warn(bs, "ignored", "parent= is without effect: the image is no differencing disk");
+        }
         return true;
     }
     if (bdrv_is_probed(bs)) {

@@ -50,7 +50,7 @@ static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
 {
     const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
     int64_t size = (int64_t)be64_load(f->current_size), chs = vpc_chs_size(f);
-    bool fits = chs <= size && (size - chs <= cylinder || chs == VPC_MAX_CYLINDERS * cylinder);
+    bool fits = chs == VPC_MAX_CYLINDERS * cylinder || (chs <= size && size - chs <= cylinder);
 
     if (memcmp(f->cookie, VPC_COOKIE, 8) || be32_load(f->version) != VPC_VERSION || be32_load(f->features) >> 2 ||
         size <= 0 || size % VPC_SECTOR || !fits) {

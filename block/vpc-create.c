@@ -95,8 +95,24 @@ static void take_after(Plan *plan, BlockDriverState *parent)
     }
 }
 
-static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o, GError **errp)
+/* Warn of what there is to say of the parent, as nobody sees it open */
+static void warn_of_parent(BlockDriverState *bs, BlockDriverState *parent, const char *path)
 {
+    const char *text;
+
+    for (unsigned i = 0; (text = bdrv_get_warning(parent, i)); i++) {
+        bdrv_warn(bs, bdrv_get_warning_code(parent, i), "parent '%s': %s", path, text);
+    }
+    if (vpc_names_more(parent)) {
+        bdrv_warn(bs, "size", "parent '%s': %" PRId64 " of the bytes that its footer names are read, as its geometry counts by "
+                  "who made it, and the new disk is as long if no size is given", path, bdrv_getlength(parent));
+    }
+}
+
+static bool plan_parent(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *o, GError **errp)
+{
+    const char *child = bs->filename;
+
     plan->wanted = o->size;
     plan->block_size = o->block_size;
     if (!o->parent) {
@@ -116,6 +132,7 @@ static bool plan_parent(Plan *plan, const char *child, const VpcCreateOptions *o
     ok = ok && vpc_remember_parent(child, parent, &plan->header, plan->locators, errp);
     if (ok) {
         take_after(plan, parent);
+        warn_of_parent(bs, parent, path);
     }
     bdrv_close(parent);
     if (!ok) {
@@ -207,9 +224,13 @@ bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp)
         bdrv_set_error(errp, EINVAL, "creator '%s' is longer than four characters", text);
         return false;
     }
-    memset(f->creator, ' ', sizeof(f->creator));
-    memcpy(f->creator, text, strlen(text));
-    be32_store(f->creator_version, 0x00010000);
+    char creator[sizeof(f->creator)] = { ' ', ' ', ' ', ' ' };
+
+    memcpy(creator, text, strlen(text));
+    if (!vpc_creator_is(f, text)) {
+        memcpy(f->creator, creator, sizeof(creator));
+        be32_store(f->creator_version, 0x00010000);
+    }
     return true;
 }
 
@@ -238,9 +259,10 @@ static bool plan_geometry(Plan *plan, const VpcCreateOptions *o, GError **errp)
     }
     if (vpc_size(&other, VPC_SIZE_AUTO) == plan->size) {
         *f = other;
-    } else if (o->geometry) {
+    } else if (o->geometry || o->creator) {
         bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and readers of disks whose creator is '%.4s' take "
-                       "that for the size, which is %" PRId64, o->geometry, vpc_chs_size(&other), f->creator, plan->size);
+                       "that for the size, which is %" PRId64 "; for=virtualpc makes it one that a geometry says",
+                       o->geometry ? o->geometry : "of the disk", vpc_chs_size(&other), f->creator, plan->size);
         return false;
     }
     return true;
@@ -289,9 +311,13 @@ static bool make_plan(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *
         bdrv_set_error(errp, EINVAL, "a fixed disk can't have a parent");
         return false;
     }
-    if (!plan_parent(plan, bs->filename, o, errp) || !plan_size(bs, plan, o, errp) ||
+    if (!plan_parent(bs, plan, o, errp) || !plan_size(bs, plan, o, errp) ||
         !(plan->fixed || plan_blocks(plan, errp)) || !plan_footer(plan, o, errp)) {
         return false;
+    }
+    if (o->reader >= 0 && plan->size != plan->wanted) {
+        bdrv_warn(bs, "size", "the disk gets %" PRId64 " bytes and not %" PRId64 ", as disks are for %s", plan->size,
+                  plan->wanted, plan->reader->name);
     }
     vpc_warn_of_reader(bs, plan->reader, plan->fixed, plan->size);
     warn_of_geometry(bs, plan, o);

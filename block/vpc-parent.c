@@ -122,6 +122,7 @@ static void add(Search *s, const char *folder, char *path, const char *source, c
     if (possible && g_hash_table_add(s->seen, g_canonicalize_filename(path, s->cwd))) {
         VpcCandidate *c = new_candidate(path, s->name, g_strconcat(source, how, NULL));
 
+        c->exact = !*how;
         c->ours = common_folder(path, folder);
         c->below = is_below(path, folder, c->ours);
         g_ptr_array_add(s->found, c);

@@ -26,6 +26,7 @@ bool vpc_check_parent_rules(const VpcParentRules *rules, GError **errp);
 typedef struct VpcCandidate {
     char *path;                 /* of this host */
     size_t ours;                /* so many bytes of @path are a folder of the user's; the image named the rest */
+    bool exact;                 /* nothing was done to the name */
     bool below;                 /* that folder is the one to look in, and not one that ".." leads to, or the root */
     bool cut;                   /* not to be opened: a folder that has more entries than are looked at */
     char *name;                 /* what led to it, as it is written there, but with '/', and without "./" */

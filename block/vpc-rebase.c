@@ -273,6 +273,19 @@ static void fill_bitmaps(BlockDriverState *bs)
     }
 }
 
+/* Warn if an unsafe rebase, which does not look at the old parent, makes another image the parent */
+static void warn_of_other_parent(BlockDriverState *bs, const VpcHeader *header, const char *parent)
+{
+    const VpcState *s = bs->state;
+
+    if (s->differencing && !bs->backing && memcmp(s->header.parent_uuid, header->parent_uuid, sizeof(header->parent_uuid))) {
+        g_autofree char *had = vpc_uuid_text(s->header.parent_uuid), *has = vpc_uuid_text(header->parent_uuid);
+
+        bdrv_warn(bs, "parent", "the image was made over a parent with the unique id %s, and '%s' has %s: what it has not by "
+                  "itself is read from another disk from now on", had, parent, has);
+    }
+}
+
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
 {
     VpcState *s = bs->state;
@@ -287,6 +300,9 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
         !make_ready(bs, parent, errp)) {
         vpc_free_locators(locators);
         return false;
+    }
+    if (parent) {
+        warn_of_other_parent(bs, &header, parent->filename);
     }
     uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
     bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));

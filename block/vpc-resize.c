@@ -268,6 +268,9 @@ bool vpc_resize(BlockDriverState *bs, int64_t size, const void *opts, GError **e
             return false;
         }
         size = (int64_t)be64_load(footer.current_size);
+    } else if (((const VpcResizeOptions *)opts)->reader >= 0 || ((const VpcResizeOptions *)opts)->force_size >= 0) {
+        bdrv_warn(bs, "ignored", "the disk has %" PRId64 " bytes already: for= and force_size= change nothing (amend -o creator= "
+                  "changes its creator)", size);
     }
     if (!may_resize(bs, size, errp)) {
         return false;

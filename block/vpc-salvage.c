@@ -228,9 +228,11 @@ static bool choose_footer(VpcCheck *c, GError **errp)
 
 static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what)
 {
+    const VpcState *s = bs->state;
+
     if (bs->size > from) {
-        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as zeroes%s",
-                  bs->size, what, from, bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
+        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as %s%s",
+                  bs->size, what, from, s->differencing ? "the parent's" : "zeroes", bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
     }
 }
 
@@ -278,7 +280,7 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
     int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
 
     bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
-              have < s->block_size ? ", the rest is not there"
+              have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"
               : kind == VPC_KINDS ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };

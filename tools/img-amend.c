@@ -76,7 +76,8 @@ static bool is_child(const char *path, const char *driver, const char *uuid)
     return parent && !g_ascii_strcasecmp(parent, uuid);
 }
 
-/* Return the path of a child in the image's folder. NULL: there is none, or the folder can't be listed. g_free() it */
+/* Return the path of a child in the image's folder. NULL: there is none, or the folder can't be listed, which is warned of.
+ * g_free() it */
 static char *find_child(const ImgImage *image, const char *uuid)
 {
     const char *filename = bdrv_get_filename(image->bs);
@@ -84,6 +85,10 @@ static char *find_child(const ImgImage *image, const char *uuid)
     g_autoptr(GDir) dir = *filename ? g_dir_open(folder, 0, NULL) : NULL;
     const char *name;
 
+    if (!dir) {
+        tool_warn("%s: its folder can't be listed: nobody has looked for children, which would not know it by another id",
+                  image->filename);
+    }
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
 

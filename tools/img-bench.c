@@ -132,6 +132,10 @@ static bool bench(Bench *b)
     b->size = bdrv_getlength(b->image.bs);
     b->step = b->step ? b->step : b->bytes;
     b->left = b->count;
+    if (!tool_is_qemu && b->depth > MAX_WORKERS) {
+        tool_warn("%d requests in parallel and not %ld: no more can be", MAX_WORKERS, b->depth);
+        b->depth = MAX_WORKERS;
+    }
     tool_print("Sending %ld %s requests, %" PRId64 " bytes each, %ld in parallel (starting at offset %" PRId64
                ", step size %" PRId64 ")\n", b->count, b->write ? "write" : "read", b->bytes, b->depth, b->offset,
                b->step);
@@ -247,6 +251,6 @@ int img_bench(int argc, char **argv)
     };
     bool ok = parse_args(&b, argc, argv) && img_open(&b.image) && bench(&b);
 
-    img_close(&b.image);
+    ok = img_close_written(&b.image, ok);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -32,9 +32,14 @@ static char *options_of(const Chain *chain, const char *filename, const char *dr
 
     keyval_set(options, "driver", driver);
     keyval_set(options, "file.filename", filename);
-    g_autofree char *own = keyval_format(options);
+    g_autoptr(KeyVal) rules = keyval_parse(chain->rules, NULL);
 
-    return g_strconcat(own, *chain->rules ? "," : "", chain->rules, NULL);
+    for (size_t i = 0; rules && i < keyval_count(rules); i++) {
+        if (!strcmp(driver, "vpc") || !strcmp(keyval_key(rules, i), "force-share")) {   /* others look for no parents */
+            keyval_set(options, keyval_key(rules, i), keyval_value(rules, i));
+        }
+    }
+    return keyval_format(options);
 }
 
 static void add_image(Chain *chain, const char *filename, const char *driver)

@@ -309,8 +309,9 @@ static int check_image(CheckArgs *args)
         bdrv_error_free(err);
         return CHECK_FAILED;
     }
+    tool_print_warnings(args->image.bs, args->image.filename, &args->image.warnings);
     int status = check(args);
-    int ret = bdrv_close(args->image.bs);   /* without its warnings: they are among the findings */
+    int ret = bdrv_close(args->image.bs);   /* without its later warnings: they are among the findings */
 
     args->image.bs = NULL;
     if (ret < 0) {

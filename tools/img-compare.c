@@ -103,6 +103,8 @@ int img_compare(int argc, char **argv)
     }
     b->flags = a->flags;
     if (img_open(a) && img_open(b)) {
+        img_warn_of_rest(a);
+        img_warn_of_rest(b);
         result = compare(&args);
     }
     img_close(b);

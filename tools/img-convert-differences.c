@@ -92,7 +92,7 @@ bool convert_differences(const ConvertArgs *args, BlockDriverState *from, ImgPro
                            g_strerror((int)-n));
             break;
         }
-        img_progress_update(progress, 100.0 * (double)(offset + n) / (double)size);
+        img_progress_report(progress, offset + n, size);
     }
     free(d.want);
     return n >= 0;

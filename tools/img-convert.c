@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "tools/img-convert.h"
 #include "tools/img-target.h"
@@ -74,8 +73,10 @@ static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t 
     }
 }
 
-static void lose_silently(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
+/* With -q nothing is said of a range, and once, of them all */
+static void count_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
+    ((ImgProgress *)user)->lost += bytes;
 }
 
 static double percent(int64_t part, int64_t all)
@@ -101,6 +102,15 @@ static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *
     return bdrv_copy(from, args->to.bs, &opts, errp);
 }
 
+/* What to do about the error, as the end of its message */
+static const char *advice_on(const ConvertArgs *args, const GError *err)
+{
+    bool read = bdrv_error_code(err) == EIO && strstr(bdrv_error_message(err), "error while reading");
+
+    return !read || tool_is_qemu || args->differences ? ""
+           : "; convert --salvage copies what can be read, and check --backing-chain says what is wrong";
+}
+
 static bool copy(ConvertArgs *args)
 {
     ImgProgress progress;
@@ -111,17 +121,17 @@ static bool copy(ConvertArgs *args)
         tool_error("output file is smaller than input file");
         return false;
     }
-    args->copy.salvage = !args->salvage ? NULL : args->quiet ? lose_silently : warn_of_loss;
+    args->copy.salvage = !args->salvage ? NULL : args->quiet ? count_loss : warn_of_loss;
     img_progress_start(&progress, args->progress, args->quiet, args->rate);
     for (int i = 0; ok && i < args->count; i++) {
         ok = copy_source(args, args->sources[i].bs, &progress, &err);
     }
     img_progress_end(&progress, ok);
+    if (progress.lost > 0 && !tool_is_qemu) {
+        tool_warn("%" PRId64 " bytes could not be read, and are zeroes in '%s'", progress.lost, args->to.filename);
+    }
     if (!ok) {
-        bool lost = !tool_is_qemu && bdrv_error_code(err) == EIO && strstr(bdrv_error_message(err), "error while reading");
-
-        tool_error("%s%s", bdrv_error_message(err),
-                   lost ? "; convert --salvage copies what can be read, and check says what is wrong" : "");
+        tool_error("%s%s", bdrv_error_message(err), advice_on(args, err));
         bdrv_error_free(err);
     }
     return ok;
@@ -132,13 +142,6 @@ static bool copy_and_close(ConvertArgs *args)
     bool ok = img_open(&args->to) && copy(args);
 
     return img_close_written(&args->to, ok);
-}
-
-static bool is_regular_file(const char *filename)
-{
-    struct stat st;
-
-    return lstat(filename, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /* The parent's driver is named in none of the formats */
@@ -161,7 +164,7 @@ static bool make_and_copy(ConvertArgs *args, const BlockDriver *drv)
     g_autofree char *options = parent_options(args);
 
     args->to.options = options;
-    args->copy.target_is_zero = is_regular_file(args->to.filename) && args->copy.sparse >= 0;
+    args->copy.target_is_zero = img_is_regular_file(args->to.filename) && args->copy.sparse >= 0;
     return copy_and_close(args);
 }
 
@@ -179,20 +182,6 @@ static bool convert_to_new(ConvertArgs *args)
     return img_target_end(&target, make_and_copy(args, drv));
 }
 
-/* By the geometry a disk may be shorter than by the bytes; who copies it is to know which of the two is read */
-static void warn_of_rest(const ImgImage *source)
-{
-    BlockInfo *info = tool_is_qemu ? NULL : bdrv_get_info(source->bs, NULL);
-    int64_t all = info ? get_number(info, "current-size") : 0, read = bdrv_getlength(source->bs);
-
-    if (all > read) {
-        tool_warn("%s: %" PRId64 " of the %" PRId64 " bytes are read that its footer names, as its geometry counts by who made "
-                  "it; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
-                  source->filename, read, all);
-    }
-    bdrv_info_free(info);
-}
-
 /* False after a message */
 static bool open_source(ConvertArgs *args, ImgImage *source, const char *filename)
 {
@@ -202,7 +191,7 @@ static bool open_source(ConvertArgs *args, ImgImage *source, const char *filenam
     if (!img_open(source)) {
         return false;
     }
-    warn_of_rest(source);
+    img_warn_of_rest(source);
     if (!checked_add(args->size, bdrv_getlength(source->bs), &args->size)) {
         tool_error("the images are too large together");
         return false;

@@ -172,7 +172,7 @@ char *img_creation_options(KeyVal *options, const BlockDriver *drv)
     if (tool_is_qemu) {
         if (find_option(drv, "force_size")) {
             set_qemu_defaults_of_vpc(options);
-        } else if (find_option(drv, "extent_size_hint")) {
+        } else if (find_option(drv, "preallocation")) {
             set_qemu_defaults_of_raw(options);
         }
     }
@@ -200,6 +200,14 @@ bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *opti
     return true;
 }
 
+/* Warn of bytes that a new raw disk has from before: a device and an export are not emptied */
+static void warn_of_old_bytes(const BlockDriver *drv, const char *filename)
+{
+    if (!tool_is_qemu && !strcmp(drv->name, "raw") && (!bdrv_is_path(filename) || !img_is_regular_file(filename))) {
+        tool_warn("%s: it keeps the bytes and the length that it had, as devices and exports do", filename);
+    }
+}
+
 static bool create(const BlockDriver *drv, const char *filename, const char *size, KeyVal *options,
                    bool quiet)
 {
@@ -209,7 +217,11 @@ static bool create(const BlockDriver *drv, const char *filename, const char *siz
     if (!quiet) {
         print_formatting(drv, filename, options);
     }
-    return img_create_image(filename, drv, options, "");
+    if (!img_create_image(filename, drv, options, "")) {
+        return false;
+    }
+    warn_of_old_bytes(drv, filename);
+    return true;
 }
 
 typedef struct CreateArgs {

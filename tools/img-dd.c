@@ -76,7 +76,8 @@ static int64_t in_bytes(const DdArgs *args, int64_t units, int64_t most)
 
 static bool copy(DdArgs *args, int64_t start, int64_t bytes)
 {
-    BlockCopyOptions opts = { .target_is_zero = true, .from_offset = start, .bytes = bytes };
+    BlockCopyOptions opts = { .target_is_zero = img_is_regular_file(args->to.filename), .from_offset = start,
+                              .bytes = bytes };
     GError *err = NULL;
     bool ok = img_open(&args->to) && (!bytes || bdrv_copy(args->from.bs, args->to.bs, &opts, &err));
 
@@ -115,8 +116,12 @@ static bool dd(DdArgs *args)
 int img_dd(int argc, char **argv)
 {
     DdArgs args = { .unit = 512, .count = -1, .to = { .format = "raw", .flags = BDRV_O_RDWR } };
-    bool ok = parse_args(&args, argc, argv) && img_open(&args.from) && dd(&args);
+    bool ok = parse_args(&args, argc, argv) && img_open(&args.from);
 
+    if (ok) {
+        img_warn_of_rest(&args.from);
+        ok = dd(&args);
+    }
     img_close(&args.from);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

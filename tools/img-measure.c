@@ -144,6 +144,11 @@ static bool measure_lengths(const MeasureArgs *args, const BlockDriver *drv, Len
         tool_error("no memory to measure in: %s", g_strerror(errno));
         return false;
     }
+    if (keyval_get(args->options, "size") && !tool_is_qemu) {
+        tool_error("The image size must be specified only once");
+        close(fd);
+        return false;
+    }
     keyval_set(args->options, "size", size);
     options = img_creation_options(args->options, drv);
     bool ok = try_out(drv->name, options, fd, lengths, &err);

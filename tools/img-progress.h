@@ -18,6 +18,7 @@ typedef struct ImgProgress {
     int64_t rate;               /* bytes per second that may be done; 0: any number. img_progress_report() sleeps */
     int64_t started;            /* monotonic microseconds */
     int64_t earlier, done;      /* bytes, in earlier parts and in this one */
+    int64_t lost;               /* bytes that could not be read, for who counts them */
 } ImgProgress;
 
 /* Print "    (25.00/100%)" on standard output from now on: always if @wanted; else, unless @quiet, on a terminal only and

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include "tools/img-target.h"
 
@@ -88,6 +89,23 @@ const char *img_target_begin(ImgTarget *target, const char *filename)
     return target->made;
 }
 
+/* Give @to the extended attributes of @from: ACLs and labels among them. A warning for each that can't be set */
+static void copy_attributes(int from, int to, const char *filename)
+{
+    ssize_t length = flistxattr(from, NULL, 0);
+    g_autofree char *names = g_malloc0((gsize)MAX(length, 0) + 1);
+
+    length = length > 0 ? flistxattr(from, names, (size_t)length) : 0;
+    for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+        char value[65536];              /* XATTR_SIZE_MAX */
+        ssize_t bytes = fgetxattr(from, name, value, sizeof(value));
+
+        if (bytes < 0 || fsetxattr(to, name, value, (size_t)bytes, 0) < 0) {
+            tool_warn("%s: it has its attribute '%s' no more: %s", filename, name, g_strerror(errno));
+        }
+    }
+}
+
 /* Let the file that was made have owner and mode of the one that it replaces, and be on stable storage: else a power cut might
  * leave neither. 0 or -1 and errno */
 static int follow_held(const ImgTarget *target)
@@ -96,6 +114,14 @@ static int follow_held(const ImgTarget *target)
     int ret = fd < 0 ? -1 : fchown(fd, target->owner, target->group);
 
     ret = ret < 0 ? ret : fchmod(fd, target->mode);
+    if (ret == 0) {
+        int from = open(target->real, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+        if (from >= 0) {
+            copy_attributes(from, fd, target->filename);
+            close(from);
+        }
+    }
     ret = ret < 0 ? ret : fsync(fd);
     if (fd >= 0) {
         int err = errno;

@@ -251,6 +251,27 @@ bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *opti
     return found;
 }
 
+bool img_is_regular_file(const char *filename)
+{
+    struct stat st;
+
+    return lstat(filename, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+void img_warn_of_rest(const ImgImage *image)
+{
+    BlockInfo *info = tool_is_qemu ? NULL : bdrv_get_info(image->bs, NULL);
+    const BlockInfoItem *item = info ? bdrv_info_find(info, "current-size") : NULL;
+    int64_t all = item && item->type == BLOCK_INFO_INT ? item->number : 0, read = bdrv_getlength(image->bs);
+
+    if (all > read) {
+        tool_warn("%s: %" PRId64 " of the %" PRId64 " bytes are read that its footer names, as its geometry counts by who made "
+                  "it; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
+                  image->filename, read, all);
+    }
+    bdrv_info_free(info);
+}
+
 bool img_is_same_file(const char *a, const char *b)
 {
     struct stat first, second;

@@ -88,6 +88,11 @@ bool img_refuse_snapshot(const ImgImage *image);
 /* Is the file that @filename names, a path or not, or one that @options name, a file of @bs, or of one of its parents?
  * After a message, then */
 bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *options);
+/* Is it one, and no link to one? A device and an export have bytes from before */
+bool img_is_regular_file(const char *filename);
+/* Warn if the disk is shorter than its footer says, since its geometry counts: a copy has not all of it. By QEMU's name
+ * nothing is said */
+void img_warn_of_rest(const ImgImage *image);
 /* Do these paths lead to the same file? */
 bool img_is_same_file(const char *a, const char *b);
 /* @path as from the folder of @image, itself a path; g_free() it */

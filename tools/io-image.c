@@ -132,8 +132,17 @@ bool io_cmd_close(int argc, char **argv)
     return io_close_image();
 }
 
-/* The options that 'open' shares with the command line */
-static bool take_open_option(IoOpenArgs *args, int c)
+/* A second -o goes on where the first ends */
+static void add_options(char **all, const char *more)
+{
+    char *before = *all;
+
+    *all = before ? g_strconcat(before, ",", more, NULL) : g_strdup(more);
+    g_free(before);
+}
+
+/* The options that 'open' shares with the command line. @options: what -o says, to be g_free()d */
+static bool take_open_option(IoOpenArgs *args, char **options, int c)
 {
     switch (c) {
     case 'r':
@@ -153,7 +162,7 @@ static bool take_open_option(IoOpenArgs *args, int c)
         args->flags |= BDRV_O_NO_LOCK;
         return true;
     case 'o':
-        args->options = optarg;
+        add_options(options, optarg);
         return true;
     case 's':
         args->flags |= BDRV_O_SNAPSHOT;
@@ -169,10 +178,11 @@ static bool take_open_option(IoOpenArgs *args, int c)
 bool io_cmd_open(int argc, char **argv)
 {
     IoOpenArgs args = { .flags = BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH };
+    g_autofree char *options = NULL;
     int c;
 
     while ((c = getopt(argc, argv, "Cd:i:kno:rst:U")) != -1) {
-        if (!take_open_option(&args, c)) {
+        if (!take_open_option(&args, &options, c)) {
             return false;
         }
     }
@@ -184,6 +194,7 @@ bool io_cmd_open(int argc, char **argv)
         return false;
     }
     args.filename = argv[optind];
+    args.options = options;
     return io_open_image(&args);
 }
 
@@ -193,7 +204,7 @@ typedef struct ReopenArgs {
     const char *options;
 } ReopenArgs;
 
-static bool take_reopen_option(ReopenArgs *args, int c)
+static bool take_reopen_option(ReopenArgs *args, char **options, int c)
 {
     switch (c) {
     case 'r':
@@ -209,7 +220,7 @@ static bool take_reopen_option(ReopenArgs *args, int c)
         args->cache_given = true;
         return io_parse_cache(optarg, &args->flags);
     case 'o':
-        args->options = optarg;
+        add_options(options, optarg);
         return true;
     default:
         return io_usage("reopen");
@@ -266,15 +277,17 @@ static bool reopen(const ReopenArgs *args)
 bool io_cmd_reopen(int argc, char **argv)
 {
     ReopenArgs args = { .flags = opened.flags };
+    g_autofree char *options = NULL;
     int c;
 
     while ((c = getopt(argc, argv, "c:o:rw")) != -1) {
-        if (!take_reopen_option(&args, c)) {
+        if (!take_reopen_option(&args, &options, c)) {
             return false;
         }
     }
     if (optind != argc) {
         return io_usage("reopen");
     }
+    args.options = options;
     return check_reopen_options(&args) && reopen(&args);
 }

@@ -179,6 +179,10 @@ static bool run_input(void)
         }
         ssize_t length = getline(&line, &size, stdin);
 
+        if (length < 0 && ferror(stdin)) {
+            tool_error("could not read standard input: %s", g_strerror(errno));
+            ok = false;
+        }
         if (length < 0) {
             break;
         }

@@ -472,7 +472,7 @@ static void test_wrong_offer_is_named(void)
     BlockDriverState *bs = open_file(&f, find_one, 1, "", &err);
 
     assert_refused(bs, err, ENOENT,
-                   ": storage \\(the program's resolver\\): its unique id is .*, the parent's is [^;]*; parent=FILE or ");
+                   ": storage \\(the program's resolver\\): its unique id is .*, the parent's is [^;]*; parent=FILE says ");
     f.file = family.files[3].file;
     f.search = true;
     unlink(family.files[0].file);

@@ -266,6 +266,7 @@ def footer_in_header():
 
 
 GROWN = 2 * SIZE
+QEMU_GEOMETRY = {'cylinders': 65535, 'heads': 16, 'sectors': 255}      # with force_size, of a disk of any size
 
 for case in [
     Row('a sound image', image, ''),
@@ -281,6 +282,12 @@ for case in [
     Row('a copy with a wrong checksum', lambda: unsealed('head'), 'F5!', text='at 0 is 0x00000001'),
     Row('both checksums wrong', lambda: unsealed('both'), 'F5!'),
     Row('all checksums wrong', lambda: unsealed('both').change_header(sealed=False, checksum=1), 'F5! H1!'),
+    Row('both checksums wrong, and the geometry that QEMU writes for an exact size', lambda: unsealed('both', **QEMU_GEOMETRY),
+        'F5!'),
+    Row('all checksums wrong, and that geometry',
+        lambda: unsealed('both', **QEMU_GEOMETRY).change_header(sealed=False, checksum=1), 'F5! H1!'),
+    Row('a fixed disk with a wrong checksum and that geometry', lambda: unsealed('tail', fixed_image, **QEMU_GEOMETRY), 'F5!',
+        reads='F512K'),
     Row('all checksums wrong, and the number of entries',
         lambda: unsealed('both').change_header(sealed=False, entries=3), '', exit=1, text='checksum is 0x'),
     Row('all checksums wrong, and a bad entry',

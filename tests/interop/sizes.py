@@ -5,6 +5,7 @@ import re
 
 from harness import IMG, IO, Suite, check, equal, facts, fails, info, need, run, works
 from nbd_server import Nbdkit, uri
+import vhd
 from vhd import MIB
 
 suite = Suite(__file__)
@@ -115,14 +116,49 @@ def said(folder):
     text = make(folder / 'a.vhd', '64M')
     check(re.search('see 67055616 of the disk.s 67108864 bytes; for=virtualpc', text), text)
     equal(make(folder / 'a.vhd', 67055616), '', 'all is seen')
-    for options in ('for=hyper-v', 'for=virtualpc', 'force_size=on', 'force_size=off', 'geometry=1/1/1'):
+    for options in ('for=hyper-v', 'force_size=on', 'force_size=off', 'geometry=1/1/1'):
         equal(make(folder / 'a.vhd', '64M', options), '', options)
+    for size, options, gets in (('64M', 'for=virtualpc', 67125248), ('20481k', 'for=azure', 22020096), ('3M', 'for=xen', 4194304)):
+        check(f'the disk gets {gets} bytes and not' in make(folder / 'a.vhd', size, options), options)
+    equal(make(folder / 'a.vhd', '64M', 'for=azure'), '', 'what is asked for is had')
+
+
+def call_it(path, creator):
+    """Let both footers have another creator"""
+    data = bytearray(path.read_bytes())
+    for at in 0, len(data) - 512:
+        data[at + 28:at + 32] = creator
+        vhd.seal(data, at, 512, vhd.FOOTER_SUM)
+    path.write_bytes(data)
+
+
+def works_and_says(*words):
+    done = run(*words)
+    equal(done.returncode, 0, done.stderr)
+    return done.stderr
+
+
+@suite.fact
+def geometry_counts(folder):
+    """a disk that is read by its geometry is shorter than its footer says: dd, compare, create and open of a child say so"""
+    make(folder / 'p.vhd', '64M', 'force_size=on')
+    call_it(folder / 'p.vhd', b'vpc ')
+    text = 'of the bytes that its footer names are read'
+    check(text in works_and_says(IMG, 'create', '-q', '-f', 'vpc', '-b', 'p.vhd', folder / 'c.vhd'), 'create')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'creator=win', '-b', 'p.vhd', folder / 'd.vhd', '64M')
+    check(text in works_and_says(IMG, 'map', '-f', 'vpc', folder / 'd.vhd'), 'a longer child')
+    text = '67055616 of the 67108864 bytes are read'
+    check(text in works_and_says(IMG, 'dd', '-f', 'vpc', '-O', 'raw', f'if={folder}/p.vhd', f'of={folder}/p.raw'), 'dd')
+    check(text in works_and_says(IMG, 'compare', '-f', 'vpc', '-F', 'raw', folder / 'p.vhd', folder / 'p.raw'), 'compare')
+    text = fails(IMG, 'create', '-f', 'vpc', '-o', 'creator=vpc,force_size=on', folder / 'e.vhd', '64M')
+    check("take that for the size, which is 67108864" in text, text)
 
 
 @suite.fact
 def fewer_bytes(folder):
     """a copy of fewer bytes than the footer names says so, and how to have them all"""
-    make(folder / 'a.vhd', '64M', 'force_size=on,creator=vpc ')
+    make(folder / 'a.vhd', '64M', 'force_size=on')
+    call_it(folder / 'a.vhd', b'vpc ')
     done = run(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'a.vhd', folder / 'a.raw')
     check('67055616 of the 67108864 bytes are read' in done.stderr and 'force_size_calc=current_size' in done.stderr, done.stderr)
     done = run(IMG, 'convert', '-O', 'raw', '--image-opts',
