@@ -1,6 +1,7 @@
 /* common.c - what both tools share: messages, and opening an image */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,19 @@
 const char *tool_name = "miniblk";
 bool tool_is_qemu;
 
+/* Open what is closed of the three: the first image would get the number, and messages for people would be written into it */
+static void open_standard_files(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 void tool_init(const char *argv0)
 {
     const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
@@ -22,6 +36,7 @@ void tool_init(const char *argv0)
         tool_name = slash ? slash + 1 : argv0;
     }
     tool_is_qemu = !strcmp(tool_name, "qemu-img") || !strcmp(tool_name, "qemu-io");
+    open_standard_files();
     signal(SIGXFSZ, SIG_IGN);       /* a file that can't be longer is an error of one request, EFBIG */
 }
 

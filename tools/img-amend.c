@@ -81,7 +81,7 @@ static bool is_child(const char *path, const char *driver, const char *uuid)
 static char *find_child(const ImgImage *image, const char *uuid)
 {
     const char *filename = bdrv_get_filename(image->bs);
-    g_autofree char *folder = g_path_get_dirname(filename);
+    g_autofree char *real = realpath(filename, NULL), *folder = g_path_get_dirname(real ? real : filename);
     g_autoptr(GDir) dir = *filename ? g_dir_open(folder, 0, NULL) : NULL;
     const char *name;
 

@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "tools/img-target.h"
+
+#define MOST_LEFTOVERS 100      /* of programs that were killed, and had the same number */
 
 static char unfinished[PATH_MAX];       /* what a signal is to remove; "": nothing */
 
@@ -30,7 +31,7 @@ static void remove_and_die(int number)
 
 static void catch_signals(void)
 {
-    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGXCPU, SIGUSR2 };
     struct sigaction old;
 
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
@@ -46,47 +47,76 @@ static bool may_own(const struct stat *st)
     return geteuid() == 0 || (st->st_uid == geteuid() && st->st_gid == getegid());
 }
 
-/* Return the name beside @filename by which the image is to be made. NULL: it can only be made in its place. A file
- * that is there is kept open for writing, and so locked, until the end */
-static char *name_beside(ImgTarget *target, const char *filename)
+/* Make an empty file beside @real, under a name that nobody has. NULL: it can't be made. g_free() it */
+static char *make_beside(const char *real, mode_t mode)
+{
+    g_autofree char *folder = g_path_get_dirname(real), *name = g_path_get_basename(real);
+
+    for (int n = 0; n < MOST_LEFTOVERS; n++) {
+        g_autofree char *number = n ? g_strdup_printf("-%d", n) : g_strdup("");
+        g_autofree char *part = g_strdup_printf("%.*s.part-%d%s", NAME_MAX - 32, name, (int)getpid(), number);
+        g_autofree char *path = g_build_filename(folder, part, NULL);
+        int fd = strlen(path) < sizeof(unfinished) ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode) : -1;
+
+        if (fd >= 0) {
+            close(fd);
+            return g_steal_pointer(&path);
+        }
+        if (errno != EEXIST) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Make a file beside @filename, by whose name the image is to be made, and return that. NULL: it can only be made in its
+ * place. A file that is there is kept open for writing, and so locked, until the end */
+static char *begin_beside(ImgTarget *target, const char *filename)
 {
     struct stat st;
-    bool there = lstat(filename, &st) == 0;
-    g_autofree char *real = there ? realpath(filename, NULL) : g_strdup(filename);
 
-    if (!real || (there && (stat(real, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 || !may_own(&st)))) {
+    target->there = lstat(filename, &st) == 0;
+    g_autofree char *real = target->there ? realpath(filename, NULL) : g_strdup(filename);
+
+    if (!real || (target->there && (stat(real, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 || !may_own(&st)))) {
         return NULL;
     }
-    g_autofree char *folder = g_path_get_dirname(real), *beside = g_strdup_printf("%s.part-%d", real, (int)getpid());
-
-    if (access(folder, W_OK) < 0 || strlen(strrchr(beside, '/') ? strrchr(beside, '/') + 1 : beside) > NAME_MAX ||
-        strlen(beside) >= sizeof(unfinished) || access(beside, F_OK) == 0) {
-        return NULL;
-    }
-    if (there) {
+    if (target->there) {
         target->held = bdrv_open(real, "driver=file", BDRV_O_RDWR, NULL);
-        target->mode = st.st_mode & 07777;
-        target->owner = st.st_uid;
-        target->group = st.st_gid;
+        target->was = st;
     }
-    if (there && !target->held) {       /* to make it in its place will say why not */
+    if (target->there && !target->held) {       /* to make it in its place will say why not */
+        return NULL;
+    }
+    char *beside = make_beside(real, target->there ? 0600 : 0666);
+    if (!beside || (target->there && chown(beside, st.st_uid, st.st_gid) < 0)) {
+        if (beside) {
+            unlink(beside);
+        }
+        g_free(beside);
+        bdrv_close(target->held);
+        target->held = NULL;
         return NULL;
     }
     target->real = g_steal_pointer(&real);
-    return g_steal_pointer(&beside);
+    return beside;
 }
 
 const char *img_target_begin(ImgTarget *target, const char *filename)
 {
+    sigset_t all, before;
+
     *target = (ImgTarget) { .filename = filename };
-    target->made = bdrv_is_path(filename) ? name_beside(target, filename) : NULL;
-    if (!target->made) {
-        return filename;
-    }
     catch_signals();
-    g_strlcpy(unfinished, target->made, sizeof(unfinished));
-    tool_call_it(target->made, filename);
-    return target->made;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);      /* what is made is known to remove_and_die() */
+    target->made = bdrv_is_path(filename) ? begin_beside(target, filename) : NULL;
+    if (target->made) {
+        g_strlcpy(unfinished, target->made, sizeof(unfinished));
+        tool_call_it(target->made, filename);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return target->made ? target->made : filename;
 }
 
 /* Give @to the extended attributes of @from: ACLs and labels among them. A warning for each that can't be set */
@@ -111,9 +141,9 @@ static void copy_attributes(int from, int to, const char *filename)
 static int follow_held(const ImgTarget *target)
 {
     int fd = open(target->made, O_RDONLY | O_CLOEXEC);
-    int ret = fd < 0 ? -1 : fchown(fd, target->owner, target->group);
+    int ret = fd < 0 ? -1 : fchown(fd, target->was.st_uid, target->was.st_gid);
 
-    ret = ret < 0 ? ret : fchmod(fd, target->mode);
+    ret = ret < 0 ? ret : fchmod(fd, target->was.st_mode & 07777);
     if (ret == 0) {
         int from = open(target->real, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
@@ -132,10 +162,27 @@ static int follow_held(const ImgTarget *target)
     return ret;
 }
 
+/* Give the file that was made the name that it is made for. 0 or -1 and errno: another file has come to have that name */
+static int take_name(const ImgTarget *target)
+{
+    struct stat st;
+
+    if (!target->there) {
+        int ret = renameat2(AT_FDCWD, target->made, AT_FDCWD, target->real, RENAME_NOREPLACE);
+
+        return ret < 0 && errno == EINVAL ? rename(target->made, target->real) : ret;     /* a file system without that */
+    }
+    if (stat(target->real, &st) < 0 || st.st_dev != target->was.st_dev || st.st_ino != target->was.st_ino) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(target->made, target->real);
+}
+
 bool img_target_end(ImgTarget *target, bool ok)
 {
     bool renamed = target->made && ok && (!target->held || follow_held(target) == 0) &&
-                   rename(target->made, target->real) == 0;
+                   take_name(target) == 0;
 
     if (target->made && ok && !renamed) {
         tool_error("Could not rename '%s' to '%s': %s", target->made, target->real, g_strerror(errno));

@@ -3,7 +3,7 @@
 #ifndef MINIBLK_TOOLS_IMG_TARGET_H
 #define MINIBLK_TOOLS_IMG_TARGET_H
 
-#include <sys/types.h>
+#include <sys/stat.h>
 #include "tools/img.h"
 
 typedef struct ImgTarget {
@@ -11,9 +11,8 @@ typedef struct ImgTarget {
     char *made, *real;              /* what it is made by, and becomes; NULL: it is made in its place, as where that is no
                                      * regular file, has other names, or is in a folder that can't be written to */
     BlockDriverState *held;         /* the file that is to be replaced; NULL: there is none */
-    mode_t mode;                    /* its own, as are */
-    uid_t owner;
-    gid_t group;
+    bool there;                     /* one of that name was there at the beginning, */
+    struct stat was;                /* and this is what it was */
 } ImgTarget;
 
 /* Return the name by which to create the image. There is one target at a time. Messages have @filename in its place */

@@ -5,7 +5,7 @@
 #include "trial.h"
 
 #ifdef __SANITIZE_ADDRESS__     /* slower by far, and no more is to be seen of the states themselves */
-const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 4, .samples = 2 }, .every = 8, .most = 24 };
+const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 4, .samples = 2 }, .every = 24, .most = 24 };
 #else
 const TrialOptions trial_defaults = { .cuts = { .seed = 1, .bits = 8, .samples = 40 }, .every = 3, .peers = 1 };
 #endif

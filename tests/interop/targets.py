@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import IMG, IO, Failure, Holder, Suite, check, environment, equal, fails, need, without_leak_check, works
+from harness import IMG, IO, Failure, Holder, Suite, check, environment, equal, fails, need, run, without_leak_check, works
 from vhd import MIB
 
 suite = Suite(__file__)
@@ -120,10 +120,63 @@ def durable(folder):
             (folder / 'out').write_bytes(OLD)
         else:
             (folder / 'out').unlink()
-        works('strace', '-f', '-o', folder / 'calls', '-e', 'trace=fsync,fdatasync,rename', IMG, 'convert', '-f', 'raw', '-O',
+        works('strace', '-f', '-o', folder / 'calls', '-e', 'trace=fsync,fdatasync,rename,renameat2', IMG, 'convert', '-f', 'raw', '-O',
               'raw', make_source(folder), folder / 'out', env=without_leak_check())
-        calls = re.findall(r'\b(fsync|fdatasync|rename)\(', (folder / 'calls').read_text())
+        calls = re.findall(r'\b(fsync|fdatasync|rename)(?:at2)?\(', (folder / 'calls').read_text())
         equal(calls[:calls.index('rename') + 1], ['fsync', 'rename'] if there else ['rename'], f'calls, {there}')
+
+
+@suite.fact
+def leftovers(folder):
+    """what a program that was killed has left, and had the same number, is not touched, and turns no protection off"""
+    (folder / 'out').write_bytes(OLD)
+    before = {}
+    for n in range(2):
+        run('unshare', '-p', '-f', 'bash', '-c', f"'{IMG}' convert -q -r 1M -f raw -O raw '{make_source(folder)}' '{folder}/out' & "
+            f"until [ $(ls '{folder}' | grep -c part-) -gt {n} ]; do sleep 0.05; done; kill -9 $!; wait")
+        equal((folder / 'out').read_bytes() == OLD, True, 'contents')
+        check(all((folder / name).read_bytes() == data for name, data in before.items()), 'a leftover was changed')
+        before = {name: (folder / name).read_bytes() for name in files(folder)}
+    equal(len(before), 3, before.keys())
+
+
+@suite.fact
+def long_name(folder):
+    """a name of 255 bytes is replaced as others are"""
+    name = 'n' * 255
+    (folder / name).write_bytes(OLD)
+    process = start(folder, OUTPUTS['raw'], name)
+    process.kill()
+    process.wait()
+    equal((folder / name).read_bytes() == OLD, True, 'contents')
+
+
+@suite.fact
+def another_file(folder):
+    """a file that has come to have the name meanwhile is not replaced; what is being made is for its owner's eyes"""
+    for there in False, True:
+        if there:
+            (folder / 'out').write_bytes(OLD)
+            (folder / 'out').chmod(0o600)
+        process = start(folder, ['-O', 'raw'])
+        part = folder / f'out.part-{process.pid}'
+        check(not there or part.stat().st_mode & 0o077 == 0, 'others may read it')
+        (folder / 'new').write_bytes(b'new')
+        (folder / 'new').rename(folder / 'out')
+        equal(process.wait(60), 1, 'status')
+        check('File exists' in process.stderr.read().decode(), 'message')
+        equal((files(folder), (folder / 'out').read_bytes()), (['out'], b'new'), 'files')
+        (folder / 'out').unlink()
+
+
+@suite.fact
+def closed(folder):
+    """with standard output or error closed no image gets their number, and no message is written into it"""
+    for end, words in ((1, f"'{IO}' -f raw -c 'write -P 1 4k 512' x"), (2, f"'{IMG}' resize -f raw --shrink x 1000"),
+                       (0, f"'{IO}' -f raw -c 'write -P 1 4k 512' x")):
+        (folder / 'x').write_bytes(bytes(MIB))
+        works('sh', '-c', f'{words} {end}>&-', cwd=folder)
+        equal((folder / 'x').read_bytes()[:512] == bytes(512), True, f'{end} closed: the first sector')
 
 
 @suite.fact
