@@ -92,12 +92,13 @@ static bool may_be_raw(BlockDriverState *file, const BlockProbe *probe, bool hea
     if (head_only) {
         return true;
     }
-    g_autofree uint8_t *ends = g_malloc0_n(2, BLOCK_SUSPECT_BYTES);
+    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_SUSPECT_BYTES);
+    uint8_t *tail = head + BLOCK_SUSPECT_BYTES;
     int64_t have = MIN(probe->size, BLOCK_SUSPECT_BYTES);
-    BlockProbe more = { ends, ends + BLOCK_SUSPECT_BYTES, BLOCK_SUSPECT_BYTES, probe->size, probe->filename };
+    BlockProbe more = { head, tail, BLOCK_SUSPECT_BYTES, probe->size, probe->filename };
 
-    if (bdrv_node_pread(file, 0, ends, have) < 0 ||
-        bdrv_node_pread(file, probe->size - have, ends + 2 * BLOCK_SUSPECT_BYTES - have, have) < 0) {
+    if (bdrv_node_pread(file, 0, head, have) < 0 ||
+        bdrv_node_pread(file, probe->size - have, tail + (BLOCK_SUSPECT_BYTES - have), have) < 0) {
         more = *probe;
     }
     while ((drv = bdrv_next_driver(drv))) {

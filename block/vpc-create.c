@@ -226,7 +226,9 @@ bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp)
     }
     char creator[sizeof(f->creator)] = { ' ', ' ', ' ', ' ' };
 
-    memcpy(creator, text, strlen(text));
+    for (size_t i = 0; text[i]; i++) {
+        creator[i] = text[i];
+    }
     if (!vpc_creator_is(f, text)) {
         memcpy(f->creator, creator, sizeof(creator));
         be32_store(f->creator_version, 0x00010000);

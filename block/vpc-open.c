@@ -251,13 +251,14 @@ static char *missing_part(BlockDriverState *bs)
 /* Name the format that the file is of if no driver reads it, as the end of a message; else "". g_free() it */
 static char *other_format(BlockDriverState *bs, int64_t size)
 {
-    g_autofree uint8_t *ends = g_malloc0_n(2, BLOCK_PROBE_BYTES);
-    BlockProbe probe = { ends, ends + BLOCK_PROBE_BYTES, BLOCK_PROBE_BYTES, size, bs->filename };
+    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_PROBE_BYTES);
+    uint8_t *tail = head + BLOCK_PROBE_BYTES;
+    BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, bs->filename };
     int64_t have = MIN(size, BLOCK_PROBE_BYTES);
     const char *advice, *name = NULL;
 
-    if (bdrv_node_pread(bs->file, 0, ends, have) == 0 &&
-        bdrv_node_pread(bs->file, size - have, ends + 2 * BLOCK_PROBE_BYTES - have, have) == 0) {
+    if (bdrv_node_pread(bs->file, 0, head, have) == 0 &&
+        bdrv_node_pread(bs->file, size - have, tail + (BLOCK_PROBE_BYTES - have), have) == 0) {
         name = bdrv_foreign_format(&probe, &advice);
     }
     return name ? g_strdup_printf("; it is of the format %s: %s", name, advice) : g_strdup("");
