@@ -31,10 +31,16 @@ static bool is_bzip2(const uint8_t *bytes)
     return bytes[3] >= '1' && bytes[3] <= '9' && !memcmp(bytes + 4, "1AY&SY", 6);
 }
 
+/* Look for version 3, the only one that is known */
+static bool is_sparseimage(const uint8_t *bytes)
+{
+    return !memcmp(bytes + 4, "\0\0\0\x03", 4);
+}
+
 /* Look for Envelope, the name of an OVF's first element, among the first bytes of an XML document */
 static bool is_ovf(const uint8_t *bytes)
 {
-    return memmem(bytes, BLOCK_PROBE_BYTES, "Envelope", 8) != NULL;
+    return memmem(bytes, BLOCK_PROBE_BYTES - 3, "Envelope", 8) != NULL;
 }
 
 static const Signature heads[] = {
@@ -58,6 +64,21 @@ static const Signature heads[] = {
     { "zip", 0, 4, "PK\x03\x04", unpack },
     { "7z", 0, 6, "7z\xbc\xaf\x27\x1c", unpack },
     { "RAR", 0, 6, "Rar!\x1a\x07", unpack },
+    { "zip", 0, 4, "PK\x05\x06", unpack },                  /* an empty one, */
+    { "zip", 0, 4, "PK\x07\x08", unpack },                  /* and a part of a spanned one */
+    { "LZ4", 0, 4, "\x02\x21\x4c\x18", unpack },
+    { "lzip", 0, 4, "LZIP", unpack },
+    { "lzop", 0, 9, "\x89LZO\0\x0d\x0a\x1a\x0a", unpack },
+    { "tar or OVA", 257, 5, "ustar", unpack },
+    { "CAB", 0, 8, "MSCF\0\0\0\0", unpack },
+    { "WIM", 0, 8, "MSWIM\0\0\0", unpack },
+    { "EWF (E01)", 0, 8, "EVF\x09\x0d\x0a\xff\0", "libewf's ewfexport unpacks it" },
+    { "Android sparse image", 0, 6, "\x3a\xff\x26\xed\x01\0", "simg2img unpacks it" },
+    { "DMG, encrypted", 0, 8, "encrcdsa", "macOS's hdiutil unpacks it" },
+    { "sparse image of macOS", 0, 4, "sprs", "macOS's hdiutil unpacks it", is_sparseimage },
+    { "VMDK (seSparse)", 0, 8, "\xbe\xba\xfe\xca\0\0\0\0" },
+    { "OVF description", 0, 13, "<ovf:Envelope", "the disks are in the files that it lists" },
+    { "OVF description", 3, 5, "<?xml", "the disks are in the files that it lists", is_ovf },     /* behind a byte order mark */
     { "OVF description", 0, 5, "<?xml", "the disks are in the files that it lists", is_ovf },
     { "OVF description", 0, 9, "<Envelope", "the disks are in the files that it lists" },
 };

@@ -62,13 +62,16 @@ char *split_next(const char *filename)
     return path;
 }
 
-char *split_first(const char *filename)
+bool split_is_part(const char *filename)
 {
     const char *suffix = find_suffix(filename);
-    bool later = suffix && g_ascii_tolower(suffix[1]) == 'v' && g_ascii_isdigit(suffix[2]) && g_ascii_isdigit(suffix[3]) &&
-                 !suffix[4];
 
-    return later ? existing(filename, suffix, ".vhd") : NULL;
+    return suffix && g_ascii_tolower(suffix[1]) == 'v' && g_ascii_isdigit(suffix[2]) && g_ascii_isdigit(suffix[3]) && !suffix[4];
+}
+
+char *split_first(const char *filename)
+{
+    return split_is_part(filename) ? existing(filename, find_suffix(filename), ".vhd") : NULL;
 }
 
 static bool add_part(BlockDriverState *bs, BlockDriverState *node, GError **errp)

@@ -3,6 +3,8 @@
 #ifndef BLOCK_SPLIT_H
 #define BLOCK_SPLIT_H
 
+#include <stdbool.h>
+
 /* Return the filename of part @n, counted from 1, of the image whose first part is @filename: "vm.v01" beside
  * "vm.vhd". NULL: there is no such file. g_free() it */
 char *split_part(const char *filename, unsigned n);
@@ -10,6 +12,9 @@ char *split_part(const char *filename, unsigned n);
 /* Return the filename of the first part there is behind @filename: "vm.v01" or, where that is missing, a later one.
  * NULL: there is none. g_free() it */
 char *split_next(const char *filename);
+
+/* Is @filename that of a later part, "vm.v01"? */
+bool split_is_part(const char *filename);
 
 /* Return the filename of the first part, "vm.vhd", if @filename is that of a later one, "vm.v01", and the first is
  * there; else NULL. g_free() it */

@@ -150,6 +150,12 @@ char *vpc_suspect(const BlockProbe *p)
     if (part) {
         return asprintf(&why, "'%s' beside it is named as a part of a split VHD", part) < 0 ? NULL : why;
     }
+    if (split_is_part(p->filename)) {
+        return strdup("it is named as a part of a split VHD, which is opened by the name of the first");
+    }
+    if (!memcmp(p->head + VPC_SECTOR, VPC_HEADER_COOKIE, 8)) {
+        return strdup("at 512 there is the header of a dynamic VHD");
+    }
     for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
         const VpcFooter *f = (const VpcFooter *)(p->tail + p->len - left);
 

@@ -63,7 +63,7 @@ static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOpti
         vpc_warn_of_reader(bs, reader, s->fixed, chosen);
     }
     vpc_change_size(f, chosen);
-    if (counts_geometry(s, f) && o->force_size != 0 && s->options.size_rule == VPC_SIZE_AUTO) {
+    if (counts_geometry(s, f) && o->reader < 0 && o->force_size != 0 && s->options.size_rule == VPC_SIZE_AUTO) {
         VpcFooter was = *f;
 
         vpc_set_reader(f, vpc_reader(-1, true));

@@ -66,6 +66,17 @@ FOREIGN = {
     'DMG': ('DMG', by_bytes(lambda: RAW + b'koly\0\0\0\4\0\0\2\0'.ljust(SECTOR, b'\0'))),
     'OVF': ('OVF', by_bytes(lambda: b'<?xml version="1.0"?>\n<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1">' + RAW)),
     'OVF without a prolog': ('OVF', by_bytes(lambda: b'<Envelope ovf:version="1.0">' + RAW)),
+    'tar': ('tar or OVA', by_program('tar', '-cf')), 'empty zip': ('zip', by_bytes(lambda: b'PK\5\6' + bytes(18) + RAW)),
+    'spanned zip': ('zip', by_bytes(lambda: b'PK\7\x08PK\3\4' + RAW)), 'lzip': ('lzip', by_bytes(lambda: b'LZIP\1\x10' + RAW)),
+    'lzop': ('lzop', by_bytes(lambda: b'\x89LZO\0\r\n\x1a\n' + RAW)), 'old LZ4': ('LZ4', by_bytes(lambda: b'\2\x21\x4c\x18' + RAW)),
+    'CAB': ('CAB', by_bytes(lambda: b'MSCF\0\0\0\0' + RAW)), 'WIM': ('WIM', by_bytes(lambda: b'MSWIM\0\0\0' + RAW)),
+    'EWF': ('EWF', by_bytes(lambda: b'EVF\t\r\n\xff\0' + RAW)),
+    'Android': ('Android', by_bytes(lambda: b'\x3a\xff\x26\xed\1\0\0\0' + RAW)),
+    'encrypted DMG': ('DMG, encrypted', by_bytes(lambda: b'encrcdsa\0\0\0\2' + RAW)),
+    'sparse image': ('sparse image of macOS', by_bytes(lambda: b'sprs\0\0\0\3' + RAW)),
+    'seSparse': ('VMDK (seSparse)', by_bytes(lambda: b'\xbe\xba\xfe\xca\0\0\0\0' + RAW)),
+    'OVF with a mark': ('OVF', by_bytes(lambda: b'\xef\xbb\xbf<?xml version="1.0"?><ovf:Envelope>' + RAW)),
+    'OVF with a prefix': ('OVF', by_bytes(lambda: b'<ovf:Envelope ovf:version="1.0">' + RAW)),
     'ESX VMDK': ('VMDK (ESX', by_bytes(lambda: b'COWD\1\0\0\0' + RAW)),
 }
 
@@ -146,6 +157,7 @@ DAMAGED = {
     '7 bytes behind it': (lambda: vhd.fixed(MIB) + b'newline', '519 bytes before the end there is the footer of a VHD:'),
     '3000 bytes behind it': (lambda: vhd.fixed(MIB) + bytes(3000), '3512 bytes before the end there is the footer of a VHD:'),
     '64 KiB behind it': (lambda: vhd.fixed(MIB) + bytes(65536), '66048 bytes before the end there is the footer of a VHD:'),
+    'no footers, but a header': (lambda: bytes(SECTOR) + vhd.dynamic(MIB)[SECTOR:-SECTOR], 'at 512 there is the header of a dynamic VHD'),
     'bytes behind a wrong one': (lambda: broken(vhd.fixed(MIB), MIB + 70) + b'\n',
                                  'there is the footer of a VHD, with a wrong checksum'),
 }

@@ -181,6 +181,16 @@ def azure(folder):
 
 
 @suite.fact
+def own_geometry_resized(folder):
+    """resize for a reader by geometry is obeyed where the geometry was an own one"""
+    make(folder / 'a.vhd', size_of(OWN[0]), f'geometry={text_of(OWN[0])}')
+    done = run(IMG, 'resize', '-q', '-f', 'vpc', '-o', 'for=virtualpc', folder / 'a.vhd', '64M')
+    items = facts(folder / 'a.vhd')
+    equal((items['creator'].strip(), items['size-in-virtual-pc-86box']), ('vpc', items['current-size']), done.stderr)
+    check(items['current-size'] >= 64 * MIB, 'shorter than asked for')
+
+
+@suite.fact
 def of_qemu(folder):
     """what qemu-img made is resized to what was asked for, or as a reader wants it"""
     need('qemu-img')

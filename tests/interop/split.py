@@ -150,6 +150,22 @@ for name, make_it in (('a FIFO', os.mkfifo), ('/dev/zero', lambda path: path.sym
 
 
 @suite.fact
+def lone_part(folder):
+    """a part by itself, which looks like any raw disk, is not taken for one in silence"""
+    make(folder, 'subformat=fixed', (0.3, 0.6))
+    for name in 'vm.v01', 'vm.V01':
+        (folder / 'vm.v01').rename(folder / name)
+        (folder / 'alone').mkdir()
+        (folder / name).rename(folder / 'alone' / name)
+        done = run(IMG, 'info', folder / 'alone' / name)
+        check('it is named as a part of a split VHD' in done.stderr, done.stderr)
+        (folder / 'alone' / name).rename(folder / 'vm.v01')
+        (folder / 'alone').rmdir()
+    done = run(IMG, 'info', folder / 'vm.v01')
+    check('it is named as a part of a split VHD' in done.stderr, done.stderr)
+
+
+@suite.fact
 def not_written(folder):
     """none of it is written to"""
     make(folder, 'subformat=dynamic', (0.4, 0.7))
