@@ -130,6 +130,22 @@ void img_take_option(ImgImage *image, int c)
     }
 }
 
+/* An error that advises an option of the image: show how it is given */
+static void show_option(const ImgImage *image, const char *message)
+{
+    const char *option = strstr(message, "parent=FILE") ? "parent=FILE" : strstr(message, "salvage=on") ? "salvage=on" : NULL;
+    g_autoptr(KeyVal) own = keyval_new();
+
+    if (!option || tool_is_qemu || image->image_opts || image->named) {
+        return;
+    }
+    keyval_set(own, "driver", "vpc");
+    keyval_set(own, "file.filename", image->filename);
+    g_autofree char *text = keyval_format(own);
+
+    tool_print_error("Options of an image are given so: --image-opts %s,%s\n", text, option);
+}
+
 bool img_open_silently(ImgImage *image, GError **errp)
 {
     const char *filename = image->named ? NULL : image->filename;
@@ -144,6 +160,7 @@ bool img_open_silently(ImgImage *image, GError **errp)
                           &err);
     if (!image->bs) {
         tool_error("Could not open '%s': %s", image->filename, bdrv_error_message(err));
+        show_option(image, bdrv_error_message(err));
         g_propagate_error(errp, err);
         return false;
     }

@@ -16,6 +16,8 @@ def same_program(text):
 
 # What an unsafe rebase may lead to
 OTHER_PARENT = (r'^tool-img: warning: \S+: the image was made over a parent with .*\n', '')
+# How to give what an error advises
+OPTIONS = (r'^Options of an image are given so: .*\n', '')
 # What a default costs: ours say that of a new VHD, under their own names
 GEOMETRY = (r'^tool-img: warning: \S+: readers that go by the geometry .*\n', '')
 
@@ -25,7 +27,7 @@ def compare(found, expected, filters):
         texts = []
         for done in (found, expected):
             text = same_program(getattr(done, what))
-            for pattern, replacement in (GEOMETRY, OTHER_PARENT, *filters):
+            for pattern, replacement in (GEOMETRY, OTHER_PARENT, OPTIONS, *filters):
                 text = re.sub(pattern, replacement, text, flags=re.M)
             texts.append(text)
         if texts[0] != texts[1]:
