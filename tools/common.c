@@ -236,6 +236,10 @@ static bool is_called_vhd(const char *filename, const char *options, unsigned fl
     BlockDriverState *bs = called ? bdrv_open_with(&args, NULL) : NULL;
 
     is = bs && !strcmp(bdrv_get_driver_name(bs), "vpc");
+    if (bs && !is) {
+        tool_warn("%s: it is called as a VHD is, and is none: taken for %s; -f vpc says what is wrong with it", filename,
+                  bdrv_get_driver_name(bs));
+    }
     bdrv_close(bs);
     return is;
 }

@@ -171,6 +171,15 @@ def standard_input(folder):
 # Warnings
 
 @suite.fact
+def called_vhd(folder):
+    """a file that is called as a VHD is, and is none, is not taken for a raw disk in silence; by its driver it is"""
+    for data in b'', b'x' * 511, b'a text\n' * 1000:
+        (folder / 'x.vhd').write_bytes(data)
+        check('it is called as a VHD is, and is none' in told(IMG, 'convert', '-O', 'raw', folder / 'x.vhd', folder / 'out'), data[:9])
+        equal(told(IMG, 'convert', '-f', 'raw', '-O', 'raw', folder / 'x.vhd', folder / 'out'), '', 'with -f raw')
+
+
+@suite.fact
 def which_image(folder):
     """a warning of a parent's says whose it is"""
     path = make(folder / 'p.vhd', '-o', 'subformat=fixed')
