@@ -407,7 +407,7 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
     BlockDriverState *bs = drv ? open_node(&here, drv, kv, flags, NULL, errp) : NULL;
 
     if (bs && vain) {
-        bdrv_warn(bs, "ignored", "cache.writeback= and discard= are without effect below the topmost node, whose count");
+        bdrv_warn(bs, "ignored", "cache.writeback= and discard= are without effect here: those of the topmost node count");
     }
     if (place >= 0) {
         close(place);
@@ -626,7 +626,7 @@ static bool want(KeyVal *kv, const BlockOption *table, const char *name, int64_t
     return true;
 }
 
-/* Tell the maker of a file what is known of it: one that knows its size makes room before it empties another */
+/* Set the options of @maker's create() that @plan has values for: with a size, it makes room before it empties a file */
 static void want_plan(BlockDriverState *maker, KeyVal *kv, const BlockFilePlan *plan)
 {
     want(kv, maker->drv->create_options, "size", plan->bytes);

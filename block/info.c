@@ -143,7 +143,7 @@ void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
 
     if (is_new && tree->warnings->len == MAX_WARNINGS - 1) {
         g_free(text);
-        text = g_strdup("there is more to warn of, which is not kept: check lists what is wrong with the image");
+        text = g_strdup("more warnings were given than are kept: check lists what is wrong with the image");
         code = "more";
     }
     if (is_new) {

@@ -354,8 +354,8 @@ static void compare_with_parent(BlockDriverState *bs)
     if (bdrv_node_size(bs->backing) < bs->size && vpc_names_more(bs->backing)) {
         g_autofree char *name = name_of(bs->backing);
 
-        bdrv_warn(bs, "size", "parent %s: %" PRId64 " of the bytes that its footer names are read, as its geometry counts by who "
-                  "made it: what is behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
+        bdrv_warn(bs, "size", "parent %s is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: what is "
+                  "behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
                   bdrv_node_size(bs->backing));
     }
     if (bdrv_node_size(bs->backing) > bs->size) {

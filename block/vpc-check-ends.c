@@ -19,7 +19,7 @@ static uint32_t footer_sum(const VpcFooter *f)
     return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
 }
 
-/* Could @h, which @f refers to, be the header of such a disk? Its checksum says nothing here */
+/* Can @h be the header of a disk with the footer @f? Its checksum is not looked at */
 static bool is_header_of(const VpcHeader *h, const VpcFooter *f)
 {
     uint64_t size = be64_load(f->current_size);
@@ -28,7 +28,7 @@ static bool is_header_of(const VpcHeader *h, const VpcFooter *f)
            size <= (uint64_t)be32_load(h->entries) * be32_load(h->block_size);
 }
 
-/* Could this be the footer of this file, as far as its header goes? @sealed: one whose checksum is right */
+/* Can @f be the footer of this file, by the header that it refers to? @sealed: the checksum of that has to be right */
 static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
 {
     uint64_t at = be64_load(f->data_offset);

@@ -95,7 +95,7 @@ static void take_after(Plan *plan, BlockDriverState *parent)
     }
 }
 
-/* Warn of what there is to say of the parent, as nobody sees it open */
+/* Repeat the warnings of @parent, which is closed before anybody could ask it for them */
 static void warn_of_parent(BlockDriverState *bs, BlockDriverState *parent, const char *path)
 {
     const char *text;
@@ -104,8 +104,8 @@ static void warn_of_parent(BlockDriverState *bs, BlockDriverState *parent, const
         bdrv_warn(bs, bdrv_get_warning_code(parent, i), "parent '%s': %s", path, text);
     }
     if (vpc_names_more(parent)) {
-        bdrv_warn(bs, "size", "parent '%s': %" PRId64 " of the bytes that its footer names are read, as its geometry counts by "
-                  "who made it, and the new disk is as long if no size is given", path, bdrv_getlength(parent));
+        bdrv_warn(bs, "size", "parent '%s' is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: the "
+                  "new disk has as many if no size is given", path, bdrv_getlength(parent));
     }
 }
 

@@ -143,7 +143,7 @@ def geometry_counts(folder):
     """a disk that is read by its geometry is shorter than its footer says: dd, compare, create and open of a child say so"""
     make(folder / 'p.vhd', '64M', 'force_size=on')
     call_it(folder / 'p.vhd', b'vpc ')
-    text = 'of the bytes that its footer names are read'
+    text = 'is read as a disk of 67055616 bytes, by its geometry, and its footer names more'
     check(text in works_and_says(IMG, 'create', '-q', '-f', 'vpc', '-b', 'p.vhd', folder / 'c.vhd'), 'create')
     works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'creator=win', '-b', 'p.vhd', folder / 'd.vhd', '64M')
     check(text in works_and_says(IMG, 'map', '-f', 'vpc', folder / 'd.vhd'), 'a longer child')
