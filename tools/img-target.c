@@ -184,7 +184,9 @@ bool img_target_end(ImgTarget *target, bool ok)
     bool renamed = target->made && ok && (!target->held || follow_held(target) == 0) &&
                    take_name(target) == 0;
 
-    if (target->made && ok && !renamed) {
+    if (target->made && ok && !renamed && errno == EEXIST) {
+        tool_error("'%s' is another file than when this began, and is left as it is: nothing was made", target->filename);
+    } else if (target->made && ok && !renamed) {
         tool_error("Could not rename '%s' to '%s': %s", target->made, target->real, g_strerror(errno));
     }
     ok = ok && (renamed || !target->made);

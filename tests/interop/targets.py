@@ -164,7 +164,7 @@ def another_file(folder):
         (folder / 'new').write_bytes(b'new')
         (folder / 'new').rename(folder / 'out')
         equal(process.wait(60), 1, 'status')
-        check('File exists' in process.stderr.read().decode(), 'message')
+        check('is another file than when this began' in process.stderr.read().decode(), 'message')
         equal((files(folder), (folder / 'out').read_bytes()), (['out'], b'new'), 'files')
         (folder / 'out').unlink()
 
