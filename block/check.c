@@ -148,7 +148,8 @@ static bool look_and_repair(BlockDriverState *bs, OwnedCheck *own, unsigned fix,
             g_autofree char *before = list_repaired(table, &own->repaired, kind);
 
             bdrv_set_error(errp, -ret, "could not repair %s (%s): %s%s", table[kind].code, table[kind].name,
-                           g_strerror(-ret), before);
+                           ret == -EAGAIN ? "it can be read now, and is another than the check took it for; check again"
+                                          : g_strerror(-ret), before);
             return false;
         }
         builder_clear(&own->now);

@@ -211,7 +211,11 @@ bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
     }
     VpcFooter old = { 0 };
 
-    ends->tail_error = read_footer(bs, ends->tail_at + 1, &old, VPC_FOOTER_OLD);
+    if (ends->tail_at >= 0) {
+        memcpy(&old, (const uint8_t *)&ends->tail + 1, VPC_FOOTER_OLD);
+    } else {
+        ends->tail_error = read_footer(bs, 0, &old, VPC_FOOTER_OLD);
+    }
     if (vpc_footer_is_valid(&old)) {
         ends->tail = old;
         ends->tail_ok = true;

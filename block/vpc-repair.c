@@ -35,6 +35,18 @@ static int put_head(VpcCheck *c)
     return bdrv_node_pwrite(c->bs->file, 0, &s->footer, sizeof(s->footer));
 }
 
+/* Ask the disk once more for the footer that could not be read: one that can be read now, and is valid, is not replaced
+ * by one that may describe another disk. -EAGAIN: so it is, and the check has to begin again */
+static int still_missing(VpcCheck *c, VpcKind kind)
+{
+    VpcEnds now = { 0 };
+
+    if (!(kind == VPC_NO_HEAD ? c->ends.head_error : c->ends.tail_error) || !vpc_read_ends(c->bs, &now, NULL)) {
+        return 0;
+    }
+    return (kind == VPC_NO_HEAD ? now.head_ok : now.tail_ok) ? -EAGAIN : 0;
+}
+
 static int seal_footer(VpcCheck *c)
 {
     return ((VpcState *)c->bs->state)->found == VPC_AT_HEAD ? put_head(c) : put_tail(c);
@@ -449,6 +461,7 @@ static int move_tail_down(VpcCheck *c)
 int vpc_repair(BlockDriverState *bs, int kind)
 {
     VpcCheck *c = ((VpcState *)bs->state)->check;
+    int ret;
 
     switch ((VpcKind)kind) {
     case VPC_NO_CHECKSUM:
@@ -456,9 +469,13 @@ int vpc_repair(BlockDriverState *bs, int kind)
     case VPC_BAD_CHECKSUM:
         return copy_footer(c);
     case VPC_NO_HEAD:
+        ret = still_missing(c, VPC_NO_HEAD);
+        return ret < 0 ? ret : put_head(c);
     case VPC_ENDS_DIFFER:
         return put_head(c);
     case VPC_NO_TAIL:
+        ret = still_missing(c, VPC_NO_TAIL);
+        return ret < 0 ? ret : put_tail(c);
     case VPC_TAIL_511:
         return put_tail(c);
     case VPC_ENDS_ONE_WRONG:

@@ -216,7 +216,8 @@ typedef struct BlockDriver {
     bool (*check)(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
     /* Put right all that the last check() found of this kind, an index into the table: the layer flushes, and
      * calls check() again. After a cut at any write the image is no worse than before, and a check finds what
-     * is left to do. 0 or -errno */
+     * is left to do. 0 or -errno; -EAGAIN: something that check() could not read can be read now, and nothing was
+     * changed */
     int (*repair)(BlockDriverState *bs, int kind);
 
     /* Names of images that begin with one of these and a colon are this driver's; NULL after the last. parse_name()

@@ -1016,6 +1016,21 @@ def test_unreadable(folder):
     check(path.read_bytes() == bytes(data), 'the file was changed')
 
 
+@suite.fact
+def test_unreadable_once(folder):
+    """a footer that can't be read once, and is another than its copy: the copy is not written over it"""
+    path = folder / 'image.vhd'
+    for where in ('tail', 'head'):
+        data = image().change_footer(where, uuid=b'another disk 012')
+        sector = 0 if where == 'head' else len(data) // SECTOR - 1
+        path.write_bytes(data)
+        options = (f'driver=vpc,file.driver=blkdebug,file.image.filename={path},file.inject-error.0.iotype=read,'
+                   f'file.inject-error.0.sector={sector},file.inject-error.0.once=on,file.inject-error.0.skip=1')
+        done = run(IMG, 'check', '-r', 'all', '--image-opts', options)
+        check(done.returncode == 1 and 'it can be read now' in done.stderr, f'{where}: {done.returncode} {done.stderr}')
+        check(path.read_bytes() == bytes(data), f'{where}: the file was changed')
+
+
 def test_failing_file(folder, row, kind):
     """The repair through the tool, on a file whose requests fail from the n-th on; then once more without that"""
     whole = save(folder, row)
