@@ -288,3 +288,16 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
         *ext = (BlockExtent) { start + have, s->block_size - have, bs->backing, start + have };
     }
 }
+
+bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
+{
+    const VpcState *s = bs->state;
+    int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
+
+    if (vpc_is_shared(s, block) || vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
+        return false;
+    }
+    bdrv_warn(bs, "salvage", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: it is read as it is in "
+              "the file; without salvage=on it reads as zeroes", block, at);
+    return true;
+}

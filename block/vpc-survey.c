@@ -133,20 +133,29 @@ const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64
     return vpc_metadata_in(s, VPC_VITAL, false, place, data + s->block_size) ? "lies on metadata" : NULL;
 }
 
+bool vpc_is_shared(const VpcState *s, int64_t block)
+{
+    const VpcKeys *shared = &s->overlapping;
+    size_t at = shared->count ? vpc_keys_find(shared, (uint64_t)block) : 0;
+
+    return at < shared->count && shared->at[at] == (uint64_t)block;
+}
+
 int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
 {
     const VpcState *s = bs->state;
-    const VpcKeys *shared = &s->overlapping;
-    size_t at = write && shared->count ? vpc_keys_find(shared, (uint64_t)block) : shared->count;
     const char *why = vpc_misplaced(s, block, place, bs->size);
 
-    if (!why && at < shared->count && shared->at[at] == (uint64_t)block) {
-        why = "shares its place with another";
-    }
     if (why) {
         bdrv_warn(bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
+        return -EIO;
     }
-    return why ? -EIO : 0;
+    if (write && vpc_is_shared(s, block)) {
+        bdrv_warn(bs, "B3", "block %" PRId64 " is not written to, since it shares its place with another (BAT entry 0x%08" PRIx64
+                  ")", block, place / VPC_SECTOR);
+        return -EIO;
+    }
+    return 0;
 }
 
 /* What a survey warns of */
@@ -177,7 +186,7 @@ static void tell_rest(const Survey *survey)
 
     for (int i = 0; i < TROUBLES; i++) {
         if (survey->count[i] > VPC_MOST_TOLD) {
-            bdrv_warn(survey->bs, "B2", "%" PRId64 " blocks in all %s", survey->count[i], what[i]);
+            bdrv_warn(survey->bs, i == SHARED ? "B3" : "B2", "%" PRId64 " blocks in all %s", survey->count[i], what[i]);
         }
     }
 }
@@ -238,15 +247,16 @@ static int survey_run(void *user, const VpcRun *run)
     return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
 }
 
-static int mark_overlapping(Survey *survey, uint64_t key)
+/* Mark the block of @key, which has a place that another block has, too: all of it ("B3") or a part ("B4") */
+static int mark_overlapping(Survey *survey, uint64_t key, const char *code)
 {
     VpcState *s = survey->bs->state;
     int64_t block = vpc_key_block(key);
 
     s->unsound = true;
     if (is_told(survey, SHARED, 1)) {
-        bdrv_warn(survey->bs, "B2", "block %" PRId64 " shares its place with another (BAT entry 0x%08x): it is not written "
-                  "to", block, (uint32_t)(key >> 32));
+        bdrv_warn(survey->bs, code, "block %" PRId64 " shares its place with another (BAT entry 0x%08x): at most one of them "
+                  "is right, and neither is written to", block, (uint32_t)(key >> 32));
     }
     return vpc_keys_add(&s->overlapping, (uint64_t)block) ? 0 : -ENOMEM;
 }
@@ -262,18 +272,50 @@ static int find_overlapping(Survey *survey)
     vpc_keys_sort(blocks);
     for (size_t i = 1; i < blocks->count && ret == 0; i++) {
         uint64_t before = blocks->at[i - 1], key = blocks->at[i];
-        bool overlap = vpc_key_place(key) - vpc_key_place(before) < vpc_stored_bytes(s);
+        int64_t apart = vpc_key_place(key) - vpc_key_place(before);
+        const char *code = apart == 0 ? "B3" : "B4";
+        bool overlap = apart < vpc_stored_bytes(s);
 
         if (overlap && !marked) {
-            ret = mark_overlapping(survey, before);
+            ret = mark_overlapping(survey, before, code);
         }
         if (overlap && ret == 0) {
-            ret = mark_overlapping(survey, key);
+            ret = mark_overlapping(survey, key, code);
         }
         marked = overlap;
     }
     vpc_keys_sort(&s->overlapping);
     return ret;
+}
+
+/* Keep the place of a block of the disk that can be where its BAT entry says */
+static int keep_place(void *user, const VpcRun *run)
+{
+    Survey *survey = user;
+    const VpcState *s = survey->bs->state;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
+
+    if (run->sector == VPC_UNUSED || vpc_misplaced(s, run->block, place, survey->bs->size)) {
+        return 0;
+    }
+    return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
+}
+
+void vpc_look_for_shared(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    int64_t needed = bs->size / s->block_size + (bs->size % s->block_size != 0);
+    Survey survey = { bs };
+    int ret = vpc_walk_bat(bs, MIN(vpc_bat_entries(s), needed), keep_place, &survey);
+
+    ret = ret < 0 ? ret : find_overlapping(&survey);
+    tell_rest(&survey);
+    vpc_keys_free(&survey.blocks);
+    if (ret < 0) {
+        bdrv_warn(bs, "IO", "it is not known whether blocks share their places, since not all of the BAT could be looked "
+                  "through: %s", g_strerror(-ret));
+    }
+    s->surveyed = true;
 }
 
 bool vpc_survey(BlockDriverState *bs, GError **errp)

@@ -158,7 +158,7 @@ static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, i
     __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
     int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
     bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
-              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; see check"
+              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; salvage=on reads it, and check -r all sets the bits"
               : "; see check for more of these, which are not told of here");
 }
 
@@ -193,6 +193,10 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
     int64_t block = offset / s->block_size, in = offset % s->block_size, bad_end = offset - in + s->block_size;
     int64_t place = (int64_t)be32_load(entry_in(s, piece, block)) * VPC_SECTOR;
     Table bitmap;
+
+    if (!s->surveyed && !(bs->flags & BDRV_O_RDWR)) {
+        vpc_look_for_shared(bs);
+    }
     int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
 
     if (ret < 0) {
@@ -215,11 +219,13 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
     int64_t last = base + vpc_run_end(bitmap.data, first - base, end - base);
     bool set = vpc_sector_is_set(bitmap.data, first - base);
 
+    bool hidden = !set && s->options.salvage && !s->differencing && vpc_salvage_hidden(bs, block, place, first, last);
+
     *ext = (BlockExtent) { offset - in + first * VPC_SECTOR, (last - first) * VPC_SECTOR };
-    if (set || (mode & BLOCK_MAP_WRITE)) {
+    if (set || hidden || (mode & BLOCK_MAP_WRITE)) {
         ext->child = bs->file;
         ext->child_offset = place + s->bitmap_bytes + first * VPC_SECTOR;
-        ext->flags = set ? 0 : BLOCK_EXTENT_NEW;
+        ext->flags = set || hidden ? 0 : BLOCK_EXTENT_NEW;
     } else {
         ext->child = bs->backing;
         ext->child_offset = ext->offset;

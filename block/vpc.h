@@ -73,6 +73,9 @@ typedef struct VpcState {
     unsigned metadata_count;
     int64_t promised;           /* metadata is said to begin here, and is not inside the file; INT64_MAX: none */
 
+    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted. Open for reading: since the first
+                                 * block was read */
+
     /* dynamic and differencing, and open for writing */
     int64_t tail;               /* where the footer at the end of the file is, */
     int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
@@ -83,10 +86,10 @@ typedef struct VpcState {
     bool head_bad;              /* the copy at the start is to be written, */
     bool unsettled;             /* and the footer at the end, before anything else */
     int64_t allocated;          /* blocks */
-    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted */
     bool unsound;               /* there are such, or blocks or metadata where none can be */
 
     /* under the map lock */
+    bool surveyed;              /* read only: vpc_look_for_shared() was called */
     bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way, its bit not yet set */
     int64_t hidden_block;       /* atomic: number of the block that was warned of last, plus 1 */
     int hidden_told;            /* atomic: warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
@@ -227,6 +230,11 @@ void vpc_keys_free(VpcKeys *keys);
 bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp);
 /* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
 bool vpc_survey(BlockDriverState *bs, GError **errp);
+/* Warn of blocks that share their places with others, and list them in s->overlapping; for images that are only read, which
+ * are not surveyed when they are opened */
+void vpc_look_for_shared(BlockDriverState *bs);
+/* Is @block in s->overlapping? */
+bool vpc_is_shared(const VpcState *s, int64_t block);
 /* The metadata of this @use in [@start, @end), and with @room also what it only claims; NULL: none */
 const VpcRange *vpc_metadata_in(const VpcState *s, VpcUse use, bool room, int64_t start, int64_t end);
 /* Why the block at @place can't be used; NULL if it can. Metadata that the image can do without is no reason */
@@ -353,6 +361,9 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp);
 /* What is left of a block that can't be read, at @place; -1: nobody knows where. Where it is not there, there may be
  * more behind it that is not there either */
 void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext);
+/* Are sectors [@first, @last) of @block, at @place in a dynamic disk, read as they are in the file though their bits are clear?
+ * Warns if so. Not where the block shares its place with another, as the bytes may be that one's */
+bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last);
 
 /* vpc-repair.c */
 int vpc_repair(BlockDriverState *bs, int kind);

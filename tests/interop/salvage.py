@@ -40,9 +40,9 @@ def cut(data, count):
     return data
 
 
-def twice(block, other):
+def twice(block, other, **more):
     """An image whose block @other has the entry of @block, too"""
-    data = image()
+    data = image(**more)
     return data.change_bat(other, struct.unpack_from('>I', data, data.bat_at + 4 * block)[0])
 
 
@@ -107,6 +107,13 @@ READABLE = {
     'a BAT entry past the end': (lambda: image().change_bat(1, 0x1000), READS, 'block 1 lies past|of block 1 0 bytes'),
     'a BAT entry on the header': (lambda: image().change_bat(1, 1), READS, 'block 1 lies on|of block 1 0 bytes'),
     'a block over a locator': (over_locator, '.64K Q64K .384K', ''),
+    'data in a block whose bits are all clear': (lambda: image(bits={2: bytes(16)}), READS,
+                                                 'block 2 has data at [0-9]+ in sectors whose bits are clear: it is read'),
+    'data under some clear bits': (lambda: image(bits={2: bytes(8) + b'\xff' * 8, 5: b'\xff' * 15 + bytes(1)}), READS,
+                                   'block [25] has data at [0-9]+ in sectors whose bits are clear: it is read'),
+    'a place that two blocks have, bits clear': (lambda: twice(2, 6, bits={2: bytes(16)}), 'A64K .256K C64K .128K',
+                                                 'block 2 shares its place|block 6 shares its place|'
+                                                 'in sectors whose bits are clear: they are read as zeroes'),
     'too few BAT entries': (lambda: image(header={'entries': 5}), 'A64K .64K B64K .320K',
                             'has no BAT entry|the BAT only 327680 of them'),
 }
