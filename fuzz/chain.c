@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 #include "fuzz.h"
-#include "block/vpc-format.h"
-#include "block/vpc-parent.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/candidates.h"
 #include "util/be.h"
 
 #define MAX_IMAGES 5

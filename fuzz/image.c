@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "fuzz.h"
-#include "block/vpc-format.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/be.h"
 
 #define SECTOR 512

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include "fuzz.h"
-#include "block/vpc-format.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/be.h"
 
 /* libFuzzer's; others have their own ways, and no need of ours */

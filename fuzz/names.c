@@ -5,7 +5,7 @@
 #include <string.h>
 #include <miniblk/driver.h>
 #include "fuzz.h"
-#include "block/vpc-parent.h"
+#include "block/format/vpc/candidates.h"
 #include "util/be.h"
 #include "util/keyval.h"
 #include "util/path.h"

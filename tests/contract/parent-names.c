@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <miniblk/block.h>
-#include "block/vpc-format.h"
+#include "block/format/vpc/on-disk.h"
 #include "kit.h"
 #include "util/be.h"
 

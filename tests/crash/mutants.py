@@ -28,28 +28,28 @@ UNREADY = '--fail flush:1:5 dynamic/4k/retake'
 
 # Name; file; crash-kit's words that see it; pairs of texts, what is there and what is there instead
 MUTANTS = [
-    ('no barrier before the tables of a child', 'block/vpc.c', 'child/512/allocate', [
+    ('no barrier before the tables of a child', 'block/format/vpc/vpc.c', 'child/512/allocate', [
         ('ret = ret < 0 ? ret : bdrv_node_flush(bs->file);    /* data and bitmaps, before', 'ret = ret < 0 ? ret : 0; /*')]),
-    ('a BAT entry does not wait where its place is not ready', 'block/vpc.c', UNREADY, [
+    ('a BAT entry does not wait where its place is not ready', 'block/format/vpc/vpc.c', UNREADY, [
         ('    if (vpc_was_ready(bs->state, place)) {', '    if (true) {')]),
     ('no flush behind the tables', 'block/node.c', 'child/16k/allocate', [
         ('ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;',
          'ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;\n        ret = ret < 0 ? ret : 1;')]),
-    ('tables are not written', 'block/vpc.c', 'child/16k/allocate', [
+    ('tables are not written', 'block/format/vpc/vpc.c', 'child/16k/allocate', [
         ('return ret < 0 ? ret : bdrv_meta_write(bs);', 'return ret;')]),
-    ('a BAT entry is forgotten', 'block/vpc.c', 'dynamic/4k/allocate', [
+    ('a BAT entry is forgotten', 'block/format/vpc/vpc.c', 'dynamic/4k/allocate', [
         ('        bdrv_meta_put(bs, piece->start, entry - piece->data, 4);\n', '        ;\n')]),
     ('a BAT entry that could not be written is forgotten', 'block/metacache.c', RETAKE_BAT, [
         ('page->data + first * SECTOR, end - first * SECTOR) < 0) {',
          'page->data + first * SECTOR, end - first * SECTOR) < -4095) {')]),
-    ('a bitmap is forgotten', 'block/vpc-room.c', 'dynamic/4k/allocate', [
+    ('a bitmap is forgotten', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
         ('        ret = bdrv_node_pwrite(bs->file, place + done * stride, bitmap, s->bitmap_bytes);', '        ret = 0;')]),
-    ('bitmaps ahead are not durable', 'block/vpc-room.c', 'dynamic/4k/allocate', [
+    ('bitmaps ahead are not durable', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
         ('    ret = left > count ? reserve_ahead(bs, place + count * stride, stride) : bdrv_node_flush(bs->file);',
          '    ret = 0;')]),
-    ("bits of a child are set before the data's barrier", 'block/vpc.c', 'child/16k/random', [
+    ("bits of a child are set before the data's barrier", 'block/format/vpc/vpc.c', 'child/16k/random', [
         ('    bdrv_meta_dirty(bs, place, first / 8,', '    bdrv_meta_put(bs, place, first / 8,')]),
-    ('bits of a child are forgotten', 'block/vpc.c', 'child/16k/allocate', [
+    ('bits of a child are forgotten', 'block/format/vpc/vpc.c', 'child/16k/allocate', [
         ('    bdrv_meta_dirty(bs, place, first / 8, (last - 1) / 8 - first / 8 + 1);\n', '')]),
     ('a block is linked before its data is written', 'block/map.c', 'dynamic/4k/random:0 child/512/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n', ''),
@@ -60,34 +60,34 @@ MUTANTS = [
          '        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n')]),
     ('what a write does not cover is not filled from the parent', 'block/map.c', 'child/16k/allocate', [
         ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
-    ("what a longer device has behind the image is in new blocks", 'block/vpc-open.c', 'device/dynamic/allocate', [
+    ("what a longer device has behind the image is in new blocks", 'block/format/vpc/open.c', 'device/dynamic/allocate', [
         ('    s->room.zero_from = s->in_place ? INT64_MAX : 0;', '    s->room.zero_from = 0;')]),
-    ('the footer further out is not made durable', 'block/vpc-room.c', 'dynamic/4k/allocate', [
+    ('the footer further out is not made durable', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    if (ret < 0) {\n'
          '        undo_tail(bs, tail, size);',
          '    if (ret < 0) {\n        undo_tail(bs, tail, size);')]),
-    ('the footer is written late', 'block/vpc-room.c', 'dynamic/4k/allocate', [
+    ('the footer is written late', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
         ('    int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));\n    if (ret == 0) {\n'
          '        ret = bdrv_node_flush(bs->file);',
          '    int ret = 0;\n    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);')]),
-    ('the last block of the room lies on the footer', 'block/vpc-room.c', 'dynamic/2m/grow', [
+    ('the last block of the room lies on the footer', 'block/format/vpc/room.c', 'dynamic/2m/grow', [
         ('    if (place_end(s, place) <= s->tail) {',
          '    if (place_end(s, place) <= s->tail + s->block_size + 8192) {')]),
-    ('the footer that was moved away from stays in the room', 'block/vpc-room.c', 'child/2k/allocate', [
+    ('the footer that was moved away from stays in the room', 'block/format/vpc/room.c', 'child/2k/allocate', [
         ('        clear_footer(bs, old);', '        (void)clear_footer;')]),
-    ('tables of a child are written before the barrier of more room', 'block/vpc-room.c', 'child/14m/grow', [
+    ('tables of a child are written before the barrier of more room', 'block/format/vpc/room.c', 'child/14m/grow', [
         ('    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n',
          '    (void)bdrv_meta_write(bs);\n    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n')]),
-    ('places stay ready when the room is cut off', 'block/vpc-room.c', 'dynamic/512/live-longer', [
+    ('places stay ready when the room is cut off', 'block/format/vpc/room.c', 'dynamic/512/live-longer', [
         ('    s->room.zero_from = MAX(s->room.zero_from, end);\n    s->room.ready = 0;',
          '    s->room.zero_from = MAX(s->room.zero_from, end);')]),
-    ('a place that was used before is not made zero', 'block/vpc-room.c', RETAKE, [
+    ('a place that was used before is not made zero', 'block/format/vpc/room.c', RETAKE, [
         ('    return place < spoilt ? ', '    return false ? ')]),
-    ('close cuts the room off before the footer is there', 'block/vpc-room.c', 'dynamic/4k/reopen', [
+    ('close cuts the room off before the footer is there', 'block/format/vpc/room.c', 'dynamic/4k/reopen', [
         ('    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;\n', '    int ret = 0;\n    s->tail = s->end;\n'),
         ('        ret = set_length(bs, s->tail + VPC_SECTOR);\n',
          '        ret = set_length(bs, s->tail + VPC_SECTOR);\n        vpc_move_tail(bs, s->end);\n')]),
-    ('close cuts off the footer, too', 'block/vpc-room.c', 'dynamic/4k/reopen', [
+    ('close cuts off the footer, too', 'block/format/vpc/room.c', 'dynamic/4k/reopen', [
         ('set_length(bs, s->tail + VPC_SECTOR)', 'set_length(bs, s->tail)')]),
     ('close does not flush', 'block/block.c', 'child/16k/reopen fixed/overwrite', [
         ('    int ret = bdrv_flush(bs);\n\n    tree->alone = true;', '    int ret = 0;\n\n    tree->alone = true;')]),
@@ -106,46 +106,46 @@ MUTANTS = [
         ('return n < 0 ? n : bdrv_node_flush(c->base);', 'return n < 0 ? n : 0;')]),
     ('a rebase changes the parent before the data is durable', 'block/rebase.c', 'child/16k/rebase child/512/rebase', [
         ('    ret = ret < 0 ? ret : bdrv_node_flush(bs);\n', '')]),
-    ('a rebase refers to a header that is not durable', 'block/vpc-rebase.c', 'child/512/rebase', [
+    ('a rebase refers to a header that is not durable', 'block/format/vpc/rebase.c', 'child/512/rebase', [
         ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Steps 1 and 2',
          '    return ret;\n}\n\n/* Steps 1 and 2')]),
-    ('a rebase writes the new header over the old one', 'block/vpc-rebase.c', 'child/512/rebase child/512/relink', [
+    ('a rebase writes the new header over the old one', 'block/format/vpc/rebase.c', 'child/512/rebase child/512/relink', [
         ('    return ret < 0 ? ret : write_header(bs, header, at);',
          '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
-    ('a rebase or a resize does not wait before it goes home', 'block/vpc-room.c', 'child/512/relink dynamic/512/longer', [
+    ('a rebase or a resize does not wait before it goes home', 'block/format/vpc/room.c', 'child/512/relink dynamic/512/longer', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->unsettled = ret < 0;',
          '    s->unsettled = ret < 0;')]),
-    ('an image that comes to stand alone is not completed', 'block/vpc-rebase.c', 'child/16k/alone', [
+    ('an image that comes to stand alone is not completed', 'block/format/vpc/rebase.c', 'child/16k/alone', [
         ('    if (ret == 0 && !parent) {\n        ret = each_block(bs, clear_unset);',
          '    if (ret == 0 && false) {\n        ret = each_block(bs, clear_unset);')]),
-    ('a fixed disk shows where its footer was', 'block/vpc-resize.c', 'fixed/longer', [
+    ('a fixed disk shows where its footer was', 'block/format/vpc/resize.c', 'fixed/longer', [
         ('    if (ret == 0 && size > seen) {', '    if (ret == 0 && false) {')]),
-    ('a fixed disk has its new size before that', 'block/vpc-resize.c', 'fixed/longer', [
+    ('a fixed disk has its new size before that', 'block/format/vpc/resize.c', 'fixed/longer', [
         ('        ret = ret < 0 ? ret : bdrv_node_flush(bs->file);\n    }\n    ret = ret < 0 ? ret : vpc_change_footer',
          '    }\n    ret = ret < 0 ? ret : vpc_change_footer')]),
-    ('a fixed disk is cut off before it has its new size', 'block/vpc-resize.c', 'fixed/shorter', [
+    ('a fixed disk is cut off before it has its new size', 'block/format/vpc/resize.c', 'fixed/shorter', [
         ('    int64_t was = s->tail;\n',
          '    int64_t was = s->tail;\n    if (size < was) {\n        vpc_move_tail(bs, size);\n'
          '        bdrv_node_truncate(bs->file, size + VPC_SECTOR, NULL);\n    }\n')]),
-    ('what a longer parent has comes to be seen', 'block/vpc-resize.c', 'child/long-parent/longer', [
+    ('what a longer parent has comes to be seen', 'block/format/vpc/resize.c', 'child/long-parent/longer', [
         ('    if (end <= seen) {', '    if (true) {')]),
-    ('a resize refers to tables that are not durable', 'block/vpc-move.c', 'dynamic/512/longer', [
+    ('a resize refers to tables that are not durable', 'block/format/vpc/relocate.c', 'dynamic/512/longer', [
         ('    return ret < 0 ? ret : bdrv_node_flush(m->bs->file);\n', '    return ret;\n')]),
-    ('a resize writes over the BAT that is in use', 'block/vpc-move.c', 'dynamic/in-the-way/much-longer', [
+    ('a resize writes over the BAT that is in use', 'block/format/vpc/relocate.c', 'dynamic/in-the-way/much-longer', [
         ('lay_out(m, &m->above, header, header + (int64_t)sizeof(VpcHeader));',
          'lay_out(m, &m->above, header, m->home.bat);')]),
-    ('blocks stay in the way of a longer BAT', 'block/vpc-move.c', 'dynamic/in-the-way/much-longer', [
+    ('blocks stay in the way of a longer BAT', 'block/format/vpc/relocate.c', 'dynamic/in-the-way/much-longer', [
         ('|| !is_in_way(&m->home, place,', '|| true || !is_in_way(&m->home, place,')]),
-    ('locators stay in the way of a longer BAT', 'block/vpc-move.c', 'child/512/much-longer', [
+    ('locators stay in the way of a longer BAT', 'block/format/vpc/relocate.c', 'child/512/much-longer', [
         ('    return be32_load(l->code) && (', '    return false && (')]),
-    ('a block is filled into a gap and not waited for', 'block/vpc-gaps.c', 'dynamic/512/compact', [
+    ('a block is filled into a gap and not waited for', 'block/format/vpc/gaps.c', 'dynamic/512/compact', [
         ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\n/* One sector', '    return ret;\n}\n\n/* One sector')]),
-    ('its old place is given up before its entry is changed', 'block/vpc-gaps.c', 'dynamic/512/compact', [
+    ('its old place is given up before its entry is changed', 'block/format/vpc/gaps.c', 'dynamic/512/compact', [
         ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\nint vpc_fill', '    return ret;\n}\n\nint vpc_fill')]),
-    ('a repair cuts the file off before its footer is there', 'block/vpc-repair.c', 'dynamic/4k/repair-leak', [
+    ('a repair cuts the file off before its footer is there', 'block/format/vpc/repair.c', 'dynamic/4k/repair-leak', [
         ('    int ret = vpc_move_tail(c->bs, c->end);\n\n    s->limit = c->end;\n    return ret < 0 ? ret : cut_file(c);',
          '    s->limit = c->end;\n    int ret = cut_file(c);\n    return ret < 0 ? ret : vpc_move_tail(c->bs, c->end);')]),
-    ('a repair writes the wrong one of two footers', 'block/vpc-repair.c', 'dynamic/4k/repair-tail', [
+    ('a repair writes the wrong one of two footers', 'block/format/vpc/repair.c', 'dynamic/4k/repair-tail', [
         ('bdrv_node_pwrite(c->bs->file, c->new_tail, &s->footer, sizeof(s->footer));',
          'bdrv_node_pwrite(c->bs->file, 0, &c->ends.tail, sizeof(s->footer));')]),
 ]
@@ -238,8 +238,8 @@ def judge(mutant):
 def main():
     plain = ' '.join(dict.fromkeys(word for mutant in MUTANTS if not mutant[2].startswith('--fail')
                                    for word in mutant[2].split()))
-    cases = [('nothing is changed, and nothing is seen', 'block/vpc.c', plain, []),
-             ('nothing is changed, a request fails, and nothing is seen', 'block/vpc.c', RETAKE, []), *MUTANTS]
+    cases = [('nothing is changed, and nothing is seen', 'block/format/vpc/vpc.c', plain, []),
+             ('nothing is changed, a request fails, and nothing is seen', 'block/format/vpc/vpc.c', RETAKE, []), *MUTANTS]
     cases = [case for case in cases if not WANTED or case[0] in WANTED]
     failed = False
     print(f'1..{len(cases)}')

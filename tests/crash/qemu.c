@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <glib.h>
 #include <sys/wait.h>
-#include "block/blklogwrites.h"
+#include "block/filter/blklogwrites.h"
 #include "qemu.h"
 #include "util/le.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <miniblk/driver.h>
-#include "block/blklogwrites.h"
+#include "block/filter/blklogwrites.h"
 #include "util/le.h"
 #include "writelog.h"
 

@@ -14,9 +14,9 @@ copy_source() {
 
 # Steps 1 to 3
 add_driver() {
-    sed -n '/^```c$/,/^```$/p' "$source/docs/writing-a-driver.md" | sed '/^```$/q' | grep -v '^```' >block/slow.c &&
-        grep -q bdrv_slow block/slow.c &&
-        sed -i "s/^drivers = files(/&'slow.c', /" block/meson.build && grep -q slow block/meson.build &&
+    sed -n '/^```c$/,/^```$/p' "$source/docs/writing-a-driver.md" | sed '/^```$/q' | grep -v '^```' >block/filter/slow.c &&
+        grep -q bdrv_slow block/filter/slow.c &&
+        sed -i "s|^filters = files(|&'filter/slow.c', |" block/meson.build && grep -q slow block/meson.build &&
         sed -i 's/^extern const BlockDriver /&bdrv_slow, /' block/drivers.h && grep -q slow block/drivers.h &&
         sed -i 's/^    &bdrv_blkdebug,$/&\n    \&bdrv_slow,/' block/drivers.c && grep -q slow block/drivers.c
 }

@@ -134,7 +134,7 @@ def manual_tags(path, head):
 
 def warning_codes():
     """Those of the library's warnings that check does not have"""
-    source = ''.join(path.read_text() for path in pathlib.Path(SOURCE, 'block').glob('*.c'))
+    source = ''.join(path.read_text() for path in pathlib.Path(SOURCE, 'block').rglob('*.c'))
     return set(re.findall(r'(?:bdrv_warn\([\w>.()-]+, |code = )"([^"]+)"', source)) - {row[0] for row in check_table()}
 
 

@@ -48,7 +48,7 @@ no_glib_header() {
 # The library is a guest in somebody's program
 well_behaved() {
     grep -nE '\b(printf|puts|putchar|perror|exit|abort|_exit|signal|setlocale|assert|g_assert[a-z_]*|g_error|g_warning|g_print[a-z]*|g_message)\(' \
-        block/*.c util/*.c | grep -v snprintf | nothing
+        -r --include='*.c' block util | grep -v snprintf | nothing
 }
 
 manual_is_clean() {
@@ -61,10 +61,8 @@ manual_is_clean() {
 
 # Every source file is in the list of its folder
 listed() {
-    local file
-
-    for file in block/*.c block/*.h; do
-        grep -q "\`$(basename "$file")\`" block/README.md || echo "$file is not in block/README.md"
+    (cd block && find . -name '*.[ch]') | while read -r file; do
+        grep -q "\`${file#./}\`" block/README.md || echo "$file is not in block/README.md"
     done | nothing
 }
 

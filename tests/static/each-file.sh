@@ -16,10 +16,8 @@ each_file() {
         printf '1..1\nnot ok 1 - %s is not installed\n' "$program"
         exit 1
     fi
-    for file in "${@/%//*.c}"; do
-        for file in $file; do
-            check "$file" "$function" "$file"
-        done
+    for file in $(find "$@" -name '*.c' | sort); do
+        check "$file" "$function" "$file"
     done
     check_end
 }

@@ -1,0 +1,399 @@
+/* backing.c - VHD: find the parent of a differencing disk, and open it if it is the right one */
+/* SPDX-License-Identifier: MIT
+ *
+ * What the user names is taken. Else the program's resolver is asked, and what it offers is tried; then, if
+ * it lets us, the places that the image names, in the order of vpc/candidates.c. The first image there with the
+ * right unique id is the parent.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "block/drivers.h"
+#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/candidates.h"
+#include "util/be.h"
+#include "util/keyval.h"
+
+char *vpc_uuid_text(const uint8_t u[16])
+{
+    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
+                           u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+}
+
+/* Parents of the parent are looked for by the same rules. @offered: its driver, if the user names none; or NULL */
+static char *inherited_options(BlockDriverState *bs, const char *offered)
+{
+    const VpcOptions *o = &((VpcState *)bs->state)->options;
+    const char *said = bdrv_get_backing_option(bs, "driver"), *driver = said ? said : offered;
+    g_autofree char *depth = g_strdup_printf("%" PRId64, o->max_depth);
+    const char *const inherited[][2] = {
+        { "driver", "vpc" }, { "parent-search", o->search }, { "parent-root", o->root }, { "drives", o->drives },
+        { "ignore-parent-id", o->ignore_id ? "on" : NULL }, { "max-depth", depth },
+    };
+    g_autoptr(KeyVal) kv = keyval_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(inherited) && (!driver || bdrv_find_driver(driver) == &bdrv_vpc); i++) {
+        if (inherited[i][1]) {
+            keyval_set(kv, inherited[i][0], inherited[i][1]);
+        }
+    }
+    return keyval_format(kv);
+}
+
+/* The user's name for it; @said is what it stands for, and counts more than what is inherited */
+static char *named_options(BlockDriverState *bs, const char *said, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(said, errp);
+    g_autofree char *inherited = kv ? inherited_options(bs, keyval_get(kv, "driver")) : NULL;
+
+    return kv ? g_strdup_printf("%s%s%s", inherited, *inherited && *said ? "," : "", said) : NULL;
+}
+
+/* The folder that its parents are kept to; NULL: none */
+static const char *root_of(BlockDriverState *bs)
+{
+    const char *root = ((VpcState *)bs->state)->options.root;
+
+    return root ? root : bdrv_get_parent_root(bs);
+}
+
+GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators[VPC_LOCATORS], bool exact)
+{
+    VpcState *s = bs->state;
+    BlockFileFacts facts;
+
+    bdrv_get_file_facts(bs, &facts);
+    const VpcParentRules rules = {
+        s->options.drives, s->options.search, .exact = exact, .root = root_of(bs), .real = facts.path,
+    };
+    GPtrArray *places = vpc_parent_candidates(&s->header, locators, bs->filename, &rules);
+
+    free(facts.path);
+    return places;
+}
+
+/* A raw parent has no unique id, and its child names none */
+static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
+{
+    static const uint8_t none[16];
+    VpcState *s = bs->state;
+    const VpcState *parent = backing->state;
+    const uint8_t *id = backing->drv == &bdrv_vpc ? parent->footer.uuid : none;
+
+    if (s->options.ignore_id || !memcmp(id, s->header.parent_uuid, 16)) {
+        return true;
+    }
+    g_autofree char *has = vpc_uuid_text(id), *want = vpc_uuid_text(s->header.parent_uuid);
+
+    bdrv_set_error(errp, EINVAL, "its unique id is %s, the parent's is %s", has, want);
+    return false;
+}
+
+static BlockDriverState *open_inside(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
+{
+    BlockParentOffer kept = *offer;
+    g_autofree char *options = inherited_options(bs, offer->driver);
+
+    kept.root = ((VpcState *)bs->state)->options.root;
+    return bdrv_open_offer(bs, &kept, options, errp);
+}
+
+static BlockDriverState *open_by_name(BlockDriverState *bs, const char *name, GError **errp)
+{
+    const BlockParentOffer unnamed = { 0 };
+    char *said = bdrv_name_options(name, errp);
+    g_autofree char *options = said ? named_options(bs, said, errp) : NULL;
+
+    free(said);
+    if (options && root_of(bs)) {
+        bdrv_set_error(errp, EACCES, "it is not a path, and parent-root= is there");
+        return NULL;
+    }
+    return options ? bdrv_open_offer(bs, &unnamed, options, errp) : NULL;
+}
+
+BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp)
+{
+    g_autofree char *path = vpc_parent_path(bs->filename, filename);
+    const BlockParentOffer offer = { .filename = path };
+
+    return bdrv_is_path(filename) ? open_inside(bs, &offer, errp) : open_by_name(bs, filename, errp);
+}
+
+/* NULL, and @backing closed, if it is another */
+static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
+{
+    if (backing && !is_parent(bs, backing, errp)) {
+        bdrv_close_backing(backing);
+        backing = NULL;
+    }
+    return backing;
+}
+
+/* What an image names is opened for writing only if it is the parent */
+static BlockDriverState *try_parent(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
+{
+    if (offer->by_image && bdrv_is_backing_written(bs)) {
+        BlockParentOffer look = *offer;
+
+        look.only_read = true;
+        BlockDriverState *found = check_parent(bs, open_inside(bs, &look, errp), errp);
+        if (!found) {
+            return NULL;
+        }
+        bdrv_close_backing(found);
+    }
+    return check_parent(bs, open_inside(bs, offer, errp), errp);
+}
+
+/* Until bs->backing is there */
+typedef struct Search {
+    BlockDriverState *bs;
+    VpcLocatorData locators[VPC_LOCATORS];
+    GString *tried;             /* what it was not, and why */
+    GError *stop;               /* nothing else is worth a try; or NULL */
+} Search;
+
+static bool is_over(const Search *search)
+{
+    return search->bs->backing || search->stop;
+}
+
+/* Children of ours that name no unique id have a raw disk for a parent, or a VHD without an id; others' know the latter
+ * only. A raw disk is any file: an image is believed below the folders to look in, so that it can't have others read */
+static bool may_be_raw(BlockDriverState *bs, const BlockParentOffer *offer)
+{
+    static const uint8_t none[16];
+    const VpcState *s = bs->state;
+
+    return !memcmp(s->header.parent_uuid, none, sizeof(none)) && vpc_creator_is(&s->footer, "qem2") && !offer->driver &&
+           !offer->storage && !bdrv_get_backing_option(bs, "driver");
+}
+
+/* The same place as a raw disk, if it looks like nothing else. NULL: it is none, or can't be opened, for a reason that was
+ * told before */
+static BlockDriverState *try_raw(BlockDriverState *bs, const BlockParentOffer *offer)
+{
+    g_autofree char *driver = g_strdup("raw");
+    BlockParentOffer raw = *offer;
+    int score;
+
+    raw.driver = driver;
+    BlockDriverState *found = try_parent(bs, &raw, NULL);
+    if (found && bdrv_probe(found->file, false, &score, NULL) != &bdrv_raw) {
+        bdrv_close_backing(found);
+        found = NULL;
+    }
+    return found;
+}
+
+/* @raw: a raw disk may be opened there */
+static void try_offer(Search *search, const BlockParentOffer *offer, const char *source, bool raw)
+{
+    GError *err = NULL;
+
+    search->bs->backing = try_parent(search->bs, offer, &err);
+    if (err && raw && bdrv_error_code(err) == EINVAL && may_be_raw(search->bs, offer)) {
+        search->bs->backing = try_raw(search->bs, offer);
+    }
+    if (search->bs->backing) {
+        g_clear_error(&err);
+    }
+    if (!err) {
+        return;
+    }
+    if (bdrv_error_code(err) == EMFILE || bdrv_error_code(err) == ENFILE) {
+        search->stop = err;
+        return;
+    }
+    if (bdrv_error_code(err) == EAGAIN) {   /* locked: a copy at the next place may be an old one */
+        g_prefix_error(&err, "parent '%s' (%s): ", offer->filename ? offer->filename : "storage", source);
+        search->stop = err;
+        return;
+    }
+    ((VpcState *)search->bs->state)->loops |= bdrv_error_code(err) == ELOOP;
+    g_string_append_printf(search->tried, "%s %s (%s): %s", search->tried->len ? ";" : "",
+                           offer->filename ? offer->filename : "storage", source, err->message);
+    g_error_free(err);
+}
+
+/* Those from @first on */
+static void try_places(Search *search, const GPtrArray *places, guint first)
+{
+    for (guint i = first; i < places->len && !is_over(search); i++) {
+        const VpcCandidate *place = g_ptr_array_index(places, i);
+
+        if (place->cut) {
+            g_string_append_printf(search->tried, "%s %s (%s): only %d of its entries were compared",
+                                   search->tried->len ? ";" : "", place->path, place->source, VPC_PARENT_ENTRIES);
+            continue;
+        }
+        try_offer(search, &(BlockParentOffer) { .filename = place->path, .by_image = true }, place->source,
+                  place->below && place->exact);
+    }
+}
+
+/* True: the image's own places may be looked at, too */
+static bool try_resolver(Search *search, const GPtrArray *places)
+{
+    static const uint8_t none[16];
+    BlockDriverState *bs = search->bs;
+    const VpcHeader *header = &((VpcState *)bs->state)->header;
+    g_autofree char *uuid = memcmp(header->parent_uuid, none, 16) ? vpc_uuid_text(header->parent_uuid) : NULL;
+    g_autoptr(GPtrArray) names = vpc_parent_names(header, search->locators), paths = g_ptr_array_new();
+
+    for (guint i = 0; i < places->len; i++) {
+        g_ptr_array_add(paths, ((const VpcCandidate *)places->pdata[i])->path);
+    }
+    g_ptr_array_add(paths, NULL);
+    BlockParentAnswer *answer = bdrv_ask_for_backing(bs, uuid, (const char *const *)names->pdata,
+                                                     (const char *const *)paths->pdata);
+    bool go_on = answer->search;
+
+    for (size_t i = 0; i < answer->count && !is_over(search); i++) {
+        try_offer(search, &answer->offers[i], "the program's resolver", false);
+    }
+    if (!go_on && !search->tried->len) {
+        g_string_append(search->tried, " the program's resolver knows none, and wants no other place looked at");
+    }
+    bdrv_parent_answer_free(answer);
+    return go_on;
+}
+
+/* Folders are listed only if nothing else helps: in a long chain, each of them would be once for each image */
+static void try_all(Search *search)
+{
+    g_autoptr(GPtrArray) places = vpc_parent_places(search->bs, search->locators, true);
+
+    if (bdrv_has_resolver(search->bs) && !try_resolver(search, places)) {
+        return;
+    }
+    try_places(search, places, 0);
+    if (!is_over(search)) {
+        g_autoptr(GPtrArray) more = vpc_parent_places(search->bs, search->locators, false);
+
+        try_places(search, more, places->len);
+    }
+}
+
+static bool not_found(Search *search, GError **errp)
+{
+    VpcState *s = search->bs->state;
+    g_autofree char *id = vpc_uuid_text(s->header.parent_uuid);
+
+    if (search->stop) {
+        g_propagate_error(errp, search->stop);
+    } else {
+        const char *tried = search->tried->len ? search->tried->str : " the image names no place to look at";
+
+        bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s:%s; "
+                       "parent=FILE says where it is, parent-search=FOLDER in which folder it has that name; rebase -u -b FILE "
+                       "writes that into the image; backing= reads what this image has by itself", id, tried);
+    }
+    return false;
+}
+
+static bool search_parent(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+    Search search = { .bs = bs };
+
+    vpc_read_locators(bs, &s->header, search.locators);
+    search.tried = g_string_new(NULL);
+    try_all(&search);
+    bool found = bs->backing || not_found(&search, errp);
+
+    g_string_free(search.tried, TRUE);
+    vpc_free_locators(search.locators);
+    return found;
+}
+
+/* What the user's options say */
+static bool open_named(BlockDriverState *bs, GError **errp)
+{
+    const BlockParentOffer offer = { .filename = ((VpcState *)bs->state)->options.parent };
+    const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : offer.filename;
+
+    bs->backing = offer.filename && !bdrv_is_path(offer.filename)
+                  ? check_parent(bs, open_by_name(bs, offer.filename, errp), errp) : try_parent(bs, &offer, errp);
+    if (!bs->backing && name) {
+        g_prefix_error(errp, "parent '%s': ", name);
+    } else if (!bs->backing) {
+        g_prefix_error(errp, "parent: ");
+    }
+    return bs->backing;
+}
+
+bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds)
+{
+    BlockFileFacts facts;
+    bool known = bdrv_get_file_facts(bs, &facts);
+
+    free(facts.path);
+    *seconds = facts.modified - VPC_EPOCH;
+    return known;
+}
+
+static char *name_of(BlockDriverState *bs)
+{
+    return *bs->filename ? g_strdup_printf("'%s'", bs->filename) : g_strdup("(in storage)");
+}
+
+/* Signs that a parent was changed behind its child's back; copying files makes them, too */
+static void compare_with_parent(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    uint32_t stored = be32_load(s->header.parent_timestamp);
+    int64_t changed;
+
+    if (stored && vpc_when_changed(bs->backing, &changed) && changed != stored) {
+        bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
+                  bs->backing->filename, changed - stored);
+    }
+    if (bdrv_node_size(bs->backing) < bs->size && vpc_names_more(bs->backing)) {
+        g_autofree char *name = name_of(bs->backing);
+
+        bdrv_warn(bs, "size", "parent %s is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: what is "
+                  "behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
+                  bdrv_node_size(bs->backing));
+    }
+    if (bdrv_node_size(bs->backing) > bs->size) {
+        g_autofree char *name = name_of(bs->backing);
+
+        bdrv_warn(bs, "L6", "parent %s has %" PRId64 " bytes, more than the %" PRId64 " of this image", name,
+                  bdrv_node_size(bs->backing), bs->size);
+    }
+}
+
+bool vpc_open_backing(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (!s->differencing) {
+        if (s->options.parent) {
+            bdrv_warn(bs, "ignored", "parent= is without effect: the image is no differencing disk");
+        }
+        return true;
+    }
+    if (bdrv_is_probed(bs)) {
+        bdrv_set_error(errp, EACCES, "this is a differencing disk, but its format was only guessed: that is not enough "
+                       "to open another file for it, name the driver (-f vpc, driver=vpc)");
+        return false;
+    }
+    if (bdrv_backing_depth(bs) >= s->options.max_depth) {
+        g_autofree char *name = name_of(bs);
+
+        bdrv_set_error(errp, ELOOP, "%s, %u images down the chain, has a parent, too: max-depth is %" PRId64, name,
+                       bdrv_backing_depth(bs), s->options.max_depth);
+        return false;
+    }
+    bool named = s->options.parent || bdrv_get_backing_option(bs, "file.filename") ||
+                 bdrv_get_backing_option(bs, "file.driver");
+
+    if (!(named ? open_named(bs, errp) : search_parent(bs, errp))) {
+        return false;
+    }
+    compare_with_parent(bs);
+    return true;
+}

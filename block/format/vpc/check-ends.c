@@ -1,0 +1,350 @@
+/* check-ends.c - VHD: the footer at the end, its copy at the start, and which of them is to be believed */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/format/vpc/check.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+#define TAPDISK_JUNK    0xc7            /* fills the footer while tapdisk has the image open */
+
+static bool is_sparse(const VpcFooter *f)
+{
+    return vpc_type(f) == VPC_DYNAMIC || vpc_type(f) == VPC_DIFFERENCING;
+}
+
+static uint32_t footer_sum(const VpcFooter *f)
+{
+    return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
+}
+
+/* Can @h be the header of a disk with the footer @f? Its checksum is not looked at */
+static bool is_header_of(const VpcHeader *h, const VpcFooter *f)
+{
+    uint64_t size = be64_load(f->current_size);
+
+    return !memcmp(h->cookie, VPC_HEADER_COOKIE, 8) && size > 0 &&
+           size <= (uint64_t)be32_load(h->entries) * be32_load(h->block_size);
+}
+
+/* Can @f be the footer of this file, by the header that it refers to? @sealed: the checksum of that has to be right */
+static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
+{
+    uint64_t at = be64_load(f->data_offset);
+    VpcHeader h;
+
+    if (!is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
+        at > (uint64_t)c->ends.size) {
+        return false;
+    }
+    if (!vpc_check_read(c, (int64_t)at, &h, sizeof(h), "header")) {
+        return true;
+    }
+    return is_header_of(&h, f) &&
+           (!sealed || be32_load(h.checksum) == vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum)));
+}
+
+/* Its checksum is wrong: can that be all? @limit: where it was found */
+static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
+{
+    const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
+    int64_t size = (int64_t)be64_load(f->current_size), chs = vpc_chs_size(f);
+    bool fits = chs == VPC_MAX_CYLINDERS * cylinder || (chs <= size && size - chs <= cylinder);
+
+    if (memcmp(f->cookie, VPC_COOKIE, 8) || be32_load(f->version) != VPC_VERSION || be32_load(f->features) >> 2 ||
+        size <= 0 || size % VPC_SECTOR || !fits) {
+        return false;
+    }
+    return vpc_type(f) == VPC_FIXED ? size == limit && be64_load(f->data_offset) == UINT64_MAX
+                                    : is_possible(c, f, false);
+}
+
+static bool take_unsealed(VpcCheck *c, const VpcFooter *f, int64_t at, VpcFound found)
+{
+    VpcState *s = c->bs->state;
+
+    if (!is_sane(c, f, at)) {
+        return false;
+    }
+    vpc_found(c, VPC_NO_CHECKSUM, at, -1,
+              "the checksum of the footer at %" PRId64 " is 0x%08x, should be 0x%08x", at, be32_load(f->checksum),
+              footer_sum(f));
+    s->footer = *f;
+    be32_store(s->footer.checksum, footer_sum(f));
+    s->found = found;
+    return true;
+}
+
+/* With a header alone the rest can be looked at, by the largest disk that it has entries for */
+static bool make_up_footer(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    VpcFooter f = { .cookie = VPC_COOKIE };
+    VpcHeader h;
+
+    if (!vpc_check_read(c, VPC_SECTOR, &h, sizeof(h), "header")) {
+        return false;
+    }
+    bool child = memcmp(h.parent_uuid, (const uint8_t[16]) { 0 }, 16);
+
+    be32_store(f.version, VPC_VERSION);
+    be32_store(f.features, VPC_FEATURES);
+    be32_store(f.type, child ? VPC_DIFFERENCING : VPC_DYNAMIC);
+    be64_store(f.data_offset, VPC_SECTOR);
+    be64_store(f.current_size, (uint64_t)be32_load(h.entries) * be32_load(h.block_size));
+    be64_store(f.original_size, be64_load(f.current_size));
+    if (!is_possible(c, &f, true)) {
+        return false;
+    }
+    vpc_found(c, VPC_NO_FOOTER, 0, -1, "there is a header at 512, and a footer neither at the start nor at the end");
+    s->footer = f;
+    s->found = VPC_AT_HEAD;
+    return true;
+}
+
+/* -1: there is none, or nobody knows, which is said */
+static int64_t find_stray(VpcCheck *c)
+{
+    int64_t at = vpc_stray_footer(c->bs, &c->ends);
+
+    if (at < 0 && at != -ENOENT && !c->ends.tail_error) {
+        vpc_found(c, -1, c->ends.tail_at, -1, "the end of the file could not be read: %s", g_strerror((int)-at));
+    }
+    return MAX(at, -1);
+}
+
+/* The file does not end in a valid footer, and there is no copy of one that would be */
+static bool choose_without_any(VpcCheck *c, GError **errp)
+{
+    VpcState *s = c->bs->state;
+    const VpcEnds *e = &c->ends;
+    int64_t stray = find_stray(c);
+
+    if (e->head_ok && vpc_type(&e->head) == VPC_FIXED && !e->tail_error) {
+        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
+        return false;
+    }
+    if (stray > 0 && vpc_read(c->bs, stray, &s->footer, sizeof(s->footer), "footer", NULL) &&
+        (is_possible(c, &s->footer, true) || be64_load(s->footer.current_size) == (uint64_t)stray)) {
+        s->found = VPC_AT_TAIL;
+        s->limit = c->new_tail = stray;
+        return true;
+    }
+    return (e->tail_at >= 0 && take_unsealed(c, &e->tail, e->tail_at, VPC_AT_TAIL)) ||
+           take_unsealed(c, &e->head, 0, VPC_AT_HEAD) || make_up_footer(c) || vpc_no_footer(c->bs, e, errp);
+}
+
+bool vpc_check_choose(VpcCheck *c, GError **errp)
+{
+    VpcState *s = c->bs->state;
+    const VpcEnds *e = &c->ends;
+
+    if (e->tail_ok) {
+        s->footer = e->tail;
+        s->found = e->size - e->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
+        s->limit = c->new_tail = e->tail_at;
+    } else if (e->head_ok && is_sparse(&e->head)) {
+        s->footer = e->head;
+        s->found = VPC_AT_HEAD;
+    } else {
+        return choose_without_any(c, errp);
+    }
+    if (s->found == VPC_AT_TAIL_511) {
+        vpc_found(c, VPC_TAIL_511, e->tail_at, -1,
+                  "the footer at %" PRId64 " has 511 bytes, as before Virtual PC 2004: most programs do not find it",
+                  e->tail_at);
+    }
+    return true;
+}
+
+static void compare_ends(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    const VpcEnds *e = &c->ends;
+    bool head = is_possible(c, &e->head, true), tail = is_possible(c, &e->tail, true);
+    uint64_t head_size = be64_load(e->head.current_size), tail_size = be64_load(e->tail.current_size);
+    VpcKind kind = VPC_ENDS_DISAGREE;
+
+    if (!vpc_is_half_changed(e) && !vpc_ends_disagree(e)) {
+        kind = VPC_ENDS_DIFFER;
+    } else if ((head != tail && vpc_type(&e->head) == vpc_type(&e->tail)) || vpc_is_half_changed(e)) {
+        kind = head || tail ? VPC_ENDS_ONE_WRONG : kind;
+        s->footer = head && !tail ? e->head : e->tail;
+    }
+    const char *why = kind == VPC_ENDS_DIFFER ? ", in its unique id, time, creator or marks" : "";
+
+    vpc_found(c, kind, 0, -1,
+              "the copy at the start (%" PRIu64 " bytes, type %u, header at %" PRIu64 ") is not the footer at %"
+              PRId64 " (%" PRIu64 " bytes, type %u, header at %" PRIu64 ")%s", head_size, vpc_type(&e->head),
+              be64_load(e->head.data_offset), e->tail_at, tail_size, vpc_type(&e->tail),
+              be64_load(e->tail.data_offset), why);
+}
+
+/* @error: why it could not be read, -errno; 0: it was */
+static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t at, VpcKind missing)
+{
+    if (error) {
+        vpc_found(c, missing, at, -1, "the footer at %" PRId64 ", the %s of the file, could not be read: %s", at,
+                  missing == VPC_NO_HEAD ? "start" : "end", g_strerror(-error));
+    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
+        c->bad_head = missing == VPC_NO_HEAD;
+        vpc_found(c, VPC_BAD_CHECKSUM, at, -1,
+                  "the checksum of the footer at %" PRId64 " is 0x%08x, should be 0x%08x", at, be32_load(f->checksum),
+                  footer_sum(f));
+    } else {
+        vpc_found(c, missing, at, -1, "there is no footer at %" PRId64 ", the %s of the file", at,
+                  missing == VPC_NO_HEAD ? "start" : "end");
+    }
+}
+
+/* What is at the ends of a dynamic image that should not be there */
+static void report_ends(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    const VpcEnds *e = &c->ends;
+
+    if (e->head_ok && e->tail_ok && memcmp(&e->head, &e->tail, sizeof(e->head))) {
+        compare_ends(c);
+    }
+    if (!e->head_ok && s->found != VPC_AT_HEAD) {
+        report_bad_end(c, &e->head, e->head_error, 0, VPC_NO_HEAD);
+    }
+}
+
+static bool is_tapdisk_junk(const VpcFooter *f)
+{
+    const uint8_t *bytes = (const uint8_t *)f;
+
+    return bytes[0] == TAPDISK_JUNK && !memcmp(bytes, bytes + 1, sizeof(*f) - 1);
+}
+
+/* There is no valid footer at the end: where blocks end, and where one belongs. Something that looks like one is
+ * the disk's own data if a block is there. A medium of a fixed length need not end in one */
+static void find_limit(VpcCheck *c, int64_t reach)
+{
+    VpcState *s = c->bs->state;
+    const VpcEnds *e = &c->ends;
+    bool broken = e->tail_at >= 0 && e->tail_at % VPC_SECTOR == 0 && e->tail_at >= reach &&
+                  (e->tail_error || !memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
+    VpcFooter found;
+
+    c->in_place = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
+    int64_t stray = c->in_place ? -1 : find_stray(c);
+    if (stray >= reach && stray % VPC_SECTOR == 0 && vpc_check_read(c, stray, &found, sizeof(found), "footer") &&
+        !memcmp(&found, &s->footer, sizeof(found))) {
+        s->limit = c->new_tail = stray;
+        s->found = VPC_AT_TAIL;
+        return;
+    }
+    s->limit = broken ? e->tail_at : e->size;
+    c->new_tail = align_up(s->limit, VPC_SECTOR);
+    if (s->found == VPC_AT_HEAD && !c->in_place) {
+        report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, e->tail_error, s->limit, VPC_NO_TAIL);
+    }
+}
+
+void vpc_check_limit(VpcCheck *c, int64_t reach)
+{
+    VpcState *s = c->bs->state;
+
+    if (s->limit == 0) {
+        find_limit(c, reach);
+    }
+    int64_t behind = c->ends.size - s->limit - VPC_SECTOR;
+
+    if (s->found == VPC_AT_TAIL && behind > 0) {
+        vpc_found(c, VPC_BEHIND_FOOTER, s->limit + VPC_SECTOR, -1,
+                  "%" PRId64 " bytes follow the footer at %" PRId64 ": QEMU and others do not find it there", behind,
+                  s->limit);
+    }
+}
+
+static void report_marks(VpcCheck *c)
+{
+    const VpcFooter *f = &((VpcState *)c->bs->state)->footer;
+
+    if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8)) {
+        vpc_found(c, VPC_POISONED, -1, -1, "Xen's tools have put the image out of use (cookie v_poison)");
+    }
+    if (f->hidden && vpc_creator_is(f, "tap")) {
+        vpc_found(c, VPC_MARKED, -1, -1, "Xen's tools have hidden the image: it has children");
+    }
+    if (f->saved_state) {
+        vpc_found(c, VPC_MARKED, -1, -1, "a suspended machine refers to the disk (saved state)");
+    }
+}
+
+static bool check_fields(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    const VpcFooter *f = &s->footer;
+    uint32_t type = vpc_type(f), version = be32_load(f->version);
+    uint64_t size = be64_load(f->current_size);
+
+    if (version >> 16 != VPC_VERSION >> 16) {
+        vpc_found(c, VPC_FOOTER_UNKNOWN, -1, -1,
+                  "file format version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+        return false;
+    }
+    if (type != VPC_FIXED && !is_sparse(f)) {
+        vpc_found(c, VPC_FOOTER_UNKNOWN, -1, -1,
+                  "disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)", type);
+        return false;
+    }
+    if (size > INT64_MAX - VPC_MAX_BLOCK) {
+        vpc_found(c, VPC_SIZE_IMPOSSIBLE, -1, -1, "current size is %" PRIu64 " bytes, more than can be", size);
+        return false;
+    }
+    if (!(be32_load(f->features) & VPC_FEATURES)) {
+        vpc_found(c, VPC_FOOTER_ODD, -1, -1,
+                  "features are 0x%x, without the bit that is always set: Xen's tools refuse that",
+                  be32_load(f->features));
+    }
+    if (type == VPC_FIXED && be64_load(f->data_offset) != UINT64_MAX) {
+        vpc_found(c, VPC_FOOTER_ODD, -1, -1,
+                  "data offset is 0x%" PRIx64 ", which is all ones in a fixed disk: Azure refuses that",
+                  be64_load(f->data_offset));
+    }
+    return true;
+}
+
+static void check_size(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    const VpcFooter *f = &s->footer;
+    int64_t size = (int64_t)be64_load(f->current_size);
+    int64_t now = vpc_size(f, VPC_SIZE_AUTO), old = vpc_size(f, VPC_SIZE_QEMU9);
+
+    c->disk_size = MAX(size, vpc_size(f, s->options.size_rule));
+    if (size % VPC_SECTOR) {
+        vpc_found(c, VPC_SIZE_ODD, -1, -1, "current size is %" PRId64 ", no multiple of 512", size);
+    }
+    if (now != size || old != size) {
+        vpc_found(c, VPC_SIZE_ODD, -1, -1,
+                  "current size is %" PRId64 " bytes; QEMU 10 reads %" PRId64 ", QEMU up to 9 %" PRId64 ", by the "
+                  "geometry", size, now, old);
+    }
+    if (vpc_type(f) != VPC_FIXED && size > VPC_MAX_SIZE) {
+        vpc_found(c, VPC_SIZE_ODD, -1, -1,
+                  "current size is %" PRId64 " bytes, more than the 2040 GiB that others read", size);
+    }
+}
+
+bool vpc_check_footer(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+
+    if (vpc_type(&s->footer) != VPC_FIXED) {
+        report_ends(c);         /* may prefer the other one */
+    }
+    s->fixed = vpc_type(&s->footer) == VPC_FIXED;
+    s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;
+    report_marks(c);
+    bool ok = check_fields(c);
+
+    if (ok) {
+        check_size(c);
+    }
+    return ok;
+}

@@ -1,0 +1,211 @@
+/* check-parent.c - VHD: does a differencing disk lead to its parent? */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/drivers.h"
+#include "block/format/vpc/check.h"
+#include "block/format/vpc/candidates.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+static int64_t space_of(const VpcLocator *l)
+{
+    int64_t space = be32_load(l->space);
+
+    return space < VPC_SECTOR ? space * VPC_SECTOR : space;
+}
+
+static int64_t start_of(const VpcLocator *l)
+{
+    return (int64_t)MIN(be64_load(l->offset), INT64_MAX);
+}
+
+/* The first block that ends above @at, or the end of all of them */
+static int64_t next_block(const VpcCheck *c, int64_t at)
+{
+    const VpcState *s = c->bs->state;
+    size_t i = vpc_keys_find(&c->blocks, vpc_key((uint32_t)MIN(at / VPC_SECTOR, UINT32_MAX), 0));
+    bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_block_bytes(s) > at;
+
+    return inside ? at : i < c->blocks.count ? MIN(s->limit, vpc_key_place(c->blocks.at[i])) : s->limit;
+}
+
+/* What a locator that has @bytes at @at is to keep clear of: blocks, the end, and metadata as far as that is in use. Of
+ * two locators in one place the first is believed, and rather than a batmap that lies on it, it is */
+static int64_t next_in_use(const VpcCheck *c, int slot, int64_t at, int64_t bytes)
+{
+    const VpcState *s = c->bs->state;
+    int64_t next = next_block(c, at);
+
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        const VpcRange *range = &s->metadata[i];
+        bool weaker = range->use == VPC_MAP || range->slot > slot;
+        bool in_use = range->start < range->used && at < range->used && range->slot != slot;
+
+        next = in_use && !(weaker && range->start < at + bytes) ? MIN(next, MAX(range->start, at)) : next;
+    }
+    return next;
+}
+
+/* Why a locator can't be right; NULL if it can. *@room: for how much there is room, in whole sectors; 0 if not for its
+ * name */
+static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
+{
+    const VpcState *s = c->bs->state;
+    const VpcLocator *l = &s->header.locators[i];
+    int64_t space = space_of(l), length = be32_load(l->length), at = start_of(l);
+    bool inside = at <= s->limit && MIN(length, space) <= s->limit - at;
+    int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
+
+    *room = align_down(MAX(next - at, 0), VPC_SECTOR);
+    *room = inside && length <= *room && length <= VPC_MAX_LOCATOR ? *room : 0;
+    if (!inside) {
+        return "it is not inside the file";
+    }
+    if (next < at + MIN(length, space)) {
+        return "it lies on other metadata";
+    }
+    if (length > space) {
+        return "its data is longer than its room";
+    }
+    return space > next - at ? "its room reaches over something else, or over the end" : NULL;
+}
+
+/* In the header to be: as much room as there is, or no such locator at all */
+static void mend_locator(VpcCheck *c, unsigned i, int64_t room)
+{
+    const VpcState *s = c->bs->state;
+    int64_t space = space_of(&s->header.locators[i]), length = be32_load(s->header.locators[i].length);
+    VpcLocator *l = &c->mended.locators[i];
+
+    if (room == 0) {
+        *l = (VpcLocator) { 0 };
+    } else {
+        be32_store(l->space, (uint32_t)MIN(room, MAX(space, align_up(length, VPC_SECTOR))));
+    }
+}
+
+static void check_locators(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+
+    c->mended = s->header;
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        const VpcLocator *l = &s->header.locators[i];
+        uint32_t code = be32_load(l->code), space = be32_load(l->space);
+        uint64_t at = be64_load(l->offset);
+        int64_t room;
+        const char *why = code ? misfit(c, i, &room) : NULL;
+
+        if (why) {
+            mend_locator(c, i, room);
+            vpc_found(c, s->differencing ? VPC_LOCATOR_BAD : VPC_LOCATOR_IDLE, start_of(l), -1,
+                      "locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", room for %" PRIu32 "): %s", i, code,
+                      be32_load(l->length), at, space, why);
+        } else if (code && !vpc_locator_name(code)) {
+            vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1, "locator %u is of an unknown kind, 0x%08x", i, code);
+        } else if (code && space > 0 && space < VPC_SECTOR) {
+            vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1,
+                      "locator %u has room for %" PRIu32 ", which must mean sectors", i, space);
+        }
+    }
+}
+
+static void compare_parent(VpcCheck *c, BlockDriverState *parent)
+{
+    VpcState *s = c->bs->state;
+    uint32_t stored = be32_load(s->header.parent_timestamp);
+    int64_t size = bdrv_node_size(parent), ours = (int64_t)be64_load(s->footer.current_size);
+    int64_t changed;
+
+    if (stored && vpc_when_changed(parent, &changed) && changed != stored) {
+        vpc_found(c, VPC_PARENT_TIME, -1, -1,
+                  "parent '%s', %" PRId64 " seconds apart", parent->filename, changed - stored);
+    }
+    if (size != ours) {
+        vpc_found(c, VPC_PARENT_SIZE, -1, -1,
+                  "parent '%s' has %" PRId64 " bytes, its child %" PRId64 ": %s", parent->filename, size, ours,
+                  size > ours ? "the end of it is not to be seen" : "the disk goes on with zeroes");
+    }
+}
+
+/* The parent was not found: is there one with a wrong id? That is another thing to be told */
+static bool report_other_id(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    bool ignored = s->options.ignore_id;
+
+    s->options.ignore_id = true;
+    bool found = vpc_open_backing(c->bs, NULL);
+    s->options.ignore_id = ignored;
+    if (found) {
+        const VpcState *parent = c->bs->backing->state;
+        bool vpc = c->bs->backing->drv == &bdrv_vpc;
+        g_autofree char *has = vpc ? vpc_uuid_text(parent->footer.uuid) : g_strdup("none");
+        g_autofree char *want = vpc_uuid_text(s->header.parent_uuid);
+
+        vpc_found(c, VPC_PARENT_OTHER, -1, -1,
+                  "'%s' has the unique id %s, the parent's is %s", c->bs->backing->filename, has, want);
+    }
+    return found;
+}
+
+/* The parent, its parent, and so on */
+static bool open_chain(VpcCheck *c, GError **errp)
+{
+    VpcState *s = c->bs->state;
+
+    s->loops = false;
+    if (!vpc_open_backing(c->bs, errp)) {
+        return false;
+    }
+    compare_parent(c, c->bs->backing);
+    for (BlockDriverState *p = c->bs->backing; p; p = p->backing) {
+        if (p->drv->open_backing && !p->drv->open_backing(p, errp)) {
+            g_prefix_error(errp, "parent '%s': ", p->filename);
+            s->loops |= p->drv == &bdrv_vpc && ((VpcState *)p->state)->loops;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* From the far end, as the layer remembers each of them */
+static void close_chain(BlockDriverState *bs)
+{
+    while (bs->backing) {
+        BlockDriverState *last = bs;
+
+        while (last->backing->backing) {
+            last = last->backing;
+        }
+        bdrv_close_backing(last->backing);
+        last->backing = NULL;
+    }
+}
+
+void vpc_check_parent(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    GError *err = NULL;
+
+    check_locators(c);
+    if (!s->differencing) {
+        return;
+    }
+    if ((c->bs->flags & BDRV_O_NO_BACKING) || bdrv_is_probed(c->bs)) {
+        vpc_found(c, VPC_PARENT_UNSEEN, -1, -1, "%s", c->bs->flags & BDRV_O_NO_BACKING ? "as was asked for"
+                  : "its format was only guessed: that is not enough to open another file for it");
+        return;
+    }
+    if (!open_chain(c, &err)) {
+        bool cycle = s->loops || bdrv_error_code(err) == ELOOP;
+
+        if (cycle || c->bs->backing || !report_other_id(c)) {
+            vpc_found(c, cycle ? VPC_PARENT_CYCLE : VPC_PARENT_MISSING, -1, -1, "%s", bdrv_error_message(err));
+        }
+        bdrv_error_free(err);
+    }
+    close_chain(c->bs);
+}

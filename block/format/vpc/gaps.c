@@ -1,0 +1,145 @@
+/* gaps.c - VHD: the last blocks into places that are free */
+/* SPDX-License-Identifier: MIT
+ *
+ * A block is copied; flush; its BAT entry is changed; flush; and only then is its old place at the end of the file
+ * given back. After a cut in between an entry names one or the other, which are the same.
+ */
+#include <errno.h>
+#include "block/format/vpc/vpc.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+/* Blocks by place, from both ends: the last go where there is room before the first */
+typedef struct Gaps {
+    BlockDriverState *bs;
+    VpcKeys blocks;
+    VpcKeys moved;                  /* those of the blocks that move, with their new places */
+} Gaps;
+
+static int add_block(void *user, const VpcRun *run)
+{
+    Gaps *g = user;
+
+    return !vpc_run_is_block(run) || vpc_keys_add(&g->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
+}
+
+/* What lies on a block at @place; NULL: nothing */
+static const VpcRange *metadata_on(const VpcState *s, int64_t place)
+{
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        if (s->metadata[i].start < place + vpc_stored_bytes(s) && place < s->metadata[i].end) {
+            return &s->metadata[i];
+        }
+    }
+    return NULL;
+}
+
+/* The first place at or above @at, beside metadata */
+static int64_t free_place(const VpcState *s, int64_t at, bool aligned)
+{
+    for (;;) {
+        at = aligned ? vpc_place_above(s, at) : align_up(at, VPC_SECTOR);
+        const VpcRange *on = metadata_on(s, at);
+
+        if (!on) {
+            return at;
+        }
+        at = on->end;
+    }
+}
+
+/* A place in [@start, @end); -1: none. Behind a block whose data is not aligned, neither need this one's be */
+static int64_t place_between(const VpcState *s, int64_t start, int64_t end, bool behind_block)
+{
+    int64_t at = free_place(s, start, true), before = start - vpc_stored_bytes(s);
+
+    if (at + vpc_stored_bytes(s) > end && behind_block && before != vpc_place_above(s, before)) {
+        at = free_place(s, start, false);
+    }
+    return at + vpc_stored_bytes(s) <= end ? at : -1;
+}
+
+/* Behind all tables that are in front of the first block */
+static int64_t gaps_begin(const Gaps *g)
+{
+    const VpcState *s = g->bs->state;
+    int64_t lowest = g->blocks.count ? vpc_key_place(g->blocks.at[0]) : 0, end = 0;
+
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        end = s->metadata[i].start < lowest ? MAX(end, s->metadata[i].end) : end;
+    }
+    return align_up(end, VPC_SECTOR);
+}
+
+static int plan_gaps(Gaps *g)
+{
+    const VpcState *s = g->bs->state;
+    size_t first = 0, last = g->blocks.count;
+    int64_t end = gaps_begin(g);
+
+    while (first < last) {
+        int64_t next = vpc_key_place(g->blocks.at[first]);
+        int64_t at = place_between(s, end, next, first + g->moved.count > 0);
+
+        if (at >= 0) {
+            if (!vpc_keys_add(&g->moved, vpc_key((uint32_t)(at / VPC_SECTOR), vpc_key_block(g->blocks.at[--last])))) {
+                return -ENOMEM;
+            }
+            end = at + vpc_stored_bytes(s);
+        } else {
+            end = next + vpc_stored_bytes(s);
+            first++;
+        }
+    }
+    return 0;
+}
+
+static int copy_into_gaps(const Gaps *g)
+{
+    const VpcState *s = g->bs->state;
+    int ret = 0;
+
+    for (size_t i = 0; i < g->moved.count && ret == 0; i++) {
+        uint64_t from = g->blocks.at[g->blocks.count - 1 - i];
+
+        ret = vpc_copy_bytes(g->bs, vpc_key_place(from), vpc_key_place(g->moved.at[i]), vpc_stored_bytes(s));
+    }
+    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);
+}
+
+/* One sector at a time, each as a whole or not at all */
+static int change_places(const Gaps *g)
+{
+    const VpcState *s = g->bs->state;
+    int ret = 0;
+
+    for (size_t i = 0; i < g->moved.count && ret == 0; i++) {
+        uint64_t key = g->moved.at[i];
+        int64_t at = s->bat_offset + vpc_key_block(key) * 4;
+        uint8_t sector[VPC_SECTOR];
+
+        ret = bdrv_node_pread(g->bs->file, align_down(at, VPC_SECTOR), sector, VPC_SECTOR);
+        be32_store(sector + at % VPC_SECTOR, (uint32_t)(key >> 32));
+        ret = ret < 0 ? ret : bdrv_node_pwrite(g->bs->file, align_down(at, VPC_SECTOR), sector, VPC_SECTOR);
+    }
+    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);
+}
+
+int vpc_fill_gaps(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    Gaps g = { bs };
+    int ret = vpc_walk_bat(bs, vpc_bat_entries(s), add_block, &g);
+
+    vpc_keys_sort(&g.blocks);
+    ret = ret < 0 ? ret : plan_gaps(&g);
+    if (ret == 0 && g.moved.count > 0) {
+        ret = copy_into_gaps(&g);
+        ret = ret < 0 ? ret : change_places(&g);
+        bdrv_meta_forget(bs);
+        ret = ret < 0 ? ret : vpc_cut_room(bs);
+    }
+    vpc_keys_free(&g.blocks);
+    vpc_keys_free(&g.moved);
+    return ret;
+}

@@ -1,0 +1,188 @@
+/* locator.c - VHD: a parent's names as they are in its child: read, and written down */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/candidates.h"
+#include "util/be.h"
+#include "util/path.h"
+#include "util/utf16.h"
+
+#define MAX_NAME    255             /* UTF-16 units in the header, with room for a NUL */
+
+static const struct {
+    uint32_t code;
+    const char *source;
+} kinds[] = {
+    { VPC_LOCATOR_W2RU, "W2ru locator" },
+    { VPC_LOCATOR_W2KU, "W2ku locator" },
+    { VPC_LOCATOR_WI2R, "Wi2r locator" },
+    { VPC_LOCATOR_WI2K, "Wi2k locator" },
+    { VPC_LOCATOR_MAC, "Mac locator" },
+    { VPC_LOCATOR_MACX, "MacX locator" },
+};
+
+const char *vpc_locator_name(uint32_t code)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i].code == code) {
+            return kinds[i].source;
+        }
+    }
+    return NULL;
+}
+
+/* Why the data of a locator is not to be read; NULL if it is */
+static const char *misfit(const VpcLocator *l, int64_t file_size)
+{
+    uint64_t space = be32_load(l->space), length = be32_load(l->length), offset = be64_load(l->offset);
+
+    space *= space < VPC_SECTOR ? VPC_SECTOR : 1;
+    if (!vpc_locator_name(be32_load(l->code))) {
+        return "unknown kind";
+    }
+    if (length == 0 || length > VPC_MAX_LOCATOR) {
+        return length == 0 ? "no data" : "too long";
+    }
+    if (length > space) {
+        return "longer than its space";
+    }
+    bool inside = offset <= (uint64_t)file_size && length <= (uint64_t)file_size - offset;
+
+    return inside ? NULL : "not inside the file";
+}
+
+void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS])
+{
+    memset(out, 0, VPC_LOCATORS * sizeof(*out));
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        const VpcLocator *l = &header->locators[i];
+        uint32_t code = be32_load(l->code), length = be32_load(l->length);
+        const char *why = code ? misfit(l, bdrv_node_size(bs->file)) : NULL;
+
+        if (why) {
+            bdrv_warn(bs, "L1", "parent locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", space %" PRIu32
+                      ") is left out: %s", i, code, length, be64_load(l->offset), be32_load(l->space), why);
+        }
+        if (!code || why) {
+            continue;
+        }
+        g_autofree uint8_t *data = g_malloc(length);
+        int ret = bdrv_node_pread(bs->file, (int64_t)be64_load(l->offset), data, length);
+
+        if (ret < 0) {
+            bdrv_warn(bs, "L1", "parent locator %u at %" PRIu64 " is left out, as it could not be read: %s", i,
+                      be64_load(l->offset), g_strerror(-ret));
+        } else {
+            out[i] = (VpcLocatorData) { code, g_bytes_new_take(g_steal_pointer(&data), length) };
+        }
+    }
+}
+
+void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS])
+{
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        g_clear_pointer(&locators[i].bytes, g_bytes_unref);
+    }
+}
+
+/* The folder of @path, absolute, links resolved: other programs hand ".." to the kernel, which goes up
+ * from where a link leads */
+static char *real_folder(const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    char *real = path_resolve(folder);
+
+    return real ? real : g_canonicalize_filename(folder, NULL);
+}
+
+/* @path as Windows would write it, UTF-16LE without a NUL; NULL: @path is not UTF-8 */
+static GBytes *windows_bytes(const char *path)
+{
+    g_autofree char *windows = g_strdelimit(g_strdup(path), "/", '\\');
+
+    return utf16_from_utf8(windows, UTF16_LE);
+}
+
+/* Always relative, and as Xen's tools write it. These and xapi's read the text as it is, so only what would
+ * be read as something else is escaped, not all that RFC 2396 wants escaped */
+static GBytes *url_bytes(const char *relative)
+{
+    g_autofree char *escaped = g_uri_escape_string(relative, " !\"$&'()*+,/:;<=>@[\\]^`{|}", TRUE);
+    char *url = g_strconcat("file://./", escaped, NULL);
+
+    return g_bytes_new_take(url, strlen(url));
+}
+
+/* The last part only. Windows has the full path here and does not use it; MiniVHD, 7-Zip and vhdimount
+ * look for this name in the child's folder, and MiniVHD and 7-Zip do not cut anything off first */
+static bool fill_name(VpcHeader *header, const char *name, GError **errp)
+{
+    g_autoptr(GBytes) bytes = utf16_from_utf8(name, UTF16_BE);
+    size_t length = bytes ? g_bytes_get_size(bytes) : 0;
+
+    if (!bytes) {
+        bdrv_set_error(errp, EILSEQ, "the parent's name '%s' is not UTF-8, and a VHD has it in UTF-16", name);
+    } else if (length / 2 > MAX_NAME) {
+        bdrv_set_error(errp, ENAMETOOLONG, "the parent's name '%s' is %zu UTF-16 units long, a VHD has room "
+                       "for %d", name, length / 2, MAX_NAME);
+    } else {
+        memset(header->parent_name, 0, sizeof(header->parent_name));
+        memcpy(header->parent_name, g_bytes_get_data(bytes, NULL), length);
+        return true;
+    }
+    return false;
+}
+
+static bool fits(GBytes *bytes, const char *path, GError **errp)
+{
+    if (!bytes) {
+        bdrv_set_error(errp, EILSEQ, "the parent's path '%s' is not UTF-8, and a VHD has it in UTF-16", path);
+    } else if (g_bytes_get_size(bytes) > VPC_MAX_LOCATOR) {
+        bdrv_set_error(errp, ENAMETOOLONG, "the parent's path takes %zu bytes in a VHD, and %d are read",
+                       g_bytes_get_size(bytes), VPC_MAX_LOCATOR);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* W2ku: there is no drive that others would know, so it is the path of this host, rooted: "\vm\base.vhd".
+ * Xen's tools turn it into just that path; Windows and DiscUtils look for it on the current drive, where
+ * it is not, and go on to W2ru; MiniVHD opens it last, and fails; libvhdi and 7-Zip never look at it. */
+static bool describe(const char *absolute, const char *relative, VpcLocatorData out[3], GError **errp)
+{
+    g_autofree char *dotted = g_strconcat(g_str_has_prefix(relative, "../") ? "" : "./", relative, NULL);
+    g_autoptr(GBytes) w2ku = windows_bytes(absolute), w2ru = windows_bytes(dotted);
+    g_autoptr(GBytes) macx = url_bytes(relative);
+
+    if (strchr(relative, '\\')) {
+        bdrv_set_error(errp, EINVAL, "the parent's path '%s' has a backslash in it, which others take for "
+                       "the end of a folder's name", relative);
+        return false;
+    }
+    if (!fits(w2ku, absolute, errp) || !fits(w2ru, relative, errp) || !fits(macx, relative, errp)) {
+        return false;
+    }
+    out[0] = (VpcLocatorData) { VPC_LOCATOR_W2KU, g_steal_pointer(&w2ku) };
+    out[1] = (VpcLocatorData) { VPC_LOCATOR_W2RU, g_steal_pointer(&w2ru) };
+    out[2] = (VpcLocatorData) { VPC_LOCATOR_MACX, g_steal_pointer(&macx) };
+    return true;
+}
+
+bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp)
+{
+    const char *name = path_last(parent);
+    g_autofree char *link = path_resolve(child);        /* an existing child: where its data will be */
+    g_autofree char *from = real_folder(link ? link : child), *to = real_folder(parent);
+
+    if (!name) {
+        bdrv_set_error(errp, EINVAL, "'%s' is not the path of a file, so it can't be the parent's", parent);
+        return false;
+    }
+    g_autofree char *absolute = path_join(to, name), *relative = path_relative(from, to, name);
+
+    return fill_name(header, name, errp) && describe(absolute, relative, out, errp);
+}

@@ -1,0 +1,646 @@
+/* open.c - VHD: find the footer and the header, and believe as little as possible */
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of the file decides: a valid footer of type 2 there is a fixed disk, whatever the guest wrote
+ * to its first sector. The copy at the start serves where the end is damaged. Checksums are taken over
+ * the bytes as they are on disk. Memory is bounded by the length of the file, never by a field in it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include "block/drivers.h"
+#include "block/format/split.h"
+#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/candidates.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+#define MENDED "check -r all mends it if all else agrees, salvage=on reads what is left"
+
+#define GEOMETRY_BYTES  4       /* cylinders, heads, sectors a track */
+
+static const char *const size_rules[] = { "auto", "chs", "current_size", "qemu9", NULL };
+
+const BlockOption vpc_open_options[] = {
+    { "force_size_calc", BLOCK_OPT_ENUM, offsetof(VpcOptions, size_rule), "auto", .values = size_rules,
+      .help = "which of the two sizes in a footer counts; auto: by its creator, as QEMU 10; "
+              "qemu9: as QEMU 9 and older" },
+    { "parent", BLOCK_OPT_STRING, offsetof(VpcOptions, parent), "",
+      .help = "a differencing disk's parent, whatever the image says" },
+    { "parent-search", BLOCK_OPT_STRING, offsetof(VpcOptions, search), "",
+      .help = "folders to look for parents in, separated by ':'" },
+    { "parent-root", BLOCK_OPT_STRING, offsetof(VpcOptions, root), "",
+      .help = "folder that no parent may be outside of" },
+    { "drives", BLOCK_OPT_STRING, offsetof(VpcOptions, drives), "",
+      .help = "folders that stand for drive letters in names of parents, as C=/mnt/c;D=/data" },
+    { "ignore-parent-id", BLOCK_OPT_BOOL, offsetof(VpcOptions, ignore_id), "off",
+      .help = "take a parent whose unique id is another" },
+    { "max-depth", BLOCK_OPT_INT, offsetof(VpcOptions, max_depth), "4096",
+      .help = "how many parents there may be, one behind the other" },
+    { "salvage", BLOCK_OPT_BOOL, offsetof(VpcOptions, salvage), "off",
+      .help = "read what is left of a damaged image; what is not there reads as zeroes" },
+    { "salvage-size", BLOCK_OPT_SIZE, offsetof(VpcOptions, salvage_size), "",
+      .help = "with salvage=on: how long the disk is, whatever the image says" },
+    { NULL }
+};
+
+uint32_t vpc_checksum(const void *data, size_t bytes, size_t at)
+{
+    const uint8_t *p = data;
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        sum += i >= at && i < at + 4 ? 0 : p[i];
+    }
+    return ~sum;
+}
+
+static bool is_padded(const uint8_t *field, const char *code, size_t length)
+{
+    return !memcmp(field, code, length) && (length == 4 || field[3] == ' ' || field[3] == 0);
+}
+
+bool vpc_creator_is(const VpcFooter *footer, const char *code)
+{
+    size_t length = MIN(strlen(code), 4);
+
+    return length >= 3 && is_padded(footer->creator, code, length);
+}
+
+static uint32_t footer_checksum(const VpcFooter *f)
+{
+    return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
+}
+
+/* tapdisk 0.1 and 1.1 set the hidden mark without a new checksum */
+static bool is_old_hidden(const VpcFooter *f)
+{
+    uint32_t version = be32_load(f->creator_version);
+
+    return vpc_creator_is(f, "tap") && (version == 0x00000001 || version == 0x00010001) && f->hidden &&
+           be32_load(f->checksum) == footer_checksum(f) + f->hidden;
+}
+
+bool vpc_footer_is_valid(const VpcFooter *f)
+{
+    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8)) &&
+           (be32_load(f->checksum) == footer_checksum(f) || is_old_hidden(f));
+}
+
+int64_t vpc_chs_size(const VpcFooter *f)
+{
+    return (int64_t)be16_load(f->cylinders) * f->heads * f->sectors * VPC_SECTOR;
+}
+
+/* Virtual PC showed its guests C x H x S; nearly everybody else shows current_size */
+int64_t vpc_size(const VpcFooter *f, int rule)
+{
+    static const char *const qemu9_current[] = { "win ", "qem2", "d2v ", "tap", "CTXS" };
+    int64_t chs = vpc_chs_size(f);
+    bool current = rule == VPC_SIZE_CURRENT;
+
+    if (rule == VPC_SIZE_AUTO) {
+        current = memcmp(f->creator, "vpc ", 4) && memcmp(f->creator, "qemu", 4);
+    } else if (rule == VPC_SIZE_QEMU9) {
+        for (size_t i = 0; i < G_N_ELEMENTS(qemu9_current); i++) {
+            current |= !memcmp(f->creator, qemu9_current[i], 4);
+        }
+    }
+    bool too_big = chs == (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
+
+    return current || too_big || chs == 0 ? (int64_t)be64_load(f->current_size) : chs;
+}
+
+bool vpc_names_more(BlockDriverState *bs)
+{
+    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
+}
+
+uint32_t vpc_type(const VpcFooter *f)
+{
+    return be32_load(f->type);
+}
+
+int vpc_probe(const BlockProbe *p)
+{
+    const VpcFooter *head = (const VpcFooter *)p->head;
+    const VpcFooter *tail = (const VpcFooter *)(p->tail + p->len - sizeof(VpcFooter));
+    bool head_ok = vpc_footer_is_valid(head) && vpc_type(head) != VPC_FIXED;
+
+    if (p->size >= VPC_SECTOR && vpc_footer_is_valid(tail)) {
+        return vpc_type(tail) == VPC_FIXED ? 90 : head_ok ? 100 : 80;
+    }
+    if (head_ok) {
+        return 60;
+    }
+    /* Nearly ours: better to say what is wrong than to take it for raw */
+    return !memcmp(p->head, VPC_COOKIE, 8) ? 10 : 0;
+}
+
+/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer; further from the end only
+ * with the right checksum, since a disk may have such bytes of its own */
+char *vpc_suspect(const BlockProbe *p)
+{
+    char *why = NULL;
+
+    g_autofree char *part = *p->filename ? split_next(p->filename) : NULL;
+
+    if (part) {
+        return asprintf(&why, "'%s' beside it is named as a part of a split VHD", part) < 0 ? NULL : why;
+    }
+    if (split_is_part(p->filename)) {
+        return strdup("it is named as a part of a split VHD, which is opened by the name of the first");
+    }
+    if (!memcmp(p->head + VPC_SECTOR, VPC_HEADER_COOKIE, 8)) {
+        return strdup("at 512 there is the header of a dynamic VHD");
+    }
+    for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
+        const VpcFooter *f = (const VpcFooter *)(p->tail + p->len - left);
+
+        if (memcmp(f->cookie, VPC_COOKIE, sizeof(f->cookie)) || (left > BLOCK_PROBE_BYTES && !vpc_footer_is_valid(f))) {
+            continue;
+        }
+        int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which has %d",
+                                               left, VPC_SECTOR)
+                  : left > VPC_SECTOR ? asprintf(&why, "%" PRId64 " bytes before the end there is the footer of a VHD%s",
+                                                 left, vpc_footer_is_valid(f) ? "" : ", with a wrong checksum")
+                  : asprintf(&why, "it ends in the footer of a VHD with a wrong checksum");
+        why = ret < 0 ? NULL : why;
+    }
+    return why;
+}
+
+bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp)
+{
+    int ret = bdrv_node_pread(bs->file, offset, buf, bytes);
+
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not read the %s at %" PRId64 ": %s", what, offset, g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+/* A footer. 0; or -errno, and zeroes */
+static int read_footer(BlockDriverState *bs, int64_t offset, VpcFooter *footer, int64_t bytes)
+{
+    int ret = bdrv_node_pread(bs->file, offset, footer, bytes);
+
+    if (ret < 0) {
+        memset(footer, 0, sizeof(*footer));
+    }
+    return ret;
+}
+
+bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
+{
+    ends->size = bdrv_node_size(bs->file);
+    ends->tail_at = ends->size - VPC_SECTOR;
+    if (ends->size < VPC_FOOTER_OLD) {
+        bdrv_set_error(errp, EINVAL, "the file is %" PRId64 " bytes long, shorter than a VHD footer (512 bytes)",
+                       ends->size);
+        return false;
+    }
+    ends->head_error = read_footer(bs, 0, &ends->head, MIN(ends->size, VPC_SECTOR));
+    ends->tail_error = ends->tail_at >= 0 ? read_footer(bs, ends->tail_at, &ends->tail, VPC_SECTOR) : 0;
+    ends->head_ok = vpc_footer_is_valid(&ends->head);
+    ends->tail_ok = ends->tail_at >= 0 && vpc_footer_is_valid(&ends->tail);
+    if (ends->tail_ok || ends->tail_error || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+        return true;
+    }
+    VpcFooter old = { 0 };
+
+    if (ends->tail_at >= 0) {
+        memcpy(&old, (const uint8_t *)&ends->tail + 1, VPC_FOOTER_OLD);
+    } else {
+        ends->tail_error = read_footer(bs, 0, &old, VPC_FOOTER_OLD);
+    }
+    if (vpc_footer_is_valid(&old)) {
+        ends->tail = old;
+        ends->tail_ok = true;
+        ends->tail_at++;
+    }
+    return true;
+}
+
+int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)
+{
+    int64_t start = MAX(0, ends->tail_at - 65536);
+    int64_t bytes = ends->size - start;
+    g_autofree uint8_t *buf = g_malloc((gsize)bytes);
+
+    int ret = bdrv_node_pread(bs->file, start, buf, bytes);
+
+    for (int64_t i = bytes - VPC_SECTOR; ret == 0 && i >= 0; i--) {
+        if (buf[i] == VPC_COOKIE[0] && start + i > 0 && vpc_footer_is_valid((const VpcFooter *)(buf + i))) {
+            return start + i;
+        }
+    }
+    return ret < 0 ? ret : -ENOENT;
+}
+
+/* Name the part that is missing of a split image, as the end of a message. "": the image has no parts. g_free() it */
+static char *missing_part(BlockDriverState *bs)
+{
+    unsigned n = 1, last = 0;
+
+    if (((const VpcState *)bs->state)->options.root) {
+        return g_strdup("; if it is split, its parts are not looked for where parent-root= is given");
+    }
+    for (unsigned i = 1; i < 100; i++) {
+        g_autofree char *part = bdrv_is_path(bs->filename) ? split_part(bs->filename, i) : NULL;
+
+        last = part ? i : last;
+        n += part && n == i;
+    }
+    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing, or the one before it is not whole", n, n)
+                : g_strdup("");
+}
+
+/* Name the format that the file is of if no driver reads it, as the end of a message; else "". g_free() it */
+static char *other_format(BlockDriverState *bs, int64_t size)
+{
+    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_PROBE_BYTES);
+    uint8_t *tail = head + BLOCK_PROBE_BYTES;
+    BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, bs->filename };
+    int64_t have = MIN(size, BLOCK_PROBE_BYTES);
+    const char *advice, *name = NULL;
+
+    if (bdrv_node_pread(bs->file, 0, head, have) == 0 &&
+        bdrv_node_pread(bs->file, size - have, tail + (BLOCK_PROBE_BYTES - have), have) == 0) {
+        name = bdrv_foreign_format(&probe, &advice);
+    }
+    return name ? g_strdup_printf("; it is of the format %s: %s", name, advice) : g_strdup("");
+}
+
+bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+{
+    bool cookie_at_end = !memcmp(ends->tail.cookie, VPC_COOKIE, 8);
+    const VpcFooter *f = cookie_at_end ? &ends->tail : &ends->head;
+
+    if (!memcmp(ends->head.cookie, "vhdxfile", 8)) {
+        bdrv_set_error(errp, ENOTSUP, "this is VHDX, another format than VHD, and no driver here reads it");
+        return false;
+    }
+    if (ends->tail_error) {
+        const char *head = !ends->head_error ? "there is no copy of it at the start of the file"
+                                             : "the start of the file, where a copy of it may be, neither";
+
+        bdrv_set_error(errp, -ends->tail_error, "the footer at %" PRId64 " could not be read (%s), and %s; salvage=on "
+                       "reads a fixed disk without it", MAX(ends->tail_at, 0), g_strerror(-ends->tail_error), head);
+        return false;
+    }
+    if (ends->head_error) {
+        bdrv_set_error(errp, -ends->head_error, "the file does not end in a VHD footer, and its start, where a copy "
+                       "of it may be, could not be read: %s", g_strerror(-ends->head_error));
+        return false;
+    }
+    int64_t stray = vpc_stray_footer(bs, ends);
+    if (stray >= 0) {
+        bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
+                       PRId64 " bytes behind it", stray, ends->size - stray - VPC_SECTOR);
+    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
+        bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x; " MENDED,
+                       cookie_at_end ? "end" : "start", be32_load(f->checksum), footer_checksum(f));
+    } else {
+        g_autofree char *gap = missing_part(bs), *other = other_format(bs, ends->size);
+
+        bdrv_set_error(errp, EINVAL, "this is no VHD: it neither ends nor begins with a footer%s%s", other, gap);
+    }
+    return false;
+}
+
+static bool is_sparse(const VpcFooter *f)
+{
+    return vpc_type(f) == VPC_DYNAMIC || vpc_type(f) == VPC_DIFFERENCING;
+}
+
+static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (ends->tail_ok) {
+        s->footer = ends->tail;
+        s->found = ends->size - ends->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
+        s->limit = ends->tail_at;
+    } else if (ends->head_ok && is_sparse(&ends->head)) {
+        s->footer = ends->head;
+        s->found = VPC_AT_HEAD;
+        s->limit = ends->size;
+        s->in_place = !bdrv_node_can_grow(bs->file);
+        if (ends->tail_error) {
+            bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
+                      ends->tail_at, g_strerror(-ends->tail_error));
+        } else if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+            g_autofree char *gap = missing_part(bs);
+
+            bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
+        }
+    } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED && !ends->tail_error) {
+        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
+        return false;
+    } else {
+        return vpc_no_footer(bs, ends, errp);
+    }
+    return true;
+}
+
+static bool check_footer(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+    const VpcFooter *f = &s->footer;
+    uint32_t type = vpc_type(f), version = be32_load(f->version);
+
+    if (version >> 16 != VPC_VERSION >> 16) {
+        bdrv_set_error(errp, ENOTSUP, "footer: file format version is %u.%u, should be 1.0", version >> 16,
+                       version & 0xffff);
+    } else if (type != VPC_FIXED && type != VPC_DYNAMIC && type != VPC_DIFFERENCING) {
+        bdrv_set_error(errp, EINVAL, "footer: disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)",
+                       type);
+    } else if (be64_load(f->current_size) > INT64_MAX) {
+        bdrv_set_error(errp, EINVAL, "footer: current size is %" PRIu64 " bytes, more than can be",
+                       be64_load(f->current_size));
+    } else if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EACCES, "the image was put out of use by Xen's tools (cookie v_poison): it can be "
+                       "opened for reading only");
+    } else {
+        if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
+            bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
+        }
+        bs->size = vpc_size(f, s->options.size_rule);
+        return true;
+    }
+    return false;
+}
+
+static bool open_fixed(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    s->fixed = true;
+    s->tail = s->end = s->limit;
+    s->unsettled = s->found == VPC_AT_TAIL_511;
+    if (bs->size > s->limit) {
+        if (bs->flags & BDRV_O_RDWR) {
+            bdrv_set_error(errp, EINVAL, "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them: it "
+                           "can be opened for reading only", bs->size, s->limit);
+            return false;
+        }
+        bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
+                  bs->size, s->limit);
+    } else if (be64_load(s->footer.current_size) < (uint64_t)s->limit && bdrv_node_can_grow(bs->file)) {
+        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->limit,
+                  be64_load(s->footer.current_size));
+    }
+    return true;
+}
+
+/* What is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
+static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit, GError **errp)
+{
+    VpcState *s = bs->state;
+    const VpcHeader *h = &s->header;
+    uint32_t sum = vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum));
+    uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
+    uint64_t table = be64_load(h->table_offset);
+
+    if (memcmp(h->cookie, VPC_HEADER_COOKIE, 8)) {
+        bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
+    } else if (version >> 16 != VPC_HEADER_VERSION >> 16) {
+        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+    } else if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
+        bdrv_set_error(errp, EINVAL, "Invalid block size %u", block_size);
+    } else if (entries > (uint64_t)limit / 4) {
+        bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
+    } else if (be32_load(h->checksum) != sum) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " MENDED,
+                       be32_load(h->checksum), sum);
+    } else if (table % VPC_SECTOR) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: BAT offset %" PRIu64 " is not a multiple of 512", table);
+    } else if (table > (uint64_t)limit - 4 * (uint64_t)entries) {
+        bdrv_set_error(errp, EINVAL, "dynamic header: BAT of %u entries at %" PRIu64 " does not end before %"
+                       PRId64, entries, table, limit);
+    } else {
+        s->bat_offset = (int64_t)table;
+        s->bat_bytes = (int64_t)entries * 4;
+        s->block_size = block_size;
+        s->bitmap_bytes = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+        return true;
+    }
+    return false;
+}
+
+int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *h)
+{
+    int ret = bdrv_node_pread(bs->file, offset, h, sizeof(*h));
+
+    if (ret == 0) {
+        return 0;
+    }
+    memset(h, 0, sizeof(*h));
+    if (bdrv_node_pread(bs->file, offset, h, VPC_SECTOR) < 0) {
+        memset(h, 0, sizeof(*h));
+        return ret;
+    }
+    if (be32_load(h->checksum) != vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum))) {
+        return ret;
+    }
+    bdrv_warn(bs, "IO", "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is empty",
+              offset + VPC_SECTOR, g_strerror(-ret));
+    return 0;
+}
+
+static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
+{
+    VpcState *s = bs->state;
+    uint64_t at = be64_load(s->footer.data_offset);
+
+    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)limit ||
+        (uint64_t)limit - at < sizeof(VpcHeader)) {
+        bdrv_set_error(errp, EINVAL, "footer: data offset is %" PRIu64 ", no place for a header before %" PRId64, at,
+                       limit);
+        return false;
+    }
+    int ret = vpc_read_header(bs, (int64_t)at, &s->header);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not read the dynamic header at %" PRIu64 ": %s; salvage=on looks for the BAT "
+                       "without it", at, g_strerror(-ret));
+        return false;
+    }
+    return check_header(bs, (int64_t)at, limit, errp);
+}
+
+bool vpc_is_half_changed(const VpcEnds *ends)
+{
+    VpcFooter head = ends->head;
+
+    if (memcmp(head.data_offset, ends->tail.data_offset, sizeof(head.data_offset))) {   /* each has its own BAT */
+        memcpy(head.original_size, ends->tail.original_size, sizeof(head.original_size));
+        memcpy(head.current_size, ends->tail.current_size, sizeof(head.current_size));
+        memcpy((uint8_t *)&head + offsetof(VpcFooter, cylinders), ends->tail.cylinders, GEOMETRY_BYTES);
+    }
+    memcpy(head.data_offset, ends->tail.data_offset, sizeof(head.data_offset));
+    memcpy(head.type, ends->tail.type, sizeof(head.type));
+    memcpy(head.checksum, ends->tail.checksum, sizeof(head.checksum));
+    return ends->head_ok && ends->tail_ok && is_sparse(&ends->head) && !memcmp(&head, &ends->tail, sizeof(head));
+}
+
+bool vpc_ends_disagree(const VpcEnds *ends)
+{
+    const VpcFooter *a = &ends->head, *b = &ends->tail;
+
+    return ends->head_ok && ends->tail_ok && !vpc_is_half_changed(ends) &&
+           (memcmp(a->data_offset, b->data_offset, 8) || memcmp(a->current_size, b->current_size, 8) ||
+            memcmp(a->cylinders, b->cylinders, GEOMETRY_BYTES) || memcmp(a->type, b->type, 4) ||
+            vpc_size(a, VPC_SIZE_AUTO) != vpc_size(b, VPC_SIZE_AUTO));
+}
+
+/* By a whole footer, what lies past the end of the file must not come to be inside it */
+static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    s->tail = ends->tail_ok ? ends->tail_at : s->end <= s->ceiling ? s->end : s->limit;
+    bool grows = !s->in_place && s->tail + VPC_SECTOR > ends->size;
+
+    if (grows && s->tail + VPC_SECTOR > s->promised) {
+        bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for one: "
+                       "parent locators or a batmap are said to lie past the end, at %" PRId64
+                       ": the image can be opened for reading only", s->tail, s->promised);
+        return false;
+    }
+    return true;
+}
+
+static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+{
+    VpcState *s = bs->state;
+    int64_t needed = bs->size / s->block_size + (bs->size % s->block_size != 0);
+
+    if (vpc_ends_disagree(ends)) {
+        bdrv_set_error(errp, EINVAL, "the footer and its copy at the start differ (current size %" PRIu64 " and %"
+                       PRIu64 "): the image can be opened for reading only", be64_load(ends->tail.current_size),
+                       be64_load(ends->head.current_size));
+        return false;
+    }
+    if (vpc_bat_entries(s) < needed) {
+        bdrv_set_error(errp, EINVAL, "the BAT has %" PRId64 " entries, the disk needs %" PRId64
+                       ": the image can be opened for reading only", vpc_bat_entries(s), needed);
+        return false;
+    }
+    s->ceiling = s->lowest = INT64_MAX;
+    s->room.zero_from = s->in_place ? INT64_MAX : 0;
+    /* a footer that can't be read is written anew where it is, if no block is there */
+    s->end = s->in_place ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->limit;
+    s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
+    s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
+    if (!vpc_survey(bs, errp)) {
+        return false;
+    }
+    bool cut_off = s->ceiling < INT64_MAX;
+
+    s->ceiling = MIN(s->ceiling, s->promised);
+    for (unsigned i = 0; i < s->metadata_count; i++) {      /* some may reach into the footer */
+        s->end = MAX(s->end, s->metadata[i].end);
+    }
+    if (!cut_off) {         /* else the bytes in between would complete a block */
+        s->end = align_up(s->end, VPC_SECTOR);
+    }
+    return place_tail(bs, ends, errp);
+}
+
+static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+{
+    const VpcState *s = bs->state;
+
+    if (!read_header(bs, s->limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
+        return false;
+    }
+    if (ends->head_error) {
+        bdrv_warn(bs, "F1", "the copy of the footer at the start of the file could not be read (%s)",
+                  g_strerror(-ends->head_error));
+    } else if (!ends->head_ok) {
+        bdrv_warn(bs, "F1", "the copy of the footer at the start of the file is damaged");
+    } else if (vpc_ends_disagree(ends)) {
+        bdrv_warn(bs, "F3", "the footer and its copy at the start differ; the one at the end counts");
+    }
+    return !(bs->flags & BDRV_O_RDWR) || open_for_writing(bs, ends, errp);
+}
+
+/* Put split between @bs and bs->file if the file does not end in a footer and has another part beside it. With
+ * parent-root= nothing is looked for beside a file. False: the file is a later part, or a part can't be opened */
+static bool join_parts(BlockDriverState *bs, GError **errp)
+{
+    const VpcState *s = bs->state;
+    VpcEnds ends = { 0 };
+
+    if (s->options.root || !bdrv_is_path(bs->filename)) {
+        return true;
+    }
+    g_autofree char *first = split_first(bs->filename);
+
+    if (first) {
+        bdrv_set_error(errp, EINVAL, "it is a part of a split image, which is opened by the name of the first, '%s'", first);
+        return false;
+    }
+    if (!vpc_read_ends(bs, &ends, NULL) || ends.tail_ok) {
+        return true;
+    }
+    g_autofree char *next = split_next(bs->filename);
+
+    if (next && !bdrv_wrap_file(bs, "split", errp)) {
+        return false;
+    }
+    if (next) {
+        bdrv_warn(bs, "split", "the image is split, as '%s' beside it says: the file is read as one with its parts up to the "
+                  "first that is missing, %" PRId64 " bytes in all", next, bdrv_node_size(bs->file));
+    }
+    return true;
+}
+
+/* Parts that do not end in the footer of the whole are not all of them, or others: a copy at the start is no excuse */
+static bool parts_are_whole(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+{
+    if (bs->file->drv != &bdrv_split || ends->tail_ok) {
+        return true;
+    }
+    g_autofree char *gap = missing_part(bs);
+
+    bdrv_set_error(errp, EINVAL, "its parts do not end in the footer of a VHD%s; salvage=on reads what is there", gap);
+    return false;
+}
+
+bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+{
+    VpcState *s = bs->state;
+    const VpcOptions *o = opts;
+    VpcEnds ends = { 0 };
+
+    s->options = *o;
+    s->options.parent = g_strdup(o->parent);
+    s->options.search = g_strdup(o->search);
+    s->options.root = g_strdup(o->root);
+    s->options.drives = g_strdup(o->drives);
+    s->options.salvage |= (flags & BDRV_O_SALVAGE) != 0;
+    const VpcParentRules rules = { s->options.drives, s->options.search };
+
+    if (!vpc_check_parent_rules(&rules, errp) || !join_parts(bs, errp)) {
+        return false;
+    }
+    if (s->options.salvage_size >= 0 && !s->options.salvage) {
+        bdrv_warn(bs, "ignored", "salvage-size= is without effect where salvage=on is not given");
+    }
+    if (flags & BDRV_O_CHECK) {
+        return true;
+    }
+    if (s->options.salvage) {
+        return vpc_salvage(bs, errp);
+    }
+    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !choose_footer(bs, &ends, errp) ||
+        !check_footer(bs, errp)) {
+        return false;
+    }
+    s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;
+    return vpc_type(&s->footer) == VPC_FIXED ? open_fixed(bs, errp) : open_dynamic(bs, &ends, errp);
+}

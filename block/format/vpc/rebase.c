@@ -1,0 +1,329 @@
+/* rebase.c - VHD: what a child remembers of its parent, and how it comes to remember another */
+/* SPDX-License-Identifier: MIT
+ *
+ * There is one header, and it must not be torn. So what is new goes where nothing is, and the footers, a
+ * sector each, are what changes over:
+ *
+ *   1  a footer further out                                             flush
+ *   2  locators and header before it, above all blocks                  flush
+ *   3  both footers refer to that header: now the new parent counts     flush
+ *   4  the header to its usual place as well, which nothing refers to   flush
+ *   5  both footers refer to that: others put blocks above the last one, not seeing a header there
+ *
+ * After a cut at any place the footer at the end of the file refers to one of two headers, both whole, and
+ * open() lets the copy at the start differ in just this.
+ *
+ * An image that is to stand alone has zeroes written under the clear bits of its bitmaps before step 1, where only the
+ * parent's bytes are seen, and the bits set after step 3. So before step 3 nothing of the parent is hidden, and after
+ * it nothing depends on the bits.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/drivers.h"
+#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/candidates.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+#define FLUSH_EVERY     1024            /* blocks: their bitmaps are in memory until then */
+#define LOCATOR_ROOM    65536           /* of the absolute name, where Windows leaves room for a longer one */
+
+char *vpc_parent_path(const char *child, const char *parent)
+{
+    if (!bdrv_is_path(parent)) {
+        return g_strdup(parent);
+    }
+    g_autofree char *folder = g_path_get_dirname(child);
+
+    return g_path_is_absolute(parent) || !strcmp(folder, ".") ? g_strdup(parent)
+                                                              : g_build_filename(folder, parent, NULL);
+}
+
+bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp)
+{
+    int64_t changed;
+
+    if (parent->drv == &bdrv_vpc) {     /* others have no id */
+        memcpy(header->parent_uuid, ((const VpcState *)parent->state)->footer.uuid, sizeof(header->parent_uuid));
+    }
+    bool there = vpc_when_changed(parent, &changed);
+
+    if (!there && !bdrv_is_path(parent->filename)) {
+        bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", parent->filename);
+        return false;
+    }
+    if (there && changed > 0) {
+        be32_store(header->parent_timestamp, (uint32_t)changed);
+    }
+    return vpc_describe_parent(child, parent->filename, header, out, errp);
+}
+
+int64_t vpc_locator_space(const VpcLocatorData *locator)
+{
+    int64_t length = (int64_t)g_bytes_get_size(locator->bytes);
+
+    return MAX(round_up(length, VPC_LOCATOR_ALIGN), locator->code == VPC_LOCATOR_W2KU ? LOCATOR_ROOM : VPC_LOCATOR_ALIGN);
+}
+
+int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,
+                      int64_t at, int64_t *end)
+{
+    VpcLocator *l = &header->locators[slot];
+    int64_t space = vpc_locator_space(locator);
+    gsize length;
+    const void *data = g_bytes_get_data(locator->bytes, &length);
+
+    be32_store(l->code, locator->code);
+    be32_store(l->space, (uint32_t)space);
+    be32_store(l->length, (uint32_t)length);
+    be64_store(l->offset, (uint64_t)at);
+    *end = at + space;
+    int ret = bdrv_node_pwrite(bs->file, at, data, (int64_t)length);
+
+    return ret < 0 ? ret : bdrv_node_zero(bs->file, at + (int64_t)length, space - (int64_t)length, 0);
+}
+
+static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
+{
+    be32_store(header->checksum, vpc_checksum(header, sizeof(*header), offsetof(VpcHeader, checksum)));
+    int ret = bdrv_node_pwrite(bs->file, at, header, sizeof(*header));
+
+    return ret < 0 ? ret : bdrv_node_flush(bs->file);
+}
+
+/* Steps 1 and 2. No block goes where this was written, also if it fails: a footer on disk may come to refer to it */
+static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const VpcLocatorData locators[3],
+                              int64_t *header_at)
+{
+    VpcState *s = bs->state;
+    int64_t at = round_up(s->end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
+
+    for (unsigned i = 0; i < 3 && locators[i].bytes; i++) {
+        tail += vpc_locator_space(&locators[i]);
+    }
+    int ret = tail > s->tail ? vpc_move_tail(bs, tail) : 0;
+
+    if (ret == 0) {
+        s->end = tail;
+        vpc_spoil_room(s, tail);
+    }
+    for (unsigned i = 0; i < 3 && locators[i].bytes && ret == 0; i++) {
+        ret = vpc_write_locator(bs, header, i, &locators[i], at, &at);
+    }
+    *header_at = at;
+    return ret < 0 ? ret : write_header(bs, header, at);
+}
+
+/* Steps 3 and 5 */
+static int refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
+{
+    VpcFooter f = ((VpcState *)bs->state)->footer;
+
+    be64_store(f.data_offset, (uint64_t)header_at);
+    be32_store(f.type, type);
+    return vpc_change_footer(bs, &f);
+}
+
+/* Is nothing but the header in its usual place? */
+static bool home_is_free(const VpcState *s, int64_t header_at)
+{
+    int64_t end = VPC_HEADER_HOME + sizeof(VpcHeader);
+
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        const VpcRange *r = &s->metadata[i];
+
+        if (r->start < end && VPC_HEADER_HOME < r->end && r->start != header_at) {
+            return false;
+        }
+    }
+    return s->lowest >= end;
+}
+
+/* Steps 1 to 3 */
+static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], uint32_t type, VpcHeader *header,
+                       int64_t *header_at)
+{
+    VpcState *s = bs->state;
+    int ret = write_above_blocks(bs, header, locators, header_at);
+
+    ret = ret < 0 ? ret : refer_to(bs, *header_at, type);
+    if (ret == 0) {
+        s->header = *header;
+        s->differencing = type == VPC_DIFFERENCING;
+    }
+    return ret;
+}
+
+/* Steps 4 and 5. The parent has been changed in any case */
+static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
+{
+    VpcState *s = bs->state;
+    int ret = write_header(bs, &s->header, VPC_HEADER_HOME);
+
+    ret = ret < 0 ? ret : refer_to(bs, VPC_HEADER_HOME, type);
+    if (ret < 0) {
+        bdrv_warn(bs, "leftover", "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
+                  VPC_HEADER_HOME, header_at, g_strerror(-ret));
+    } else {
+        s->end = header_at;     /* what is behind it is free, and spoilt */
+    }
+}
+
+/* Get the bitmap of the block at @place, if that may be written to */
+static int get_bitmap(BlockDriverState *bs, int64_t block, int64_t place, uint8_t **bitmap)
+{
+    int ret = vpc_check_block(bs, block, place, true);
+
+    return ret < 0 ? ret : bdrv_meta_get(bs, place, ((const VpcState *)bs->state)->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
+}
+
+/* Zero the sectors that the bitmap leaves to the parent: nobody sees them there yet. Behind the end of the disk, too, as
+ * it may grow; others let the last block end where the disk does */
+static int clear_unset(BlockDriverState *bs, int64_t block, int64_t place)
+{
+    VpcState *s = bs->state;
+    int64_t sectors = s->block_size / VPC_SECTOR, end = place + vpc_stored_bytes(s);
+    uint8_t *bitmap;
+    int ret = get_bitmap(bs, block, place, &bitmap);
+
+    if (ret == 0 && end > s->tail) {
+        ret = vpc_move_tail(bs, end);
+    }
+    for (int64_t i = 0, next; i < sectors && ret == 0; i = next) {
+        next = vpc_run_end(bitmap, i, sectors);
+        if (!vpc_sector_is_set(bitmap, i)) {
+            ret = bdrv_node_zero(bs->file, place + s->bitmap_bytes + i * VPC_SECTOR, (next - i) * VPC_SECTOR, 0);
+        }
+    }
+    return ret;
+}
+
+/* Set all bits: most programs, QEMU among them, do not look at the bitmaps of a disk without a parent */
+static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
+{
+    int64_t bytes = (((const VpcState *)bs->state)->block_size / VPC_SECTOR + 7) / 8;
+    uint8_t *bitmap;
+    int ret = get_bitmap(bs, block, place, &bitmap);
+
+    if (ret == 0) {
+        memset(bitmap, 0xff, (size_t)bytes);
+        bdrv_meta_dirty(bs, place, 0, bytes);
+    }
+    return ret;
+}
+
+typedef struct EachBlock {
+    BlockDriverState *bs;
+    int (*function)(BlockDriverState *bs, int64_t block, int64_t place);
+    int64_t count;
+} EachBlock;
+
+static int do_block(void *user, const VpcRun *run)
+{
+    EachBlock *each = user;
+    const VpcState *s = each->bs->state;
+    bool inside = run->block * s->block_size < each->bs->size;      /* a BAT may go on past the disk */
+
+    if (!inside || !vpc_run_is_block(run)) {
+        return 0;
+    }
+    int ret = each->function(each->bs, run->block, (int64_t)run->sector * VPC_SECTOR);
+
+    return ret == 0 && ++each->count % FLUSH_EVERY == 0 ? vpc_flush(each->bs) : ret;
+}
+
+/* Call @function for each block that is there, and flush */
+static int each_block(BlockDriverState *bs, int (*function)(BlockDriverState *bs, int64_t block, int64_t place))
+{
+    EachBlock each = { bs, function };
+    int ret = vpc_walk_bat(bs, vpc_bat_entries(bs->state), do_block, &each);
+
+    return ret < 0 ? ret : vpc_flush(bs);
+}
+
+/* Write what may be written while the old parent counts */
+static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (s->fixed) {
+        bdrv_set_error(errp, ENOTSUP, "a fixed disk can't have a parent");
+        return false;
+    }
+    int ret = s->unsettled ? vpc_settle(bs) : 0;
+    if (ret == 0 && !parent) {
+        ret = each_block(bs, clear_unset);
+    }
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not write: %s", g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+/* The image stands alone by now, and reads the same with any bitmap: what can't be written is written by a later flush */
+static void fill_bitmaps(BlockDriverState *bs)
+{
+    int ret = each_block(bs, fill_bitmap);
+
+    if (ret < 0) {
+        bdrv_warn(bs, "leftover", "not all bitmaps could be filled, as some programs want them in a disk without a parent: %s",
+                  g_strerror(-ret));
+    }
+}
+
+/* Warn if an unsafe rebase, which does not look at the old parent, makes another image the parent */
+static void warn_of_other_parent(BlockDriverState *bs, const VpcHeader *header, const char *parent)
+{
+    const VpcState *s = bs->state;
+
+    if (s->differencing && !bs->backing && memcmp(s->header.parent_uuid, header->parent_uuid, sizeof(header->parent_uuid))) {
+        g_autofree char *had = vpc_uuid_text(s->header.parent_uuid), *has = vpc_uuid_text(header->parent_uuid);
+
+        bdrv_warn(bs, "parent", "the image was made over a parent with the unique id %s, and '%s' has %s: what it has not by "
+                  "itself is read from another disk from now on", had, parent, has);
+    }
+}
+
+bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
+{
+    VpcState *s = bs->state;
+    VpcHeader header = s->header;
+    VpcLocatorData locators[VPC_LOCATORS] = { 0 };
+
+    memset(header.parent_uuid, 0, sizeof(header.parent_uuid));
+    memset(header.parent_timestamp, 0, sizeof(header.parent_timestamp));
+    memset(header.parent_name, 0, sizeof(header.parent_name));
+    memset(header.locators, 0, sizeof(header.locators));
+    if ((parent && !vpc_remember_parent(bs->filename, parent, &header, locators, errp)) ||
+        !make_ready(bs, parent, errp)) {
+        vpc_free_locators(locators);
+        return false;
+    }
+    if (parent) {
+        warn_of_other_parent(bs, &header, parent->filename);
+    }
+    uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
+    bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
+    int64_t header_at, end = s->end;
+    int ret = change_over(bs, locators, type, &header, &header_at);
+
+    vpc_free_locators(locators);
+    if (ret < 0) {
+        vpc_give_back(bs, end);
+        bdrv_set_error(errp, -ret, "could not write the new parent's names: %s", g_strerror(-ret));
+        return false;
+    }
+    if (!parent) {
+        fill_bitmaps(bs);
+    }
+    if (home) {
+        go_home(bs, type, header_at);
+    }
+    ret = vpc_claim_anew(bs);
+    if (ret < 0) {          /* the parent is another one all the same */
+        bdrv_warn(bs, "IO", "could not make out where the tables are: %s", g_strerror(-ret));
+    }
+    return true;
+}

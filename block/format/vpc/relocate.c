@@ -1,0 +1,487 @@
+/* relocate.c - VHD: tables of another length, and what is in their way */
+/* SPDX-License-Identifier: MIT
+ *
+ * Others want tables in front of all blocks, and most of them write in between if they are not. So blocks move out of
+ * the way. There is one header, and one BAT, and neither must be torn: as in vpc/rebase.c all that is new goes where
+ * nothing is, and the footers, a sector each, are what changes over:
+ *
+ *   1  a footer further out                                                          flush
+ *   2  above all blocks: copies of those in the way; header, BAT with the places of the copies, batmap, and locators
+ *      that are in the way                                                           flush
+ *   3  both footers refer to that header, and have the new size                      flush
+ *   4  the same tables where they belong, which nothing refers to any more           flush
+ *   5  both footers refer to those                                                   flush
+ *   6  the footer moves down, and the file is cut behind it; blocks go where others were given up, see vpc/gaps.c
+ *
+ * After a cut at any place the footer at the end of the file refers to one set of tables, all of them whole, and
+ * open() lets the copy at the start refer to another one. Done again, what was begun is ended.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/candidates.h"
+#include "util/be.h"
+#include "util/checked.h"
+#include "util/iszero.h"
+
+#define COPY_PIECE  (1 << 20)
+#define XEN_BYTE    (INT64_C(16) << 20)    /* bytes of the disk for one of the batmap, as Xen's tools count */
+#define LOCATORS    G_N_ELEMENTS(((VpcHeader *)NULL)->locators)
+
+/* Where a set of tables is */
+typedef struct Layout {
+    int64_t header, bat;
+    int64_t batmap;                 /* and the map behind it */
+    int64_t locators[LOCATORS];     /* -1: where it was */
+    int64_t end;
+} Layout;
+
+typedef struct Move {
+    BlockDriverState *bs;
+    VpcFooter footer;               /* the new one */
+    int64_t entries, kept;
+    int64_t old_bat;                /* where that was */
+    VpcBatmap batmap;
+    uint8_t *map;                   /* NULL: there is none */
+    int64_t map_bytes;
+    int64_t header_was;
+    VpcHeader header;               /* the old one */
+    Layout home, above;
+    VpcKeys blocks;                 /* numbers of those that are in the way, */
+    int64_t first, stride;          /* and where the first of them goes, the next, ... */
+} Move;
+
+int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes)
+{
+    g_autofree uint8_t *buf = g_try_malloc(COPY_PIECE);
+    int ret = buf ? 0 : -ENOMEM;
+
+    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
+        n = bytes - done;
+        if (vpc_is_hole(bs, from + done, &n)) {
+            ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);
+            continue;
+        }
+        n = MIN(n, COPY_PIECE);
+        ret = bdrv_node_pread(bs->file, from + done, buf, n);
+        if (ret == 0 && block_is_zero(buf, (size_t)n)) {
+            ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);
+        } else if (ret == 0) {
+            ret = bdrv_node_pwrite(bs->file, to + done, buf, n);
+        }
+    }
+    return ret;
+}
+
+/* The BAT */
+
+int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place)
+{
+    VpcState *s = bs->state;
+    uint8_t entry[4];
+    int ret = bdrv_node_pread(bs->file, s->bat_offset + block * 4, entry, sizeof(entry));
+    uint32_t sector = ret < 0 ? VPC_UNUSED : be32_load(entry);
+
+    *place = sector == VPC_UNUSED ? -1 : (int64_t)sector * VPC_SECTOR;
+    return ret;
+}
+
+/* Where tables belong */
+
+static bool is_in(int64_t start, int64_t end, int64_t at, int64_t bytes)
+{
+    return start < at + bytes && at < end;
+}
+
+/* Would these bytes be in the way? */
+static bool is_in_way(const Layout *home, int64_t at, int64_t bytes)
+{
+    return is_in(home->header, home->header + (int64_t)sizeof(VpcHeader), at, bytes) ||
+           is_in(home->bat, home->end, at, bytes);
+}
+
+static int64_t locator_space(const VpcLocator *l)
+{
+    int64_t space = be32_load(l->space);
+
+    return space * (space < VPC_SECTOR ? VPC_SECTOR : 1);
+}
+
+static int64_t add_locator(int64_t at, const VpcLocator *l, int64_t *end)
+{
+    int64_t unit = be64_load(l->offset) % VPC_LOCATOR_ALIGN ? VPC_SECTOR : VPC_LOCATOR_ALIGN;
+    int64_t start = align_up(at, unit);
+
+    *end = align_up(start + locator_space(l), VPC_SECTOR);
+    return start;
+}
+
+/* All but the locators, one behind the other */
+static void lay_out(const Move *m, Layout *out, int64_t header, int64_t bat)
+{
+    *out = (Layout) { header, bat, bat + align_up(m->entries * 4, VPC_SECTOR) };
+    out->end = out->batmap + (m->map ? (int64_t)sizeof(VpcBatmap) + m->map_bytes : 0);
+    for (size_t i = 0; i < LOCATORS; i++) {
+        out->locators[i] = -1;
+    }
+}
+
+/* Is it to be elsewhere? In the way, which others may be then; behind the BAT, which may be shorter now; or where it was
+ * left when this was cut off */
+static bool is_to_move(const Move *m, const VpcLocator *l)
+{
+    const VpcState *s = m->bs->state;
+    int64_t at = (int64_t)be64_load(l->offset);
+    bool behind_bat = at >= m->home.bat && at < s->lowest, away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
+
+    return be32_load(l->code) && (behind_bat || away || is_in_way(&m->home, at, locator_space(l)));
+}
+
+static void lay_out_home(Move *m)
+{
+    const VpcState *s = m->bs->state;
+    bool usual = m->header_was == VPC_HEADER_HOME;
+    Layout *home = &m->home;
+
+    lay_out(m, home, VPC_HEADER_HOME, usual ? s->bat_offset : VPC_HEADER_HOME + (int64_t)sizeof(VpcHeader));
+    for (size_t i = 0; i < LOCATORS; i++) {
+        const VpcLocator *l = &m->header.locators[i];
+
+        if (home->locators[i] < 0 && is_to_move(m, l)) {
+            home->locators[i] = add_locator(home->end, l, &home->end);
+            i = (size_t)-1;         /* from the beginning */
+        }
+    }
+}
+
+static void lay_out_above(Move *m, int64_t above)
+{
+    int64_t header = align_up(above, VPC_SECTOR);
+
+    lay_out(m, &m->above, header, header + (int64_t)sizeof(VpcHeader));
+    for (size_t i = 0; i < LOCATORS; i++) {
+        if (m->home.locators[i] >= 0) {
+            m->above.locators[i] = add_locator(m->above.end, &m->header.locators[i], &m->above.end);
+        }
+    }
+}
+
+/* Xen's batmap */
+
+static uint32_t sum(const uint8_t *bytes, int64_t count)
+{
+    uint32_t all = 0;
+
+    for (int64_t i = 0; i < count; i++) {
+        all += bytes[i];
+    }
+    return ~all;
+}
+
+static int64_t map_bytes(int64_t entries)
+{
+    return MAX(round_up((entries + 7) / 8, VPC_SECTOR), VPC_SECTOR);
+}
+
+/* Bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is there a
+ * bit that Xen does not sum up */
+static int read_batmap(Move *m)
+{
+    VpcState *s = m->bs->state;
+    int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR), bytes;
+    VpcBatmap *b = &m->batmap;
+
+    int ret = vpc_creator_is(&s->footer, "tap") ? bdrv_node_pread(m->bs->file, at, b, sizeof(*b)) : 0;
+    if (ret < 0 || memcmp(b->cookie, VPC_BATMAP_COOKIE, 8)) {
+        return ret;
+    }
+    bytes = MIN((int64_t)be32_load(b->sectors) * VPC_SECTOR, map_bytes(vpc_bat_entries(s)));
+    m->map_bytes = map_bytes(m->entries);
+    m->map = g_try_malloc0((gsize)MAX(m->map_bytes, bytes));
+    if (!m->map) {
+        return -ENOMEM;
+    }
+    ret = bdrv_node_pread(m->bs->file, (int64_t)be64_load(b->offset), m->map, bytes);
+    if (sum(m->map, bytes) != be32_load(b->checksum)) {
+        memset(m->map, 0, (size_t)bytes);
+    }
+    for (int64_t i = m->kept; i < m->map_bytes * 8; i++) {
+        m->map[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+    }
+    int64_t summed = MAX(round_up((int64_t)be64_load(m->footer.current_size) / XEN_BYTE, VPC_SECTOR), VPC_SECTOR);
+
+    for (int64_t i = summed; i < m->map_bytes; i++) {
+        m->map[i] = 0;
+    }
+    return ret;
+}
+
+static int write_batmap(Move *m, const Layout *to)
+{
+    int64_t start = to->batmap + (int64_t)sizeof(m->batmap);
+
+    if (!m->map) {
+        return 0;
+    }
+    be64_store(m->batmap.offset, (uint64_t)start);
+    be32_store(m->batmap.sectors, (uint32_t)(m->map_bytes / VPC_SECTOR));
+    be32_store(m->batmap.version, VPC_BATMAP_VERSION);
+    be32_store(m->batmap.checksum, sum(m->map, m->map_bytes));
+    int ret = bdrv_node_pwrite(m->bs->file, to->batmap, &m->batmap, sizeof(m->batmap));
+
+    return ret < 0 ? ret : bdrv_node_pwrite(m->bs->file, start, m->map, m->map_bytes);
+}
+
+/* Step 2 */
+
+static int find_in_way(void *user, const VpcRun *run)
+{
+    Move *m = user;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
+
+    if (!vpc_run_is_block(run) || !is_in_way(&m->home, place, vpc_stored_bytes(m->bs->state))) {
+        return 0;
+    }
+    return vpc_keys_add(&m->blocks, (uint64_t)run->block) ? 0 : -ENOMEM;
+}
+
+static int copy_blocks(Move *m)
+{
+    VpcState *s = m->bs->state;
+    int ret = 0;
+
+    for (size_t i = 0; i < m->blocks.count && ret == 0; i++) {
+        int64_t place;
+
+        ret = vpc_find_place(m->bs, (int64_t)m->blocks.at[i], &place);
+        if (ret == 0) {
+            ret = vpc_copy_bytes(m->bs, place, m->first + (int64_t)i * m->stride, vpc_stored_bytes(s));
+        }
+    }
+    return ret;
+}
+
+/* Entries from @block on, as they are on disk, to what they are to be. @next: the first of m->blocks that may be one of
+ * them */
+static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64_t block, size_t *next)
+{
+    for (int64_t i = 0; i < bytes; i += 4, block++) {
+        if (block >= m->kept) {
+            be32_store(entries + i, VPC_UNUSED);
+        } else if (*next < m->blocks.count && (int64_t)m->blocks.at[*next] == block) {
+            be32_store(entries + i, (uint32_t)((m->first + (int64_t)*next * m->stride) / VPC_SECTOR));
+            ++*next;
+        }
+    }
+}
+
+/* With its padding */
+static int write_bat(Move *m, int64_t to)
+{
+    g_autofree uint8_t *piece = g_try_malloc(VPC_BAT_PIECE);
+    int64_t bytes = align_up(m->entries * 4, VPC_SECTOR);
+    size_t next = 0;
+    int ret = piece ? 0 : -ENOMEM;
+
+    for (int64_t at = 0, n; at < bytes && ret == 0; at += n) {
+        n = MIN(bytes - at, VPC_BAT_PIECE);
+        int64_t old = CLAMP(m->kept * 4 - at, 0, n);
+
+        ret = bdrv_node_pread(m->bs->file, m->old_bat + at, piece, old);
+        if (ret == 0) {
+            change_entries(m, piece, n, at / 4, &next);
+            ret = bdrv_node_pwrite(m->bs->file, to + at, piece, n);
+        }
+    }
+    return ret;
+}
+
+static int write_header(const Move *m, const Layout *to, VpcHeader *h)
+{
+    *h = m->header;
+    be64_store(h->table_offset, (uint64_t)to->bat);
+    be32_store(h->entries, (uint32_t)m->entries);
+    for (size_t i = 0; i < LOCATORS; i++) {
+        if (to->locators[i] >= 0) {
+            be64_store(h->locators[i].offset, (uint64_t)to->locators[i]);
+        }
+    }
+    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    return bdrv_node_pwrite(m->bs->file, to->header, h, sizeof(*h));
+}
+
+/* @from: where the locators are; they do not overlap with @to */
+static int write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeader *header)
+{
+    int ret = write_bat(m, to->bat);
+
+    if (ret == 0) {
+        ret = write_batmap(m, to);
+    }
+    for (size_t i = 0; i < LOCATORS && ret == 0; i++) {
+        if (to->locators[i] >= 0) {
+            ret = vpc_copy_bytes(m->bs, from[i], to->locators[i], locator_space(&m->header.locators[i]));
+        }
+    }
+    if (ret == 0) {
+        ret = write_header(m, to, header);
+    }
+    return ret < 0 ? ret : bdrv_node_flush(m->bs->file);
+}
+
+/* Change over */
+
+/* Steps 3 and 5 */
+static int refer_to(Move *m, const Layout *to, const VpcHeader *header)
+{
+    VpcState *s = m->bs->state;
+
+    be64_store(m->footer.data_offset, (uint64_t)to->header);
+    int ret = vpc_change_footer(m->bs, &m->footer);
+    if (ret == 0) {
+        s->header = *header;
+        s->bat_offset = to->bat;
+        s->bat_bytes = m->entries * 4;
+    }
+    return ret;
+}
+
+/* Steps 1 to 3 */
+static int change_over(Move *m)
+{
+    VpcState *s = m->bs->state;
+    int64_t from[LOCATORS];
+    VpcHeader header;
+    int ret = m->above.end > s->tail ? vpc_move_tail(m->bs, m->above.end) : 0;
+
+    for (size_t i = 0; i < LOCATORS; i++) {
+        from[i] = (int64_t)be64_load(m->header.locators[i].offset);
+    }
+    if (ret == 0) {
+        s->end = MAX(s->end, m->above.end);
+        vpc_spoil_room(s, s->end);
+        ret = copy_blocks(m);
+    }
+    if (ret == 0) {
+        ret = write_tables(m, from, &m->above, &header);
+    }
+    return ret < 0 ? ret : refer_to(m, &m->above, &header);
+}
+
+/* Steps 4 and 5 */
+static int go_home(Move *m)
+{
+    VpcHeader header;
+
+    m->old_bat = m->above.bat;
+    m->blocks.count = 0;            /* that one has their places already */
+    int ret = write_tables(m, m->above.locators, &m->home, &header);
+
+    return ret < 0 ? ret : refer_to(m, &m->home, &header);
+}
+
+static int measure(void *user, const VpcRun *run)
+{
+    VpcState *s = user;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
+
+    if (vpc_run_is_block(run)) {
+        s->allocated++;
+        s->lowest = MIN(s->lowest, place);
+        s->end = MAX(s->end, place + vpc_stored_bytes(s));
+    }
+    return 0;
+}
+
+int vpc_claim_anew(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    GError *err = NULL;
+
+    s->metadata_count = 0;
+    if (vpc_claim_metadata(bs, s->tail, &err)) {
+        return 0;
+    }
+    int ret = -bdrv_error_code(err);
+    bdrv_error_free(err);
+    return ret;
+}
+
+/* Step 6, and what open() makes out, made out anew */
+int vpc_cut_room(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    int64_t above = s->end;
+    int ret = vpc_claim_anew(bs);
+
+    s->allocated = 0;
+    s->end = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);    /* also if it has no entries */
+    s->lowest = INT64_MAX;
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));
+    }
+    if (ret == 0) {
+        ret = vpc_walk_bat(bs, vpc_bat_entries(s), measure, s);
+    }
+    s->end = ret < 0 ? above : s->end;
+    s->limit = s->end;
+    vpc_spoil_room(s, above);
+    return ret < 0 ? ret : vpc_trim(bs);
+}
+
+static int move_tables(Move *m)
+{
+    VpcState *s = m->bs->state;
+    int64_t end = s->end, allocated = s->allocated, entries = vpc_bat_entries(s);
+    int ret = read_batmap(m);
+
+    if (ret == 0) {
+        lay_out_home(m);
+        ret = vpc_walk_bat(m->bs, m->kept, find_in_way, m);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    m->first = vpc_place_above(s, MAX(s->end, m->home.end));
+    m->stride = vpc_place_above(s, m->first + vpc_stored_bytes(s)) - m->first;
+    lay_out_above(m, m->first + (int64_t)m->blocks.count * m->stride);
+    ret = change_over(m);
+    if (ret < 0) {
+        vpc_give_back(m->bs, end);
+        return ret;
+    }
+    int away = go_home(m);
+    s->limit = s->end;
+    if (away < 0) {
+        (void)vpc_claim_anew(m->bs);
+        bdrv_warn(m->bs, "leftover", "the tables could not be put back to their usual place and stay at %" PRId64 ": %s",
+                  m->above.header, g_strerror(-away));
+        return 0;
+    }
+    ret = vpc_cut_room(m->bs);
+    if (ret == 0 && (m->entries < entries || s->allocated < allocated)) {
+        ret = vpc_fill_gaps(m->bs);
+    }
+    if (ret < 0) {
+        bdrv_warn(m->bs, "leftover", "not all of the space that is free now could be given back: %s", g_strerror(-ret));
+    }
+    return 0;
+}
+
+bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entries, int64_t kept, GError **errp)
+{
+    VpcState *s = bs->state;
+    Move m = { .bs = bs, .footer = *footer, .entries = entries, .kept = MIN(kept, MIN(entries, vpc_bat_entries(s))),
+               .old_bat = s->bat_offset, .header_was = (int64_t)be64_load(s->footer.data_offset), .header = s->header };
+
+    int ret = move_tables(&m);
+
+    bdrv_meta_forget(bs);
+    vpc_keys_free(&m.blocks);
+    g_free(m.map);
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not write a BAT of %" PRId64 " entries: %s", entries, g_strerror(-ret));
+    }
+    return ret == 0;
+}

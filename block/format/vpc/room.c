@@ -1,0 +1,300 @@
+/* room.c - VHD: room for new blocks, and the footer behind it */
+/* SPDX-License-Identifier: MIT
+ *
+ * New blocks go above the last one. So that the file ends in a footer at all times, room is reserved for many of them:
+ * a footer is written further out, made durable, and only then is the room in front of it written to.
+ *
+ *       s->end      room.next              room.ready       room.zero_from               s->tail
+ *   | block |           | bitmap 00000 | bitmap 00000 |          | 0000000000000000000000000 | footer |
+ *
+ * The room may hold anything below room.zero_from, and reads as zeroes from there on. Whoever writes something else
+ * there than a new block tells vpc_spoil_room().
+ *
+ * In a dynamic disk the places from room.next to room.ready are ready for blocks: their bitmaps are full and their
+ * data is zero, both on stable storage. The BAT entry of a block that is put there needs no order to its data: a cut
+ * leaves each sector of it zero or as it was written, for readers of bitmaps and for all others. So commit() writes
+ * the entry at once, a killed process has lost nothing, and the guest's flush is one flush of the file. Places are
+ * made ready for many blocks at once, in front of a footer that is durable, and the flush that makes them durable
+ * makes a footer further out durable, too.
+ *
+ * A differencing disk has no such places: a set bit whose data is lost would hide the parent's bytes.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/format/vpc/vpc.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+#define DATA_ALIGN      4096            /* of block data in the file, as Windows 8 and tapdisk have it */
+#define MIN_RESERVE     (8 << 20)
+#define MAX_RESERVE     (256 << 20)
+#define MAX_READY       256             /* places made ready at once: a bitmap takes at least 4 KiB of a host's disk */
+
+int64_t vpc_place_above(const VpcState *s, int64_t offset)
+{
+    int64_t unit = s->block_size % DATA_ALIGN ? VPC_SECTOR : DATA_ALIGN;
+
+    return align_up(offset + s->bitmap_bytes, unit) - s->bitmap_bytes;
+}
+
+static int64_t place_end(const VpcState *s, int64_t place)
+{
+    return place + vpc_stored_bytes(s);
+}
+
+void vpc_spoil_room(VpcState *s, int64_t end)
+{
+    s->room.zero_from = MAX(s->room.zero_from, end);
+    s->room.ready = 0;
+}
+
+/* Cut or lengthen the file to @size. What was cut off reads as zeroes when the file grows again */
+static int set_length(BlockDriverState *bs, int64_t size)
+{
+    VpcState *s = bs->state;
+    GError *err = NULL;
+
+    if (!bdrv_node_truncate(bs->file, size, &err)) {
+        int ret = -bdrv_error_code(err);
+
+        bdrv_error_free(err);
+        return ret;
+    }
+    vpc_spoil_room(s, 0);
+    s->room.zero_from = MIN(s->room.zero_from, size);
+    return 0;
+}
+
+/* Return the end of the room that there can be. Sectors are numbered with 32 bits, what lies past the end of the file
+ * must not come to be inside it, and a file of a fixed length has no more than that */
+static int64_t last_tail(BlockDriverState *bs)
+{
+    const VpcState *s = bs->state;
+    int64_t most = bdrv_node_can_grow(bs->file) ? INT64_MAX : MAX(bdrv_node_size(bs->file) - VPC_SECTOR, s->tail);
+
+    return s->fixed ? INT64_MAX : MIN(MIN(s->ceiling, most), (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
+}
+
+/* Undo what was written of a footer at @tail; the file had @size bytes before. If the file can't be cut, nobody knows
+ * how long it is, and so that footer is made to be its end by the next write or flush */
+static void undo_tail(BlockDriverState *bs, int64_t tail, int64_t size)
+{
+    VpcState *s = bs->state;
+
+    vpc_spoil_room(s, tail + VPC_SECTOR);
+    if (tail > s->tail && bdrv_node_can_grow(bs->file) && set_length(bs, size) < 0) {
+        s->tail = tail;
+        s->unsettled = bs->needs_flush = true;
+    }
+}
+
+/* Zero the footer at @tail, in front of another one that is durable */
+static void clear_footer(BlockDriverState *bs, int64_t tail)
+{
+    if (bdrv_node_zero(bs->file, tail, VPC_SECTOR, 0) < 0) {
+        vpc_spoil_room(bs->state, tail + VPC_SECTOR);
+    }
+}
+
+int vpc_move_tail(BlockDriverState *bs, int64_t tail)
+{
+    VpcState *s = bs->state;
+    int64_t size = bdrv_node_size(bs->file), old = s->tail, most = last_tail(bs);
+
+    if (tail > most) {
+        bdrv_warn(bs, "room", "no room for another block: the file can't grow beyond %" PRId64 " bytes", most);
+        return -ENOSPC;
+    }
+    int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));
+    if (ret == 0) {
+        ret = bdrv_node_flush(bs->file);
+    }
+    if (ret < 0) {
+        undo_tail(bs, tail, size);
+        return ret;
+    }
+    s->tail = tail;
+    if (tail < old) {
+        vpc_spoil_room(s, tail + VPC_SECTOR);
+    } else if (!s->fixed && tail > old) {
+        clear_footer(bs, old);
+    }
+    return 0;
+}
+
+/* Put right what open() or a failed request left wrong with the footers, before anything else is written */
+int vpc_settle(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    int ret = bdrv_node_pwrite(bs->file, s->tail, &s->footer, sizeof(s->footer));
+
+    if (ret == 0 && s->head_bad) {
+        ret = bdrv_node_pwrite(bs->file, 0, &s->footer, sizeof(s->footer));
+    }
+    if (ret == 0) {
+        ret = bdrv_node_flush(bs->file);
+    }
+    s->unsettled = ret < 0;
+    bs->needs_flush &= ret < 0;
+    return ret;
+}
+
+int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
+{
+    VpcState *s = bs->state;
+    VpcFooter *f = &s->footer, old = s->footer;
+
+    *f = *footer;
+    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    s->head_bad = !s->fixed;
+    int ret = vpc_settle(bs);
+    if (ret < 0) {
+        s->footer = old;
+        bs->needs_flush = true;
+    }
+    return ret;
+}
+
+int vpc_trim(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    int64_t tail = s->tail;
+    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;
+
+    if (ret == 0 && !s->in_place) {
+        ret = set_length(bs, s->tail + VPC_SECTOR);
+        s->tail = ret < 0 ? tail : s->tail;     /* the one at the end of the file still counts */
+    }
+    return ret;
+}
+
+void vpc_give_back(BlockDriverState *bs, int64_t end)
+{
+    VpcState *s = bs->state;
+
+    if (!s->unsettled || vpc_settle(bs) == 0) {
+        s->end = end;
+        (void)vpc_trim(bs);
+    }
+}
+
+/* See that a block at @place ends before the footer */
+static int reserve(BlockDriverState *bs, int64_t place)
+{
+    VpcState *s = bs->state;
+    int64_t stride = vpc_place_above(s, place_end(s, place)) - place;
+    int64_t more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride;
+
+    if (place_end(s, place) <= s->tail) {
+        return 0;
+    }
+    if (place_end(s, place + more * stride) > last_tail(bs)) {
+        more = 0;
+    }
+    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));
+    if (ret < 0 && more > 0 && place_end(s, place) > s->tail) {
+        ret = vpc_move_tail(bs, place_end(s, place));
+    }
+    if (ret == 0) {
+        (void)bdrv_meta_write(bs);      /* that was a barrier for them, too; what fails stays dirty */
+    }
+    return ret;
+}
+
+/* Make durable all that was written so far, and more room behind @place with it if that can be had */
+static int reserve_ahead(BlockDriverState *bs, int64_t place, int64_t stride)
+{
+    VpcState *s = bs->state;
+    int64_t tail = place_end(s, place + CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride * stride);
+    bool more = place_end(s, place) > s->tail && tail <= last_tail(bs);
+
+    return more && vpc_move_tail(bs, tail) == 0 ? 0 : bdrv_node_flush(bs->file);
+}
+
+/* Zero what may be something else between @place and @end */
+static int clear_places(BlockDriverState *bs, int64_t place, int64_t end)
+{
+    const VpcState *s = bs->state;
+    int64_t spoilt = MIN(s->room.zero_from, end);
+
+    return place < spoilt ? bdrv_node_zero(bs->file, place, spoilt - place, BLOCK_ZERO_PUNCH) : 0;
+}
+
+/* Write full bitmaps into up to @count places, as far as that works. Return how many, or -errno if it is none */
+static int64_t write_bitmaps(BlockDriverState *bs, int64_t place, int64_t stride, int64_t count)
+{
+    VpcState *s = bs->state;
+    g_autofree uint8_t *bitmap = g_try_malloc((gsize)s->bitmap_bytes);
+    int64_t done = 0;
+    int ret = bitmap ? 0 : -ENOMEM;
+
+    if (bitmap) {
+        memset(bitmap, 0xff, (size_t)s->bitmap_bytes);
+    }
+    vpc_spoil_room(s, place + (count - 1) * stride + s->bitmap_bytes);
+    while (done < count && ret == 0) {
+        ret = bdrv_node_pwrite(bs->file, place + done * stride, bitmap, s->bitmap_bytes);
+        done += ret == 0;
+    }
+    return done > 0 ? done : ret;
+}
+
+/* Make places of a dynamic disk ready for blocks, from @place on. 0 if that one has at least its zeroes and its bitmap,
+ * and only stable storage could not be had: its BAT entry waits for the next flush then */
+static int make_ready(BlockDriverState *bs, int64_t place)
+{
+    VpcState *s = bs->state;
+    int64_t stride = vpc_place_above(s, place_end(s, place)) - place, left = vpc_bat_entries(s) - s->allocated;
+    int64_t most = s->in_place ? MIN_RESERVE / stride : MAX_READY, inside = (s->tail - place_end(s, place)) / stride + 1;
+    int64_t count = MAX(MIN(MIN(inside, left), most), 1);
+    int ret = clear_places(bs, place, place_end(s, place + (count - 1) * stride));
+
+    count = ret < 0 ? ret : write_bitmaps(bs, place, stride, count);
+    if (count < 0) {
+        return (int)count;
+    }
+    ret = left > count ? reserve_ahead(bs, place + count * stride, stride) : bdrv_node_flush(bs->file);
+    if (ret == 0) {
+        s->room.next = place;
+        s->room.ready = place + count * stride;
+    }
+    return 0;
+}
+
+static bool is_ready(const VpcState *s, int64_t place)
+{
+    return place == s->room.next && place < s->room.ready;
+}
+
+int vpc_take_place(BlockDriverState *bs, int64_t *place)
+{
+    VpcState *s = bs->state;
+
+    *place = vpc_place_above(s, s->end);
+    int ret = reserve(bs, *place);
+
+    if (ret == 0 && s->differencing) {
+        ret = clear_places(bs, *place, place_end(s, *place));
+    } else if (ret == 0 && !is_ready(s, *place)) {
+        ret = make_ready(bs, *place);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    s->room.taken = is_ready(s, *place) ? *place : -1;
+    s->room.next = vpc_place_above(s, place_end(s, *place));
+    s->room.zero_from = MAX(s->room.zero_from, place_end(s, *place));   /* the write may fail, and leave a part */
+    return 0;
+}
+
+bool vpc_was_ready(const VpcState *s, int64_t place)
+{
+    return place == s->room.taken;
+}
+
+void vpc_keep_place(VpcState *s, int64_t place)
+{
+    s->end = s->limit = place_end(s, place);
+    s->allocated++;
+}

@@ -1,0 +1,303 @@
+/* salvage.c - VHD: read what is left of an image that can't be opened otherwise */
+/* SPDX-License-Identifier: MIT
+ *
+ * salvage=on: footers and header are made out as for a check, and what a check finds wrong with them is warned of.
+ * Where the header is no good, the BAT is looked for: a table in which every entry is a place where a block of the
+ * supposed size can be, and no two blocks overlap, is hardly anything else. Blocks do not say which they are, so
+ * that without a BAT there is no disk. What can't be read reads as zeroes, with a warning for each block.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/format/vpc/check.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+#define LEAST_TABLE 1024            /* where a BAT is looked for */
+#define LAST_TABLE  65536
+
+/* By how usual they are */
+static const int64_t block_sizes[] = {
+    2 << 20, 512 << 10, 16 << 20, 8 << 20, 4 << 20, 1 << 20, 256 << 10, 128 << 10, 64 << 10, 32 << 10, 16 << 10,
+    8 << 10, 4 << 10,
+};
+
+/* A guess: where the BAT may be, of blocks of which size */
+static void suppose(VpcCheck *c, int64_t bat_offset, int64_t block_size)
+{
+    VpcState *s = c->bs->state;
+
+    c->needed = c->disk_size / block_size + (c->disk_size % block_size != 0);
+    s->bat_offset = bat_offset;
+    s->bat_bytes = c->needed * 4;
+    s->block_size = block_size;
+    s->bitmap_bytes = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+}
+
+static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
+{
+    const VpcState *s = c->bs->state;
+    int64_t place = (int64_t)sector * VPC_SECTOR;
+    int64_t end = place + s->bitmap_bytes + vpc_sectors_in(c, block) * VPC_SECTOR;
+
+    return place >= s->bat_offset + s->bat_bytes && end <= s->limit;
+}
+
+static int by_number(gconstpointer a, gconstpointer b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static bool are_apart(const VpcState *s, GArray *sectors)
+{
+    bool apart = true;
+
+    g_array_sort(sectors, by_number);
+    for (guint i = 1; i < sectors->len && apart; i++) {
+        int64_t step = (int64_t)g_array_index(sectors, uint32_t, i) - g_array_index(sectors, uint32_t, i - 1);
+
+        apart = step * VPC_SECTOR >= vpc_block_bytes(s);
+    }
+    return apart;
+}
+
+/* Behind the last entry there are ones or zeroes, up to the end of its sector */
+static bool is_padded(const uint8_t *padding, int64_t bytes)
+{
+    int64_t same = 0;
+
+    while (same < bytes && padding[same] == padding[0] && (padding[0] == 0xff || padding[0] == 0)) {
+        same++;
+    }
+    return same == bytes;
+}
+
+/* The places in this piece of a table. False: it can't be one */
+static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, GArray *sectors)
+{
+    bool ok = true;
+
+    for (int64_t i = 0; i < count && ok; i++) {
+        uint32_t sector = be32_load(piece + i * 4);
+
+        if (sector != VPC_UNUSED) {
+            ok = is_place(c, first + i, sector);
+            g_array_append_val(sectors, sector);
+        }
+    }
+    return ok;
+}
+
+static bool read_table(VpcCheck *c, GArray *sectors)
+{
+    const VpcState *s = c->bs->state;
+    int64_t bytes = round_up(s->bat_bytes, VPC_SECTOR);
+    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
+    bool ok = s->bat_bytes == c->needed * 4 && bytes <= s->limit - s->bat_offset;
+
+    for (int64_t at = 0, n; at < bytes && ok; at += n) {
+        n = MIN(bytes - at, VPC_BAT_PIECE);
+        int64_t used = MIN(n, s->bat_bytes - at);
+
+        ok = bdrv_node_pread(c->bs->file, s->bat_offset + at, piece, n) == 0 &&
+             take_places(c, piece, at / 4, used / 4, sectors) && is_padded(piece + used, n - used);
+    }
+    return ok;
+}
+
+/* How many blocks there are, if what is there can be the BAT; 0: it can't */
+static guint count_blocks(VpcCheck *c)
+{
+    GArray *sectors = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    guint count = read_table(c, sectors) && are_apart(c->bs->state, sectors) ? sectors->len : 0;
+
+    g_array_unref(sectors);
+    return count;
+}
+
+static bool guess_table(VpcCheck *c)
+{
+    const VpcState *s = c->bs->state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
+        for (int64_t at = LEAST_TABLE; at <= LAST_TABLE; at += VPC_SECTOR) {
+            suppose(c, at, block_sizes[i]);
+            guint count = count_blocks(c);
+
+            if (count > 0) {
+                bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
+                          " fit %u blocks, that is taken to be right", s->bat_offset, s->block_size, count);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Where the footer has it, or where everybody has it */
+static bool find_header(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    bool usable = vpc_check_header(c);
+
+    if (!usable && be64_load(s->footer.data_offset) != VPC_SECTOR) {
+        be64_store(s->footer.data_offset, VPC_SECTOR);
+        usable = vpc_check_header(c);
+    }
+    return usable;
+}
+
+/* A header that is there, and right in what matters, has first say */
+static bool find_table(VpcCheck *c, GError **errp)
+{
+    VpcState *s = c->bs->state;
+    bool usable = find_header(c);
+
+    vpc_check_limit(c, usable && s->limit == 0 ? vpc_check_reach(c) : 0);
+    if (usable && !c->header_checksum_bad) {
+        return true;
+    }
+    const VpcHeader header = s->header;
+    int64_t bat_offset = s->bat_offset, block_size = s->block_size, bat_bytes = s->bat_bytes;
+    bool likely = usable && count_blocks(c) > 0;
+
+    memset(&s->header, 0, sizeof(s->header));
+    if (!likely && guess_table(c)) {
+        return true;
+    }
+    if (!usable) {
+        bdrv_set_error(errp, EINVAL, "the header is of no use, and there is nothing that is likely to be a BAT");
+        return false;
+    }
+    bdrv_warn(c->bs, "salvage", "the checksum of the header is wrong, and its fields are believed");
+    suppose(c, bat_offset, block_size);
+    s->bat_bytes = bat_bytes;
+    s->header = header;
+    return true;
+}
+
+/* There is no footer. Where one can't be read, or the user says how long the disk is, it is a fixed one */
+static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
+{
+    VpcState *s = c->bs->state;
+    const VpcEnds *e = &c->ends;
+    bool given = s->options.salvage_size >= 0;
+    VpcFooter f = { .cookie = VPC_COOKIE };
+
+    if (e->tail_at < 0 || (!given && !e->tail_error) || !memcmp(e->head.cookie, "vhdxfile", 8)) {
+        g_propagate_error(errp, why);
+        return false;
+    }
+    int64_t size = given ? s->options.salvage_size : e->tail_at;
+
+    bdrv_warn(c->bs, "salvage", "%s: taken for a fixed disk of %" PRId64 " bytes, %s", bdrv_error_message(why), size,
+              given ? "as salvage-size says" : "all that is before it");
+    bdrv_error_free(why);
+    be32_store(f.version, VPC_VERSION);
+    be32_store(f.features, VPC_FEATURES);
+    be32_store(f.type, VPC_FIXED);
+    be64_store(f.data_offset, UINT64_MAX);
+    be64_store(f.current_size, (uint64_t)size);
+    be64_store(f.original_size, (uint64_t)size);
+    s->footer = f;
+    s->limit = MIN(size, e->size);
+    return true;
+}
+
+static bool choose_footer(VpcCheck *c, GError **errp)
+{
+    VpcState *s = c->bs->state;
+    GError *err = NULL;
+
+    if (!vpc_check_choose(c, &err) && !take_for_fixed(c, err, errp)) {
+        return false;
+    }
+    if (s->options.salvage_size >= 0) {
+        be64_store(s->footer.current_size, (uint64_t)s->options.salvage_size);
+        s->options.size_rule = VPC_SIZE_CURRENT;
+    }
+    if (be64_load(s->footer.current_size) > INT64_MAX - VPC_MAX_BLOCK) {
+        bdrv_set_error(errp, EINVAL, "current size is %" PRIu64 " bytes, more than can be; salvage-size says how long "
+                       "the disk is", be64_load(s->footer.current_size));
+        return false;
+    }
+    return true;
+}
+
+static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what)
+{
+    const VpcState *s = bs->state;
+
+    if (bs->size > from) {
+        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as %s%s",
+                  bs->size, what, from, s->differencing ? "the parent's" : "zeroes", bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
+    }
+}
+
+bool vpc_salvage(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (bs->flags & BDRV_O_RDWR) {
+        bdrv_set_error(errp, EACCES, "with salvage=on an image can be opened for reading only");
+        return false;
+    }
+    VpcCheck *c = vpc_check_new(bs, NULL, NULL);
+
+    if (!vpc_read_ends(bs, &c->ends, errp) || !choose_footer(c, errp)) {
+        return false;
+    }
+    if (!vpc_check_footer(c)) {
+        bdrv_set_error(errp, EINVAL, "nothing can be read of a disk of that kind");
+        return false;
+    }
+    bs->size = vpc_size(&s->footer, s->options.size_rule);
+    if (s->fixed) {
+        s->limit = s->limit ? s->limit : c->ends.tail_at;
+        warn_of_missing(bs, s->limit, "file");
+        return true;
+    }
+    if (!find_table(c, errp) || !vpc_claim_metadata(bs, c->ends.size, errp)) {
+        return false;
+    }
+    warn_of_missing(bs, vpc_bat_entries(s) * s->block_size, "BAT");
+    return true;
+}
+
+void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+    int64_t block = offset / s->block_size, start = block * s->block_size, data = place + s->bitmap_bytes;
+
+    if (block >= vpc_bat_entries(s)) {
+        *ext = (BlockExtent) { start, bs->size - start, bs->backing, start };
+        return;
+    }
+    VpcKind kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
+    bool all = kind == VPC_BLOCK_ON_NAMES || kind == VPC_KINDS;     /* if no more is wrong, it is the bitmap */
+    int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
+
+    bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
+              have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"
+              : kind == VPC_KINDS ? ", as if its bitmap, which can't be read, had all bits set" : "");
+    if (offset - start < have) {
+        *ext = (BlockExtent) { start, have, bs->file, data };
+    } else {
+        *ext = (BlockExtent) { start + have, s->block_size - have, bs->backing, start + have };
+    }
+}
+
+bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
+{
+    const VpcState *s = bs->state;
+    int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
+
+    if (vpc_is_shared(s, block) || vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
+        return false;
+    }
+    bdrv_warn(bs, "salvage", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: it is read as it is in "
+              "the file; without salvage=on it reads as zeroes", block, at);
+    return true;
+}

@@ -1,0 +1,412 @@
+/* vpc.c - Connectix / Microsoft Virtual PC images (VHD) */
+/* SPDX-License-Identifier: MIT
+ *
+ *   fixed     guest data, footer
+ *   dynamic   footer, header, BAT, block ... block, room, footer        each block: bitmap, data
+ *   differencing    the same; what is not in a block, or whose bit is clear, is in the parent
+ *
+ * A new block goes above everything that exists, into room that vpc/room.c reserves; close() takes back what was not
+ * needed.
+ *
+ * On disk, a BAT entry names a block whose bitmap is durable, and whose data is durable or zero: commit() writes the
+ * entry at once where vpc/room.c has seen to that. Everything else commit() changes in memory, and flush() writes it
+ * after a barrier. docs/VHD.md describes the format, vpc/open.c reads and checks it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "block/drivers.h"
+#include "block/format/vpc/vpc.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+/* A new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one only the
+ * sectors that are written */
+static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+    int64_t place;
+    int ret = vpc_take_place(bs, &place);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (s->differencing) {
+        int64_t in = align_down(offset % s->block_size, VPC_SECTOR);
+        int64_t end = MIN(align_up(offset % s->block_size + bytes, VPC_SECTOR), s->block_size);
+
+        *ext = (BlockExtent) { offset - offset % s->block_size + in, end - in, bs->file,
+                               place + s->bitmap_bytes + in, BLOCK_EXTENT_NEW };
+    } else {
+        *ext = (BlockExtent) { offset - offset % s->block_size, s->block_size, bs->file, place + s->bitmap_bytes,
+                               BLOCK_EXTENT_NEW | BLOCK_EXTENT_ZEROED };
+    }
+    return 0;
+}
+
+/* [@start, @end) of a table in the file */
+typedef struct Table {
+    int64_t start, end;
+    uint8_t *data;
+} Table;
+
+/* @offset is in a table that can't be read as a whole: the sector that it is in, read past the cache. For readers: what
+ * was changed is in the cache */
+static int get_sector(BlockDriverState *bs, int64_t offset, unsigned mode, Table *table)
+{
+    VpcState *s = bs->state;
+    int64_t at = align_down(offset, VPC_SECTOR);
+
+    if (!(mode & BLOCK_MAP_WAIT)) {
+        return -EAGAIN;
+    }
+    int ret = s->spare_at == at ? 0 : bdrv_node_pread(bs->file, at, s->spare, VPC_SECTOR);
+    s->spare_at = ret < 0 || (bs->flags & BDRV_O_RDWR) ? 0 : at;
+    *table = (Table) { at, at + VPC_SECTOR, s->spare };
+    return ret;
+}
+
+/* The table [@start, @end), or a part of it that has @offset */
+static int get_table(BlockDriverState *bs, int64_t start, int64_t end, int64_t offset, unsigned mode, Table *table)
+{
+    VpcState *s = bs->state;
+    bool may_change = bs->flags & BDRV_O_RDWR;
+    gpointer key = GSIZE_TO_POINTER((gsize)(start / VPC_SECTOR));
+
+    if (!may_change && s->broken && g_hash_table_contains(s->broken, key)) {
+        return get_sector(bs, offset, mode, table);
+    }
+    *table = (Table) { start, end };
+    int ret = bdrv_meta_get(bs, start, end - start, mode, &table->data);
+    if (ret != -EIO || end - start <= VPC_SECTOR || (mode & BLOCK_MAP_WRITE)) {
+        return ret;
+    }
+    if (!may_change) {
+        s->broken = s->broken ? s->broken : g_hash_table_new(NULL, NULL);
+        g_hash_table_add(s->broken, key);
+    }
+    return get_sector(bs, offset, mode, table);
+}
+
+/* The piece of the BAT that has the entry of @block */
+static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *piece)
+{
+    VpcState *s = bs->state;
+    int64_t at = align_down(block * 4, VPC_BAT_PIECE), start = s->bat_offset + at;
+
+    if (block >= vpc_bat_entries(s)) {
+        bdrv_warn(bs, "H4", "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes "
+                  "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
+        return -EIO;
+    }
+    return get_table(bs, start, start + MIN(align_up(s->bat_bytes, VPC_SECTOR) - at, VPC_BAT_PIECE),
+                     s->bat_offset + block * 4, mode, piece);
+}
+
+static uint8_t *entry_in(const VpcState *s, const Table *piece, int64_t block)
+{
+    return piece->data + (s->bat_offset + block * 4 - piece->start);
+}
+
+/* Blocks that are not there, as far as this piece of the BAT goes; somebody else may have the bytes */
+static void map_absent(BlockDriverState *bs, const Table *piece, int64_t block, int64_t end, BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+    int64_t last = MIN(vpc_bat_entries(s), (piece->end - s->bat_offset) / 4);
+    int64_t next = block + 1;
+
+    while (next < last && next * s->block_size < end && be32_load(entry_in(s, piece, next)) == VPC_UNUSED) {
+        next++;
+    }
+    *ext = (BlockExtent) { block * s->block_size, (next - block) * s->block_size, bs->backing,
+                           block * s->block_size };
+}
+
+bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector)
+{
+    return bitmap[sector / 8] & (0x80 >> sector % 8);
+}
+
+int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
+{
+    bool set = vpc_sector_is_set(bitmap, from);
+    uint8_t same = set ? 0xff : 0;
+
+    while (++from < to) {
+        if (from % 8 == 0 && bitmap[from / 8] == same) {
+            from += 7;
+        } else if (vpc_sector_is_set(bitmap, from) != set) {
+            return from;
+        }
+    }
+    return to;
+}
+
+/* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
+ * bits are clear. Others show it: QEMU does not look at bits */
+static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
+{
+    VpcState *s = bs->state;
+    int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
+
+    if (__atomic_load_n(&s->was_written, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&s->hidden_told, __ATOMIC_RELAXED) >= VPC_MOST_TOLD ||
+        __atomic_load_n(&s->hidden_block, __ATOMIC_RELAXED) == block + 1 ||
+        vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
+        return;
+    }
+    __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
+    int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
+    bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
+              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; salvage=on reads it, and check -r all sets the bits"
+              : "; see check for more of these, which are not told of here");
+}
+
+/* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The
+ * disk's last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody
+ * likes, for nothing */
+static int64_t misplaced_end(BlockDriverState *bs, const Table *piece, int64_t block)
+{
+    const VpcState *s = bs->state;
+    uint32_t sector = be32_load(entry_in(s, piece, block));
+    int64_t most = MAX(MIN((bs->size - 1) / s->block_size, vpc_bat_entries(s)), block + 1), next = block + 1;
+    int64_t here = MIN((piece->end - s->bat_offset) / 4, most), hole = (most - here) * 4;
+
+    while (next < here && be32_load(entry_in(s, piece, next)) == sector) {
+        next++;
+    }
+    if (sector == 0 && next == here && here < most && vpc_is_hole(bs, s->bat_offset + here * 4, &hole)) {
+        next += hole / 4;
+    }
+    if (next > block + 1) {
+        bdrv_warn(bs, "B2", "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
+                  next - 1, block);
+    }
+    return next * s->block_size;
+}
+
+/* Sectors of a block that is there, by its entry in this piece of the BAT: a set bit means that they are, too */
+static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, const Table *piece, unsigned mode,
+                       BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+    int64_t block = offset / s->block_size, in = offset % s->block_size, bad_end = offset - in + s->block_size;
+    int64_t place = (int64_t)be32_load(entry_in(s, piece, block)) * VPC_SECTOR;
+    Table bitmap;
+
+    if (!s->surveyed && !(bs->flags & BDRV_O_RDWR)) {
+        vpc_look_for_shared(bs);
+    }
+    int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
+
+    if (ret < 0) {
+        bad_end = misplaced_end(bs, piece, block);
+        *ext = (BlockExtent) { offset - in, bad_end - (offset - in) };
+    }
+    ret = ret < 0 ? ret : get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
+    if (ret == -EIO && s->options.salvage) {
+        vpc_salvage_block(bs, offset, place, ext);
+        if (ext->offset == offset - in && ext->child != bs->file) {     /* nothing of the block is there, nor of these */
+            ext->bytes = bad_end - ext->offset;
+        }
+        return 0;
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    int64_t first = in / VPC_SECTOR, base = (bitmap.start - place) * 8;     /* the sector of the first bit */
+    int64_t end = MIN((MIN(in + bytes, s->block_size) + VPC_SECTOR - 1) / VPC_SECTOR, (bitmap.end - place) * 8);
+    int64_t last = base + vpc_run_end(bitmap.data, first - base, end - base);
+    bool set = vpc_sector_is_set(bitmap.data, first - base);
+
+    bool hidden = !set && s->options.salvage && !s->differencing && vpc_salvage_hidden(bs, block, place, first, last);
+
+    *ext = (BlockExtent) { offset - in + first * VPC_SECTOR, (last - first) * VPC_SECTOR };
+    if (set || hidden || (mode & BLOCK_MAP_WRITE)) {
+        ext->child = bs->file;
+        ext->child_offset = place + s->bitmap_bytes + first * VPC_SECTOR;
+        ext->flags = set || hidden ? 0 : BLOCK_EXTENT_NEW;
+    } else {
+        ext->child = bs->backing;
+        ext->child_offset = ext->offset;
+        if (!s->differencing) {
+            warn_of_hidden(bs, block, place, first, last);
+        }
+    }
+    return 0;
+}
+
+static void map_fixed(BlockDriverState *bs, int64_t offset, BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+
+    if (offset < s->limit) {
+        *ext = (BlockExtent) { 0, s->limit, bs->file, 0, BLOCK_EXTENT_WINDOW };
+    } else {
+        *ext = (BlockExtent) { s->limit, bs->size - s->limit };
+    }
+}
+
+static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+    bool write = mode & BLOCK_MAP_WRITE, alone = mode & BLOCK_MAP_EXCL;
+    int64_t block;
+    Table piece;
+
+    if (write) {
+        __atomic_store_n(&s->was_written, true, __ATOMIC_RELAXED);
+    }
+    if (write && s->unsettled) {
+        int ret = alone ? vpc_settle(bs) : -EAGAIN;
+
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    if (s->fixed) {
+        map_fixed(bs, offset, ext);
+        return 0;
+    }
+    if (write && s->differencing && !bs->backing) {
+        bdrv_warn(bs, "parent", "a differencing disk can't be written to without its parent");
+        return -EROFS;
+    }
+    block = offset / s->block_size;
+    int ret = get_bat(bs, block, mode, &piece);
+    if (ret == -EIO && s->options.salvage) {
+        vpc_salvage_block(bs, offset, -1, ext);
+        return 0;
+    }
+    if (ret < 0 && block >= vpc_bat_entries(s)) {
+        *ext = (BlockExtent) { offset, bs->size - offset };
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    if (be32_load(entry_in(s, &piece, block)) != VPC_UNUSED) {
+        return map_present(bs, offset, bytes, &piece, mode, ext);
+    }
+    if (write) {
+        return alone ? take_block(bs, offset, bytes, ext) : -EAGAIN;
+    }
+    map_absent(bs, &piece, block, offset + bytes, ext);
+    return 0;
+}
+
+/* Make the block at @place part of the disk, by its @entry in this piece of the BAT: on disk at once where that
+ * needs no order, else in memory until the next flush */
+static void commit_block(BlockDriverState *bs, int64_t place, const Table *piece, uint8_t *entry)
+{
+    be32_store(entry, (uint32_t)(place / VPC_SECTOR));
+    if (vpc_was_ready(bs->state, place)) {
+        bdrv_meta_put(bs, piece->start, entry - piece->data, 4);
+    } else {
+        bdrv_meta_dirty(bs, piece->start, entry - piece->data, 4);
+    }
+    vpc_keep_place(bs->state, place);
+}
+
+static int commit_sectors(BlockDriverState *bs, const BlockExtent *ext, int64_t place)
+{
+    VpcState *s = bs->state;
+    int64_t first = ext->offset % s->block_size / VPC_SECTOR, last = first + ext->bytes / VPC_SECTOR;
+    uint8_t *bitmap;
+    int ret = bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, &bitmap);
+
+    if (ret < 0) {
+        return ret;
+    }
+    for (int64_t i = first; i < last; i++) {
+        bitmap[i / 8] |= 0x80 >> i % 8;
+    }
+    bdrv_meta_dirty(bs, place, first / 8, (last - 1) / 8 - first / 8 + 1);
+    return 0;
+}
+
+static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+    int64_t block = ext->offset / s->block_size;
+    int64_t place = ext->child_offset - ext->offset % s->block_size - s->bitmap_bytes;
+    Table piece;
+    int ret = get_bat(bs, block, BLOCK_MAP_WAIT | BLOCK_MAP_WRITE, &piece);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (be32_load(entry_in(s, &piece, block)) == VPC_UNUSED) {
+        commit_block(bs, place, &piece, entry_in(s, &piece, block));
+        if (!s->differencing) {
+            return 0;
+        }
+    }
+    return commit_sectors(bs, ext, place);
+}
+
+/* An image that is open to be checked is written by vpc_repair() only */
+static bool is_checked(const BlockDriverState *bs)
+{
+    return bs->flags & BDRV_O_CHECK;
+}
+
+int vpc_flush(BlockDriverState *bs)
+{
+    int ret = bs->needs_flush && !is_checked(bs) ? vpc_settle(bs) : 0;
+
+    ret = ret < 0 ? ret : bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
+    return ret < 0 ? ret : bdrv_meta_write(bs);
+}
+
+/* Take back the room that no block was put in */
+static void vpc_close(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+
+    if (s->tail > s->end && !s->unsettled && !is_checked(bs)) {
+        (void)vpc_trim(bs);
+    }
+    vpc_keys_free(&s->overlapping);
+    g_clear_pointer(&s->broken, g_hash_table_destroy);
+    g_free(s->options.parent);
+    g_free(s->options.search);
+    g_free(s->options.root);
+    g_free(s->options.drives);
+    vpc_check_free(s->check);
+}
+
+const BlockDriver bdrv_vpc = {
+    .name           = "vpc",
+    .alias          = "vhd",
+    .description    = "Virtual PC hard disk (VHD)",
+    .state_size     = sizeof(VpcState),
+    .open_size      = sizeof(VpcOptions),
+    .create_size    = sizeof(VpcCreateOptions),
+    .amend_size     = sizeof(VpcAmendOptions),
+    .open_options   = vpc_open_options,
+    .create_options = vpc_create_options,
+    .amend_options  = vpc_amend_options,
+    .amend          = vpc_amend,
+    .probe          = vpc_probe,
+    .suspect        = vpc_suspect,
+    .open           = vpc_open,
+    .open_backing   = vpc_open_backing,
+    .open_parent    = vpc_open_parent,
+    .change_backing = vpc_change_backing,
+    .read           = bdrv_mapped_read,     /* the layer moves the bytes */
+    .write          = bdrv_mapped_write,
+    .flush          = vpc_flush,
+    .close          = vpc_close,
+    .create         = vpc_create,
+    .map            = vpc_map,              /* we say where they are */
+    .commit         = vpc_commit,           /* and own up to new ones */
+    .truncate       = vpc_truncate,
+    .resize_options = vpc_resize_options,
+    .resize_size    = sizeof(VpcResizeOptions),
+    .resize         = vpc_resize,
+    .preallocate    = vpc_preallocate,
+    .info           = vpc_info,
+    .check_kinds    = vpc_check_kinds,
+    .check          = vpc_check,
+    .repair         = vpc_repair,
+};

@@ -1,0 +1,101 @@
+/* file-lock.c - one writer or many readers of a file, among QEMU's programs and ours */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <glib.h>
+#include "block/protocol/file-lock.h"
+
+/* What another open file may hold against us, or we against it. The numbers are QEMU's: a read lock on
+ * byte 100 + n says "I do n", one on byte 200 + n says "nobody else may do n" */
+enum {
+    FILE_CONSISTENT_READ = 1 << 0,
+    FILE_WRITE           = 1 << 1,
+    FILE_RESIZE          = 1 << 3,
+
+    FILE_LOCKS           = 4,
+    FILE_DOES            = 100,
+    FILE_FORBIDS         = 200,
+};
+
+static const char *const file_lock_names[FILE_LOCKS] = {
+    "consistent read", "write", "write unchanged", "resize",
+};
+
+/* Nothing here waits for another's lock, but a server far away may be waited for. 0 or -errno */
+static int file_lock_call(int fd, int cmd, struct flock *lock)
+{
+    int ret;
+
+    do {
+        ret = fcntl(fd, cmd, lock);
+    } while (ret < 0 && errno == EINTR);
+    return ret < 0 ? -errno : 0;
+}
+
+/* A lock that others may hold, too. 0 or -errno */
+static int file_share_lock(int fd, int byte)
+{
+    struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+    return file_lock_call(fd, F_OFD_SETLK, &lock);
+}
+
+/* -EAGAIN: another open file holds a lock there */
+static int file_test_lock(int fd, int byte)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+    int ret = file_lock_call(fd, F_OFD_GETLK, &lock);
+
+    return ret < 0 || lock.l_type == F_UNLCK ? ret : -EAGAIN;
+}
+
+/* Say what we do and forbid, then see who does not like it: of two that come at once, one or both are
+ * refused, but never neither. *@name is the lock that another one holds against us. */
+static int file_take_locks(int fd, unsigned does, unsigned forbids, const char **shared, const char **name)
+{
+    int ret = 0;
+
+    for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
+        ret = does & (1u << i) ? file_share_lock(fd, FILE_DOES + i) : 0;
+        if (ret == 0 && (forbids & (1u << i))) {
+            ret = file_share_lock(fd, FILE_FORBIDS + i);
+        }
+        *name = file_lock_names[i];
+    }
+    for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
+        *name = file_lock_names[i];
+        *shared = "";
+        ret = does & (1u << i) ? file_test_lock(fd, FILE_FORBIDS + i) : 0;
+        if (ret == 0 && (forbids & (1u << i))) {
+            *shared = "shared ";
+            ret = file_test_lock(fd, FILE_DOES + i);
+        }
+    }
+    return ret;
+}
+
+bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, FileLocking locking, GError **errp)
+{
+    const unsigned forbids = FILE_WRITE | FILE_RESIZE;
+    const char *name = "", *shared = "";
+
+    if (locking == FILE_LOCKING_OFF || (bs->flags & BDRV_O_NO_LOCK)) {
+        return true;
+    }
+    int ret = file_take_locks(fd, FILE_CONSISTENT_READ | (write ? forbids : 0), forbids, &shared, &name);
+    if (ret == -EAGAIN || ret == -EACCES) {
+        bdrv_set_error(errp, EAGAIN, "Failed to get %s\"%s\" lock: another process is using '%s'", shared,
+                       name, filename);
+        return false;
+    }
+    if (ret < 0 && locking == FILE_LOCKING_ON) {
+        bdrv_set_error(errp, -ret, "'%s' can't be locked, and locking=on asks for it: %s", filename, g_strerror(-ret));
+        return false;
+    }
+    if (ret < 0) {
+        bdrv_warn(bs, "lock", "'%s' is not locked, other programs may change it meanwhile: the file system says \"%s\" "
+                  "(locking=off does not ask it)", filename, g_strerror(-ret));
+    }
+    return true;
+}

@@ -1,0 +1,562 @@
+/* connection.c - connections to an NBD server: made, waited on by many, lost, and made again */
+/* SPDX-License-Identifier: MIT
+ *
+ * There is no thread of the connection's own. Of those who wait for an answer, one is in poll() and lets libnbd
+ * read; the others wait for it to say that something changed. libnbd calls back under a lock of its own, and our
+ * lock is taken inside of that: never the other way round.
+ *
+ * Who has waited too long shuts the socket down, which ends all requests there: libnbd has their memory until then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <glib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include "block/protocol/nbd/nbd.h"
+#include "util/checked.h"
+
+#define HANDSHAKE_MS   30000        /* from the first byte to the last; or request-timeout, if that is less */
+#define PAUSE_MS       100          /* between two tries to connect */
+#define MAX_ALIGNMENT  65536
+#define MAX_DATA       (32 << 20)   /* of one request, if the server does not say */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Under the lock */
+static void wait_until(NbdState *s, int64_t when)
+{
+    const struct timespec time = { when / 1000, when % 1000 * 1000000 };
+
+    pthread_cond_timedwait(&s->changed, &s->lock, &time);
+}
+
+static void link_free(NbdLink *link)
+{
+    if (link->fd >= 0) {
+        close(link->fd);
+    }
+    if (link->wake >= 0) {
+        close(link->wake);
+    }
+    nbd_close(link->handle);
+    g_free(link);
+}
+
+/* Connecting */
+
+/* libnbd's text begins with the name of a function; where nobody answered, QEMU's words */
+static NbdLink *fail(const NbdState *s, NbdLink *link, GError **errp)
+{
+    const char *text = nbd_get_error(), *said = text ? strstr(text, ": ") : NULL;
+    int err = nbd_get_errno() > 0 ? nbd_get_errno() : EIO;
+
+    if (text && strstr(text, "getaddrinfo: ")) {
+        bdrv_set_error(errp, err, "address resolution failed for %s:%s: %s", s->host, s->port, strrchr(text, ':') + 2);
+    } else if (text && (strstr(text, "connect: ") || strstr(text, "connect_"))) {
+        bdrv_set_error(errp, err, "Failed to connect to '%s%s%s': %s", s->path ? s->path : s->host, s->path ? "" : ":",
+                       s->path ? "" : s->port, g_strerror(err));
+    } else {
+        bdrv_set_error(errp, err, "%s", said ? said + 2 : "the NBD server can't be talked to");
+    }
+    if (link) {
+        link_free(link);
+    }
+    return NULL;
+}
+
+static NbdLink *refuse(NbdLink *link, int code, const char *text, GError **errp)
+{
+    bdrv_set_error(errp, code, "%s", text);
+    link_free(link);
+    return NULL;
+}
+
+static NbdLink *start(const NbdState *s, GError **errp)
+{
+    struct nbd_handle *handle = nbd_create();
+
+    if (!handle) {
+        return fail(s, NULL, errp);
+    }
+    NbdLink *link = g_new0(NbdLink, 1);
+
+    link->handle = handle;
+    link->fd = -1;
+    link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (link->wake < 0) {
+        return refuse(link, errno, g_strerror(errno), errp);
+    }
+    bool ok = nbd_set_export_name(handle, s->export) == 0 && nbd_add_meta_context(handle, s->context) == 0 &&
+              (s->path ? nbd_aio_connect_unix(handle, s->path) : nbd_aio_connect_tcp(handle, s->host, s->port)) == 0;
+
+    return ok ? link : fail(s, link, errp);
+}
+
+static bool is_dead(const NbdLink *link)
+{
+    return nbd_aio_is_dead(link->handle) || nbd_aio_is_closed(link->handle);
+}
+
+static NbdLink *connect_until(const NbdState *s, int64_t deadline, GError **errp)
+{
+    NbdLink *link = start(s, errp);
+
+    while (link && nbd_aio_is_ready(link->handle) != 1) {
+        int64_t left = deadline - now_ms();
+
+        if (left <= 0) {
+            return refuse(link, ETIMEDOUT, "the NBD server takes too long to answer", errp);
+        }
+        if (is_dead(link) || nbd_poll(link->handle, (int)MIN(left, INT_MAX)) < 0) {
+            return fail(s, link, errp);
+        }
+    }
+    if (link) {
+        link->fd = fcntl(nbd_aio_get_fd(link->handle), F_DUPFD_CLOEXEC, 3);
+        return link->fd < 0 ? refuse(link, errno, g_strerror(errno), errp) : link;
+    }
+    return NULL;
+}
+
+static bool check_sizes(const NbdFacts *f, GError **errp)
+{
+    if (f->size < 0) {
+        bdrv_set_error(errp, EFBIG, "the NBD server says no size that can be had");
+    } else if (f->min > MAX_ALIGNMENT || !is_power_of_two(f->min)) {
+        bdrv_set_error(errp, EINVAL, "the NBD server's minimum block size %" PRId64 " is not a power of two up to %d",
+                       f->min, MAX_ALIGNMENT);
+    } else if (f->size % f->min) {
+        bdrv_set_error(errp, EINVAL, "export length %" PRId64 " is not a multiple of its minimum block size %" PRId64,
+                       f->size, f->min);
+    } else if (f->max < f->min) {
+        bdrv_set_error(errp, EINVAL, "the NBD server's maximum block size is less than its minimum, %" PRId64, f->min);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool read_facts(const NbdState *s, struct nbd_handle *handle, NbdFacts *f, GError **errp)
+{
+    const char *protocol = nbd_get_protocol(handle);
+    int64_t min = nbd_get_block_size(handle, LIBNBD_SIZE_MINIMUM);
+    int64_t max = nbd_get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
+
+    if (*s->export && protocol && !strcmp(protocol, "oldstyle")) {
+        bdrv_set_error(errp, EINVAL, "Server does not support non-empty export names");
+        return false;
+    }
+    *f = (NbdFacts) { .size = nbd_get_size(handle) };
+    f->min = min > 0 ? min : f->size % 512 ? 1 : 512;
+    f->max = align_down(MIN(max > 0 ? max : MAX_DATA, MAX_DATA), is_power_of_two(f->min) ? f->min : 1);
+    f->read_only = nbd_is_read_only(handle) == 1;
+    f->can_flush = nbd_can_flush(handle) == 1;
+    f->can_trim = nbd_can_trim(handle) == 1;
+    f->can_zero = nbd_can_zero(handle) == 1;
+    f->has_context = nbd_can_meta_context(handle, s->context) == 1;
+    if (!f->has_context && strcmp(s->context, LIBNBD_CONTEXT_BASE_ALLOCATION) != 0) {
+        bdrv_set_error(errp, EINVAL, "the server has no context '%s', which x-dirty-bitmap= names", s->context);
+        return false;
+    }
+    return check_sizes(f, errp);
+}
+
+static NbdLink *connect_and_look(const NbdState *s, int64_t deadline, NbdFacts *facts, GError **errp)
+{
+    NbdLink *link = connect_until(s, deadline, errp);
+
+    if (link && !read_facts(s, link->handle, facts, errp)) {
+        link_free(link);
+        link = NULL;
+    }
+    return link;
+}
+
+/* The server may be yet to come */
+static bool may_pass(int err)
+{
+    switch (err) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENOENT:
+    case ENOTCONN:
+    case ETIMEDOUT:
+        return true;
+    }
+    return false;
+}
+
+bool nbd_connect_first(NbdState *s, GError **errp)
+{
+    const struct timespec pause = { 0, PAUSE_MS * 1000000L };
+    int64_t end = now_ms() + s->open_timeout;
+    int64_t try = s->request_timeout ? MIN(s->request_timeout, HANDSHAKE_MS) : HANDSHAKE_MS;
+    GError *err = NULL;
+
+    while (!(s->link = connect_and_look(s, now_ms() + try, &s->facts, &err)) && now_ms() < end &&
+           may_pass(bdrv_error_code(err))) {
+        g_clear_error(&err);
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    }
+    if (err) {
+        g_propagate_error(errp, err);
+    }
+    return s->link;
+}
+
+/* Links in use */
+
+/* Under the lock */
+static void drop(NbdLink *link)
+{
+    if (--link->users == 0 && link->lost) {
+        link_free(link);
+    }
+}
+
+/* Under the lock. Who has it may go on with it; the next one finds none */
+static void lose(NbdState *s, NbdLink *link)
+{
+    if (link->lost) {
+        return;
+    }
+    link->lost = true;
+    s->in_doubt |= s->changes > s->flushed;
+    shutdown(link->fd, SHUT_RDWR);
+    s->link = NULL;
+    s->lost_at = now_ms();
+    pthread_cond_broadcast(&s->changed);
+}
+
+/* The same disk, able to do the same? */
+static bool is_same(const NbdFacts *now, const NbdFacts *before)
+{
+    return now->size == before->size && now->min <= before->min && now->max >= before->max &&
+           now->read_only <= before->read_only && now->can_flush >= before->can_flush &&
+           now->can_trim >= before->can_trim && now->can_zero >= before->can_zero &&
+           now->has_context >= before->has_context;
+}
+
+/* Under the lock, which is let go of meanwhile */
+static void connect_again(NbdState *s)
+{
+    int64_t deadline = MAX(s->lost_at + s->reconnect_delay, now_ms() + 1000);
+    NbdFacts facts;
+
+    s->connecting = true;
+    pthread_mutex_unlock(&s->lock);
+    NbdLink *link = connect_and_look(s, deadline, &facts, NULL);
+
+    if (link && !is_same(&facts, &s->facts)) {
+        link_free(link);
+        link = NULL;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->link = link;
+    s->connecting = false;
+    pthread_cond_broadcast(&s->changed);
+}
+
+/* NULL: there is none, and none to be had in time */
+static NbdLink *take_link(NbdState *s)
+{
+    bool tried = false;
+
+    pthread_mutex_lock(&s->lock);
+    while (!s->link && s->reconnect_delay > 0) {
+        bool late = now_ms() >= s->lost_at + s->reconnect_delay;
+
+        if (s->connecting) {
+            pthread_cond_wait(&s->changed, &s->lock);
+        } else if (late && tried) {
+            break;
+        } else if (tried && !late) {
+            wait_until(s, now_ms() + PAUSE_MS);
+            tried = false;
+        } else {
+            connect_again(s);
+            tried = true;
+        }
+    }
+    NbdLink *link = s->link;
+
+    if (link) {
+        link->users++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return link;
+}
+
+/* Requests */
+
+static int completed(void *user, int *error)
+{
+    NbdRequest *req = user;
+    NbdState *s = req->state;
+
+    pthread_mutex_lock(&s->lock);
+    req->err = *error;
+    req->done = true;           /* it may be gone from here on */
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    return 1;
+}
+
+/* False: some of it had come before, or it comes in too many pieces. Servers send them in order as a rule, and then there
+ * is one span that grows */
+static bool add_span(NbdRequest *req, int64_t start, int64_t end)
+{
+    NbdSpan *grown = NULL;
+
+    for (int i = 0; i < req->span_count; i++) {
+        NbdSpan *span = &req->spans[i];
+
+        if (start < span->end && span->start < end) {
+            return false;
+        }
+        grown = start == span->end || end == span->start ? span : grown;
+    }
+    if (grown) {
+        *grown = (NbdSpan) { MIN(start, grown->start), MAX(end, grown->end) };
+        return true;
+    }
+    if (req->span_count == NBD_SPANS) {
+        return false;
+    }
+    req->spans[req->span_count++] = (NbdSpan) { start, end };
+    return true;
+}
+
+/* A part of the answer to a read. libnbd sees that it is inside of what was asked for; bytes of which nothing comes
+ * are left as zeroes, as if these had been read */
+static int piece(void *user, const void *buf, size_t count, uint64_t offset, unsigned status, int *error)
+{
+    NbdRequest *req = user;
+
+    if (status == LIBNBD_READ_ERROR || add_span(req, (int64_t)offset, (int64_t)(offset + count))) {
+        return 0;
+    }
+    *error = EPROTO;
+    return -1;
+}
+
+static bool is_all_there(const NbdRequest *req)
+{
+    int64_t bytes = 0;
+
+    for (int i = 0; i < req->span_count; i++) {
+        bytes += req->spans[i].end - req->spans[i].start;
+    }
+    return bytes == req->bytes;
+}
+
+/* The first extent of the answer, which comes once; libnbd has counted the bytes of the reply, and nothing more */
+static int extent(void *user, const char *context, uint64_t offset, uint32_t *entries, size_t count, int *error)
+{
+    NbdRequest *req = user;
+
+    if (strcmp(context, req->state->context)) {
+        return 0;
+    }
+    if (req->extent_bytes) {
+        *error = EPROTO;
+        return -1;
+    }
+    if (count >= 2 && offset == (uint64_t)req->offset) {
+        req->extent_bytes = entries[0];
+        req->extent_flags = entries[1];
+    }
+    return 0;
+}
+
+/* -1: it was not even queued */
+static int64_t issue(struct nbd_handle *handle, NbdRequest *req)
+{
+    const nbd_completion_callback done = { .callback = completed, .user_data = req };
+    const nbd_chunk_callback came = { .callback = piece, .user_data = req };
+    uint64_t offset = (uint64_t)req->offset, bytes = (uint64_t)req->bytes;
+
+    switch (req->command) {
+    case NBD_READ:
+        return nbd_aio_pread_structured(handle, req->buf, bytes, offset, came, done, req->flags);
+    case NBD_WRITE:
+        return nbd_aio_pwrite(handle, req->buf, bytes, offset, done, req->flags);
+    case NBD_FLUSH:
+        return nbd_aio_flush(handle, done, req->flags);
+    case NBD_TRIM:
+        return nbd_aio_trim(handle, bytes, offset, done, req->flags);
+    case NBD_ZERO:
+        return nbd_aio_zero(handle, bytes, offset, done, req->flags);
+    case NBD_STATUS:
+        break;
+    }
+    const nbd_extent_callback found = { .callback = extent, .user_data = req };
+
+    return nbd_aio_block_status(handle, bytes, offset, found, done, req->flags);
+}
+
+/* Let libnbd read and write, once there is something to be read or room to write */
+static void take_turn(NbdLink *link, int64_t left)
+{
+    unsigned direction = nbd_aio_get_direction(link->handle);
+    bool in = direction & LIBNBD_AIO_DIRECTION_READ, out = direction & LIBNBD_AIO_DIRECTION_WRITE;
+    struct pollfd fds[] = {
+        { link->fd, (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0)), 0 }, { link->wake, POLLIN, 0 },
+    };
+
+    if (poll(fds, G_N_ELEMENTS(fds), (int)MIN(left, 1000)) <= 0) {
+        return;
+    }
+    if (fds[1].revents) {
+        uint64_t count;
+
+        (void)!read(link->wake, &count, sizeof(count));
+        return;
+    }
+    if (fds[0].revents & (POLLIN | POLLHUP | POLLERR)) {
+        nbd_aio_notify_read(link->handle);
+    } else if (fds[0].revents & POLLOUT) {
+        nbd_aio_notify_write(link->handle);
+    }
+}
+
+static void wake(const NbdLink *link)
+{
+    const uint64_t one = 1;
+
+    (void)!write(link->wake, &one, sizeof(one));    /* full: they wake up in any case */
+}
+
+/* Until @req is done. Too late: so is the link */
+static void wait_for(NbdState *s, NbdLink *link, const NbdRequest *req)
+{
+    int64_t deadline = s->request_timeout ? now_ms() + s->request_timeout : INT64_MAX;
+
+    pthread_mutex_lock(&s->lock);
+    while (!req->done) {
+        int64_t left = deadline - now_ms();
+
+        if (left <= 0) {
+            lose(s, link);
+            deadline = INT64_MAX;
+        } else if (link->polled) {
+            wait_until(s, now_ms() + MIN(left, 1000));
+        } else {
+            link->polled = true;
+            pthread_mutex_unlock(&s->lock);
+            take_turn(link, left);
+            pthread_mutex_lock(&s->lock);
+            link->polled = false;
+            pthread_cond_broadcast(&s->changed);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static uint64_t count_changes(NbdState *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t changes = s->changes;
+    pthread_mutex_unlock(&s->lock);
+    return changes;
+}
+
+/* Under the lock: @req was answered. @changes: there were when it was asked */
+static void count(NbdState *s, const NbdLink *link, const NbdRequest *req, uint64_t changes)
+{
+    if (req->command == NBD_FLUSH) {
+        s->flushed = MAX(s->flushed, changes);
+    } else if (req->command != NBD_READ && req->command != NBD_STATUS) {
+        s->changes++;
+        s->in_doubt |= link->lost;
+    }
+}
+
+/* 0 or -errno; *@lost: because the link was */
+static int try_request(NbdState *s, NbdLink *link, NbdRequest *req, bool *lost)
+{
+    uint64_t changes = count_changes(s);
+
+    req->state = s;
+    req->done = false;
+    req->err = 0;
+    req->extent_bytes = 0;
+    req->span_count = 0;
+    if (issue(link->handle, req) >= 0) {
+        wake(link);
+        wait_for(s, link, req);
+    } else {
+        req->err = nbd_get_errno() > 0 ? nbd_get_errno() : EIO;
+    }
+    if (!req->err && req->command == NBD_READ && !is_all_there(req)) {
+        req->err = EPROTO;
+    }
+    /* libnbd says that it is dead a moment after it has ended all requests so; a server can't answer that */
+    bool dead = req->err == ENOTCONN || is_dead(link);
+
+    pthread_mutex_lock(&s->lock);
+    if (dead) {
+        lose(s, link);
+    }
+    *lost = req->err && link->lost;
+    if (!req->err) {
+        count(s, link, req, changes);
+    }
+    drop(link);
+    pthread_mutex_unlock(&s->lock);
+    return -req->err;
+}
+
+int nbd_request(NbdState *s, NbdRequest *req)
+{
+    int64_t deadline = 0;
+
+    for (;;) {
+        NbdLink *link = take_link(s);
+        bool lost;
+
+        if (!link) {
+            return -EIO;
+        }
+        int ret = try_request(s, link, req, &lost);
+
+        if (!lost) {
+            return ret;
+        }
+        deadline = deadline ? deadline : now_ms() + s->reconnect_delay;
+        if (now_ms() >= deadline) {     /* it may be this request that no server survives */
+            return -EIO;
+        }
+    }
+}
+
+bool nbd_is_in_doubt(NbdState *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool doubt = s->in_doubt;
+    pthread_mutex_unlock(&s->lock);
+    return doubt;
+}
+
+void nbd_disconnect(NbdState *s)
+{
+    if (s->link) {
+        nbd_aio_disconnect(s->link->handle, 0);
+        link_free(s->link);
+        s->link = NULL;
+    }
+}

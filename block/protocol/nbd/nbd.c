@@ -1,0 +1,358 @@
+/* nbd.c - an export of an NBD server */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <glib.h>
+#include "block/drivers.h"
+#include "block/protocol/nbd/nbd.h"
+#include "util/checked.h"
+
+#define NBD_BOUNCE (1 << 20)        /* of memory that is in pieces, so much goes at once */
+#define NBD_MAX_SECONDS 86400       /* a day */
+
+typedef enum NbdServerType { NBD_SERVER_INET, NBD_SERVER_UNIX } NbdServerType;
+
+static const char *const nbd_server_words[] = { "inet", "unix", NULL };
+
+typedef struct NbdOptions {
+    int server_type;                /* NbdServerType; -1: not given */
+    char *server_host, *server_port, *server_path;
+    char *host, *port, *path;
+    char *export, *context;
+    int64_t reconnect_delay, open_timeout, request_timeout;
+    int64_t size;                   /* to create */
+} NbdOptions;
+
+#define NBD_SERVER \
+    { "server.type", BLOCK_OPT_ENUM, offsetof(NbdOptions, server_type), "", nbd_server_words, \
+      .help = "where the server is: a network address, or a socket of this machine" }, \
+    { "server.host", BLOCK_OPT_STRING, offsetof(NbdOptions, server_host), "", .help = "its name or address" }, \
+    { "server.port", BLOCK_OPT_STRING, offsetof(NbdOptions, server_port), "", .help = "its port" }, \
+    { "server.path", BLOCK_OPT_STRING, offsetof(NbdOptions, server_path), "", .help = "the socket's path" }, \
+    { "host", BLOCK_OPT_STRING, offsetof(NbdOptions, host), "", .help = "in place of server.host" }, \
+    { "port", BLOCK_OPT_STRING, offsetof(NbdOptions, port), "", \
+      .help = "in place of server.port; 10809 if not given" }, \
+    { "path", BLOCK_OPT_STRING, offsetof(NbdOptions, path), "", .help = "in place of server.path" }, \
+    { "export", BLOCK_OPT_STRING, offsetof(NbdOptions, export), "", \
+      .help = "which export; the server's default if not given" }
+
+static const BlockOption nbd_open_options[] = {
+    NBD_SERVER,
+    { "reconnect-delay", BLOCK_OPT_INT, offsetof(NbdOptions, reconnect_delay), "0",
+      .help = "seconds to try to connect anew after the connection was lost; 0: requests fail then" },
+    { "open-timeout", BLOCK_OPT_INT, offsetof(NbdOptions, open_timeout), "0",
+      .help = "seconds to try to connect for at first; 0: once" },
+    { "request-timeout", BLOCK_OPT_INT, offsetof(NbdOptions, request_timeout), "120",
+      .help = "seconds until a server that does not answer is taken for lost; 0: any time" },
+    { "x-dirty-bitmap", BLOCK_OPT_STRING, offsetof(NbdOptions, context), "base:allocation",
+      .help = "the metadata context that block status is from" },
+    { NULL }
+};
+
+static const BlockOption nbd_create_options[] = {
+    NBD_SERVER,
+    { "size", BLOCK_OPT_SIZE, offsetof(NbdOptions, size), "0", .help = "how long the export has to be" },
+    { NULL }
+};
+
+static bool nbd_bad(GError **errp, const char *text)
+{
+    bdrv_set_error(errp, EINVAL, "%s", text);
+    return false;
+}
+
+/* server.type says which of the others there are; without it, host or path does */
+static bool nbd_take_server(NbdState *s, const NbdOptions *o, GError **errp)
+{
+    bool local = o->server_type == NBD_SERVER_UNIX, named = o->server_type >= 0;
+    const char *path = named ? o->server_path : o->path, *host = named ? o->server_host : o->host;
+    const char *port = named ? o->server_port : o->port ? o->port : "10809";
+
+    if (named ? o->path || o->host || o->port : o->server_path || o->server_host || o->server_port) {
+        return nbd_bad(errp, "'server' and path/host/port cannot be used at the same time, and 'server' has a type");
+    }
+    if (path && (host || (named ? o->server_port : o->port))) {
+        return nbd_bad(errp, "path and host may not be used at the same time");
+    }
+    if (named && local && !path) {
+        return nbd_bad(errp, "Parameter 'path' is missing");
+    }
+    if (named && !local && (!host || !port)) {
+        return nbd_bad(errp, host ? "Parameter 'port' is missing" : "Parameter 'host' is missing");
+    }
+    if ((named && !local && path) || (!path && !host)) {
+        return nbd_bad(errp, "NBD server address missing");
+    }
+    s->path = g_strdup(path);
+    s->host = g_strdup(path ? NULL : host);
+    s->port = g_strdup(path ? NULL : port);
+    s->export = g_strdup(o->export ? o->export : "");
+    s->context = g_strdup(o->context ? o->context : "base:allocation");
+    return true;
+}
+
+static bool nbd_seconds(const char *name, int64_t seconds, int64_t *ms, GError **errp)
+{
+    if (seconds < 0 || seconds > NBD_MAX_SECONDS) {
+        bdrv_set_error(errp, EINVAL, "%s %" PRId64 " is not between 0 and %d", name, seconds, NBD_MAX_SECONDS);
+        return false;
+    }
+    *ms = seconds * 1000;
+    return true;
+}
+
+static void nbd_init(NbdState *s)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    s->ready = true;
+}
+
+static void nbd_clear(NbdState *s)
+{
+    nbd_disconnect(s);
+    if (s->ready) {
+        pthread_mutex_destroy(&s->lock);
+        pthread_cond_destroy(&s->changed);
+    }
+    g_free(s->path);
+    g_free(s->host);
+    g_free(s->port);
+    g_free(s->export);
+    g_free(s->context);
+    *s = (NbdState) { 0 };
+}
+
+static void nbd_driver_close(BlockDriverState *bs)
+{
+    nbd_clear(bs->state);
+}
+
+static bool nbd_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+{
+    const NbdOptions *o = opts;
+    NbdState *s = bs->state;
+
+    nbd_init(s);
+    if (!nbd_take_server(s, o, errp) ||
+        !nbd_seconds("reconnect-delay", o->reconnect_delay, &s->reconnect_delay, errp) ||
+        !nbd_seconds("open-timeout", o->open_timeout, &s->open_timeout, errp) ||
+        !nbd_seconds("request-timeout", o->request_timeout, &s->request_timeout, errp) || !nbd_connect_first(s, errp)) {
+        return false;
+    }
+    if ((flags & BDRV_O_RDWR) && s->facts.read_only) {
+        bdrv_set_error(errp, EACCES, "the NBD server exports it for reading only");
+        return false;
+    }
+    bs->size = s->facts.size;
+    bs->fixed_length = true;
+    bs->request_alignment = s->facts.min;
+    g_free(bs->filename);
+    bs->filename = nbd_name_of(s);
+    return true;
+}
+
+/* The first @max bytes of @vec at most, in one piece of memory: its own, or *@bounce */
+static void *nbd_flat(BlockVec vec, int64_t max, int64_t *bytes, void **bounce)
+{
+    struct iovec iov;
+
+    *bounce = NULL;
+    if (vec.iov && block_vec_iov(vec, &iov, 1, bytes) == 1 && *bytes >= MIN(max, vec.bytes)) {
+        *bytes = MIN(max, vec.bytes);
+        return iov.iov_base;
+    }
+    *bytes = MIN(MIN(max, vec.bytes), NBD_BOUNCE);
+    *bounce = g_try_malloc((size_t)*bytes);
+    return *bounce;
+}
+
+static int nbd_move(BlockDriverState *bs, int64_t offset, BlockVec vec, NbdCommand command)
+{
+    NbdState *s = bs->state;
+    int ret = 0;
+
+    while (vec.bytes > 0 && ret == 0) {
+        NbdRequest req = { .command = command, .offset = offset };
+        void *bounce;
+
+        req.buf = nbd_flat(vec, s->facts.max, &req.bytes, &bounce);
+        BlockVec piece = block_vec_slice(vec, 0, req.bytes);
+
+        if (bounce && command == NBD_WRITE) {
+            block_vec_to_buf(piece, bounce);
+        }
+        ret = req.buf ? nbd_request(s, &req) : -ENOMEM;
+        if (bounce && command == NBD_READ && ret == 0) {
+            block_vec_from_buf(piece, bounce);
+        }
+        g_free(bounce);
+        offset += req.bytes;
+        vec = block_vec_slice(vec, req.bytes, vec.bytes - req.bytes);
+    }
+    return ret;
+}
+
+static int nbd_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    return nbd_move(bs, offset, vec, NBD_READ);
+}
+
+static int nbd_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+{
+    return offset + vec.bytes > bs->size ? -ENOSPC : nbd_move(bs, offset, vec, NBD_WRITE);
+}
+
+/* Another server's flush says nothing of what the one before it had not flushed, and what was built on that can't be
+ * trusted until the image is opened again */
+static int nbd_driver_flush(BlockDriverState *bs)
+{
+    NbdState *s = bs->state;
+    NbdRequest req = { .command = NBD_FLUSH };
+    int ret = s->facts.can_flush ? nbd_request(s, &req) : 0;
+
+    return ret == 0 && nbd_is_in_doubt(s) ? -EIO : ret;
+}
+
+/* Of one block; the layer lets nobody else change a part of one meanwhile */
+static int nbd_zero_part(NbdState *s, int64_t offset, int64_t bytes)
+{
+    int64_t start = align_down(offset, s->facts.min);
+    g_autofree uint8_t *block = g_malloc((size_t)s->facts.min);
+    NbdRequest req = { .command = NBD_READ, .offset = start, .bytes = s->facts.min, .buf = block };
+    int ret = bytes > 0 ? nbd_request(s, &req) : 0;
+
+    if (ret < 0 || bytes <= 0) {
+        return ret;
+    }
+    memset(block + (offset - start), 0, (size_t)bytes);
+    req.command = NBD_WRITE;
+    return nbd_request(s, &req);
+}
+
+/* Whole blocks */
+static int nbd_zero_blocks(NbdState *s, int64_t offset, int64_t bytes, unsigned flags)
+{
+    bool discard = flags & BLOCK_ZERO_DISCARD;
+    NbdRequest req = { .command = discard ? NBD_TRIM : NBD_ZERO };
+    int64_t max = discard ? align_down(INT_MAX, s->facts.min) : s->facts.max;
+    int ret = 0;
+
+    req.flags = discard || (flags & BLOCK_ZERO_PUNCH) ? 0 : LIBNBD_CMD_FLAG_NO_HOLE;
+    for (; bytes > 0 && ret == 0; offset += req.bytes, bytes -= req.bytes) {
+        req.offset = offset;
+        req.bytes = MIN(bytes, max);
+        ret = nbd_request(s, &req);
+    }
+    return ret;
+}
+
+static int nbd_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    NbdState *s = bs->state;
+    bool discard = flags & BLOCK_ZERO_DISCARD;
+    int64_t end = offset + bytes;
+    int64_t first = MIN(align_up(offset, s->facts.min), end), last = MAX(align_down(end, s->facts.min), first);
+
+    if (!(discard ? s->facts.can_trim : s->facts.can_zero)) {
+        return -ENOTSUP;
+    }
+    if (end > bs->size) {
+        return -ENOSPC;
+    }
+    int ret = nbd_zero_blocks(s, first, last - first, flags);
+
+    if (ret == 0 && !discard) {
+        ret = nbd_zero_part(s, offset, first - offset);
+        ret = ret < 0 ? ret : nbd_zero_part(s, last, end - last);
+    }
+    return ret;
+}
+
+/* An answer of no bytes is none; one of too many, or that ends inside a block, is cut */
+static int nbd_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+{
+    NbdState *s = bs->state;
+    int64_t start = align_down(offset, s->facts.min);
+    int64_t end = MIN(align_up(MIN(offset + bytes, bs->size), s->facts.min), start + align_down(INT_MAX, s->facts.min));
+    NbdRequest req = {
+        .command = NBD_STATUS, .flags = LIBNBD_CMD_FLAG_REQ_ONE, .offset = start, .bytes = end - start,
+    };
+
+    *st = (BlockStatus) { bytes, .data = true, .here = true, .leaf = bs, .leaf_offset = offset };
+    if (!s->facts.has_context) {
+        return 0;
+    }
+    int ret = nbd_request(s, &req);
+    int64_t known = align_down(MIN(req.extent_bytes, end - start), s->facts.min);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (req.extent_bytes <= 0) {
+        return -EIO;
+    }
+    st->bytes = MIN(bytes, known > offset - start ? known - (offset - start) : start + s->facts.min - offset);
+    st->data = !known || !(req.extent_flags & LIBNBD_STATE_HOLE);
+    st->zero = known && (req.extent_flags & LIBNBD_STATE_ZERO);
+    return 0;
+}
+
+static bool nbd_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+{
+    if (size > bs->size) {
+        bdrv_set_error(errp, EINVAL, "Cannot grow NBD nodes");
+        return false;
+    }
+    return true;
+}
+
+/* An export is there already, and has to do */
+static bool nbd_driver_create(BlockDriverState *bs, const void *opts, GError **errp)
+{
+    const NbdOptions *o = opts;
+    NbdState s = { 0 };
+    bool ok = nbd_take_server(&s, o, errp) && nbd_connect_first(&s, errp);
+
+    if (ok && s.facts.read_only) {
+        bdrv_set_error(errp, EACCES, "the NBD server exports it for reading only");
+        ok = false;
+    } else if (ok && s.facts.size < o->size) {
+        bdrv_set_error(errp, EINVAL, "Cannot grow NBD nodes");
+        ok = false;
+    }
+    nbd_clear(&s);
+    return ok;
+}
+
+const BlockDriver bdrv_nbd = {
+    .name           = "nbd",
+    .description    = "an export of an NBD server",
+    .is_protocol    = true,
+    .parallel       = true,
+    .state_size     = sizeof(NbdState),
+    .open_size      = sizeof(NbdOptions),
+    .create_size    = sizeof(NbdOptions),
+    .open_options   = nbd_open_options,
+    .create_options = nbd_create_options,
+    .open           = nbd_open,
+    .read           = nbd_read,
+    .write          = nbd_write,
+    .flush          = nbd_driver_flush,
+    .close          = nbd_driver_close,
+    .create         = nbd_driver_create,
+    .status         = nbd_status,
+    .zero           = nbd_driver_zero,
+    .truncate       = nbd_truncate,
+    .prefixes       = nbd_prefixes,
+    .parse_name     = nbd_parse_name,
+};
