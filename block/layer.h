@@ -113,15 +113,23 @@ int64_t block_done(int64_t offset, int64_t bytes);
 int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int block_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+/* 0, 1 or -errno, as the driver's status() */
+int block_driver_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+/* Is a format among the nodes below @node? */
+bool block_is_over_format(BlockDriverState *node);
+/* What the driver returned, made -EIO if it is -EAGAIN, and neither it nor anything below is a format: only a format may ask
+ * to be alone, and nothing is made again for others */
+int block_from_driver(BlockDriverState *bs, int ret);
 
-/* answers.c: the driver's function @name returned @ret; is that 0 or -errno? Else a warning, and -EIO */
+/* call.c: the driver's function @name returned @ret; is that 0 or -errno? Else a warning, and -EIO */
 int block_answer(BlockDriverState *bs, const char *name, int ret);
-/* The same for status() of @bytes, which is to tell of some of them */
-int block_status_answer(BlockDriverState *bs, int ret, int64_t bytes, BlockStatus *st);
 /* Do as bdrv_node_truncate(), with @opts, a struct filled by the driver's resize_options */
 bool bdrv_node_resize(BlockDriverState *node, int64_t size, const void *opts, GError **errp);
 /* @ok, and if it is false, there is a reason in @errp afterwards */
 bool block_says_why(BlockDriverState *bs, const char *name, bool ok, GError **errp);
+/* The extent of a format at @offset. -EAGAIN, by block_again(): ask again when nobody else is in the image */
+int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
 /* After open(): can requests be made of a node of that size and alignment? */
 bool block_opened_well(BlockDriverState *bs, GError **errp);
 
@@ -135,7 +143,7 @@ void block_flush_begins(BlockTree *tree);
 /* After a request that wrote so many bytes, or none: is it time? */
 bool block_flush_is_due(BlockTree *tree, int64_t written);
 
-/* info.c */
+/* notes.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);
 
 /* align.c: requests of any alignment, for a node that wants them aligned */
@@ -146,14 +154,11 @@ int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec);  
  * the file, or moves it, has all that comes behind */
 BlockRange block_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool alone);
 
-/* map.c */
-/* The extent of a format at @offset. -EAGAIN, by block_again(): ask again when nobody else is in the image */
-int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
 /* Is a read of [@offset, @offset + @bytes) of @node bdrv_mapped_read(), neither clipped nor bounced? */
-bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes);
-int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
-/* 1: it is the parent's, and st->leaf is to be asked, of st->bytes at st->leaf_offset */
-int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+static inline bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes)
+{
+    return node->drv->map && node->request_alignment <= 1 && bytes <= bdrv_node_size(node) - offset;
+}
 
 /* shortcut.c */
 void block_shortcuts_open(BlockDriverState *root);      /* once all of its images are open */

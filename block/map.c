@@ -26,36 +26,6 @@ static int from_child(const BlockExtent *ext, int64_t offset, int64_t bytes, int
     return ret == -EAGAIN ? block_again(offset + block_done(in_child(ext, offset), bytes)) : ret;
 }
 
-/* The driver's half of the contract */
-static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
-{
-    bool known = !ext->child || ext->child->layer->tree == bs->layer->tree;
-    bool writable = ext->child == bs->file;
-
-    return ext->bytes > 0 && ext->offset >= 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&
-           ext->offset <= INT64_MAX - ext->bytes && ext->child_offset >= 0 &&
-           ext->child_offset <= INT64_MAX - ext->bytes && known && (!(mode & BLOCK_MAP_WRITE) || writable);
-}
-
-int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
-{
-    mode |= BLOCK_MAP_WAIT | (bs->layer->tree->alone ? BLOCK_MAP_EXCL : 0);
-    pthread_mutex_lock(&bs->layer->map_lock);
-    int ret = block_answer(bs, "map", bs->drv->map(bs, offset, bytes, mode, ext));
-    pthread_mutex_unlock(&bs->layer->map_lock);
-
-    if (ret == -EAGAIN) {
-        return block_again(offset);
-    }
-    return ret == 0 && !is_sound(bs, offset, mode, ext) ? -EIO : ret;
-}
-
-bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes)
-{
-    return node->drv->read == bdrv_mapped_read && node->request_alignment <= 1 &&
-           bytes <= bdrv_node_size(node) - offset;
-}
-
 /* Where all that is left is in another format's disk, a parent most often, this goes on there */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
@@ -196,7 +166,7 @@ static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, u
     return ret < 0 ? ret : bytes;
 }
 
-int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
     int64_t n = 0;
 
@@ -223,7 +193,7 @@ static int status_below(const BlockExtent *ext, int64_t offset, unsigned flags, 
     return ret;
 }
 
-int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
+int bdrv_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     BlockExtent ext = { 0 };
     int ret = block_find_extent(bs, offset, bytes, 0, &ext);

@@ -524,7 +524,7 @@ static void file_status_at_end(FileState *s, int64_t offset, int64_t size, Block
     }
 }
 
-static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     FileState *s = bs->state;
     int64_t known = file_known_data(s, offset), size = bdrv_node_size(bs);

@@ -58,7 +58,7 @@ enum {                              /* map()'s mode */
 enum {                              /* zero()'s flags */
     BLOCK_ZERO_PUNCH   = 1 << 0,    /* give the space back if that can be done */
     BLOCK_ZERO_DISCARD = 1 << 1,    /* advice only: -ENOTSUP is a good answer */
-    BLOCK_ZERO_CHEAPLY = 1 << 2,    /* the layer shall not write them after -ENOTSUP */
+    BLOCK_ZERO_NO_FALLBACK = 1 << 2,    /* BDRV_REQ_NO_FALLBACK: after -ENOTSUP the layer writes no zeroes */
 };
 
 /* The first and last bytes of what may be an image */
@@ -182,10 +182,12 @@ typedef struct BlockDriver {
     int (*map)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
     int (*commit)(BlockDriverState *bs, const BlockExtent *ext);
 
-    /* Protocols: fill *@st, which says "data of mine". Filters: 0 if the child's answer is true here, too;
-     * without this callback all is data, for a filter may turn zeroes into something else */
-    int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st);
-    /* -ENOTSUP: the layer writes zeroes instead */
+    /* Fill *@st for the first st->bytes of [@offset, @offset + @bytes), with @flags of bdrv_block_status(), and return 0;
+     * or return 1: st->leaf, a child, is to be asked for st->bytes at st->leaf_offset; or -errno, and st->bytes says how far
+     * that reaches, 0: not known. Formats: bdrv_mapped_status(). Filters: bdrv_filter_status() where the child's zeroes are
+     * zeroes here, too. Without this callback all is data */
+    int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+    /* Formats: bdrv_mapped_zero(). -ENOTSUP: the layer writes zeroes instead */
     int (*zero)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
     /* With request_alignment, where a file may end in mid-unit: write() for a @vec that ends there, where the
      * file ends or shall end. Only @offset is aligned, and the file must not come out longer */
@@ -257,10 +259,14 @@ struct BlockDriverState {
                                      * up, under the map lock, and clears it when it is done */
 };
 
-/* A format's read() and write(): the layer moves the bytes, map() says where they are. -EAGAIN is for the layer, which
+/* A format's read(), write(), zero() and status(): the layer moves the bytes, map() says where they are. -EAGAIN is for the layer, which
  * knows how far the write came and has the rest made again, alone: a write() that calls this one hands it on at once */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+int bdrv_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+/* A filter's status(): what the child answers is true here, too */
+int bdrv_filter_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 
 /* For drivers, on their children: requests of any alignment; reads past the end give zeroes, writes
  * past the end make a file grow. 0 or -errno */

@@ -279,7 +279,7 @@ static int nbd_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, 
 }
 
 /* An answer of no bytes is none; one of too many, or that ends inside a block, is cut */
-static int nbd_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+static int nbd_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     NbdState *s = bs->state;
     int64_t start = align_down(offset, s->facts.min);
@@ -295,11 +295,9 @@ static int nbd_status(BlockDriverState *bs, int64_t offset, int64_t bytes, Block
     int ret = nbd_request(s, &req);
     int64_t known = align_down(MIN(req.extent_bytes, end - start), s->facts.min);
 
-    if (ret < 0) {
-        return ret;
-    }
-    if (req.extent_bytes <= 0) {
-        return -EIO;
+    if (ret < 0 || req.extent_bytes <= 0) {
+        st->bytes = 0;
+        return ret < 0 ? ret : -EIO;
     }
     st->bytes = MIN(bytes, known > offset - start ? known - (offset - start) : start + s->facts.min - offset);
     st->data = !known || !(req.extent_flags & LIBNBD_STATE_HOLE);
