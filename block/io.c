@@ -67,11 +67,9 @@ static int run_alone(BlockDriverState *bs, const Request *req)
 {
     BlockTree *tree = bs->layer->tree;
 
-    gate_enter(&tree->gate, true);
-    tree->alone = true;
+    block_enter_alone(tree);
     int ret = run_inside(bs, req);
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
+    block_leave_alone(tree);
     return ret;
 }
 

@@ -38,6 +38,19 @@ typedef struct BlockTree {
     const BlockResolver *resolver;  /* the program's, while it opens the image; NULL: none */
 } BlockTree;
 
+/* Wait until no request is in the image, and keep others out */
+static inline void block_enter_alone(BlockTree *tree)
+{
+    gate_enter(&tree->gate, true);
+    tree->alone = true;
+}
+
+static inline void block_leave_alone(BlockTree *tree)
+{
+    tree->alone = false;
+    gate_leave(&tree->gate, true);
+}
+
 typedef struct BlockMetaCache BlockMetaCache;
 
 typedef struct BlockLayer {
@@ -64,6 +77,7 @@ typedef struct BlockLayer {
                                      * written before the node was opened counts as one */
     int64_t meta_limit;             /* bytes of tables to keep in memory */
     BlockMetaCache *meta;           /* NULL until the first page */
+    unsigned dirty_pages;           /* of it, that flush() has to write */
 } BlockLayer;
 
 #define BLOCK_ZEROES 65536

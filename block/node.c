@@ -164,7 +164,7 @@ static int flush_format(BlockDriverState *node)
     int ret = 0;
 
     pthread_mutex_lock(&layer->map_lock);
-    if (bdrv_meta_is_dirty(node) || node->needs_flush) {
+    if (layer->dirty_pages > 0 || node->needs_flush) {
         ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;
     }
     pthread_mutex_unlock(&layer->map_lock);

@@ -2,8 +2,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <string.h>
 #include <glib.h>
 #include "block/drivers.h"
 #include "util/checked.h"
@@ -19,8 +17,6 @@
 
 typedef struct RawState {
     int64_t offset;                 /* where the disk begins in the file */
-    pthread_mutex_t *head_lock;     /* around writes to the first sector of a disk that was guessed to be raw: it has to
-                                     * stay one. NULL: it was not */
 } RawState;
 
 typedef struct RawOpenOptions {
@@ -64,28 +60,6 @@ static int raw_probe(const BlockProbe *probe)
     return 1;
 }
 
-/* How a LUKS disk begins. QEMU has a driver for it; as a raw disk it is what a guest that decrypts it wants to see */
-#define RAW_LUKS "LUKS\xba\xbe"
-
-/* What the first bytes say */
-static bool raw_is_another(const uint8_t *head, int64_t size)
-{
-    static const uint8_t nothing[BLOCK_PROBE_BYTES];
-    const BlockProbe probe = { head, nothing, BLOCK_PROBE_BYTES, size, "" };
-    const BlockDriver *drv = NULL;
-    const char *advice;
-
-    if (bdrv_foreign_format(&probe, &advice) || !memcmp(head, RAW_LUKS, strlen(RAW_LUKS))) {
-        return true;
-    }
-    while ((drv = bdrv_next_driver(drv))) {
-        if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Rounds up; the result is safe to add to @offset */
 static bool raw_check_size(int64_t *size, int64_t offset, GError **errp)
 {
@@ -101,6 +75,13 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
 {
     const RawOpenOptions *o = opts;
     RawState *s = bs->state;
+
+    if ((flags & BDRV_O_PROBE_QEMU) && (flags & BDRV_O_RDWR)) {
+        bdrv_warn(bs, "guess", RAW_GUESSED, bs->filename);
+        if (!bdrv_wrap_file(bs, "probe-guard", errp)) {
+            return false;
+        }
+    }
     int64_t have = bdrv_node_size(bs->file);
 
     if (o->offset > have) {
@@ -116,11 +97,6 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
     if (o->size > 0 && o->size % RAW_SECTOR) {
         bdrv_set_error(errp, EINVAL, "size %" PRId64 " is not a multiple of %d", o->size, RAW_SECTOR);
         return false;
-    }
-    if ((flags & BDRV_O_PROBE_QEMU) && (flags & BDRV_O_RDWR)) {
-        s->head_lock = g_new0(pthread_mutex_t, 1);
-        pthread_mutex_init(s->head_lock, NULL);
-        bdrv_warn(bs, "guess", RAW_GUESSED, bs->filename);
     }
     s->offset = o->offset;
     bs->fixed_length = o->size >= 0;
@@ -160,43 +136,6 @@ static int raw_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
 
     *ext = (BlockExtent) { 0, bdrv_node_size(bs), bs->file, s->offset, BLOCK_EXTENT_WINDOW };
     return 0;
-}
-
-static int raw_write_head(BlockDriverState *bs, int64_t offset, BlockVec vec)
-{
-    RawState *s = bs->state;
-    uint8_t head[BLOCK_PROBE_BYTES];
-    int64_t bytes = MIN(vec.bytes, (int64_t)sizeof(head) - offset);
-    int ret = bdrv_node_pread(bs->file, s->offset, head, sizeof(head));
-
-    if (ret < 0) {
-        return ret;
-    }
-    block_vec_to_buf(block_vec_slice(vec, 0, bytes), head + offset);
-    return raw_is_another(head, bdrv_node_size(bs)) ? -EPERM : bdrv_mapped_write(bs, offset, vec);
-}
-
-static int raw_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
-{
-    RawState *s = bs->state;
-
-    if (!s->head_lock || offset >= RAW_SECTOR || !vec.iov) {
-        return bdrv_mapped_write(bs, offset, vec);
-    }
-    pthread_mutex_lock(s->head_lock);
-    int ret = raw_write_head(bs, offset, vec);
-    pthread_mutex_unlock(s->head_lock);
-    return ret;
-}
-
-static void raw_close(BlockDriverState *bs)
-{
-    RawState *s = bs->state;
-
-    if (s->head_lock) {
-        pthread_mutex_destroy(s->head_lock);
-        g_clear_pointer(&s->head_lock, g_free);
-    }
 }
 
 static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
@@ -243,8 +182,7 @@ const BlockDriver bdrv_raw = {
     .probe          = raw_probe,
     .open           = raw_open,
     .read           = bdrv_mapped_read,     /* the layer moves the bytes */
-    .write          = raw_write,
-    .close          = raw_close,
+    .write          = bdrv_mapped_write,
     .create         = raw_create,
     .zero           = bdrv_mapped_zero,
     .status         = bdrv_mapped_status,

@@ -375,8 +375,6 @@ void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t b
 void bdrv_meta_put(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes);
 /* Write all dirty sectors to bs->file. What could not be written stays dirty. 0 or -errno */
 int bdrv_meta_write(BlockDriverState *bs);
-/* Anything to write? */
-bool bdrv_meta_is_dirty(BlockDriverState *bs);
 /* Forget all pages that are not dirty: the tables have moved. In truncate(), and outside of the callbacks above */
 void bdrv_meta_forget(BlockDriverState *bs);
 
