@@ -8,7 +8,7 @@
 
 #define EXPORT ":exportname="
 
-const char *const nbd_prefixes[] = { "nbd", "nbd+tcp", "nbd+unix", NULL };
+const char *const nbdc_prefixes[] = { "nbd", "nbd+tcp", "nbd+unix", NULL };
 
 static bool no_url(GError **errp)
 {
@@ -114,7 +114,7 @@ static bool take_old_name(KeyVal *kv, const char *address, GError **errp)
     return true;
 }
 
-char *nbd_parse_name(const char *name, const char **rest, GError **errp)
+char *nbdc_parse_name(const char *name, const char **rest, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_new();
     const char *after = strchr(name, ':') + 1;
@@ -129,7 +129,7 @@ char *nbd_parse_name(const char *name, const char **rest, GError **errp)
     return take_old_name(kv, after, errp) ? keyval_format(kv) : NULL;
 }
 
-char *nbd_name_of(const NbdState *s)
+char *nbdc_name_of(const NbdState *s)
 {
     const char *slash = *s->export ? "/" : "";
 
