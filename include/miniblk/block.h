@@ -237,6 +237,10 @@ typedef struct BlockCopyOptions {
  * in one file, or one image, if the two places have no byte in common; EINVAL if they have, or may have. */
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp);
 
+/* Have @bytes at @start of @from, and at @at of @to, no byte in common in the files at the bottom? Where a format has tables,
+ * they may be anywhere in its file, and the answer is false. @errp says where they overlap */
+bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to, int64_t at, int64_t bytes, GError **errp);
+
 /* Write into the @depth-th image behind @bs, 1 its parent, what @bs and those between have of their own. That
  * image must be open for writing, "backing.read-only=off"; what lies between, and its other children, if there
  * are any, see a changed parent afterwards. @bs itself is not changed: the call can be made again after it was
