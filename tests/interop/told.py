@@ -273,4 +273,19 @@ def attributes(folder):
     equal(os.getxattr(folder / 'b.raw', 'user.origin'), b'kept', 'attribute')
 
 
+@suite.fact
+def raw_parent_advice(folder):
+    """a parent that is no VHD and has no format named: the error says how to name a raw disk's"""
+    (folder / 'base.raw').write_bytes(bytes(MIB))
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'base.raw', '-F', 'raw', folder / 'a.vhd')
+    for words in (['create', '-f', 'vpc', '-b', 'base.raw', folder / 'b.vhd'], ['rebase', '-f', 'vpc', '-b', 'base.raw', folder / 'a.vhd'],
+                  ['rebase', '-u', '-f', 'vpc', '-b', 'base.raw', folder / 'a.vhd'],
+                  ['convert', '-f', 'raw', '-O', 'vpc', '-B', 'base.raw', folder / 'base.raw', folder / 'b.vhd']):
+        text = fails(IMG, *words)
+        check('-F raw says that it is a raw disk' in text, f'{words}: {text}')
+    (folder / 'bad.vhd').write_bytes(b'conectix' + bytes(MIB))
+    check('-F raw' not in fails(IMG, 'create', '-f', 'vpc', '-b', 'bad.vhd', folder / 'b.vhd'), 'a VHD')
+    check('-F raw' not in fails(IMG, 'create', '-f', 'vpc', '-b', 'none', folder / 'b.vhd'), 'nothing')
+
+
 suite.main()
