@@ -88,6 +88,12 @@ bool img_refuse_snapshot(const ImgImage *image);
 /* Is the file that @filename names, a path or not, or one that @options name, a file of @bs, or of one of its parents?
  * After a message, then */
 bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *options);
+/* What the driver's info has by this key; NULL: nothing. g_free() it */
+char *img_get_text(BlockDriverState *bs, const char *key);
+/* Return the path of an image in the folder of @bs that has it for its parent, and is no file of @except, a child, or its
+ * parents. NULL: there is none, or the folder can't be listed, which is warned of by @name, as are images that can't be
+ * opened. g_free() it */
+char *img_find_child(BlockDriverState *bs, const char *name, BlockDriverState *except);
 /* Is the file at @path one of @bs, or of one of its parents? */
 bool img_is_file_of(BlockDriverState *bs, const char *path);
 /* Is it one, and no link to one? A device and an export have bytes from before */
