@@ -241,6 +241,17 @@ def no_space(folder):
 
 
 @suite.fact
+def no_space_to_grow(folder):
+    """a preallocation that fails is taken back: a disk that was to be longer is as long as it was, and whole"""
+    for make in ('-f raw m/out 64k', '-f vpc -o subformat=fixed,force_size=on m/out 64k'):
+        words = make.split()
+        done = mounted(folder, f'mkdir -p m; mount -t tmpfs -o size=1m none m || exit 77; "$img" create -q {make}; '
+                       f'before=$(sha1sum m/out); "$img" resize -q -f {words[1]} --preallocation=full m/out 8M && exit 3; '
+                       'test "$before" = "$(sha1sum m/out)"')
+        equal(done.returncode, 0, f'{make}: {done.stderr}')
+
+
+@suite.fact
 def created(folder):
     """create over a file keeps mode and links, and leaves nothing else; an image that the new one needs is refused"""
     (folder / 'out').write_bytes(OLD)
