@@ -6,14 +6,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <string.h>
 #include <glib.h>
 #include "block/drivers.h"
 
 #define GUARDED 512                 /* bytes at the start of the file: the formats that QEMU knows begin there */
-
-/* How a LUKS disk begins. QEMU has a driver for it; as a raw disk it is what a guest that decrypts it wants to see */
-#define LUKS "LUKS\xba\xbe"
 
 typedef struct GuardState {
     pthread_mutex_t head_lock;      /* around writes to the guarded bytes: what they come to is looked at as a whole */
@@ -47,7 +43,7 @@ static bool is_another_format(const uint8_t *head, int64_t size)
     const BlockDriver *drv = NULL;
     const char *advice;
 
-    if (bdrv_foreign_format(&probe, &advice) || !memcmp(head, LUKS, strlen(LUKS))) {
+    if (bdrv_foreign_format(&probe, &advice)) {
         return true;
     }
     while ((drv = bdrv_next_driver(drv))) {

@@ -42,6 +42,7 @@ static const char *const raw_preallocation_words[] = { "off", "falloc", "full", 
 typedef struct RawCreateOptions {
     int64_t size, extent_size_hint;
     int preallocation;              /* RawPreallocation */
+    bool clear;
 } RawCreateOptions;
 
 static const BlockOption raw_create_options[] = {
@@ -51,6 +52,8 @@ static const BlockOption raw_create_options[] = {
       raw_preallocation_words, .help = "leave a hole, reserve the space, fill it with zeroes, or fill the first 4 KiB" },
     { "extent_size_hint", BLOCK_OPT_SIZE, offsetof(RawCreateOptions, extent_size_hint), "0",
       .help = "bytes that the file system shall allocate at once, if it takes such a hint (XFS does); 0: no hint" },
+    { "clear", BLOCK_OPT_BOOL, offsetof(RawCreateOptions, clear), "off",
+      .help = "on a device: zero the first and the last sector where they tell of another format, from an older image" },
     { NULL }
 };
 
@@ -58,6 +61,26 @@ static const BlockOption raw_create_options[] = {
 static int raw_probe(const BlockProbe *probe)
 {
     return 1;
+}
+
+static const uint8_t raw_nothing[BLOCK_PROBE_BYTES];
+
+/* Name the format that the first and last bytes tell of; NULL: raw */
+static const char *raw_other_format(const uint8_t *head, const uint8_t *tail, int64_t size)
+{
+    const BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, "" };
+    const BlockDriver *drv = NULL;
+    const char *advice, *foreign = bdrv_foreign_format(&probe, &advice);
+
+    if (foreign) {
+        return foreign;
+    }
+    while ((drv = bdrv_next_driver(drv))) {
+        if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
+            return drv->name;
+        }
+    }
+    return NULL;
 }
 
 /* Rounds up; the result is safe to add to @offset */
@@ -119,6 +142,46 @@ static bool raw_preallocate(BlockDriverState *file, int64_t size, RawPreallocati
     return ret == 0;
 }
 
+/* Zero the sector at @at, an end of a medium of a fixed length, which is of the format @name, or warn of it if not @clear */
+static int raw_clear_end(BlockDriverState *bs, int64_t at, const char *name, bool clear)
+{
+    static const uint8_t zeroes[RAW_SECTOR];
+    int ret = clear ? bdrv_node_pwrite(bs->file, at, zeroes, RAW_SECTOR) : 0;
+
+    if (ret == 0 && at > 0) {
+        bdrv_warn(bs, "stale", clear ? "the last sector, behind the new disk, was the end of an older image (%s), and is zeroed"
+                  : "the last sector, behind the new disk, is the end of an older image (%s), and is taken for one where no "
+                  "format is named", name);
+    }
+    return ret;
+}
+
+/* Look for another format at both ends of a medium of a fixed length, whose old image the disk of @size bytes goes over: at
+ * the start, which the disk will have, and at the end if that is behind it */
+static bool raw_clear_ends(BlockDriverState *bs, int64_t size, bool clear, GError **errp)
+{
+    uint8_t head[BLOCK_PROBE_BYTES] = { 0 }, tail[BLOCK_PROBE_BYTES] = { 0 };
+    int64_t have = bdrv_node_can_grow(bs->file) ? 0 : bdrv_node_size(bs->file), some = MIN(have, BLOCK_PROBE_BYTES);
+    const char *name;
+
+    if (have < RAW_SECTOR || size == 0) {
+        return true;
+    }
+    int ret = bdrv_node_pread(bs->file, 0, head, some);
+
+    ret = ret < 0 ? ret : bdrv_node_pread(bs->file, have - some, tail + (BLOCK_PROBE_BYTES - some), some);
+    if (ret == 0 && clear && raw_other_format(head, raw_nothing, have)) {
+        ret = raw_clear_end(bs, 0, "", true);
+    }
+    if (ret == 0 && have - RAW_SECTOR >= size && (name = raw_other_format(raw_nothing, tail, have))) {
+        ret = raw_clear_end(bs, have - RAW_SECTOR, name, clear);
+    }
+    if (ret < 0 && clear) {
+        bdrv_set_error(errp, -ret, "could not clear what an older image has left at its ends: %s", g_strerror(-ret));
+    }
+    return ret == 0 || !clear;
+}
+
 static bool raw_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     const RawCreateOptions *o = opts;
@@ -126,6 +189,7 @@ static bool raw_create(BlockDriverState *bs, const void *opts, GError **errp)
 
     return raw_check_size(&size, 0, errp) &&
            bdrv_create_file_for(bs, &(BlockFilePlan) { size, o->extent_size_hint }, errp) &&
+           raw_clear_ends(bs, size, o->clear, errp) &&
            raw_preallocate(bs->file, size, (RawPreallocation)o->preallocation, errp) &&
            bdrv_node_truncate(bs->file, size, errp);
 }

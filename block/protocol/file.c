@@ -648,8 +648,12 @@ static void file_remove(BlockDriverState *bs)
     if (fd < 0) {
         return;
     }
-    if (file_is_ours(bs, fd) && (s->made ? unlink(bs->filename) : ftruncate(fd, 0)) < 0) {
+    bool ours = file_is_ours(bs, fd);
+
+    if (ours && (s->made ? unlink(bs->filename) : ftruncate(fd, 0)) < 0) {
         bdrv_warn(bs, "leftover", "'%s' was left behind half-made: %s", bs->filename, g_strerror(errno));
+    } else if (ours && !s->made) {
+        bdrv_warn(bs, "emptied", "'%s' is empty now: what was in it is lost", bs->filename);
     }
     close(fd);
 }

@@ -38,6 +38,8 @@ const BlockOption vpc_create_options[] = {
     { "geometry", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, geometry), "",
       .help = "cylinders/heads/sectors; the parent's, or by the specification's algorithm, if not given. max: 65535/16/255, "
               "also of a smaller disk, as QEMU has it with force_size" },
+    { "unfinished", BLOCK_OPT_BOOL, offsetof(VpcCreateOptions, unfinished), "off",
+      .help = "mark it as one that is not opened before amend says that it is finished" },
     { "backing_file", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent), "",
       .help = "make a differencing disk with this parent, named as from the new image's folder" },
     { "backing_fmt", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent_driver), "",
@@ -291,7 +293,7 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
         !set_timestamp(f, o->timestamp, errp)) {
         return false;
     }
-    memcpy(f->cookie, VPC_COOKIE, 8);
+    memcpy(f->cookie, o->unfinished ? VPC_COOKIE_PART : VPC_COOKIE, 8);
     be32_store(f->features, VPC_FEATURES);
     be32_store(f->version, VPC_VERSION);
     be64_store(f->data_offset, plan->fixed ? UINT64_MAX : sizeof(VpcFooter));

@@ -39,6 +39,8 @@ const BlockOption vpc_open_options[] = {
       .help = "take a parent whose unique id is another" },
     { "max-depth", BLOCK_OPT_INT, offsetof(VpcOptions, max_depth), "4096",
       .help = "how many parents there may be, one behind the other" },
+    { "unfinished", BLOCK_OPT_BOOL, offsetof(VpcOptions, unfinished), "off",
+      .help = "open an image that is marked as unfinished, too" },
     { "salvage", BLOCK_OPT_BOOL, offsetof(VpcOptions, salvage), "off",
       .help = "read what is left of a damaged image; what is not there reads as zeroes" },
     { "salvage-size", BLOCK_OPT_SIZE, offsetof(VpcOptions, salvage_size), "",
@@ -83,9 +85,14 @@ static bool is_old_hidden(const VpcFooter *f)
            be32_load(f->checksum) == footer_checksum(f) + f->hidden;
 }
 
+bool vpc_is_unfinished(const VpcFooter *f)
+{
+    return !memcmp(f->cookie, VPC_COOKIE_PART, 8);
+}
+
 bool vpc_footer_is_valid(const VpcFooter *f)
 {
-    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8)) &&
+    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8) || vpc_is_unfinished(f)) &&
            (be32_load(f->checksum) == footer_checksum(f) || is_old_hidden(f));
 }
 
@@ -361,6 +368,9 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
     } else if (be64_load(f->current_size) > INT64_MAX) {
         bdrv_set_error(errp, EINVAL, "footer: current size is %" PRIu64 " bytes, more than can be",
                        be64_load(f->current_size));
+    } else if (vpc_is_unfinished(f) && !s->options.unfinished) {
+        bdrv_set_error(errp, EINVAL, "the image is marked as unfinished: what made it did not come to its end, and it has a part "
+                       "of the disk only; salvage=on reads what is there");
     } else if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EACCES, "the image was put out of use by Xen's tools (cookie v_poison): it can be "
                        "opened for reading only");

@@ -35,7 +35,7 @@ typedef struct VpcOptions {
     char *parent, *search, *root, *drives;      /* NULL: not given */
     bool ignore_id;
     int64_t max_depth;
-    bool salvage;
+    bool unfinished, salvage;
     int64_t salvage_size;                       /* -1: not given */
 } VpcOptions;
 
@@ -177,6 +177,7 @@ uint32_t vpc_checksum(const void *data, size_t bytes, size_t at);
 bool vpc_creator_is(const VpcFooter *footer, const char *code);
 
 /* Cookie and checksum, with what old tapdisks are forgiven */
+bool vpc_is_unfinished(const VpcFooter *f);
 bool vpc_footer_is_valid(const VpcFooter *footer);
 uint32_t vpc_type(const VpcFooter *footer);
 /* False if there is no room for a footer */
@@ -330,6 +331,7 @@ typedef struct VpcCreateOptions {
     char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
     char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
+    bool unfinished;
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
 /* Set fields of a footer from texts that a user wrote; vpc_set_reader(): the creator's, from a reader */
@@ -343,7 +345,7 @@ bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 typedef struct VpcAmendOptions {
     char *uuid, *creator, *geometry;    /* NULL, -1: as it is */
     int64_t timestamp;
-    int saved_state;
+    int saved_state, unfinished;
 } VpcAmendOptions;
 extern const BlockOption vpc_amend_options[];
 bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp);

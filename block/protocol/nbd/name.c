@@ -131,8 +131,16 @@ char *nbdc_parse_name(const char *name, const char **rest, GError **errp)
 
 char *nbdc_name_of(const NbdState *s)
 {
+    static const char plain[] = "/:@!$'()*+,;=";
     const char *slash = *s->export ? "/" : "";
+    g_autofree char *export = g_uri_escape_string(s->export, plain, true);
 
-    return s->path ? g_strdup_printf("nbd+unix://%s%s?socket=%s", slash, s->export, s->path)
-                   : g_strdup_printf("nbd://%s:%s%s%s", s->host, s->port, slash, s->export);
+    if (s->path) {
+        g_autofree char *path = g_uri_escape_string(s->path, plain, true);
+
+        return g_strdup_printf("nbd+unix://%s%s?socket=%s", slash, export, path);
+    }
+    bool colons = strchr(s->host, ':') != NULL;     /* an address of IPv6 */
+
+    return g_strdup_printf("nbd://%s%s%s:%s%s%s", colons ? "[" : "", s->host, colons ? "]" : "", s->port, slash, export);
 }
