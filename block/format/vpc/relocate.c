@@ -23,9 +23,7 @@
 #include "block/format/vpc/candidates.h"
 #include "util/be.h"
 #include "util/checked.h"
-#include "util/iszero.h"
 
-#define COPY_PIECE  (1 << 20)
 #define XEN_BYTE    (INT64_C(16) << 20)    /* bytes of the disk for one of the batmap, as Xen's tools count */
 #define LOCATORS    G_N_ELEMENTS(((VpcHeader *)NULL)->locators)
 
@@ -51,28 +49,6 @@ typedef struct Move {
     VpcKeys blocks;                 /* numbers of those that are in the way, */
     int64_t first, stride;          /* and where the first of them goes, the next, ... */
 } Move;
-
-int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes)
-{
-    g_autofree uint8_t *buf = g_try_malloc(COPY_PIECE);
-    int ret = buf ? 0 : -ENOMEM;
-
-    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
-        n = bytes - done;
-        if (vpc_is_hole(bs, from + done, &n)) {
-            ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);
-            continue;
-        }
-        n = MIN(n, COPY_PIECE);
-        ret = bdrv_node_pread(bs->file, from + done, buf, n);
-        if (ret == 0 && block_is_zero(buf, (size_t)n)) {
-            ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);
-        } else if (ret == 0) {
-            ret = bdrv_node_pwrite(bs->file, to + done, buf, n);
-        }
-    }
-    return ret;
-}
 
 /* The BAT */
 

@@ -5,6 +5,8 @@
 
 #include <glib.h>
 #include <miniblk/driver.h>
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
 
 /* What metadata is to the image. It can do without all but the first, which never outweighs a block */
@@ -20,12 +22,6 @@ typedef struct VpcRange {
     VpcUse use;
     int slot;                   /* of a locator in the header; -1: it is none */
 } VpcRange;
-
-/* Numbers, most often blocks by their place, see vpc_key(). Zeroed: empty */
-typedef struct VpcKeys {
-    uint64_t *at;
-    size_t count, room;
-} VpcKeys;
 
 /* Which size the guest sees, vpc_size() */
 enum { VPC_SIZE_AUTO, VPC_SIZE_CHS, VPC_SIZE_CURRENT, VPC_SIZE_QEMU9 };
@@ -109,22 +105,6 @@ static inline int64_t vpc_stored_bytes(const VpcState *s)
 static inline int64_t vpc_bat_entries(const VpcState *s)
 {
     return s->bat_bytes / 4;
-}
-
-/* A block and its place as one number, which sorts by place */
-static inline uint64_t vpc_key(uint32_t sector, int64_t block)
-{
-    return (uint64_t)sector << 32 | (uint64_t)block;
-}
-
-static inline int64_t vpc_key_block(uint64_t key)
-{
-    return (int64_t)(key & 0xffffffff);
-}
-
-static inline int64_t vpc_key_place(uint64_t key)
-{
-    return (int64_t)(key >> 32) * VPC_SECTOR;
 }
 
 /* vpc/room.c */
@@ -213,17 +193,6 @@ static inline bool vpc_run_is_block(const VpcRun *run)
 
 /* Calls @function for all of the first @count entries, in their order. 0, -errno, or what @function returned */
 int vpc_walk_bat(BlockDriverState *bs, int64_t count, VpcRunFunction *function, void *user);
-/* Is bs->file known to have a hole at @offset? *@bytes: how far to look, and how far the answer goes, in whole sectors
- * or up to the end of what was asked for */
-bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes);
-/* Is the file zero there? 1: yes; 0: no; -errno */
-int vpc_is_zero(BlockDriverState *bs, int64_t offset, int64_t bytes);
-/* False: no memory, and nothing has changed */
-bool vpc_keys_add(VpcKeys *keys, uint64_t key);
-void vpc_keys_sort(VpcKeys *keys);
-/* The index of the first that is not below @key, of sorted ones */
-size_t vpc_keys_find(const VpcKeys *keys, uint64_t key);
-void vpc_keys_free(VpcKeys *keys);
 
 /* vpc/survey.c */
 /* Fill s->metadata. False if the BAT lies on another part of it */
@@ -310,8 +279,6 @@ bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entr
 int vpc_claim_anew(BlockDriverState *bs);
 /* No room is left behind the last block, also none that is not ours, and the file is cut there. 0 or -errno */
 int vpc_cut_room(BlockDriverState *bs);
-/* Bytes of the file to another place in it */
-int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes);
 /* The BAT entry of @block, which there is: its place, -1 if it is not there. 0 or -errno */
 int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place);
 
