@@ -30,7 +30,7 @@ static int64_t find_in_piece(const uint8_t *data, uint8_t *bitmap, int64_t first
 
     for (int64_t i = first; i < last; i++) {
         if (!vpc_sector_is_set(bitmap, i) && !block_is_zero(data + (i - first) * VPC_SECTOR, VPC_SECTOR)) {
-            bitmap[i / 8] |= 0x80 >> i % 8;
+            vpc_set_bits(bitmap, i, i + 1);
             found++;
         }
     }
@@ -208,7 +208,7 @@ static void check_map_bit(VpcCheck *c, int64_t block, const char *what)
     if (!vpc_sector_is_set(c->map, block)) {
         return;
     }
-    c->map[block / 8] &= (uint8_t)~(0x80 >> block % 8);
+    vpc_clear_bits(c->map, block, block + 1);
     vpc_found(c, VPC_BATMAP_WRONG, c->map_at + block / 8, block,
               "block %" PRId64 " %s, and its bit is set", block, what);
 }

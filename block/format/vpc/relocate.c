@@ -182,9 +182,7 @@ static int read_batmap(Move *m)
     if (sum(m->map, bytes) != be32_load(b->checksum)) {
         memset(m->map, 0, (size_t)bytes);
     }
-    for (int64_t i = m->kept; i < m->map_bytes * 8; i++) {
-        m->map[i / 8] &= (uint8_t)~(0x80 >> i % 8);
-    }
+    vpc_clear_bits(m->map, m->kept, m->map_bytes * 8);
     int64_t summed = MAX(round_up((int64_t)be64_load(m->footer.current_size) / XEN_BYTE, VPC_SECTOR), VPC_SECTOR);
 
     for (int64_t i = summed; i < m->map_bytes; i++) {

@@ -127,7 +127,7 @@ static bool clear_batmap_bit(VpcCheck *c, int64_t block)
     bool set = c->map && block < c->map_bytes * 8 && vpc_sector_is_set(c->map, block);
 
     if (set) {
-        c->map[block / 8] &= (uint8_t)~(0x80 >> block % 8);
+        vpc_clear_bits(c->map, block, block + 1);
     }
     return set;
 }
@@ -443,8 +443,8 @@ static int clear_past_end(VpcCheck *c, const VpcKeys *keys)
     if (ret == 0) {
         ret = bdrv_node_flush(c->bs->file);
     }
-    for (int64_t i = sectors; i < s->block_size / VPC_SECTOR && ret == 0; i++) {
-        bitmap[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+    if (ret == 0) {
+        vpc_clear_bits(bitmap, sectors, s->block_size / VPC_SECTOR);
     }
     return ret < 0 ? ret : bdrv_node_pwrite(c->bs->file, place, bitmap, s->bitmap_bytes);
 }

@@ -122,26 +122,6 @@ static void map_absent(BlockDriverState *bs, const Table *piece, int64_t block, 
                            block * s->block_size };
 }
 
-bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector)
-{
-    return bitmap[sector / 8] & (0x80 >> sector % 8);
-}
-
-int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
-{
-    bool set = vpc_sector_is_set(bitmap, from);
-    uint8_t same = set ? 0xff : 0;
-
-    while (++from < to) {
-        if (from % 8 == 0 && bitmap[from / 8] == same) {
-            from += 7;
-        } else if (vpc_sector_is_set(bitmap, from) != set) {
-            return from;
-        }
-    }
-    return to;
-}
-
 /* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
  * bits are clear. Others show it: QEMU does not look at bits */
 static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
@@ -317,9 +297,7 @@ static int commit_sectors(BlockDriverState *bs, const BlockExtent *ext, int64_t 
     if (ret < 0) {
         return ret;
     }
-    for (int64_t i = first; i < last; i++) {
-        bitmap[i / 8] |= 0x80 >> i % 8;
-    }
+    vpc_set_bits(bitmap, first, last);
     bdrv_meta_dirty(bs, place, first / 8, (last - 1) / 8 - first / 8 + 1);
     return 0;
 }

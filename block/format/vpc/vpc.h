@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <miniblk/driver.h>
+#include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/holes.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
@@ -135,9 +136,6 @@ void vpc_give_back(BlockDriverState *bs, int64_t end);
 
 /* vpc.c */
 int vpc_flush(BlockDriverState *bs);
-bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector);
-/* The first sector of [@from, @to) whose bit is not as the one at @from */
-int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to);
 
 /* vpc/open.c */
 extern const BlockOption vpc_open_options[];
