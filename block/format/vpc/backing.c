@@ -15,12 +15,6 @@
 #include "util/be.h"
 #include "util/keyval.h"
 
-char *vpc_uuid_text(const uint8_t u[16])
-{
-    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
-                           u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-}
-
 /* Parents of the parent are looked for by the same rules. @offered: its driver, if the user names none; or NULL */
 static char *inherited_options(BlockDriverState *bs, const char *offered)
 {

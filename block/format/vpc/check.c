@@ -167,11 +167,6 @@ void vpc_check_key(VpcCheck *c, VpcKeys *list, uint64_t key)
     }
 }
 
-static uint32_t header_sum(const VpcHeader *h)
-{
-    return vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum));
-}
-
 static bool read_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -196,7 +191,7 @@ static bool read_header(VpcCheck *c)
                   "there is no header at %" PRIu64 ", where the footer has it", at);
         return false;
     }
-    c->header_checksum_bad = be32_load(s->header.checksum) != header_sum(&s->header);
+    c->header_checksum_bad = be32_load(s->header.checksum) != vpc_header_sum(&s->header);
     return true;
 }
 
@@ -274,7 +269,7 @@ static void check_padding(VpcCheck *c)
 }
 
 /* A wrong checksum alone is nothing to lose an image for; but then all else has to be right */
-static void check_header_sum(VpcCheck *c)
+static void check_vpc_header_sum(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
@@ -283,7 +278,7 @@ static void check_header_sum(VpcCheck *c)
 
     if (c->header_checksum_bad) {
         vpc_found(c, sane ? VPC_HEADER_CHECKSUM : VPC_HEADER_GONE, (int64_t)be64_load(s->footer.data_offset), -1,
-                  "the checksum is 0x%08x, should be 0x%08x%s", be32_load(h->checksum), header_sum(h),
+                  "the checksum is 0x%08x, should be 0x%08x%s", be32_load(h->checksum), vpc_header_sum(h),
                   sane ? "" : ", and there is more that is wrong with it");
     }
 }
@@ -314,7 +309,7 @@ static void check_sparse(VpcCheck *c)
         vpc_check_space(c);
     }
     if (header) {
-        check_header_sum(c);
+        check_vpc_header_sum(c);
         vpc_check_parent(c);
     }
 }

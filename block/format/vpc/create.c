@@ -57,29 +57,6 @@ typedef struct Plan {
     VpcLocatorData locators[3];     /* W2ku, W2ru, MacX */
 } Plan;
 
-bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
-{
-    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    size_t i = 0, digits = 0;
-
-    for (; form[i] && text[i]; i++) {
-        if (form[i] == '-' ? text[i] != '-' : !g_ascii_isxdigit(text[i])) {
-            break;
-        }
-        if (form[i] == 'x') {
-            uint8_t digit = (uint8_t)g_ascii_xdigit_value(text[i]);
-
-            uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | digit);
-            digits++;
-        }
-    }
-    if (form[i] || text[i]) {
-        bdrv_set_error(errp, EINVAL, "uuid '%s' is not of the form %s", text, form);
-        return false;
-    }
-    return true;
-}
-
 /* Take size, block size and geometry from @parent, as far as the options name no others */
 static void take_after(Plan *plan, BlockDriverState *parent)
 {
@@ -191,16 +168,6 @@ static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
     return true;
 }
 
-bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp)
-{
-    if (when < VPC_EPOCH || when - VPC_EPOCH > UINT32_MAX) {
-        bdrv_set_error(errp, EINVAL, "timestamp %" PRId64 " is not between the years 2000 and 2136", when);
-        return false;
-    }
-    be32_store(f->timestamp, (uint32_t)(when - VPC_EPOCH));
-    return true;
-}
-
 static bool set_timestamp(VpcFooter *f, int64_t when, GError **errp)
 {
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
@@ -216,31 +183,6 @@ static bool set_timestamp(VpcFooter *f, int64_t when, GError **errp)
         when = time(NULL);
     }
     return vpc_set_timestamp(f, when, errp);
-}
-
-bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp)
-{
-    if (strlen(text) > sizeof(f->creator)) {
-        bdrv_set_error(errp, EINVAL, "creator '%s' is longer than four characters", text);
-        return false;
-    }
-    char creator[sizeof(f->creator)] = { ' ', ' ', ' ', ' ' };
-
-    for (size_t i = 0; text[i]; i++) {
-        creator[i] = text[i];
-    }
-    if (!vpc_creator_is(f, text)) {
-        memcpy(f->creator, creator, sizeof(creator));
-        be32_store(f->creator_version, 0x00010000);
-    }
-    return true;
-}
-
-void vpc_set_reader(VpcFooter *f, const VpcReader *reader)
-{
-    memcpy(f->creator, reader->creator, 4);
-    be32_store(f->creator_version, reader->creator_version);
-    memcpy(f->creator_os, reader->creator_os, 4);
 }
 
 /* Store the geometry of the options, or the parent's, into plan->footer, which has its size and creator. Readers of
@@ -300,7 +242,7 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
         return false;
     }
     be32_store(f->type, plan->fixed ? VPC_FIXED : plan->differencing ? VPC_DIFFERENCING : VPC_DYNAMIC);
-    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    vpc_seal_footer(f);
     return true;
 }
 
@@ -363,7 +305,7 @@ static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
     be32_store(h->version, VPC_HEADER_VERSION);
     be32_store(h->entries, (uint32_t)plan->entries);
     be32_store(h->block_size, (uint32_t)plan->block_size);
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), h, sizeof(*h));
 }
 

@@ -87,7 +87,7 @@ int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, co
 
 static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
 {
-    be32_store(header->checksum, vpc_checksum(header, sizeof(*header), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(header);
     int ret = bdrv_node_pwrite(bs->file, at, header, sizeof(*header));
 
     return ret < 0 ? ret : bdrv_node_flush(bs->file);

@@ -281,7 +281,7 @@ static int write_header(const Move *m, const Layout *to, VpcHeader *h)
             be64_store(h->locators[i].offset, (uint64_t)to->locators[i]);
         }
     }
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     return bdrv_node_pwrite(m->bs->file, to->header, h, sizeof(*h));
 }
 

@@ -84,7 +84,7 @@ static int seal_header(VpcCheck *c)
     VpcState *s = c->bs->state;
     VpcHeader *h = &s->header;
 
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     return bdrv_node_pwrite(c->bs->file, (int64_t)be64_load(s->footer.data_offset), h, VPC_SECTOR);
 }
 
@@ -218,7 +218,7 @@ static int put_header(VpcCheck *c, int64_t at)
 {
     VpcHeader *h = &c->mended;
 
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     int ret = bdrv_node_pwrite(c->bs->file, at, h, sizeof(*h));
 
     return ret < 0 ? ret : bdrv_node_flush(c->bs->file);

@@ -146,7 +146,7 @@ int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
     VpcFooter *f = &s->footer, old = s->footer;
 
     *f = *footer;
-    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    vpc_seal_footer(f);
     s->head_bad = !s->fixed;
     int ret = vpc_settle(bs);
     if (ret < 0) {

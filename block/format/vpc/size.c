@@ -43,6 +43,13 @@ const VpcReader *vpc_reader_of(const VpcFooter *footer, int64_t size)
     return vpc_creator_is(footer, "vpc ") && size <= MAX_CHS_SIZE ? &reader_table[READER_VIRTUALPC] : &any_reader;
 }
 
+void vpc_set_reader(VpcFooter *f, const VpcReader *reader)
+{
+    memcpy(f->creator, reader->creator, 4);
+    be32_store(f->creator_version, reader->creator_version);
+    memcpy(f->creator_os, reader->creator_os, 4);
+}
+
 typedef struct Geometry {
     int64_t cylinders;
     int heads, sectors;

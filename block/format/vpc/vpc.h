@@ -6,6 +6,9 @@
 #include <glib.h>
 #include <miniblk/driver.h>
 #include "block/format/vpc/bitmap.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
 #include "block/format/vpc/holes.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
@@ -24,9 +27,6 @@ typedef struct VpcRange {
     int slot;                   /* of a locator in the header; -1: it is none */
 } VpcRange;
 
-/* Which size the guest sees, vpc_size() */
-enum { VPC_SIZE_AUTO, VPC_SIZE_CHS, VPC_SIZE_CURRENT, VPC_SIZE_QEMU9 };
-
 typedef struct VpcOptions {
     int size_rule;
     char *parent, *search, *root, *drives;      /* NULL: not given */
@@ -38,14 +38,6 @@ typedef struct VpcOptions {
 
 /* Where the footer that counts was found */
 typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
-
-/* Both ends of the file. What could not be read is all zero, and not ok */
-typedef struct VpcEnds {
-    VpcFooter head, tail;
-    bool head_ok, tail_ok;
-    int head_error, tail_error;     /* why it could not be read, -errno; 0: it was */
-    int64_t size, tail_at;
-} VpcEnds;
 
 /* The room between the last block's end and the footer at the end of the file, see vpc/room.c */
 typedef struct VpcRoom {
@@ -146,31 +138,6 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
 bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp);
 /* Is the disk of @bs, if that is a VHD, shorter than its footer says, as its geometry counts? */
 bool vpc_names_more(BlockDriverState *bs);
-/* Bytes as the guest sees them, by one of the rules above */
-int64_t vpc_size(const VpcFooter *footer, int rule);
-int64_t vpc_chs_size(const VpcFooter *footer);
-/* Of a footer or header of @bytes, whose checksum is at @at */
-uint32_t vpc_checksum(const void *data, size_t bytes, size_t at);
-/* Is the creator the three or four characters @code? Padding may be a space or a NUL */
-bool vpc_creator_is(const VpcFooter *footer, const char *code);
-
-/* Cookie and checksum, with what old tapdisks are forgiven */
-bool vpc_footer_is_valid(const VpcFooter *footer);
-uint32_t vpc_type(const VpcFooter *footer);
-/* False if there is no room for a footer */
-bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
-/* All of the header; or the first half of it, with a warning, if the checksum says that the second one, which could not
- * be read, is zero. 0 or -errno: then the first half is there, or zeroes are */
-int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *header);
-/* A footer that is not where it should be: padding tools append to files. -ENOENT: none; another -errno: who knows */
-int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
-/* Always false: why there is no footer */
-bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp);
-/* Do they differ as a change of the parent or of the size leaves them that was cut off? Then the one at the end is as
- * good as new */
-bool vpc_is_half_changed(const VpcEnds *ends);
-/* Do head and tail describe different disks? Others change identifiers in one of them only */
-bool vpc_ends_disagree(const VpcEnds *ends);
 
 /* vpc/bat.c */
 /* Entries of a BAT that follow each other and are the same: VPC_UNUSED, or zeroes because the file has a @hole there.
@@ -214,8 +181,6 @@ bool vpc_open_backing(BlockDriverState *bs, GError **errp);
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp);
 /* When the file of @bs was changed, as a VHD counts seconds. False: not known */
 bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds);
-/* "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
-char *vpc_uuid_text(const uint8_t uuid[16]);
 
 /* vpc/rebase.c */
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
@@ -245,6 +210,8 @@ bool vpc_choose_size(BlockDriverState *bs, const VpcReader *reader, bool fixed, 
 void vpc_warn_of_reader(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t size);
 /* Say why Azure does not take such a disk, see docs/VHD.md, "Azure". NULL: it does */
 const char *vpc_not_for_azure(bool fixed, int64_t size);
+/* Set the creator's fields of a footer */
+void vpc_set_reader(VpcFooter *f, const VpcReader *reader);
 /* Set original_size, current_size and geometry of a new footer, or change those of one that has them:
  * vpc_change_size() keeps heads and sectors that are not the algorithm's */
 void vpc_set_size(VpcFooter *f, int64_t size);
@@ -297,11 +264,6 @@ typedef struct VpcCreateOptions {
     char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
-/* Set fields of a footer from texts that a user wrote; vpc_set_reader(): the creator's, from a reader */
-bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
-bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp);
-bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp);
-void vpc_set_reader(VpcFooter *f, const VpcReader *reader);
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 
 /* vpc/amend.c */
@@ -332,9 +294,6 @@ bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int6
 
 /* vpc/repair.c */
 int vpc_repair(BlockDriverState *bs, int kind);
-
-/* Where everybody has the header, in a file of ours */
-#define VPC_HEADER_HOME 512
 
 /* BAT entries are read in pieces of this many bytes */
 #define VPC_BAT_PIECE 65536
