@@ -173,7 +173,7 @@ static void read_map(VpcCheck *c, int64_t whole)
 void vpc_check_batmap(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);
+    int64_t at = s->bat_offset + vpc_bat_padded(s);
 
     if (!vpc_creator_is(&s->footer, "tap") || c->needed == 0) {
         return;
@@ -307,7 +307,7 @@ static void check_bitmap(VpcCheck *c, uint64_t key, uint8_t *bitmap)
 static bool is_shared(const VpcCheck *c, size_t i)
 {
     const uint64_t *key = &c->blocks.at[i];
-    int64_t place = vpc_key_place(*key), bytes = vpc_block_bytes(c->bs->state);
+    int64_t place = vpc_key_place(*key), bytes = vpc_stored_bytes(c->bs->state);
 
     return (i > 0 && place - vpc_key_place(key[-1]) < bytes) ||
            (i + 1 < c->blocks.count && vpc_key_place(key[1]) - place < bytes);

@@ -14,7 +14,6 @@
 #include "util/checked.h"
 #include "util/iszero.h"
 
-#define DATA_ALIGN      4096
 #define MIN_KEPT        1024
 
 typedef struct Walk {
@@ -101,7 +100,7 @@ static int search_run(void *user, const VpcRun *run)
     Search *search = user;
     const VpcState *s = search->c->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR;
-    bool in = run->sector != VPC_UNUSED && place < search->end && search->start < place + vpc_block_bytes(s);
+    bool in = run->sector != VPC_UNUSED && place < search->end && search->start < place + vpc_stored_bytes(s);
 
     if (in && vpc_judge(search->c, run->block, run->sector) == VPC_KINDS) {
         search->first = MIN(search->first, place);
@@ -126,7 +125,7 @@ static void report_good(VpcCheck *c, int64_t block, int64_t place)
                   "block %" PRId64 " at %" PRId64 " has room for %" PRId64 " bytes of its %" PRId64 ", as many as "
                   "the disk has", block, place, s->limit - data, s->block_size);
     }
-    if (data % DATA_ALIGN && s->block_size % DATA_ALIGN == 0) {
+    if (data % VPC_DATA_ALIGN && s->block_size % VPC_DATA_ALIGN == 0) {
         vpc_found(c, VPC_BLOCK_UNALIGNED, data, block, "the data of block %" PRId64 " is at %" PRId64, block, data);
     }
 }
@@ -141,7 +140,7 @@ static const char *const troubles[VPC_KINDS] = {
 static void report_bad(VpcCheck *c, VpcKind kind, int64_t block, int64_t place)
 {
     VpcState *s = c->bs->state;
-    int64_t end = place + vpc_block_bytes(s);
+    int64_t end = place + vpc_stored_bytes(s);
 
     vpc_found(c, (int)kind, place, block,
               "block %" PRId64 " at [%" PRId64 ", %" PRId64 "), %s; blocks end at %" PRId64 " (BAT entry 0x%08"
@@ -155,8 +154,8 @@ static void count_entry(Walk *walk, int64_t place)
     BlockCheck *sums = walk->c->sums;
 
     sums->allocated_clusters++;
-    sums->fragmented_clusters += walk->last_end && (place < walk->last_end || place - walk->last_end >= DATA_ALIGN);
-    walk->last_end = place + vpc_block_bytes(walk->c->bs->state);
+    sums->fragmented_clusters += walk->last_end && (place < walk->last_end || place - walk->last_end >= VPC_DATA_ALIGN);
+    walk->last_end = place + vpc_stored_bytes(walk->c->bs->state);
 }
 
 static void report_crowd(Walk *walk, int64_t block, int64_t place)
@@ -245,7 +244,7 @@ static int check_run(void *user, const VpcRun *run)
 static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
 {
     int64_t place = vpc_key_place(key), first = vpc_key_place(before);
-    int64_t shared = first + vpc_block_bytes(c->bs->state) - place;
+    int64_t shared = first + vpc_stored_bytes(c->bs->state) - place;
     bool same = place == first;
 
     vpc_found(c, same ? VPC_BLOCK_TWICE : VPC_BLOCK_OVERLAP, place, vpc_key_block(key),
@@ -259,7 +258,7 @@ static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
 /* As few as possible are to be moved: those that lie on one that stays */
 static void check_overlaps(VpcCheck *c)
 {
-    int64_t bytes = vpc_block_bytes(c->bs->state);
+    int64_t bytes = vpc_stored_bytes(c->bs->state);
     uint64_t stays = 0;
 
     for (size_t i = 0; i < c->blocks.count; i++) {
@@ -276,7 +275,7 @@ static void check_overlaps(VpcCheck *c)
 void vpc_check_bat(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    Walk walk = { c, .most = MIN(2 * (s->limit / vpc_block_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
+    Walk walk = { c, .most = MIN(2 * (s->limit / vpc_stored_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
 
     c->sums->total_clusters = c->needed;
     each_run(c, check_run, &walk);
@@ -322,7 +321,7 @@ static bool is_bitmap(Room *room, int64_t at, const uint8_t *sector)
 static bool is_old_footer(const Room *room, int64_t at, const uint8_t *sector)
 {
     const VpcState *s = room->c->bs->state;
-    bool between = room->first < 0 || in_place(room, at) >= vpc_block_bytes(s);
+    bool between = room->first < 0 || in_place(room, at) >= vpc_stored_bytes(s);
 
     return between && !memcmp(sector, &s->footer, sizeof(s->footer));
 }
@@ -349,7 +348,7 @@ static int is_room_empty(VpcCheck *c, int64_t end)
 {
     const VpcState *s = c->bs->state;
     int64_t place = vpc_place_above(s, c->end);
-    Room room = { c, vpc_place_above(s, place + vpc_block_bytes(s)) - place, -1 };
+    Room room = { c, vpc_place_above(s, place + vpc_stored_bytes(s)) - place, -1 };
     g_autofree uint8_t *buf = g_try_malloc(VPC_CHECK_PIECE);
     int ret = buf ? 1 : -ENOMEM;
 
@@ -372,7 +371,7 @@ static void report_room(VpcCheck *c)
     VpcState *s = c->bs->state;
     int64_t room = s->limit - c->end;
 
-    if (room < vpc_block_bytes(s) || c->in_place) {
+    if (room < vpc_stored_bytes(s) || c->in_place) {
         return;
     }
     int ret = is_room_empty(c, s->limit);
@@ -395,14 +394,14 @@ static void report_room(VpcCheck *c)
 static int64_t tolerable_gap(const VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
-    int64_t bytes = vpc_block_bytes(s);
+    int64_t bytes = vpc_stored_bytes(s);
 
     for (unsigned i = 0; i < s->metadata_count; i++) {
         if (s->metadata[i].end == c->end) {
-            return bytes + DATA_ALIGN;
+            return bytes + VPC_DATA_ALIGN;
         }
     }
-    return c->end % DATA_ALIGN ? bytes : vpc_place_above(s, c->end) + bytes - c->end;
+    return c->end % VPC_DATA_ALIGN ? bytes : vpc_place_above(s, c->end) + bytes - c->end;
 }
 
 /* [@start, @end) is in use, and c->end is where what was met before ends */
@@ -410,7 +409,7 @@ static void take_space(VpcCheck *c, int64_t start, int64_t end)
 {
     if (start - c->end >= tolerable_gap(c)) {
         vpc_found(c, VPC_GAP, c->end, -1, "%" PRId64 " bytes at %" PRId64 ", as much as %" PRId64 " blocks take",
-                  start - c->end, c->end, (start - c->end) / vpc_block_bytes(c->bs->state));
+                  start - c->end, c->end, (start - c->end) / vpc_stored_bytes(c->bs->state));
     }
     c->end = MAX(c->end, end);
 }
@@ -441,7 +440,7 @@ static void take_all(VpcCheck *c)
             take_space(c, sorted[table].start, sorted[table].end);
             table++;
         } else {
-            take_space(c, place, MIN(place + vpc_block_bytes(s), s->limit));
+            take_space(c, place, MIN(place + vpc_stored_bytes(s), s->limit));
             block += first <= second;
             other += second < first;
         }

@@ -26,7 +26,7 @@ static int64_t next_block(const VpcCheck *c, int64_t at)
 {
     const VpcState *s = c->bs->state;
     size_t i = vpc_keys_find(&c->blocks, vpc_key((uint32_t)MIN(at / VPC_SECTOR, UINT32_MAX), 0));
-    bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_block_bytes(s) > at;
+    bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_stored_bytes(s) > at;
 
     return inside ? at : i < c->blocks.count ? MIN(s->limit, vpc_key_place(c->blocks.at[i])) : s->limit;
 }

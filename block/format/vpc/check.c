@@ -219,8 +219,8 @@ bool vpc_check_header(VpcCheck *c)
         s->bat_offset = (int64_t)table;
         s->bat_bytes = (int64_t)entries * 4;
         s->block_size = block_size;
-        s->bitmap_bytes = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
-        c->needed = c->disk_size / block_size + (c->disk_size % block_size != 0);
+        s->bitmap_bytes = vpc_bitmap_bytes(block_size);
+        c->needed = vpc_blocks_in(c->disk_size, block_size);
         return true;
     }
     return false;

@@ -56,11 +56,6 @@ typedef struct VpcCheck {
     VpcHeader mended;               /* the header with locators that fit */
 } VpcCheck;
 
-static inline int64_t vpc_block_bytes(const VpcState *s)
-{
-    return s->bitmap_bytes + s->block_size;
-}
-
 /* bdrv_check_found(); where nobody checks, a warning if it is severe */
 #define vpc_found(c, kind, offset, block, ...) \
     ((c)->found ? bdrv_check_found((c)->found, kind, offset, block, __VA_ARGS__) \

@@ -17,7 +17,6 @@ static const char *const subformats[] = { "dynamic", "fixed", NULL };
 enum { SUBFORMAT_DYNAMIC, SUBFORMAT_FIXED };
 
 #define DEFAULT_BLOCK (2 << 20)
-#define MAX_PIECE (1 << 20)     /* bytes of a BAT that are written at once */
 
 const BlockOption vpc_create_options[] = {
     { "size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, size), "",
@@ -150,7 +149,7 @@ static bool plan_blocks(Plan *plan, GError **errp)
                        plan->block_size);
         return false;
     }
-    plan->entries = round_up(plan->size, plan->block_size) / plan->block_size;
+    plan->entries = vpc_blocks_in(plan->size, plan->block_size);
     return vpc_check_numbers(plan->size, plan->block_size, errp);
 }
 
@@ -309,22 +308,6 @@ static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
     return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), h, sizeof(*h));
 }
 
-static int write_bat(BlockDriverState *bs, int64_t from, int64_t to)
-{
-    int64_t piece = MIN(to - from, MAX_PIECE);
-    g_autofree uint8_t *unused = g_try_malloc((gsize)MAX(piece, 1));
-    int ret = unused ? 0 : -ENOMEM;
-
-    if (unused) {
-        memset(unused, 0xff, (size_t)piece);
-    }
-    for (int64_t n; from < to && ret == 0; from += n) {
-        n = MIN(to - from, piece);
-        ret = bdrv_node_pwrite(bs->file, from, unused, n);
-    }
-    return ret;
-}
-
 /* Of an image that has no block yet: nothing is full. *@end is where it ends */
 static int write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
 {
@@ -355,7 +338,7 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 
     *end = bat + round_up(plan->entries * 4, VPC_SECTOR);
     if (ret == 0) {
-        ret = write_bat(bs, bat, *end);
+        ret = vpc_write_unused(bs, bat, *end - bat);
     }
     if (ret == 0 && plan->reader->batmap) {
         ret = write_batmap(bs, plan, end);

@@ -215,7 +215,7 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
         s->bat_offset = (int64_t)table;
         s->bat_bytes = (int64_t)entries * 4;
         s->block_size = block_size;
-        s->bitmap_bytes = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+        s->bitmap_bytes = vpc_bitmap_bytes(block_size);
         return true;
     }
     return false;
@@ -261,7 +261,7 @@ static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
-    int64_t needed = bs->size / s->block_size + (bs->size % s->block_size != 0);
+    int64_t needed = vpc_blocks_in(bs->size, s->block_size);
 
     if (vpc_ends_disagree(ends)) {
         bdrv_set_error(errp, EINVAL, "the footer and its copy at the start differ (current size %" PRIu64 " and %"

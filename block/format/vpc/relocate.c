@@ -50,19 +50,6 @@ typedef struct Move {
     int64_t first, stride;          /* and where the first of them goes, the next, ... */
 } Move;
 
-/* The BAT */
-
-int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place)
-{
-    VpcState *s = bs->state;
-    uint8_t entry[4];
-    int ret = bdrv_node_pread(bs->file, s->bat_offset + block * 4, entry, sizeof(entry));
-    uint32_t sector = ret < 0 ? VPC_UNUSED : be32_load(entry);
-
-    *place = sector == VPC_UNUSED ? -1 : (int64_t)sector * VPC_SECTOR;
-    return ret;
-}
-
 /* Where tables belong */
 
 static bool is_in(int64_t start, int64_t end, int64_t at, int64_t bytes)
@@ -165,7 +152,7 @@ static int64_t map_bytes(int64_t entries)
 static int read_batmap(Move *m)
 {
     VpcState *s = m->bs->state;
-    int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR), bytes;
+    int64_t at = s->bat_offset + vpc_bat_padded(s), bytes;
     VpcBatmap *b = &m->batmap;
 
     int ret = vpc_creator_is(&s->footer, "tap") ? bdrv_node_pread(m->bs->file, at, b, sizeof(*b)) : 0;
@@ -390,7 +377,7 @@ int vpc_cut_room(BlockDriverState *bs)
     int ret = vpc_claim_anew(bs);
 
     s->allocated = 0;
-    s->end = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);    /* also if it has no entries */
+    s->end = s->bat_offset + vpc_bat_padded(s);    /* also if it has no entries */
     s->lowest = INT64_MAX;
     for (unsigned i = 0; i < s->metadata_count; i++) {
         s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));

@@ -26,17 +26,9 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-#define DATA_ALIGN      4096            /* of block data in the file, as Windows 8 and tapdisk have it */
 #define MIN_RESERVE     (8 << 20)
 #define MAX_RESERVE     (256 << 20)
 #define MAX_READY       256             /* places made ready at once: a bitmap takes at least 4 KiB of a host's disk */
-
-int64_t vpc_place_above(const VpcState *s, int64_t offset)
-{
-    int64_t unit = s->block_size % DATA_ALIGN ? VPC_SECTOR : DATA_ALIGN;
-
-    return align_up(offset + s->bitmap_bytes, unit) - s->bitmap_bytes;
-}
 
 static int64_t place_end(const VpcState *s, int64_t place)
 {

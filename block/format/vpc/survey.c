@@ -60,7 +60,7 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
 static void claim_batmap(BlockDriverState *bs, int64_t file_size)
 {
     VpcState *s = bs->state;
-    int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);
+    int64_t at = s->bat_offset + vpc_bat_padded(s);
     int64_t needed = align_up((vpc_bat_entries(s) + 7) / 8, VPC_SECTOR);
     VpcBatmap map;
 
@@ -304,7 +304,7 @@ static int keep_place(void *user, const VpcRun *run)
 void vpc_look_for_shared(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
-    int64_t needed = bs->size / s->block_size + (bs->size % s->block_size != 0);
+    int64_t needed = vpc_blocks_in(bs->size, s->block_size);
     Survey survey = { bs };
     int ret = vpc_walk_bat(bs, MIN(vpc_bat_entries(s), needed), keep_place, &survey);
 

@@ -99,7 +99,7 @@ static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *pi
                   "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
         return -EIO;
     }
-    return get_table(bs, start, start + MIN(align_up(s->bat_bytes, VPC_SECTOR) - at, VPC_BAT_PIECE),
+    return get_table(bs, start, start + MIN(vpc_bat_padded(s) - at, VPC_BAT_PIECE),
                      s->bat_offset + block * 4, mode, piece);
 }
 
