@@ -107,6 +107,17 @@ static BlockDriverState *open_by_name(BlockDriverState *bs, const char *name, GE
     return options ? bdrv_open_offer(bs, &unnamed, options, errp) : NULL;
 }
 
+char *vpc_parent_path(const char *child, const char *parent)
+{
+    if (!bdrv_is_path(parent)) {
+        return g_strdup(parent);
+    }
+    g_autofree char *folder = g_path_get_dirname(child);
+
+    return g_path_is_absolute(parent) || !strcmp(folder, ".") ? g_strdup(parent)
+                                                              : g_build_filename(folder, parent, NULL);
+}
+
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp)
 {
     g_autofree char *path = vpc_parent_path(bs->filename, filename);
@@ -329,9 +340,34 @@ bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds)
     return known;
 }
 
+bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp)
+{
+    int64_t changed;
+
+    if (parent->drv == &bdrv_vpc) {     /* others have no id */
+        memcpy(header->parent_uuid, ((const VpcState *)parent->state)->footer.uuid, sizeof(header->parent_uuid));
+    }
+    bool there = vpc_when_changed(parent, &changed);
+
+    if (!there && !bdrv_is_path(parent->filename)) {
+        bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", parent->filename);
+        return false;
+    }
+    if (there && changed > 0) {
+        be32_store(header->parent_timestamp, (uint32_t)changed);
+    }
+    return vpc_describe_parent(child, parent->filename, header, out, errp);
+}
+
 static char *name_of(BlockDriverState *bs)
 {
     return *bs->filename ? g_strdup_printf("'%s'", bs->filename) : g_strdup("(in storage)");
+}
+
+bool vpc_names_more(BlockDriverState *bs)
+{
+    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
 }
 
 /* Signs that a parent was changed behind its child's back; copying files makes them, too */

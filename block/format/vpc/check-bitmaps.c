@@ -14,7 +14,6 @@
 
 #define BATMAP_ALWAYS   0x00010002      /* from this version on, tapdisk makes one in any case */
 #define BATMAP_SIGNED   0x00010001      /* this version took the bytes of the map as signed */
-#define XEN_BLOCK       (2 << 20)       /* the only block size there */
 
 int64_t vpc_sectors_in(const VpcCheck *c, int64_t block)
 {
@@ -60,12 +59,11 @@ int64_t vpc_find_data(VpcCheck *c, int64_t place, uint8_t *bitmap, int64_t first
 
 /* The batmap */
 
-int64_t vpc_batmap_summed(const VpcCheck *c)
+int64_t vpc_map_summed(const VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
-    int64_t bytes = (int64_t)be64_load(s->footer.current_size) / XEN_BLOCK / 8;
 
-    return MIN(MAX(round_up(bytes, VPC_SECTOR), VPC_SECTOR), c->map_bytes);
+    return MIN(vpc_batmap_summed((int64_t)be64_load(s->footer.current_size)), c->map_bytes);
 }
 
 /* Of the map on disk. *@as_signed: if the bytes are taken for signed ones */
@@ -98,7 +96,7 @@ static void check_batmap_sum(VpcCheck *c, int64_t whole)
     uint32_t is = be32_load(c->batmap.checksum), sums[2], as_signed[2];
     bool old = be32_load(c->batmap.version) == BATMAP_SIGNED;
 
-    if (sum_map(c, vpc_batmap_summed(c), &sums[0], &as_signed[0]) < 0 ||
+    if (sum_map(c, vpc_map_summed(c), &sums[0], &as_signed[0]) < 0 ||
         sum_map(c, whole, &sums[1], &as_signed[1]) < 0) {
         vpc_found(c, -1, c->map_at, -1, "the batmap at %" PRId64 " could not be read", c->map_at);
         return;
@@ -173,7 +171,7 @@ static void read_map(VpcCheck *c, int64_t whole)
 void vpc_check_batmap(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    int64_t at = s->bat_offset + vpc_bat_padded(s);
+    int64_t at = vpc_batmap_at(s);
 
     if (!vpc_creator_is(&s->footer, "tap") || c->needed == 0) {
         return;
@@ -191,7 +189,7 @@ void vpc_check_batmap(VpcCheck *c)
     int64_t whole = (int64_t)be32_load(c->batmap.sectors) * VPC_SECTOR;
 
     c->batmap_at = at;
-    c->map_bytes = round_up((c->needed + 7) / 8, VPC_SECTOR);
+    c->map_bytes = vpc_batmap_bytes(c->needed);
     if (!map_has_a_place(c, map_at, whole)) {
         vpc_found(c, VPC_BATMAP_LOST, at, -1,
                   "the batmap at %" PRIu64 ", %" PRId64 " bytes, is outside the file, on a block, on other metadata, "

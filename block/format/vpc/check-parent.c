@@ -9,13 +9,6 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-static int64_t space_of(const VpcLocator *l)
-{
-    int64_t space = be32_load(l->space);
-
-    return space < VPC_SECTOR ? space * VPC_SECTOR : space;
-}
-
 static int64_t start_of(const VpcLocator *l)
 {
     return (int64_t)MIN(be64_load(l->offset), INT64_MAX);
@@ -54,7 +47,7 @@ static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
 {
     const VpcState *s = c->bs->state;
     const VpcLocator *l = &s->header.locators[i];
-    int64_t space = space_of(l), length = be32_load(l->length), at = start_of(l);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length), at = start_of(l);
     bool inside = at <= s->limit && MIN(length, space) <= s->limit - at;
     int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
 
@@ -76,7 +69,7 @@ static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
 static void mend_locator(VpcCheck *c, unsigned i, int64_t room)
 {
     const VpcState *s = c->bs->state;
-    int64_t space = space_of(&s->header.locators[i]), length = be32_load(s->header.locators[i].length);
+    int64_t space = vpc_locator_space(&s->header.locators[i]), length = be32_load(s->header.locators[i].length);
     VpcLocator *l = &c->mended.locators[i];
 
     if (room == 0) {

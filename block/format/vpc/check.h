@@ -104,7 +104,7 @@ void vpc_check_bitmaps(VpcCheck *c);
 /* Blocks that are not there in full, or not at all: their bits have to be clear */
 void vpc_check_map_bits(VpcCheck *c, int64_t block, int64_t count, const char *what);
 /* How many bytes of the map Xen sums up */
-int64_t vpc_batmap_summed(const VpcCheck *c);
+int64_t vpc_map_summed(const VpcCheck *c);
 /* How many sectors of a disk this block has */
 int64_t vpc_sectors_in(const VpcCheck *c, int64_t block);
 /* Set the bits of sectors in [@first, @last) that are clear and have data in them all the same. How many, or -errno */

@@ -312,13 +312,11 @@ static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
 static int write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
 {
     VpcBatmap map = { VPC_BATMAP_COOKIE };
-    int64_t bytes = MAX(round_up((plan->entries + 7) / 8, VPC_SECTOR), VPC_SECTOR);
+    int64_t bytes = MAX(vpc_batmap_bytes(plan->entries), VPC_SECTOR);
     int64_t at = *end, start = at + (int64_t)sizeof(map);
 
-    be64_store(map.offset, (uint64_t)start);
-    be32_store(map.sectors, (uint32_t)(bytes / VPC_SECTOR));
-    be32_store(map.version, VPC_BATMAP_VERSION);
-    be32_store(map.checksum, ~0u);
+    vpc_place_batmap(&map, start, bytes);
+    vpc_seal_batmap(&map, vpc_batmap_sum(NULL, 0));
     *end = start + bytes;
     int ret = bdrv_node_pwrite(bs->file, at, &map, sizeof(map));
 

@@ -42,11 +42,6 @@ const BlockOption vpc_open_options[] = {
     { NULL }
 };
 
-bool vpc_names_more(BlockDriverState *bs)
-{
-    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
-}
-
 int vpc_probe(const BlockProbe *p)
 {
     const VpcFooter *head = (const VpcFooter *)p->head;

@@ -93,13 +93,7 @@ static int seal_header(VpcCheck *c)
 /* What is in memory, to disk: never more bits than there were */
 static int put_batmap(VpcCheck *c)
 {
-    uint32_t sum = 0;
-
-    for (int64_t i = 0; i < vpc_batmap_summed(c); i++) {
-        sum += c->map[i];
-    }
-    be32_store(c->batmap.checksum, ~sum);
-    be32_store(c->batmap.version, VPC_BATMAP_VERSION);
+    vpc_seal_batmap(&c->batmap, vpc_batmap_sum(c->map, vpc_map_summed(c)));
     int ret = bdrv_node_pwrite(c->bs->file, c->map_at, c->map, c->map_bytes);
     if (ret == 0) {
         ret = bdrv_node_flush(c->bs->file);
@@ -376,8 +370,7 @@ static int renew_batmap(VpcCheck *c)
         return -ENOMEM;
     }
     c->map_at = at;
-    be64_store(c->batmap.offset, (uint64_t)at);
-    be32_store(c->batmap.sectors, (uint32_t)(c->map_bytes / VPC_SECTOR));
+    vpc_place_batmap(&c->batmap, at, c->map_bytes);
     return put_batmap(c);
 }
 

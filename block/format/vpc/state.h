@@ -35,7 +35,7 @@ typedef struct VpcOptions {
 /* Where the footer that counts was found */
 typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
 
-/* The room between the last block's end and the footer at the end of the file, see vpc/room.c */
+/* The room between the last block's end and the footer at the end of the file, see vpc/tail.c */
 typedef struct VpcRoom {
     int64_t zero_from;          /* below this the room may hold anything, from here on it is zero; INT64_MAX: nobody knows */
     int64_t next, ready;        /* where the next block goes, if the places from there to here are ready. 0: none is */

@@ -5,11 +5,11 @@
  *   dynamic   footer, header, BAT, block ... block, room, footer        each block: bitmap, data
  *   differencing    the same; what is not in a block, or whose bit is clear, is in the parent
  *
- * A new block goes above everything that exists, into room that vpc/room.c reserves; close() takes back what was not
+ * A new block goes above everything that exists, into room that vpc/tail.c reserves; close() takes back what was not
  * needed.
  *
  * On disk, a BAT entry names a block whose bitmap is durable, and whose data is durable or zero: commit() writes the
- * entry at once where vpc/room.c has seen to that. Everything else commit() changes in memory, and flush() writes it
+ * entry at once where vpc/tail.c has seen to that. Everything else commit() changes in memory, and flush() writes it
  * after a barrier. docs/VHD.md describes the format, vpc/open.c reads and checks it.
  */
 #include <errno.h>
@@ -328,12 +328,11 @@ static bool is_checked(const BlockDriverState *bs)
     return bs->flags & BDRV_O_CHECK;
 }
 
-int vpc_flush(BlockDriverState *bs)
+static int vpc_flush(BlockDriverState *bs)
 {
     int ret = bs->needs_flush && !is_checked(bs) ? vpc_settle(bs) : 0;
 
-    ret = ret < 0 ? ret : bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
-    return ret < 0 ? ret : bdrv_meta_write(bs);
+    return ret < 0 ? ret : vpc_write_tables(bs);
 }
 
 /* Take back the room that no block was put in */

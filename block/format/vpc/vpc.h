@@ -5,42 +5,20 @@
 
 #include <glib.h>
 #include <miniblk/driver.h>
+#include "block/format/vpc/backing.h"
 #include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
 #include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/ends.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
 #include "block/format/vpc/holes.h"
 #include "block/format/vpc/keys.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
-
-/* vpc/room.c */
-/* Something else than a new block was, or may have been, written into the room below @end */
-void vpc_spoil_room(VpcState *s, int64_t end);
-/* Choose the *@place of a new block, in front of the footer. Its data reads as zeroes, and its bitmap is there: full
- * in a dynamic disk, zero in a differencing one. Until vpc_keep_place() the next call chooses the same place again */
-int vpc_take_place(BlockDriverState *bs, int64_t *place);
-/* May the BAT entry of a block at @place, which was taken last, be on disk before the data? */
-bool vpc_was_ready(const VpcState *s, int64_t place);
-/* The block at @place, which was taken last, is part of the disk */
-void vpc_keep_place(VpcState *s, int64_t place);
-/* A footer at @tail, on stable storage, so that all before it may be overwritten */
-int vpc_move_tail(BlockDriverState *bs, int64_t tail);
-/* The footer to the end of the file, and to the start if s->head_bad */
-int vpc_settle(BlockDriverState *bs);
-/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write or flush puts the old
- * one back */
-int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer);
-/* The footer to s->end, if it is further out, and the file is cut behind it. If this fails, the file is valid and too
- * long */
-int vpc_trim(BlockDriverState *bs);
-/* All behind @end, where blocks ended before, is room again: what was written there counts for nothing. It stays
- * where it is as long as a footer on disk may refer to it */
-void vpc_give_back(BlockDriverState *bs, int64_t end);
-
-/* vpc.c */
-int vpc_flush(BlockDriverState *bs);
+#include "block/format/vpc/tail.h"
 
 /* vpc/open.c */
 extern const BlockOption vpc_open_options[];
@@ -49,12 +27,8 @@ char *vpc_suspect(const BlockProbe *probe);
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
 /* From bs->file; @what it is that could not be read */
 bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp);
-/* Is the disk of @bs, if that is a VHD, shorter than its footer says, as its geometry counts? */
-bool vpc_names_more(BlockDriverState *bs);
 
 /* vpc/survey.c */
-/* Fill s->metadata. False if the BAT lies on another part of it */
-bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp);
 /* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
 bool vpc_survey(BlockDriverState *bs, GError **errp);
 /* Warn of blocks that share their places with others, and list them in s->overlapping; for images that are only read, which
@@ -62,18 +36,10 @@ bool vpc_survey(BlockDriverState *bs, GError **errp);
 void vpc_look_for_shared(BlockDriverState *bs);
 /* Is @block in s->overlapping? */
 bool vpc_is_shared(const VpcState *s, int64_t block);
-/* The metadata of this @use in [@start, @end), and with @room also what it only claims; NULL: none */
-const VpcRange *vpc_metadata_in(const VpcState *s, VpcUse use, bool room, int64_t start, int64_t end);
 /* Why the block at @place can't be used; NULL if it can. Metadata that the image can do without is no reason */
 const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
 /* May it be read, or, @write, written to? -EIO and a warning if not */
 int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
-
-/* vpc/backing.c */
-bool vpc_open_backing(BlockDriverState *bs, GError **errp);
-BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp);
-/* When the file of @bs was changed, as a VHD counts seconds. False: not known */
-bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds);
 
 /* vpc/rebase.c */
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
@@ -133,10 +99,6 @@ bool vpc_preallocate(BlockDriverState *bs, int64_t offset, int64_t bytes, bool f
  * name are free then. Nothing is dirty, and bs->size is the caller's to change. False: nothing has changed, unless
  * s->unsettled */
 bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entries, int64_t kept, GError **errp);
-/* Where the tables are, after they have moved. 0 or -errno */
-int vpc_claim_anew(BlockDriverState *bs);
-/* No room is left behind the last block, also none that is not ours, and the file is cut there. 0 or -errno */
-int vpc_cut_room(BlockDriverState *bs);
 
 /* vpc/gaps.c */
 /* Blocks into places further down that are free, as far as there are such. 0 or -errno */
@@ -188,8 +150,5 @@ int vpc_repair(BlockDriverState *bs, int kind);
 
 /* Warnings of one kind of trouble that an open image gives at most */
 #define VPC_MOST_TOLD 8
-
-/* Bytes of a parent locator that are read: what Windows 10 keeps free for one */
-#define VPC_MAX_LOCATOR 65536
 
 #endif

@@ -1,4 +1,4 @@
-/* room.c - VHD: room for new blocks, and the footer behind it */
+/* tail.c - VHD: room for new blocks, and the footer behind it */
 /* SPDX-License-Identifier: MIT
  *
  * New blocks go above the last one. So that the file ends in a footer at all times, room is reserved for many of them:
@@ -132,6 +132,13 @@ int vpc_settle(BlockDriverState *bs)
     return ret;
 }
 
+int vpc_write_tables(BlockDriverState *bs)
+{
+    int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
+
+    return ret < 0 ? ret : bdrv_meta_write(bs);
+}
+
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
 {
     VpcState *s = bs->state;
@@ -169,6 +176,41 @@ void vpc_give_back(BlockDriverState *bs, int64_t end)
         s->end = end;
         (void)vpc_trim(bs);
     }
+}
+
+static int measure(void *user, const VpcRun *run)
+{
+    VpcState *s = user;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
+
+    if (vpc_run_is_block(run)) {
+        s->allocated++;
+        s->lowest = MIN(s->lowest, place);
+        s->end = MAX(s->end, place + vpc_stored_bytes(s));
+    }
+    return 0;
+}
+
+/* Step 6, and what open() makes out, made out anew */
+int vpc_cut_room(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    int64_t above = s->end;
+    int ret = vpc_claim_anew(bs);
+
+    s->allocated = 0;
+    s->end = s->bat_offset + vpc_bat_padded(s);    /* also if it has no entries */
+    s->lowest = INT64_MAX;
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));
+    }
+    if (ret == 0) {
+        ret = vpc_walk_bat(bs, vpc_bat_entries(s), measure, s);
+    }
+    s->end = ret < 0 ? above : s->end;
+    s->limit = s->end;
+    vpc_spoil_room(s, above);
+    return ret < 0 ? ret : vpc_trim(bs);
 }
 
 /* See that a block at @place ends before the footer */
