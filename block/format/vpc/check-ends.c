@@ -115,7 +115,7 @@ static bool choose_without_any(VpcCheck *c, GError **errp)
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
         return false;
     }
-    if (stray > 0 && vpc_read(c->bs, stray, &s->footer, sizeof(s->footer), "footer", NULL) &&
+    if (stray > 0 && bdrv_node_pread(c->bs->file, stray, &s->footer, sizeof(s->footer)) == 0 &&
         (is_possible(c, &s->footer, true) || be64_load(s->footer.current_size) == (uint64_t)stray)) {
         s->found = VPC_AT_TAIL;
         s->limit = c->new_tail = stray;

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/drivers.h"
+#include "block/format/vpc/findings.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"

@@ -132,9 +132,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp);
 bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
 
 /* vpc/check.c */
-extern const BlockCheckKind vpc_check_kinds[];
 bool vpc_check(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
-void vpc_check_free(struct VpcCheck *check);    /* NULL is allowed */
 
 /* vpc/salvage.c */
 bool vpc_salvage(BlockDriverState *bs, GError **errp);
