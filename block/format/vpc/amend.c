@@ -2,6 +2,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/size.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 

@@ -10,8 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "block/drivers.h"
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/backing.h"
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/keyval.h"
 

@@ -3,8 +3,8 @@
 #ifndef BLOCK_VPC_BACKING_H
 #define BLOCK_VPC_BACKING_H
 
-#include "block/format/vpc/candidates.h"
-#include "block/format/vpc/state.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
 
 bool vpc_open_backing(BlockDriverState *bs, GError **errp);
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp);

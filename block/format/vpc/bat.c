@@ -7,7 +7,10 @@
  */
 #include <errno.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 

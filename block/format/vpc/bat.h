@@ -3,6 +3,7 @@
 #ifndef BLOCK_VPC_BAT_H
 #define BLOCK_VPC_BAT_H
 
+#include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/checked.h"
 

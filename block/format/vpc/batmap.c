@@ -1,6 +1,7 @@
 /* batmap.c - VHD: Xen's map of blocks that are there in full */
 /* SPDX-License-Identifier: MIT */
 #include "block/format/vpc/batmap.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -5,6 +5,8 @@
 
 #include <glib.h>
 #include "block/format/vpc/bat.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 
 /* Where the header of the batmap is, if there is one */
 static inline int64_t vpc_batmap_at(const VpcState *s)

@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/beneath.h"
 #include "util/path.h"
 #include "util/utf16.h"

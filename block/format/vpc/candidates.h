@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <miniblk/driver.h>
 #include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
 
 /* How names of another host are turned into paths of this one */
 typedef struct VpcParentRules {

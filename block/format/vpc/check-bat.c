@@ -1,7 +1,12 @@
 /* check-bat.c - VHD: what a BAT entry is to a check, and searches of the BAT */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -7,7 +7,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/checked.h"
 #include "util/iszero.h"
 

@@ -4,6 +4,12 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 

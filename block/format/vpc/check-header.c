@@ -2,7 +2,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -9,6 +9,12 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
 

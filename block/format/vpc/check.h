@@ -5,7 +5,6 @@
 
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/findings.h"
-#include "block/format/vpc/vpc.h"
 
 /* vpc/check-header.c */
 /* What is wrong with the header. False if the BAT can't be found by it */

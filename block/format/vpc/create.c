@@ -8,8 +8,16 @@
 #include <sys/random.h>
 #include <time.h>
 #include "block/drivers.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/size.h"
+#include "block/format/vpc/state.h"
 #include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
 #include "util/be.h"
 #include "util/checked.h"
 

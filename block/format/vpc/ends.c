@@ -5,7 +5,10 @@
 #include <string.h>
 #include "block/drivers.h"
 #include "block/format/split.h"
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -6,6 +6,9 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/findings.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 
 #define NOTE        BLOCK_CHECK_NOTE
 #define LEAK        BLOCK_CHECK_LEAK

@@ -3,9 +3,9 @@
 #ifndef BLOCK_VPC_FINDINGS_H
 #define BLOCK_VPC_FINDINGS_H
 
-#include "block/format/vpc/batmap.h"
 #include "block/format/vpc/ends.h"
-#include "block/format/vpc/state.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
 
 /* Every kind of finding, as the layer wants them; VPC_KINDS ends it */
 extern const BlockCheckKind vpc_check_kinds[];

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/be.h"
 
 uint32_t vpc_checksum(const void *data, size_t bytes, size_t at)

@@ -5,7 +5,13 @@
  * given back. After a cut in between an entry names one or the other, which are the same.
  */
 #include <errno.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/gaps.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "util/checked.h"
 
 /* Blocks by place, from both ends: the last go where there is room before the first */

@@ -2,8 +2,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/header.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/be.h"
 
 uint32_t vpc_header_sum(const VpcHeader *h)

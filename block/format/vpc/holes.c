@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include "block/format/vpc/holes.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/checked.h"
 #include "util/iszero.h"
 

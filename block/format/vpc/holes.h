@@ -5,7 +5,6 @@
 
 #include <glib.h>
 #include <miniblk/driver.h>
-#include "block/format/vpc/on-disk.h"
 
 /* Is bs->file known to have a hole at @offset? *@bytes: how far to look, and how far the answer goes, in whole sectors
  * or up to the end of what was asked for */

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/be.h"
 #include "util/checked.h"
 #include "util/path.h"

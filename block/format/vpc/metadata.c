@@ -2,7 +2,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -12,8 +12,17 @@
 #include <string.h>
 #include "block/drivers.h"
 #include "block/format/split.h"
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/salvage.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
+#include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -89,16 +98,6 @@ char *vpc_suspect(const BlockProbe *p)
         why = ret < 0 ? NULL : why;
     }
     return why;
-}
-
-bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp)
-{
-    int ret = bdrv_node_pread(bs->file, offset, buf, bytes);
-
-    if (ret < 0) {
-        bdrv_set_error(errp, -ret, "could not read the %s at %" PRId64 ": %s", what, offset, g_strerror(-ret));
-    }
-    return ret == 0;
 }
 
 static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)

@@ -21,8 +21,18 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/drivers.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/bitmap.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
 #include "util/be.h"
 #include "util/checked.h"
 

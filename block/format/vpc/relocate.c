@@ -19,8 +19,20 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
+#include "block/format/vpc/bitmap.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/gaps.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/relocate.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -17,7 +17,19 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
+#include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
+#include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -12,6 +12,15 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/gaps.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/relocate.h"
+#include "block/format/vpc/size.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"

@@ -9,7 +9,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/salvage.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -4,7 +4,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/size.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -5,9 +5,12 @@
 
 #include <glib.h>
 #include <miniblk/driver.h>
-#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
+
+/* Warnings of one kind of trouble that an open image gives at most */
+#define VPC_MOST_TOLD 8
 
 /* What metadata is to the image. It can do without all but the first, which never outweighs a block */
 typedef enum {

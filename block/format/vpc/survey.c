@@ -3,7 +3,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -22,7 +22,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -3,6 +3,7 @@
 #ifndef BLOCK_VPC_TAIL_H
 #define BLOCK_VPC_TAIL_H
 
+#include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 
 /* Something else than a new block was, or may have been, written into the room below @end */

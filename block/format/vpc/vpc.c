@@ -16,7 +16,17 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/drivers.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/findings.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/salvage.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
