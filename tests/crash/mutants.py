@@ -28,23 +28,23 @@ UNREADY = '--fail flush:1:5 dynamic/4k/retake'
 
 # Name; file; crash-kit's words that see it; pairs of texts, what is there and what is there instead
 MUTANTS = [
-    ('no barrier before the tables of a child', 'block/format/vpc/vpc.c', 'child/512/allocate', [
-        ('ret = ret < 0 ? ret : bdrv_node_flush(bs->file);    /* data and bitmaps, before', 'ret = ret < 0 ? ret : 0; /*')]),
+    ('no barrier before the tables of a child', 'block/format/vpc/tail.c', 'child/512/allocate', [
+        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before', 'int ret = 0; /*')]),
     ('a BAT entry does not wait where its place is not ready', 'block/format/vpc/vpc.c', UNREADY, [
         ('    if (vpc_was_ready(bs->state, place)) {', '    if (true) {')]),
     ('no flush behind the tables', 'block/node.c', 'child/16k/allocate', [
         ('ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;',
          'ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;\n        ret = ret < 0 ? ret : 1;')]),
-    ('tables are not written', 'block/format/vpc/vpc.c', 'child/16k/allocate', [
+    ('tables are not written', 'block/format/vpc/tail.c', 'child/16k/allocate', [
         ('return ret < 0 ? ret : bdrv_meta_write(bs);', 'return ret;')]),
     ('a BAT entry is forgotten', 'block/format/vpc/vpc.c', 'dynamic/4k/allocate', [
         ('        bdrv_meta_put(bs, piece->start, entry - piece->data, 4);\n', '        ;\n')]),
     ('a BAT entry that could not be written is forgotten', 'block/metacache.c', RETAKE_BAT, [
         ('page->data + first * SECTOR, end - first * SECTOR) < 0) {',
          'page->data + first * SECTOR, end - first * SECTOR) < -4095) {')]),
-    ('a bitmap is forgotten', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
+    ('a bitmap is forgotten', 'block/format/vpc/tail.c', 'dynamic/4k/allocate', [
         ('        ret = bdrv_node_pwrite(bs->file, place + done * stride, bitmap, s->bitmap_bytes);', '        ret = 0;')]),
-    ('bitmaps ahead are not durable', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
+    ('bitmaps ahead are not durable', 'block/format/vpc/tail.c', 'dynamic/4k/allocate', [
         ('    ret = left > count ? reserve_ahead(bs, place + count * stride, stride) : bdrv_node_flush(bs->file);',
          '    ret = 0;')]),
     ("bits of a child are set before the data's barrier", 'block/format/vpc/vpc.c', 'child/16k/random', [
@@ -62,32 +62,32 @@ MUTANTS = [
         ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
     ("what a longer device has behind the image is in new blocks", 'block/format/vpc/open.c', 'device/dynamic/allocate', [
         ('    s->room.zero_from = s->in_place ? INT64_MAX : 0;', '    s->room.zero_from = 0;')]),
-    ('the footer further out is not made durable', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
+    ('the footer further out is not made durable', 'block/format/vpc/tail.c', 'dynamic/4k/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    if (ret < 0) {\n'
          '        undo_tail(bs, tail, size);',
          '    if (ret < 0) {\n        undo_tail(bs, tail, size);')]),
-    ('the footer is written late', 'block/format/vpc/room.c', 'dynamic/4k/allocate', [
+    ('the footer is written late', 'block/format/vpc/tail.c', 'dynamic/4k/allocate', [
         ('    int ret = bdrv_node_pwrite(bs->file, tail, &s->footer, sizeof(s->footer));\n    if (ret == 0) {\n'
          '        ret = bdrv_node_flush(bs->file);',
          '    int ret = 0;\n    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);')]),
-    ('the last block of the room lies on the footer', 'block/format/vpc/room.c', 'dynamic/2m/grow', [
+    ('the last block of the room lies on the footer', 'block/format/vpc/tail.c', 'dynamic/2m/grow', [
         ('    if (place_end(s, place) <= s->tail) {',
          '    if (place_end(s, place) <= s->tail + s->block_size + 8192) {')]),
-    ('the footer that was moved away from stays in the room', 'block/format/vpc/room.c', 'child/2k/allocate', [
+    ('the footer that was moved away from stays in the room', 'block/format/vpc/tail.c', 'child/2k/allocate', [
         ('        clear_footer(bs, old);', '        (void)clear_footer;')]),
-    ('tables of a child are written before the barrier of more room', 'block/format/vpc/room.c', 'child/14m/grow', [
+    ('tables of a child are written before the barrier of more room', 'block/format/vpc/tail.c', 'child/14m/grow', [
         ('    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n',
          '    (void)bdrv_meta_write(bs);\n    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n')]),
-    ('places stay ready when the room is cut off', 'block/format/vpc/room.c', 'dynamic/512/live-longer', [
+    ('places stay ready when the room is cut off', 'block/format/vpc/tail.c', 'dynamic/512/live-longer', [
         ('    s->room.zero_from = MAX(s->room.zero_from, end);\n    s->room.ready = 0;',
          '    s->room.zero_from = MAX(s->room.zero_from, end);')]),
-    ('a place that was used before is not made zero', 'block/format/vpc/room.c', RETAKE, [
+    ('a place that was used before is not made zero', 'block/format/vpc/tail.c', RETAKE, [
         ('    return place < spoilt ? ', '    return false ? ')]),
-    ('close cuts the room off before the footer is there', 'block/format/vpc/room.c', 'dynamic/4k/reopen', [
+    ('close cuts the room off before the footer is there', 'block/format/vpc/tail.c', 'dynamic/4k/reopen', [
         ('    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;\n', '    int ret = 0;\n    s->tail = s->end;\n'),
         ('        ret = set_length(bs, s->tail + VPC_SECTOR);\n',
          '        ret = set_length(bs, s->tail + VPC_SECTOR);\n        vpc_move_tail(bs, s->end);\n')]),
-    ('close cuts off the footer, too', 'block/format/vpc/room.c', 'dynamic/4k/reopen', [
+    ('close cuts off the footer, too', 'block/format/vpc/tail.c', 'dynamic/4k/reopen', [
         ('set_length(bs, s->tail + VPC_SECTOR)', 'set_length(bs, s->tail)')]),
     ('close does not flush', 'block/block.c', 'child/16k/reopen fixed/overwrite', [
         ('    int ret = bdrv_flush(bs);\n\n    tree->alone = true;', '    int ret = 0;\n\n    tree->alone = true;')]),
@@ -112,7 +112,7 @@ MUTANTS = [
     ('a rebase writes the new header over the old one', 'block/format/vpc/rebase.c', 'child/512/rebase child/512/relink', [
         ('    return ret < 0 ? ret : write_header(bs, header, at);',
          '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
-    ('a rebase or a resize does not wait before it goes home', 'block/format/vpc/room.c', 'child/512/relink dynamic/512/longer', [
+    ('a rebase or a resize does not wait before it goes home', 'block/format/vpc/tail.c', 'child/512/relink dynamic/512/longer', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->unsettled = ret < 0;',
          '    s->unsettled = ret < 0;')]),
     ('an image that comes to stand alone is not completed', 'block/format/vpc/rebase.c', 'child/16k/alone', [

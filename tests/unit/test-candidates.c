@@ -38,6 +38,17 @@ int bdrv_node_pread(BlockDriverState *bs, int64_t offset, void *buf, int64_t byt
     return 0;
 }
 
+/* Nothing here writes to it */
+int bdrv_node_pwrite(BlockDriverState *bs, int64_t offset, const void *buf, int64_t bytes)
+{
+    return -EROFS;
+}
+
+int bdrv_node_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+{
+    return -EROFS;
+}
+
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
 {
     va_list args;

@@ -3,6 +3,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/size.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 
@@ -65,7 +70,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
     int ret = s->unsettled ? vpc_settle(bs) : 0;
 
     if (ret == 0 && vpc_is_unfinished(&s->footer)) {    /* what was written so far comes before the word that it is all */
-        ret = vpc_flush(bs);
+        ret = bdrv_node_flush(bs);
     }
     ret = ret < 0 ? ret : vpc_change_footer(bs, &f);
     if (ret < 0) {

@@ -10,16 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "block/drivers.h"
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/backing.h"
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/keyval.h"
-
-char *vpc_uuid_text(const uint8_t u[16])
-{
-    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
-                           u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-}
 
 /* Parents of the parent are looked for by the same rules. @offered: its driver, if the user names none; or NULL */
 static char *inherited_options(BlockDriverState *bs, const char *offered)
@@ -111,6 +109,17 @@ static BlockDriverState *open_by_name(BlockDriverState *bs, const char *name, GE
         return NULL;
     }
     return options ? bdrv_open_offer(bs, &unnamed, options, errp) : NULL;
+}
+
+char *vpc_parent_path(const char *child, const char *parent)
+{
+    if (!bdrv_is_path(parent)) {
+        return g_strdup(parent);
+    }
+    g_autofree char *folder = g_path_get_dirname(child);
+
+    return g_path_is_absolute(parent) || !strcmp(folder, ".") ? g_strdup(parent)
+                                                              : g_build_filename(folder, parent, NULL);
 }
 
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp)
@@ -335,9 +344,34 @@ bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds)
     return known;
 }
 
+bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp)
+{
+    int64_t changed;
+
+    if (parent->drv == &bdrv_vpc) {     /* others have no id */
+        memcpy(header->parent_uuid, ((const VpcState *)parent->state)->footer.uuid, sizeof(header->parent_uuid));
+    }
+    bool there = vpc_when_changed(parent, &changed);
+
+    if (!there && !bdrv_is_path(parent->filename)) {
+        bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", parent->filename);
+        return false;
+    }
+    if (there && changed > 0) {
+        be32_store(header->parent_timestamp, (uint32_t)changed);
+    }
+    return vpc_describe_parent(child, parent->filename, header, out, errp);
+}
+
 static char *name_of(BlockDriverState *bs)
 {
     return *bs->filename ? g_strdup_printf("'%s'", bs->filename) : g_strdup("(in storage)");
+}
+
+bool vpc_names_more(BlockDriverState *bs)
+{
+    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
 }
 
 /* Signs that a parent was changed behind its child's back; copying files makes them, too */

@@ -1,4 +1,4 @@
-/* bat.c - VHD: one walk over a BAT, and lists of its blocks */
+/* bat.c - VHD: the table of blocks: places, one walk, entries */
 /* SPDX-License-Identifier: MIT
  *
  * A header may claim a BAT as long as the file, and a file of a few KiB may be a hole of a TiB. What is a hole is not
@@ -6,44 +6,19 @@
  * there, not with a number in the header.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
-#include "util/iszero.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 
-#define FIRST_KEYS 64
-
-bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes)
+int64_t vpc_place_above(const VpcState *s, int64_t offset)
 {
-    BlockStatus st;
-    bool known = bdrv_node_status(bs->file, offset, *bytes, BDRV_STATUS_WANT_ZERO, &st) == 0;
-    bool hole = known && st.zero && st.bytes >= MIN(*bytes, VPC_SECTOR);
+    int64_t unit = s->block_size % VPC_DATA_ALIGN ? VPC_SECTOR : VPC_DATA_ALIGN;
 
-    if (hole && st.bytes < *bytes) {
-        *bytes = align_down(st.bytes, VPC_SECTOR);
-    } else if (known && !hole) {
-        *bytes = MIN(*bytes, align_up(st.bytes, VPC_SECTOR));
-    }
-    return hole;
-}
-
-int vpc_is_zero(BlockDriverState *bs, int64_t offset, int64_t bytes)
-{
-    g_autofree uint8_t *buf = g_try_malloc(VPC_BAT_PIECE);
-    int zero = buf ? 1 : -ENOMEM;
-
-    for (int64_t done = 0, n; done < bytes && zero == 1; done += n) {
-        n = bytes - done;
-        if (vpc_is_hole(bs, offset + done, &n)) {
-            continue;
-        }
-        n = MIN(n, VPC_BAT_PIECE);
-        int ret = bdrv_node_pread(bs->file, offset + done, buf, n);
-        zero = ret < 0 ? ret : block_is_zero(buf, (size_t)n);
-    }
-    return zero;
+    return align_up(offset + s->bitmap_bytes, unit) - s->bitmap_bytes;
 }
 
 /* Calls @function for each run in a piece that was read */
@@ -80,59 +55,42 @@ int vpc_walk_bat(BlockDriverState *bs, int64_t count, VpcRunFunction *function, 
     return ret;
 }
 
-bool vpc_keys_add(VpcKeys *keys, uint64_t key)
+int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place)
 {
-    if (keys->count == keys->room) {
-        size_t room = keys->room ? 2 * keys->room : FIRST_KEYS;
-        uint64_t *more = room <= SIZE_MAX / sizeof(*more) ? g_try_realloc(keys->at, room * sizeof(*more)) : NULL;
+    VpcState *s = bs->state;
+    uint8_t entry[4];
+    int ret = bdrv_node_pread(bs->file, s->bat_offset + block * 4, entry, sizeof(entry));
+    uint32_t sector = ret < 0 ? VPC_UNUSED : be32_load(entry);
 
-        if (!more) {
-            return false;
-        }
-        keys->at = more;
-        keys->room = room;
-    }
-    keys->at[keys->count++] = key;
-    return true;
+    *place = sector == VPC_UNUSED ? -1 : (int64_t)sector * VPC_SECTOR;
+    return ret;
 }
 
-static int by_number(const void *a, const void *b)
+int vpc_put_entry(BlockDriverState *bs, int64_t block, uint32_t entry)
 {
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    const VpcState *s = bs->state;
+    int64_t at = s->bat_offset + align_down(block * 4, VPC_SECTOR);
+    uint8_t sector[VPC_SECTOR];
+    int ret = bdrv_node_pread(bs->file, at, sector, VPC_SECTOR);
 
-    return (left > right) - (left < right);
+    if (ret < 0) {
+        return ret;
+    }
+    be32_store(sector + block * 4 % VPC_SECTOR, entry);
+    return bdrv_node_pwrite(bs->file, at, sector, VPC_SECTOR);
 }
 
-void vpc_keys_sort(VpcKeys *keys)
+int vpc_write_unused(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
-    size_t sorted = 1;
+    g_autofree uint8_t *unused = g_try_malloc(VPC_BAT_PIECE);
+    int ret = unused ? 0 : -ENOMEM;
 
-    while (sorted < keys->count && keys->at[sorted - 1] <= keys->at[sorted]) {
-        sorted++;
+    if (unused) {
+        memset(unused, 0xff, VPC_BAT_PIECE);
     }
-    if (sorted < keys->count) {
-        qsort(keys->at, keys->count, sizeof(*keys->at), by_number);
+    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
+        n = MIN(bytes - done, VPC_BAT_PIECE);
+        ret = bdrv_node_pwrite(bs->file, offset + done, unused, n);
     }
-}
-
-size_t vpc_keys_find(const VpcKeys *keys, uint64_t key)
-{
-    size_t first = 0, end = keys->count;
-
-    while (first < end) {
-        size_t middle = first + (end - first) / 2;
-
-        if (keys->at[middle] < key) {
-            first = middle + 1;
-        } else {
-            end = middle;
-        }
-    }
-    return first;
-}
-
-void vpc_keys_free(VpcKeys *keys)
-{
-    g_free(keys->at);
-    *keys = (VpcKeys) { 0 };
+    return ret;
 }

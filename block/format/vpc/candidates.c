@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/beneath.h"
 #include "util/path.h"
 #include "util/utf16.h"
@@ -202,32 +204,6 @@ static void add_url(Search *s, const char *url, const char *source)
     add_name(s, path, source, false);
 }
 
-static char *from_latin1(const char *data, size_t bytes)
-{
-    GString *text = g_string_new(NULL);
-
-    for (size_t i = 0; i < bytes && data[i]; i++) {
-        g_string_append_unichar(text, (uint8_t)data[i]);
-    }
-    return g_string_free(text, FALSE);
-}
-
-char *vpc_locator_text(const VpcLocatorData *locator)
-{
-    gsize bytes;
-    const char *data = g_bytes_get_data(locator->bytes, &bytes);
-
-    switch (locator->code) {
-    case VPC_LOCATOR_MACX:
-        return g_strndup(data, bytes);
-    case VPC_LOCATOR_WI2R:
-    case VPC_LOCATOR_WI2K:
-        return from_latin1(data, bytes);
-    default:
-        return utf16_to_utf8(data, bytes, UTF16_LE);
-    }
-}
-
 static void add_locator(Search *s, const VpcLocatorData *locator)
 {
     const char *source = vpc_locator_name(locator->code);
@@ -248,28 +224,6 @@ static void add_locators(Search *s, const VpcLocatorData *locators, uint32_t cod
             add_locator(s, &locators[i]);
         }
     }
-}
-
-/* The name in the header is big-endian nearly everywhere; names hold letters of ASCII nearly always */
-static Utf16Order order_of_name(const uint8_t *name, size_t bytes)
-{
-    size_t big = 0, little = 0;
-
-    for (size_t i = 0; i < bytes && (name[i] || name[i + 1]); i += 2) {
-        big += name[i] == 0;
-        little += name[i + 1] == 0;
-    }
-    return little > big ? UTF16_LE : UTF16_BE;
-}
-
-char *vpc_header_name(const VpcHeader *header)
-{
-    const uint8_t *name = header->parent_name;
-    size_t bytes = sizeof(header->parent_name);
-    g_autofree char *text = utf16_to_utf8(name, bytes, order_of_name(name, bytes));
-    bool mark = g_str_has_prefix(text, "\xef\xbb\xbf");     /* tapdisk 0.1 left the order to iconv() */
-
-    return g_strdup(text + (mark ? 3 : 0));
 }
 
 static void add_header_name(Search *s, const VpcHeader *header)

@@ -1,4 +1,4 @@
-/* check-bitmaps.c - VHD: the bitmaps of blocks, and Xen's map of those that are full */
+/* check-bitmaps.c - VHD: the bitmaps of blocks */
 /* SPDX-License-Identifier: MIT
  *
  * Each bitmap is read once, in the order in which they are in the file. Data is read where a bitmap says that
@@ -7,22 +7,16 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/check.h"
-#include "util/be.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/checked.h"
 #include "util/iszero.h"
-
-#define BATMAP_ALWAYS   0x00010002      /* from this version on, tapdisk makes one in any case */
-#define BATMAP_SIGNED   0x00010001      /* this version took the bytes of the map as signed */
-#define XEN_BLOCK       (2 << 20)       /* the only block size there */
-
-int64_t vpc_sectors_in(const VpcCheck *c, int64_t block)
-{
-    const VpcState *s = c->bs->state;
-    int64_t bytes = CLAMP(c->disk_size - block * s->block_size, 0, s->block_size);
-
-    return (bytes + VPC_SECTOR - 1) / VPC_SECTOR;
-}
 
 static int64_t find_in_piece(const uint8_t *data, uint8_t *bitmap, int64_t first, int64_t last)
 {
@@ -30,7 +24,7 @@ static int64_t find_in_piece(const uint8_t *data, uint8_t *bitmap, int64_t first
 
     for (int64_t i = first; i < last; i++) {
         if (!vpc_sector_is_set(bitmap, i) && !block_is_zero(data + (i - first) * VPC_SECTOR, VPC_SECTOR)) {
-            bitmap[i / 8] |= 0x80 >> i % 8;
+            vpc_set_bits(bitmap, i, i + 1);
             found++;
         }
     }
@@ -57,172 +51,6 @@ int64_t vpc_find_data(VpcCheck *c, int64_t place, uint8_t *bitmap, int64_t first
     }
     return found;
 }
-
-/* The batmap */
-
-int64_t vpc_batmap_summed(const VpcCheck *c)
-{
-    const VpcState *s = c->bs->state;
-    int64_t bytes = (int64_t)be64_load(s->footer.current_size) / XEN_BLOCK / 8;
-
-    return MIN(MAX(round_up(bytes, VPC_SECTOR), VPC_SECTOR), c->map_bytes);
-}
-
-/* Of the map on disk. *@as_signed: if the bytes are taken for signed ones */
-static int sum_map(VpcCheck *c, int64_t bytes, uint32_t *sum, uint32_t *as_signed)
-{
-    g_autofree uint8_t *buf = g_try_malloc(VPC_BAT_PIECE);
-    int ret = buf ? 0 : -ENOMEM;
-
-    *sum = *as_signed = 0;
-    for (int64_t at = 0, n; at < bytes && ret == 0; at += n) {
-        n = bytes - at;
-        if (vpc_is_hole(c->bs, c->map_at + at, &n)) {
-            continue;
-        }
-        n = MIN(n, VPC_BAT_PIECE);
-        ret = bdrv_node_pread(c->bs->file, c->map_at + at, buf, n);
-        for (int64_t i = 0; i < n && ret == 0; i++) {
-            *sum += buf[i];
-            *as_signed += buf[i] - 2 * (buf[i] & 0x80u);
-        }
-    }
-    *sum = ~*sum;
-    *as_signed = ~*as_signed;
-    return ret;
-}
-
-/* Programs do not agree on how much of the map is summed up */
-static void check_batmap_sum(VpcCheck *c, int64_t whole)
-{
-    uint32_t is = be32_load(c->batmap.checksum), sums[2], as_signed[2];
-    bool old = be32_load(c->batmap.version) == BATMAP_SIGNED;
-
-    if (sum_map(c, vpc_batmap_summed(c), &sums[0], &as_signed[0]) < 0 ||
-        sum_map(c, whole, &sums[1], &as_signed[1]) < 0) {
-        vpc_found(c, -1, c->map_at, -1, "the batmap at %" PRId64 " could not be read", c->map_at);
-        return;
-    }
-    bool right = is == sums[0] || is == sums[1] || (old && (is == as_signed[0] || is == as_signed[1]));
-    if (!right) {
-        vpc_found(c, VPC_BATMAP_CHECKSUM, c->batmap_at, -1,
-                  "the checksum of the batmap at %" PRId64 " is 0x%08x, should be 0x%08x", c->map_at, is, sums[0]);
-    }
-}
-
-/* Is what counts of the map in the file, and on nothing but itself? @bytes: how much of it there is said to be. A block
- * is believed, and a map that lies on it is not */
-static bool map_has_a_place(VpcCheck *c, uint64_t at, int64_t bytes)
-{
-    const VpcState *s = c->bs->state;
-    int64_t start = (int64_t)at, end = start + c->map_bytes;
-
-    return at % VPC_SECTOR == 0 && at <= (uint64_t)s->limit && c->map_bytes <= s->limit - start &&
-           bytes >= c->map_bytes && !vpc_metadata_in(s, VPC_VITAL, false, start, end) &&
-           !vpc_metadata_in(s, VPC_NAMES, false, start, end) &&
-           vpc_check_find_block(c, start, end) == INT64_MAX;
-}
-
-/* What is said to be behind the part that counts may not reach over anything */
-static void check_map_length(VpcCheck *c, int64_t bytes)
-{
-    const VpcState *s = c->bs->state;
-    int64_t behind = c->map_at + c->map_bytes, end = c->map_at + bytes;
-    bool over = end > s->limit || vpc_metadata_in(s, VPC_VITAL, false, behind, end) ||
-                vpc_metadata_in(s, VPC_NAMES, false, behind, end);
-    int64_t block = bytes > c->map_bytes && !over ? vpc_check_find_block(c, behind, end) : INT64_MAX;
-
-    if (over || block < INT64_MAX) {
-        vpc_found(c, VPC_BATMAP_LONG, c->batmap_at, -1,
-                  "the batmap at %" PRId64 " is said to have %" PRId64 " bytes, and reaches over %s; it needs %" PRId64,
-                  c->map_at, bytes, block < INT64_MAX ? "a block" : end > s->limit ? "the end of the image"
-                  : "other metadata", c->map_bytes);
-    }
-}
-
-static bool read_batmap(VpcCheck *c, int64_t at)
-{
-    VpcState *s = c->bs->state;
-
-    return at + (int64_t)sizeof(c->batmap) <= s->limit &&
-           vpc_check_read(c, at, &c->batmap, sizeof(c->batmap), "batmap") &&
-           !memcmp(c->batmap.cookie, VPC_BATMAP_COOKIE, 8);
-}
-
-static void report_no_batmap(VpcCheck *c, int64_t at)
-{
-    const VpcState *s = c->bs->state;
-
-    if (be32_load(s->footer.creator_version) >= BATMAP_ALWAYS) {
-        vpc_found(c, VPC_BATMAP_NONE, at, -1, "there is no batmap at %" PRId64, at);
-    }
-}
-
-static void read_map(VpcCheck *c, int64_t whole)
-{
-    const VpcState *s = c->bs->state;
-
-    c->map = g_try_malloc((gsize)c->map_bytes);
-    if (!c->map) {
-        vpc_found(c, -1, c->map_at, -1, "no memory for a batmap of %" PRId64 " bytes", c->map_bytes);
-    } else if (vpc_check_read(c, c->map_at, c->map, c->map_bytes, "batmap")) {
-        check_batmap_sum(c, MIN(whole, s->limit - c->map_at));
-    }
-}
-
-void vpc_check_batmap(VpcCheck *c)
-{
-    VpcState *s = c->bs->state;
-    int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);
-
-    if (!vpc_creator_is(&s->footer, "tap") || c->needed == 0) {
-        return;
-    }
-    if (!read_batmap(c, at)) {
-        report_no_batmap(c, at);
-        return;
-    }
-    if (c->needed > VPC_MAX_BAT / 4) {
-        vpc_found(c, VPC_BATMAP_NONE, at, -1,
-                  "the batmap of a disk of %" PRId64 " blocks is not looked at: nobody makes so many", c->needed);
-        return;
-    }
-    uint64_t map_at = be64_load(c->batmap.offset);
-    int64_t whole = (int64_t)be32_load(c->batmap.sectors) * VPC_SECTOR;
-
-    c->batmap_at = at;
-    c->map_bytes = round_up((c->needed + 7) / 8, VPC_SECTOR);
-    if (!map_has_a_place(c, map_at, whole)) {
-        vpc_found(c, VPC_BATMAP_LOST, at, -1,
-                  "the batmap at %" PRIu64 ", %" PRId64 " bytes, is outside the file, on a block, on other metadata, "
-                  "or too short", map_at, whole);
-        return;
-    }
-    c->map_at = (int64_t)map_at;
-    check_map_length(c, whole);
-    read_map(c, whole);
-}
-
-static void check_map_bit(VpcCheck *c, int64_t block, const char *what)
-{
-    if (!vpc_sector_is_set(c->map, block)) {
-        return;
-    }
-    c->map[block / 8] &= (uint8_t)~(0x80 >> block % 8);
-    vpc_found(c, VPC_BATMAP_WRONG, c->map_at + block / 8, block,
-              "block %" PRId64 " %s, and its bit is set", block, what);
-}
-
-void vpc_check_map_bits(VpcCheck *c, int64_t block, int64_t count, const char *what)
-{
-    int64_t end = c->map ? MIN(block + count, c->map_bytes * 8) : 0;
-
-    for (int64_t i = block; i < end; i++) {
-        check_map_bit(c, i, what);
-    }
-}
-
-/* The bitmaps */
 
 static void check_past_end(VpcCheck *c, uint64_t key, const uint8_t *bitmap, int64_t sectors)
 {
@@ -307,7 +135,7 @@ static void check_bitmap(VpcCheck *c, uint64_t key, uint8_t *bitmap)
 static bool is_shared(const VpcCheck *c, size_t i)
 {
     const uint64_t *key = &c->blocks.at[i];
-    int64_t place = vpc_key_place(*key), bytes = vpc_block_bytes(c->bs->state);
+    int64_t place = vpc_key_place(*key), bytes = vpc_stored_bytes(c->bs->state);
 
     return (i > 0 && place - vpc_key_place(key[-1]) < bytes) ||
            (i + 1 < c->blocks.count && vpc_key_place(key[1]) - place < bytes);

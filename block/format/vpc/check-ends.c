@@ -4,20 +4,16 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 
 #define TAPDISK_JUNK    0xc7            /* fills the footer while tapdisk has the image open */
-
-static bool is_sparse(const VpcFooter *f)
-{
-    return vpc_type(f) == VPC_DYNAMIC || vpc_type(f) == VPC_DIFFERENCING;
-}
-
-static uint32_t footer_sum(const VpcFooter *f)
-{
-    return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
-}
 
 /* Can @h be the header of a disk with the footer @f? Its checksum is not looked at */
 static bool is_header_of(const VpcHeader *h, const VpcFooter *f)
@@ -34,7 +30,7 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
     uint64_t at = be64_load(f->data_offset);
     VpcHeader h;
 
-    if (!is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
+    if (!vpc_is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
         at > (uint64_t)c->ends.size) {
         return false;
     }
@@ -42,7 +38,7 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
         return true;
     }
     return is_header_of(&h, f) &&
-           (!sealed || be32_load(h.checksum) == vpc_checksum(&h, sizeof(h), offsetof(VpcHeader, checksum)));
+           (!sealed || be32_load(h.checksum) == vpc_header_sum(&h));
 }
 
 /* Its checksum is wrong: can that be all? @limit: where it was found */
@@ -69,9 +65,9 @@ static bool take_unsealed(VpcCheck *c, const VpcFooter *f, int64_t at, VpcFound 
     }
     vpc_found(c, VPC_NO_CHECKSUM, at, -1,
               "the checksum of the footer at %" PRId64 " is 0x%08x, should be 0x%08x", at, be32_load(f->checksum),
-              footer_sum(f));
+              vpc_footer_sum(f));
     s->footer = *f;
-    be32_store(s->footer.checksum, footer_sum(f));
+    vpc_seal_footer(&s->footer);
     s->found = found;
     return true;
 }
@@ -125,7 +121,7 @@ static bool choose_without_any(VpcCheck *c, GError **errp)
         bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
         return false;
     }
-    if (stray > 0 && vpc_read(c->bs, stray, &s->footer, sizeof(s->footer), "footer", NULL) &&
+    if (stray > 0 && bdrv_node_pread(c->bs->file, stray, &s->footer, sizeof(s->footer)) == 0 &&
         (is_possible(c, &s->footer, true) || be64_load(s->footer.current_size) == (uint64_t)stray)) {
         s->found = VPC_AT_TAIL;
         s->limit = c->new_tail = stray;
@@ -144,7 +140,7 @@ bool vpc_check_choose(VpcCheck *c, GError **errp)
         s->footer = e->tail;
         s->found = e->size - e->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
         s->limit = c->new_tail = e->tail_at;
-    } else if (e->head_ok && is_sparse(&e->head)) {
+    } else if (e->head_ok && vpc_is_sparse(&e->head)) {
         s->footer = e->head;
         s->found = VPC_AT_HEAD;
     } else {
@@ -191,7 +187,7 @@ static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t a
         c->bad_head = missing == VPC_NO_HEAD;
         vpc_found(c, VPC_BAD_CHECKSUM, at, -1,
                   "the checksum of the footer at %" PRId64 " is 0x%08x, should be 0x%08x", at, be32_load(f->checksum),
-                  footer_sum(f));
+                  vpc_footer_sum(f));
     } else {
         vpc_found(c, missing, at, -1, "there is no footer at %" PRId64 ", the %s of the file", at,
                   missing == VPC_NO_HEAD ? "start" : "end");
@@ -290,7 +286,7 @@ static bool check_fields(VpcCheck *c)
                   "file format version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
         return false;
     }
-    if (type != VPC_FIXED && !is_sparse(f)) {
+    if (type != VPC_FIXED && !vpc_is_sparse(f)) {
         vpc_found(c, VPC_FOOTER_UNKNOWN, -1, -1,
                   "disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)", type);
         return false;

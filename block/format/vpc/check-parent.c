@@ -4,17 +4,17 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/drivers.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
-#include "block/format/vpc/candidates.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
-
-static int64_t space_of(const VpcLocator *l)
-{
-    int64_t space = be32_load(l->space);
-
-    return space < VPC_SECTOR ? space * VPC_SECTOR : space;
-}
 
 static int64_t start_of(const VpcLocator *l)
 {
@@ -26,7 +26,7 @@ static int64_t next_block(const VpcCheck *c, int64_t at)
 {
     const VpcState *s = c->bs->state;
     size_t i = vpc_keys_find(&c->blocks, vpc_key((uint32_t)MIN(at / VPC_SECTOR, UINT32_MAX), 0));
-    bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_block_bytes(s) > at;
+    bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_stored_bytes(s) > at;
 
     return inside ? at : i < c->blocks.count ? MIN(s->limit, vpc_key_place(c->blocks.at[i])) : s->limit;
 }
@@ -54,7 +54,7 @@ static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
 {
     const VpcState *s = c->bs->state;
     const VpcLocator *l = &s->header.locators[i];
-    int64_t space = space_of(l), length = be32_load(l->length), at = start_of(l);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length), at = start_of(l);
     bool inside = at <= s->limit && MIN(length, space) <= s->limit - at;
     int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
 
@@ -76,7 +76,7 @@ static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
 static void mend_locator(VpcCheck *c, unsigned i, int64_t room)
 {
     const VpcState *s = c->bs->state;
-    int64_t space = space_of(&s->header.locators[i]), length = be32_load(s->header.locators[i].length);
+    int64_t space = vpc_locator_space(&s->header.locators[i]), length = be32_load(s->header.locators[i].length);
     VpcLocator *l = &c->mended.locators[i];
 
     if (room == 0) {

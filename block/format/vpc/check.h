@@ -1,87 +1,30 @@
-/* check.h - VHD: what a check finds, and leaves for the repair */
+/* check.h - VHD: the parts of a check */
 /* SPDX-License-Identifier: MIT */
 #ifndef BLOCK_VPC_CHECK_H
 #define BLOCK_VPC_CHECK_H
 
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/findings.h"
 
-/* Rows of vpc_check_kinds[], in its order: that in which they are repaired. docs/VHD.md explains the codes */
-typedef enum VpcKind {
-    VPC_POISONED, VPC_UNFINISHED, VPC_NO_FOOTER,
-    VPC_NO_CHECKSUM, VPC_BAD_CHECKSUM, VPC_NO_HEAD, VPC_NO_TAIL,
-    VPC_ENDS_ONE_WRONG, VPC_ENDS_DISAGREE, VPC_ENDS_DIFFER, VPC_TAIL_511, VPC_BEHIND_FOOTER,
-    VPC_FOOTER_UNKNOWN, VPC_SIZE_IMPOSSIBLE, VPC_FILE_SHORT, VPC_FOOTER_ODD, VPC_SIZE_ODD,
-    VPC_HEADER_CHECKSUM, VPC_HEADER_GONE, VPC_HEADER_UNKNOWN, VPC_BLOCK_SIZE_BAD, VPC_BAT_BAD, VPC_BAT_SHORT,
-    VPC_HEADER_ODD, VPC_BLOCK_SIZE_ODD, VPC_BAT_LONG, VPC_BAT_PADDING,
-    VPC_LOCATOR_ODD, VPC_PARENT_MISSING, VPC_PARENT_OTHER, VPC_PARENT_CYCLE, VPC_PARENT_UNSEEN,
-    VPC_PARENT_TIME, VPC_PARENT_SIZE,
-    VPC_BLOCK_CROWD, VPC_BLOCK_OUTSIDE, VPC_BLOCK_CUT, VPC_BLOCK_ON_NAMES, VPC_BLOCK_OVERLAP, VPC_BLOCK_TWICE,
-    VPC_BLOCK_ON_TABLES, VPC_BLOCK_BEYOND, VPC_BLOCK_SHORT, VPC_BLOCK_UNALIGNED,
-    VPC_LOCATOR_BAD, VPC_LOCATOR_IDLE,
-    VPC_BATMAP_LOST, VPC_BATMAP_LONG, VPC_BATMAP_CHECKSUM, VPC_BATMAP_WRONG, VPC_BATMAP_NONE,
-    VPC_DATA_UNDER_CLEAR, VPC_DATA_PAST_END, VPC_BLOCK_CLEAR, VPC_BITS_PAST_END, VPC_BLOCK_ZERO,
-    VPC_ROOM_EMPTY, VPC_ROOM_USED, VPC_GAP,
-    VPC_MARKED,
-    VPC_KINDS
-} VpcKind;
-
-/* Data is read in pieces of this many bytes */
-#define VPC_CHECK_PIECE (128 << 10)
-
-typedef struct VpcCheck {
-    BlockDriverState *bs;           /* its VpcState has what was made out of footer and header */
-    BlockCheckBuilder *found;       /* NULL: nobody checks */
-    BlockCheck *sums;
-
-    VpcEnds ends;
-    int64_t new_tail;               /* where the footer at the end is, or should be */
-    bool in_place;                  /* there is none, and need not be: as VpcState has it */
-    bool bad_head;                  /* VPC_BAD_CHECKSUM is that of the copy at the start */
-    int64_t disk_size;              /* the largest that somebody takes it to have */
-    int64_t needed;                 /* blocks of that */
-    bool header_checksum_bad;
-    bool orderly;                   /* each block is where one may be */
-    bool lost;                      /* BAT entries were found to be wrong, and their blocks may be elsewhere */
-
-    VpcKeys blocks;                 /* those that can be read, by place */
-    VpcKeys others;                 /* those that can't, as far as they take space in the file */
-    VpcKeys keys[VPC_KINDS];        /* those that repair() has to move or look at again */
-    int64_t end;                    /* of all that is in use, */
-    bool room_empty, room_used;     /* and is there room for a block between that and the footer, without or with data? */
-
-    VpcBatmap batmap;
-    int64_t batmap_at;              /* -1: there is none that could be used */
-    int64_t map_at, map_bytes;
-    uint8_t *map;                   /* without bits that are wrong */
-    VpcHeader mended;               /* the header with locators that fit */
-} VpcCheck;
-
-static inline int64_t vpc_block_bytes(const VpcState *s)
-{
-    return s->bitmap_bytes + s->block_size;
-}
-
-/* bdrv_check_found(); where nobody checks, a warning if it is severe */
-#define vpc_found(c, kind, offset, block, ...) \
-    ((c)->found ? bdrv_check_found((c)->found, kind, offset, block, __VA_ARGS__) \
-     : vpc_is_severe(kind) ? bdrv_warn((c)->bs, vpc_check_code(kind), __VA_ARGS__) : (void)0)
-/* -1: could not be read */
-bool vpc_is_severe(int kind);
-const char *vpc_check_code(int kind);
-
-/* A new s->check, and nothing in the state that was made out before. @sums and @found may be NULL: nobody checks */
-VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found);
-
-/* So many more of a kind, of which one was described */
-void vpc_found_more(VpcCheck *c, VpcKind kind, int64_t count);
-
-/* Keep it in a list, for repair() in c->keys[]; what there is no memory for is a finding */
-void vpc_check_key(VpcCheck *c, VpcKeys *list, uint64_t key);
-/* From the file; what can't be read is a finding, and false. @what it is */
-bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const char *what);
-
+/* vpc/check-header.c */
 /* What is wrong with the header. False if the BAT can't be found by it */
 bool vpc_check_header(VpcCheck *c);
+/* What is unusual about it */
+void vpc_check_odd_header(VpcCheck *c);
+/* What is behind the last entry of the BAT */
+void vpc_check_padding(VpcCheck *c);
+/* A wrong checksum, once all else was looked at */
+void vpc_check_header_sum(VpcCheck *c);
+
+/* vpc/check-bat.c */
+/* Call @function for each entry of the BAT; what can't be read is a finding, and false */
+bool vpc_check_walk(VpcCheck *c, VpcRunFunction *function, void *user);
+/* What kind of trouble an entry is; VPC_KINDS: none */
+VpcKind vpc_judge(const VpcCheck *c, int64_t block, uint32_t sector);
+/* Where the first block begins of those that can be read and lie in [@start, @end); INT64_MAX: none. Reads the BAT */
+int64_t vpc_check_find_block(VpcCheck *c, int64_t start, int64_t end);
+/* Where the last block ends that is in the file as a whole */
+int64_t vpc_check_reach(VpcCheck *c);
 
 /* vpc/check-ends.c */
 /* Which footer counts: s->footer, and s->found. s->limit is where it is; 0: to be found out */
@@ -94,26 +37,22 @@ void vpc_check_limit(VpcCheck *c, int64_t reach);
 /* vpc/check-blocks.c */
 /* The BAT, and which blocks are where they can't be */
 void vpc_check_bat(VpcCheck *c);
-/* What kind of trouble an entry is; VPC_KINDS: none */
-VpcKind vpc_judge(const VpcCheck *c, int64_t block, uint32_t sector);
-/* Where the first block begins of those that can be read and lie in [@start, @end); INT64_MAX: none. Reads the BAT */
-int64_t vpc_check_find_block(VpcCheck *c, int64_t start, int64_t end);
-/* Where the last block ends that is in the file as a whole */
-int64_t vpc_check_reach(VpcCheck *c);
+
+/* vpc/check-space.c */
 /* What no block uses */
 void vpc_check_space(VpcCheck *c);
 
 /* vpc/check-bitmaps.c */
-void vpc_check_batmap(VpcCheck *c);
 void vpc_check_bitmaps(VpcCheck *c);
+/* Set the bits of sectors in [@first, @last) that are clear and have data in them all the same. How many, or -errno */
+int64_t vpc_find_data(VpcCheck *c, int64_t place, uint8_t *bitmap, int64_t first, int64_t last);
+
+/* vpc/check-batmap.c */
+void vpc_check_batmap(VpcCheck *c);
 /* Blocks that are not there in full, or not at all: their bits have to be clear */
 void vpc_check_map_bits(VpcCheck *c, int64_t block, int64_t count, const char *what);
 /* How many bytes of the map Xen sums up */
-int64_t vpc_batmap_summed(const VpcCheck *c);
-/* How many sectors of a disk this block has */
-int64_t vpc_sectors_in(const VpcCheck *c, int64_t block);
-/* Set the bits of sectors in [@first, @last) that are clear and have data in them all the same. How many, or -errno */
-int64_t vpc_find_data(VpcCheck *c, int64_t place, uint8_t *bitmap, int64_t first, int64_t last);
+int64_t vpc_map_summed(const VpcCheck *c);
 
 /* vpc/check-parent.c */
 /* Locators, which are mended in c->mended, and the parent */

@@ -8,8 +8,16 @@
 #include <sys/random.h>
 #include <time.h>
 #include "block/drivers.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/size.h"
+#include "block/format/vpc/state.h"
 #include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -17,7 +25,6 @@ static const char *const subformats[] = { "dynamic", "fixed", NULL };
 enum { SUBFORMAT_DYNAMIC, SUBFORMAT_FIXED };
 
 #define DEFAULT_BLOCK (2 << 20)
-#define MAX_PIECE (1 << 20)     /* bytes of a BAT that are written at once */
 
 const BlockOption vpc_create_options[] = {
     { "size", BLOCK_OPT_SIZE, offsetof(VpcCreateOptions, size), "",
@@ -58,29 +65,6 @@ typedef struct Plan {
     VpcHeader header;
     VpcLocatorData locators[3];     /* W2ku, W2ru, MacX */
 } Plan;
-
-bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp)
-{
-    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    size_t i = 0, digits = 0;
-
-    for (; form[i] && text[i]; i++) {
-        if (form[i] == '-' ? text[i] != '-' : !g_ascii_isxdigit(text[i])) {
-            break;
-        }
-        if (form[i] == 'x') {
-            uint8_t digit = (uint8_t)g_ascii_xdigit_value(text[i]);
-
-            uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | digit);
-            digits++;
-        }
-    }
-    if (form[i] || text[i]) {
-        bdrv_set_error(errp, EINVAL, "uuid '%s' is not of the form %s", text, form);
-        return false;
-    }
-    return true;
-}
 
 /* Take size, block size and geometry from @parent, as far as the options name no others */
 static void take_after(Plan *plan, BlockDriverState *parent)
@@ -175,7 +159,7 @@ static bool plan_blocks(Plan *plan, GError **errp)
                        plan->block_size);
         return false;
     }
-    plan->entries = round_up(plan->size, plan->block_size) / plan->block_size;
+    plan->entries = vpc_blocks_in(plan->size, plan->block_size);
     return vpc_check_numbers(plan->size, plan->block_size, errp);
 }
 
@@ -190,16 +174,6 @@ static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
     }
     f->uuid[6] = (f->uuid[6] & 0x0f) | 0x40;    /* RFC 4122, version 4: random */
     f->uuid[8] = (f->uuid[8] & 0x3f) | 0x80;
-    return true;
-}
-
-bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp)
-{
-    if (when < VPC_EPOCH || when - VPC_EPOCH > UINT32_MAX) {
-        bdrv_set_error(errp, EINVAL, "timestamp %" PRId64 " is not between the years 2000 and 2136", when);
-        return false;
-    }
-    be32_store(f->timestamp, (uint32_t)(when - VPC_EPOCH));
     return true;
 }
 
@@ -218,31 +192,6 @@ static bool set_timestamp(VpcFooter *f, int64_t when, GError **errp)
         when = time(NULL);
     }
     return vpc_set_timestamp(f, when, errp);
-}
-
-bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp)
-{
-    if (strlen(text) > sizeof(f->creator)) {
-        bdrv_set_error(errp, EINVAL, "creator '%s' is longer than four characters", text);
-        return false;
-    }
-    char creator[sizeof(f->creator)] = { ' ', ' ', ' ', ' ' };
-
-    for (size_t i = 0; text[i]; i++) {
-        creator[i] = text[i];
-    }
-    if (!vpc_creator_is(f, text)) {
-        memcpy(f->creator, creator, sizeof(creator));
-        be32_store(f->creator_version, 0x00010000);
-    }
-    return true;
-}
-
-void vpc_set_reader(VpcFooter *f, const VpcReader *reader)
-{
-    memcpy(f->creator, reader->creator, 4);
-    be32_store(f->creator_version, reader->creator_version);
-    memcpy(f->creator_os, reader->creator_os, 4);
 }
 
 /* Store the geometry of the options, or the parent's, into plan->footer, which has its size and creator. Readers of
@@ -302,7 +251,7 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
         return false;
     }
     be32_store(f->type, plan->fixed ? VPC_FIXED : plan->differencing ? VPC_DIFFERENCING : VPC_DYNAMIC);
-    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    vpc_seal_footer(f);
     return true;
 }
 
@@ -365,37 +314,19 @@ static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
     be32_store(h->version, VPC_HEADER_VERSION);
     be32_store(h->entries, (uint32_t)plan->entries);
     be32_store(h->block_size, (uint32_t)plan->block_size);
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), h, sizeof(*h));
-}
-
-static int write_bat(BlockDriverState *bs, int64_t from, int64_t to)
-{
-    int64_t piece = MIN(to - from, MAX_PIECE);
-    g_autofree uint8_t *unused = g_try_malloc((gsize)MAX(piece, 1));
-    int ret = unused ? 0 : -ENOMEM;
-
-    if (unused) {
-        memset(unused, 0xff, (size_t)piece);
-    }
-    for (int64_t n; from < to && ret == 0; from += n) {
-        n = MIN(to - from, piece);
-        ret = bdrv_node_pwrite(bs->file, from, unused, n);
-    }
-    return ret;
 }
 
 /* Of an image that has no block yet: nothing is full. *@end is where it ends */
 static int write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
 {
     VpcBatmap map = { VPC_BATMAP_COOKIE };
-    int64_t bytes = MAX(round_up((plan->entries + 7) / 8, VPC_SECTOR), VPC_SECTOR);
+    int64_t bytes = MAX(vpc_batmap_bytes(plan->entries), VPC_SECTOR);
     int64_t at = *end, start = at + (int64_t)sizeof(map);
 
-    be64_store(map.offset, (uint64_t)start);
-    be32_store(map.sectors, (uint32_t)(bytes / VPC_SECTOR));
-    be32_store(map.version, VPC_BATMAP_VERSION);
-    be32_store(map.checksum, ~0u);
+    vpc_place_batmap(&map, start, bytes);
+    vpc_seal_batmap(&map, vpc_batmap_sum(NULL, 0));
     *end = start + bytes;
     int ret = bdrv_node_pwrite(bs->file, at, &map, sizeof(map));
 
@@ -415,7 +346,7 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 
     *end = bat + round_up(plan->entries * 4, VPC_SECTOR);
     if (ret == 0) {
-        ret = write_bat(bs, bat, *end);
+        ret = vpc_write_unused(bs, bat, *end - bat);
     }
     if (ret == 0 && plan->reader->batmap) {
         ret = write_batmap(bs, plan, end);

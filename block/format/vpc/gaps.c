@@ -5,8 +5,13 @@
  * given back. After a cut in between an entry names one or the other, which are the same.
  */
 #include <errno.h>
-#include "block/format/vpc/vpc.h"
-#include "util/be.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/gaps.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "util/checked.h"
 
 /* Blocks by place, from both ends: the last go where there is room before the first */
@@ -110,17 +115,10 @@ static int copy_into_gaps(const Gaps *g)
 /* One sector at a time, each as a whole or not at all */
 static int change_places(const Gaps *g)
 {
-    const VpcState *s = g->bs->state;
     int ret = 0;
 
     for (size_t i = 0; i < g->moved.count && ret == 0; i++) {
-        uint64_t key = g->moved.at[i];
-        int64_t at = s->bat_offset + vpc_key_block(key) * 4;
-        uint8_t sector[VPC_SECTOR];
-
-        ret = bdrv_node_pread(g->bs->file, align_down(at, VPC_SECTOR), sector, VPC_SECTOR);
-        be32_store(sector + at % VPC_SECTOR, (uint32_t)(key >> 32));
-        ret = ret < 0 ? ret : bdrv_node_pwrite(g->bs->file, align_down(at, VPC_SECTOR), sector, VPC_SECTOR);
+        ret = vpc_put_entry(g->bs, vpc_key_block(g->moved.at[i]), (uint32_t)(g->moved.at[i] >> 32));
     }
     return ret < 0 ? ret : bdrv_node_flush(g->bs->file);
 }

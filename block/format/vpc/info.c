@@ -4,8 +4,15 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/size.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
 

@@ -3,13 +3,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/on-disk.h"
 #include "util/be.h"
+#include "util/checked.h"
 #include "util/path.h"
 #include "util/utf16.h"
 
-#define MAX_NAME    255             /* UTF-16 units in the header, with room for a NUL */
+#define MAX_NAME        255     /* UTF-16 units in the header, with room for a NUL */
+#define ABSOLUTE_SPACE  65536   /* of the absolute name, where Windows leaves room for a longer one */
 
 static const struct {
     uint32_t code;
@@ -33,12 +35,18 @@ const char *vpc_locator_name(uint32_t code)
     return NULL;
 }
 
+int64_t vpc_locator_space(const VpcLocator *l)
+{
+    int64_t space = be32_load(l->space);
+
+    return space * (space < VPC_SECTOR ? VPC_SECTOR : 1);
+}
+
 /* Why the data of a locator is not to be read; NULL if it is */
 static const char *misfit(const VpcLocator *l, int64_t file_size)
 {
-    uint64_t space = be32_load(l->space), length = be32_load(l->length), offset = be64_load(l->offset);
+    uint64_t space = (uint64_t)vpc_locator_space(l), length = be32_load(l->length), offset = be64_load(l->offset);
 
-    space *= space < VPC_SECTOR ? VPC_SECTOR : 1;
     if (!vpc_locator_name(be32_load(l->code))) {
         return "unknown kind";
     }
@@ -51,6 +59,32 @@ static const char *misfit(const VpcLocator *l, int64_t file_size)
     bool inside = offset <= (uint64_t)file_size && length <= (uint64_t)file_size - offset;
 
     return inside ? NULL : "not inside the file";
+}
+
+static char *from_latin1(const char *data, size_t bytes)
+{
+    GString *text = g_string_new(NULL);
+
+    for (size_t i = 0; i < bytes && data[i]; i++) {
+        g_string_append_unichar(text, (uint8_t)data[i]);
+    }
+    return g_string_free(text, FALSE);
+}
+
+char *vpc_locator_text(const VpcLocatorData *locator)
+{
+    gsize bytes;
+    const char *data = g_bytes_get_data(locator->bytes, &bytes);
+
+    switch (locator->code) {
+    case VPC_LOCATOR_MACX:
+        return g_strndup(data, bytes);
+    case VPC_LOCATOR_WI2R:
+    case VPC_LOCATOR_WI2K:
+        return from_latin1(data, bytes);
+    default:
+        return utf16_to_utf8(data, bytes, UTF16_LE);
+    }
 }
 
 void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS])
@@ -85,6 +119,28 @@ void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS])
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
         g_clear_pointer(&locators[i].bytes, g_bytes_unref);
     }
+}
+
+/* The name in the header is big-endian nearly everywhere; names hold letters of ASCII nearly always */
+static Utf16Order order_of_name(const uint8_t *name, size_t bytes)
+{
+    size_t big = 0, little = 0;
+
+    for (size_t i = 0; i < bytes && (name[i] || name[i + 1]); i += 2) {
+        big += name[i] == 0;
+        little += name[i + 1] == 0;
+    }
+    return little > big ? UTF16_LE : UTF16_BE;
+}
+
+char *vpc_header_name(const VpcHeader *header)
+{
+    const uint8_t *name = header->parent_name;
+    size_t bytes = sizeof(header->parent_name);
+    g_autofree char *text = utf16_to_utf8(name, bytes, order_of_name(name, bytes));
+    bool mark = g_str_has_prefix(text, "\xef\xbb\xbf");     /* tapdisk 0.1 left the order to iconv() */
+
+    return g_strdup(text + (mark ? 3 : 0));
 }
 
 /* The folder of @path, absolute, links resolved: other programs hand ".." to the kernel, which goes up
@@ -185,4 +241,29 @@ bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *heade
     g_autofree char *absolute = path_join(to, name), *relative = path_relative(from, to, name);
 
     return fill_name(header, name, errp) && describe(absolute, relative, out, errp);
+}
+
+int64_t vpc_space_needed(const VpcLocatorData *locator)
+{
+    int64_t length = (int64_t)g_bytes_get_size(locator->bytes);
+
+    return MAX(round_up(length, VPC_LOCATOR_ALIGN), locator->code == VPC_LOCATOR_W2KU ? ABSOLUTE_SPACE : VPC_LOCATOR_ALIGN);
+}
+
+int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,
+                      int64_t at, int64_t *end)
+{
+    VpcLocator *l = &header->locators[slot];
+    int64_t space = vpc_space_needed(locator);
+    gsize length;
+    const void *data = g_bytes_get_data(locator->bytes, &length);
+
+    be32_store(l->code, locator->code);
+    be32_store(l->space, (uint32_t)space);
+    be32_store(l->length, (uint32_t)length);
+    be64_store(l->offset, (uint64_t)at);
+    *end = at + space;
+    int ret = bdrv_node_pwrite(bs->file, at, data, (int64_t)length);
+
+    return ret < 0 ? ret : bdrv_node_zero(bs->file, at + (int64_t)length, space - (int64_t)length, 0);
 }

@@ -12,14 +12,19 @@
 #include <string.h>
 #include "block/drivers.h"
 #include "block/format/split.h"
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/salvage.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
+#include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
-
-#define MENDED "check -r all mends it if all else agrees, salvage=on reads what is left"
-
-#define GEOMETRY_BYTES  4       /* cylinders, heads, sectors a track */
 
 static const char *const size_rules[] = { "auto", "chs", "current_size", "qemu9", NULL };
 
@@ -47,88 +52,6 @@ const BlockOption vpc_open_options[] = {
       .help = "with salvage=on: how long the disk is, whatever the image says" },
     { NULL }
 };
-
-uint32_t vpc_checksum(const void *data, size_t bytes, size_t at)
-{
-    const uint8_t *p = data;
-    uint32_t sum = 0;
-
-    for (size_t i = 0; i < bytes; i++) {
-        sum += i >= at && i < at + 4 ? 0 : p[i];
-    }
-    return ~sum;
-}
-
-static bool is_padded(const uint8_t *field, const char *code, size_t length)
-{
-    return !memcmp(field, code, length) && (length == 4 || field[3] == ' ' || field[3] == 0);
-}
-
-bool vpc_creator_is(const VpcFooter *footer, const char *code)
-{
-    size_t length = MIN(strlen(code), 4);
-
-    return length >= 3 && is_padded(footer->creator, code, length);
-}
-
-static uint32_t footer_checksum(const VpcFooter *f)
-{
-    return vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum));
-}
-
-/* tapdisk 0.1 and 1.1 set the hidden mark without a new checksum */
-static bool is_old_hidden(const VpcFooter *f)
-{
-    uint32_t version = be32_load(f->creator_version);
-
-    return vpc_creator_is(f, "tap") && (version == 0x00000001 || version == 0x00010001) && f->hidden &&
-           be32_load(f->checksum) == footer_checksum(f) + f->hidden;
-}
-
-bool vpc_is_unfinished(const VpcFooter *f)
-{
-    return !memcmp(f->cookie, VPC_COOKIE_PART, 8);
-}
-
-bool vpc_footer_is_valid(const VpcFooter *f)
-{
-    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8) || vpc_is_unfinished(f)) &&
-           (be32_load(f->checksum) == footer_checksum(f) || is_old_hidden(f));
-}
-
-int64_t vpc_chs_size(const VpcFooter *f)
-{
-    return (int64_t)be16_load(f->cylinders) * f->heads * f->sectors * VPC_SECTOR;
-}
-
-/* Virtual PC showed its guests C x H x S; nearly everybody else shows current_size */
-int64_t vpc_size(const VpcFooter *f, int rule)
-{
-    static const char *const qemu9_current[] = { "win ", "qem2", "d2v ", "tap", "CTXS" };
-    int64_t chs = vpc_chs_size(f);
-    bool current = rule == VPC_SIZE_CURRENT;
-
-    if (rule == VPC_SIZE_AUTO) {
-        current = memcmp(f->creator, "vpc ", 4) && memcmp(f->creator, "qemu", 4);
-    } else if (rule == VPC_SIZE_QEMU9) {
-        for (size_t i = 0; i < G_N_ELEMENTS(qemu9_current); i++) {
-            current |= !memcmp(f->creator, qemu9_current[i], 4);
-        }
-    }
-    bool too_big = chs == (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
-
-    return current || too_big || chs == 0 ? (int64_t)be64_load(f->current_size) : chs;
-}
-
-bool vpc_names_more(BlockDriverState *bs)
-{
-    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
-}
-
-uint32_t vpc_type(const VpcFooter *f)
-{
-    return be32_load(f->type);
-}
 
 int vpc_probe(const BlockProbe *p)
 {
@@ -179,150 +102,6 @@ char *vpc_suspect(const BlockProbe *p)
     return why;
 }
 
-bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp)
-{
-    int ret = bdrv_node_pread(bs->file, offset, buf, bytes);
-
-    if (ret < 0) {
-        bdrv_set_error(errp, -ret, "could not read the %s at %" PRId64 ": %s", what, offset, g_strerror(-ret));
-    }
-    return ret == 0;
-}
-
-/* A footer. 0; or -errno, and zeroes */
-static int read_footer(BlockDriverState *bs, int64_t offset, VpcFooter *footer, int64_t bytes)
-{
-    int ret = bdrv_node_pread(bs->file, offset, footer, bytes);
-
-    if (ret < 0) {
-        memset(footer, 0, sizeof(*footer));
-    }
-    return ret;
-}
-
-bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
-{
-    ends->size = bdrv_node_size(bs->file);
-    ends->tail_at = ends->size - VPC_SECTOR;
-    if (ends->size < VPC_FOOTER_OLD) {
-        bdrv_set_error(errp, EINVAL, "the file is %" PRId64 " bytes long, shorter than a VHD footer (512 bytes)",
-                       ends->size);
-        return false;
-    }
-    ends->head_error = read_footer(bs, 0, &ends->head, MIN(ends->size, VPC_SECTOR));
-    ends->tail_error = ends->tail_at >= 0 ? read_footer(bs, ends->tail_at, &ends->tail, VPC_SECTOR) : 0;
-    ends->head_ok = vpc_footer_is_valid(&ends->head);
-    ends->tail_ok = ends->tail_at >= 0 && vpc_footer_is_valid(&ends->tail);
-    if (ends->tail_ok || ends->tail_error || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
-        return true;
-    }
-    VpcFooter old = { 0 };
-
-    if (ends->tail_at >= 0) {
-        memcpy(&old, (const uint8_t *)&ends->tail + 1, VPC_FOOTER_OLD);
-    } else {
-        ends->tail_error = read_footer(bs, 0, &old, VPC_FOOTER_OLD);
-    }
-    if (vpc_footer_is_valid(&old)) {
-        ends->tail = old;
-        ends->tail_ok = true;
-        ends->tail_at++;
-    }
-    return true;
-}
-
-int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)
-{
-    int64_t start = MAX(0, ends->tail_at - 65536);
-    int64_t bytes = ends->size - start;
-    g_autofree uint8_t *buf = g_malloc((gsize)bytes);
-
-    int ret = bdrv_node_pread(bs->file, start, buf, bytes);
-
-    for (int64_t i = bytes - VPC_SECTOR; ret == 0 && i >= 0; i--) {
-        if (buf[i] == VPC_COOKIE[0] && start + i > 0 && vpc_footer_is_valid((const VpcFooter *)(buf + i))) {
-            return start + i;
-        }
-    }
-    return ret < 0 ? ret : -ENOENT;
-}
-
-/* Name the part that is missing of a split image, as the end of a message. "": the image has no parts. g_free() it */
-static char *missing_part(BlockDriverState *bs)
-{
-    unsigned n = 1, last = 0;
-
-    if (((const VpcState *)bs->state)->options.root) {
-        return g_strdup("; if it is split, its parts are not looked for where parent-root= is given");
-    }
-    for (unsigned i = 1; i < 100; i++) {
-        g_autofree char *part = bdrv_is_path(bs->filename) ? split_part(bs->filename, i) : NULL;
-
-        last = part ? i : last;
-        n += part && n == i;
-    }
-    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing, or the one before it is not whole", n, n)
-                : g_strdup("");
-}
-
-/* Name the format that the file is of if no driver reads it, as the end of a message; else "". g_free() it */
-static char *other_format(BlockDriverState *bs, int64_t size)
-{
-    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_PROBE_BYTES);
-    uint8_t *tail = head + BLOCK_PROBE_BYTES;
-    BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, bs->filename };
-    int64_t have = MIN(size, BLOCK_PROBE_BYTES);
-    const char *advice, *name = NULL;
-
-    if (bdrv_node_pread(bs->file, 0, head, have) == 0 &&
-        bdrv_node_pread(bs->file, size - have, tail + (BLOCK_PROBE_BYTES - have), have) == 0) {
-        name = bdrv_foreign_format(&probe, &advice);
-    }
-    return name ? g_strdup_printf("; it is of the format %s: %s", name, advice) : g_strdup("");
-}
-
-bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
-{
-    bool cookie_at_end = !memcmp(ends->tail.cookie, VPC_COOKIE, 8);
-    const VpcFooter *f = cookie_at_end ? &ends->tail : &ends->head;
-
-    if (!memcmp(ends->head.cookie, "vhdxfile", 8)) {
-        bdrv_set_error(errp, ENOTSUP, "this is VHDX, another format than VHD, and no driver here reads it");
-        return false;
-    }
-    if (ends->tail_error) {
-        const char *head = !ends->head_error ? "there is no copy of it at the start of the file"
-                                             : "the start of the file, where a copy of it may be, neither";
-
-        bdrv_set_error(errp, -ends->tail_error, "the footer at %" PRId64 " could not be read (%s), and %s; salvage=on "
-                       "reads a fixed disk without it", MAX(ends->tail_at, 0), g_strerror(-ends->tail_error), head);
-        return false;
-    }
-    if (ends->head_error) {
-        bdrv_set_error(errp, -ends->head_error, "the file does not end in a VHD footer, and its start, where a copy "
-                       "of it may be, could not be read: %s", g_strerror(-ends->head_error));
-        return false;
-    }
-    int64_t stray = vpc_stray_footer(bs, ends);
-    if (stray >= 0) {
-        bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
-                       PRId64 " bytes behind it", stray, ends->size - stray - VPC_SECTOR);
-    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
-        bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x; " MENDED,
-                       cookie_at_end ? "end" : "start", be32_load(f->checksum), footer_checksum(f));
-    } else {
-        g_autofree char *gap = missing_part(bs), *other = other_format(bs, ends->size);
-
-        bdrv_set_error(errp, EINVAL, "this is no VHD: it neither ends nor begins with a footer%s%s", other, gap);
-    }
-    return false;
-}
-
-static bool is_sparse(const VpcFooter *f)
-{
-    return vpc_type(f) == VPC_DYNAMIC || vpc_type(f) == VPC_DIFFERENCING;
-}
-
 static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
@@ -331,7 +110,7 @@ static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **er
         s->footer = ends->tail;
         s->found = ends->size - ends->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
         s->limit = ends->tail_at;
-    } else if (ends->head_ok && is_sparse(&ends->head)) {
+    } else if (ends->head_ok && vpc_is_sparse(&ends->head)) {
         s->footer = ends->head;
         s->found = VPC_AT_HEAD;
         s->limit = ends->size;
@@ -340,7 +119,7 @@ static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **er
             bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
                       ends->tail_at, g_strerror(-ends->tail_error));
         } else if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
-            g_autofree char *gap = missing_part(bs);
+            g_autofree char *gap = vpc_missing_part(bs);
 
             bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
         }
@@ -411,7 +190,7 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
 {
     VpcState *s = bs->state;
     const VpcHeader *h = &s->header;
-    uint32_t sum = vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum));
+    uint32_t sum = vpc_header_sum(h);
     uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
     uint64_t table = be64_load(h->table_offset);
 
@@ -424,7 +203,7 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
     } else if (entries > (uint64_t)limit / 4) {
         bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
     } else if (be32_load(h->checksum) != sum) {
-        bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " MENDED,
+        bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " VPC_MENDED,
                        be32_load(h->checksum), sum);
     } else if (table % VPC_SECTOR) {
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT offset %" PRIu64 " is not a multiple of 512", table);
@@ -435,30 +214,10 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
         s->bat_offset = (int64_t)table;
         s->bat_bytes = (int64_t)entries * 4;
         s->block_size = block_size;
-        s->bitmap_bytes = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+        s->bitmap_bytes = vpc_bitmap_bytes(block_size);
         return true;
     }
     return false;
-}
-
-int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *h)
-{
-    int ret = bdrv_node_pread(bs->file, offset, h, sizeof(*h));
-
-    if (ret == 0) {
-        return 0;
-    }
-    memset(h, 0, sizeof(*h));
-    if (bdrv_node_pread(bs->file, offset, h, VPC_SECTOR) < 0) {
-        memset(h, 0, sizeof(*h));
-        return ret;
-    }
-    if (be32_load(h->checksum) != vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum))) {
-        return ret;
-    }
-    bdrv_warn(bs, "IO", "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is empty",
-              offset + VPC_SECTOR, g_strerror(-ret));
-    return 0;
 }
 
 static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
@@ -481,31 +240,6 @@ static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
     return check_header(bs, (int64_t)at, limit, errp);
 }
 
-bool vpc_is_half_changed(const VpcEnds *ends)
-{
-    VpcFooter head = ends->head;
-
-    if (memcmp(head.data_offset, ends->tail.data_offset, sizeof(head.data_offset))) {   /* each has its own BAT */
-        memcpy(head.original_size, ends->tail.original_size, sizeof(head.original_size));
-        memcpy(head.current_size, ends->tail.current_size, sizeof(head.current_size));
-        memcpy((uint8_t *)&head + offsetof(VpcFooter, cylinders), ends->tail.cylinders, GEOMETRY_BYTES);
-    }
-    memcpy(head.data_offset, ends->tail.data_offset, sizeof(head.data_offset));
-    memcpy(head.type, ends->tail.type, sizeof(head.type));
-    memcpy(head.checksum, ends->tail.checksum, sizeof(head.checksum));
-    return ends->head_ok && ends->tail_ok && is_sparse(&ends->head) && !memcmp(&head, &ends->tail, sizeof(head));
-}
-
-bool vpc_ends_disagree(const VpcEnds *ends)
-{
-    const VpcFooter *a = &ends->head, *b = &ends->tail;
-
-    return ends->head_ok && ends->tail_ok && !vpc_is_half_changed(ends) &&
-           (memcmp(a->data_offset, b->data_offset, 8) || memcmp(a->current_size, b->current_size, 8) ||
-            memcmp(a->cylinders, b->cylinders, GEOMETRY_BYTES) || memcmp(a->type, b->type, 4) ||
-            vpc_size(a, VPC_SIZE_AUTO) != vpc_size(b, VPC_SIZE_AUTO));
-}
-
 /* By a whole footer, what lies past the end of the file must not come to be inside it */
 static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
@@ -526,7 +260,7 @@ static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
-    int64_t needed = bs->size / s->block_size + (bs->size % s->block_size != 0);
+    int64_t needed = vpc_blocks_in(bs->size, s->block_size);
 
     if (vpc_ends_disagree(ends)) {
         bdrv_set_error(errp, EINVAL, "the footer and its copy at the start differ (current size %" PRIu64 " and %"
@@ -615,7 +349,7 @@ static bool parts_are_whole(BlockDriverState *bs, const VpcEnds *ends, GError **
     if (bs->file->drv != &bdrv_split || ends->tail_ok) {
         return true;
     }
-    g_autofree char *gap = missing_part(bs);
+    g_autofree char *gap = vpc_missing_part(bs);
 
     bdrv_set_error(errp, EINVAL, "its parts do not end in the footer of a VHD%s; salvage=on reads what is there", gap);
     return false;

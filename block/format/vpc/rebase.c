@@ -21,73 +21,26 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/drivers.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/bitmap.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
 #include "util/be.h"
 #include "util/checked.h"
 
 #define FLUSH_EVERY     1024            /* blocks: their bitmaps are in memory until then */
-#define LOCATOR_ROOM    65536           /* of the absolute name, where Windows leaves room for a longer one */
-
-char *vpc_parent_path(const char *child, const char *parent)
-{
-    if (!bdrv_is_path(parent)) {
-        return g_strdup(parent);
-    }
-    g_autofree char *folder = g_path_get_dirname(child);
-
-    return g_path_is_absolute(parent) || !strcmp(folder, ".") ? g_strdup(parent)
-                                                              : g_build_filename(folder, parent, NULL);
-}
-
-bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
-                         GError **errp)
-{
-    int64_t changed;
-
-    if (parent->drv == &bdrv_vpc) {     /* others have no id */
-        memcpy(header->parent_uuid, ((const VpcState *)parent->state)->footer.uuid, sizeof(header->parent_uuid));
-    }
-    bool there = vpc_when_changed(parent, &changed);
-
-    if (!there && !bdrv_is_path(parent->filename)) {
-        bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", parent->filename);
-        return false;
-    }
-    if (there && changed > 0) {
-        be32_store(header->parent_timestamp, (uint32_t)changed);
-    }
-    return vpc_describe_parent(child, parent->filename, header, out, errp);
-}
-
-int64_t vpc_locator_space(const VpcLocatorData *locator)
-{
-    int64_t length = (int64_t)g_bytes_get_size(locator->bytes);
-
-    return MAX(round_up(length, VPC_LOCATOR_ALIGN), locator->code == VPC_LOCATOR_W2KU ? LOCATOR_ROOM : VPC_LOCATOR_ALIGN);
-}
-
-int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,
-                      int64_t at, int64_t *end)
-{
-    VpcLocator *l = &header->locators[slot];
-    int64_t space = vpc_locator_space(locator);
-    gsize length;
-    const void *data = g_bytes_get_data(locator->bytes, &length);
-
-    be32_store(l->code, locator->code);
-    be32_store(l->space, (uint32_t)space);
-    be32_store(l->length, (uint32_t)length);
-    be64_store(l->offset, (uint64_t)at);
-    *end = at + space;
-    int ret = bdrv_node_pwrite(bs->file, at, data, (int64_t)length);
-
-    return ret < 0 ? ret : bdrv_node_zero(bs->file, at + (int64_t)length, space - (int64_t)length, 0);
-}
 
 static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
 {
-    be32_store(header->checksum, vpc_checksum(header, sizeof(*header), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(header);
     int ret = bdrv_node_pwrite(bs->file, at, header, sizeof(*header));
 
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
@@ -101,7 +54,7 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
     int64_t at = round_up(s->end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
 
     for (unsigned i = 0; i < 3 && locators[i].bytes; i++) {
-        tail += vpc_locator_space(&locators[i]);
+        tail += vpc_space_needed(&locators[i]);
     }
     int ret = tail > s->tail ? vpc_move_tail(bs, tail) : 0;
 
@@ -214,6 +167,14 @@ static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
     return ret;
 }
 
+/* As the driver's flush() */
+static int flush(BlockDriverState *bs)
+{
+    int ret = bs->needs_flush ? vpc_settle(bs) : 0;
+
+    return ret < 0 ? ret : vpc_write_tables(bs);
+}
+
 typedef struct EachBlock {
     BlockDriverState *bs;
     int (*function)(BlockDriverState *bs, int64_t block, int64_t place);
@@ -231,7 +192,7 @@ static int do_block(void *user, const VpcRun *run)
     }
     int ret = each->function(each->bs, run->block, (int64_t)run->sector * VPC_SECTOR);
 
-    return ret == 0 && ++each->count % FLUSH_EVERY == 0 ? vpc_flush(each->bs) : ret;
+    return ret == 0 && ++each->count % FLUSH_EVERY == 0 ? flush(each->bs) : ret;
 }
 
 /* Call @function for each block that is there, and flush */
@@ -240,7 +201,7 @@ static int each_block(BlockDriverState *bs, int (*function)(BlockDriverState *bs
     EachBlock each = { bs, function };
     int ret = vpc_walk_bat(bs, vpc_bat_entries(bs->state), do_block, &each);
 
-    return ret < 0 ? ret : vpc_flush(bs);
+    return ret < 0 ? ret : flush(bs);
 }
 
 /* Write what may be written while the old parent counts */

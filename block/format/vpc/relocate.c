@@ -19,14 +19,23 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
-#include "block/format/vpc/candidates.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
+#include "block/format/vpc/bitmap.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/gaps.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/locator.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/relocate.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "util/be.h"
 #include "util/checked.h"
-#include "util/iszero.h"
 
-#define COPY_PIECE  (1 << 20)
-#define XEN_BYTE    (INT64_C(16) << 20)    /* bytes of the disk for one of the batmap, as Xen's tools count */
 #define LOCATORS    G_N_ELEMENTS(((VpcHeader *)NULL)->locators)
 
 /* Where a set of tables is */
@@ -52,41 +61,6 @@ typedef struct Move {
     int64_t first, stride;          /* and where the first of them goes, the next, ... */
 } Move;
 
-int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes)
-{
-    g_autofree uint8_t *buf = g_try_malloc(COPY_PIECE);
-    int ret = buf ? 0 : -ENOMEM;
-
-    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
-        n = bytes - done;
-        if (vpc_is_hole(bs, from + done, &n)) {
-            ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);
-            continue;
-        }
-        n = MIN(n, COPY_PIECE);
-        ret = bdrv_node_pread(bs->file, from + done, buf, n);
-        if (ret == 0 && block_is_zero(buf, (size_t)n)) {
-            ret = bdrv_node_zero(bs->file, to + done, n, BLOCK_ZERO_PUNCH);
-        } else if (ret == 0) {
-            ret = bdrv_node_pwrite(bs->file, to + done, buf, n);
-        }
-    }
-    return ret;
-}
-
-/* The BAT */
-
-int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place)
-{
-    VpcState *s = bs->state;
-    uint8_t entry[4];
-    int ret = bdrv_node_pread(bs->file, s->bat_offset + block * 4, entry, sizeof(entry));
-    uint32_t sector = ret < 0 ? VPC_UNUSED : be32_load(entry);
-
-    *place = sector == VPC_UNUSED ? -1 : (int64_t)sector * VPC_SECTOR;
-    return ret;
-}
-
 /* Where tables belong */
 
 static bool is_in(int64_t start, int64_t end, int64_t at, int64_t bytes)
@@ -101,19 +75,12 @@ static bool is_in_way(const Layout *home, int64_t at, int64_t bytes)
            is_in(home->bat, home->end, at, bytes);
 }
 
-static int64_t locator_space(const VpcLocator *l)
-{
-    int64_t space = be32_load(l->space);
-
-    return space * (space < VPC_SECTOR ? VPC_SECTOR : 1);
-}
-
 static int64_t add_locator(int64_t at, const VpcLocator *l, int64_t *end)
 {
     int64_t unit = be64_load(l->offset) % VPC_LOCATOR_ALIGN ? VPC_SECTOR : VPC_LOCATOR_ALIGN;
     int64_t start = align_up(at, unit);
 
-    *end = align_up(start + locator_space(l), VPC_SECTOR);
+    *end = align_up(start + vpc_locator_space(l), VPC_SECTOR);
     return start;
 }
 
@@ -135,7 +102,7 @@ static bool is_to_move(const Move *m, const VpcLocator *l)
     int64_t at = (int64_t)be64_load(l->offset);
     bool behind_bat = at >= m->home.bat && at < s->lowest, away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
 
-    return be32_load(l->code) && (behind_bat || away || is_in_way(&m->home, at, locator_space(l)));
+    return be32_load(l->code) && (behind_bat || away || is_in_way(&m->home, at, vpc_locator_space(l)));
 }
 
 static void lay_out_home(Move *m)
@@ -169,49 +136,30 @@ static void lay_out_above(Move *m, int64_t above)
 
 /* Xen's batmap */
 
-static uint32_t sum(const uint8_t *bytes, int64_t count)
-{
-    uint32_t all = 0;
-
-    for (int64_t i = 0; i < count; i++) {
-        all += bytes[i];
-    }
-    return ~all;
-}
-
-static int64_t map_bytes(int64_t entries)
-{
-    return MAX(round_up((entries + 7) / 8, VPC_SECTOR), VPC_SECTOR);
-}
-
 /* Bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is there a
  * bit that Xen does not sum up */
 static int read_batmap(Move *m)
 {
     VpcState *s = m->bs->state;
-    int64_t at = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR), bytes;
+    int64_t at = vpc_batmap_at(s), bytes;
     VpcBatmap *b = &m->batmap;
 
     int ret = vpc_creator_is(&s->footer, "tap") ? bdrv_node_pread(m->bs->file, at, b, sizeof(*b)) : 0;
     if (ret < 0 || memcmp(b->cookie, VPC_BATMAP_COOKIE, 8)) {
         return ret;
     }
-    bytes = MIN((int64_t)be32_load(b->sectors) * VPC_SECTOR, map_bytes(vpc_bat_entries(s)));
-    m->map_bytes = map_bytes(m->entries);
+    bytes = MIN((int64_t)be32_load(b->sectors) * VPC_SECTOR, MAX(vpc_batmap_bytes(vpc_bat_entries(s)), VPC_SECTOR));
+    m->map_bytes = MAX(vpc_batmap_bytes(m->entries), VPC_SECTOR);
     m->map = g_try_malloc0((gsize)MAX(m->map_bytes, bytes));
     if (!m->map) {
         return -ENOMEM;
     }
     ret = bdrv_node_pread(m->bs->file, (int64_t)be64_load(b->offset), m->map, bytes);
-    if (sum(m->map, bytes) != be32_load(b->checksum)) {
+    if (vpc_batmap_sum(m->map, bytes) != be32_load(b->checksum)) {
         memset(m->map, 0, (size_t)bytes);
     }
-    for (int64_t i = m->kept; i < m->map_bytes * 8; i++) {
-        m->map[i / 8] &= (uint8_t)~(0x80 >> i % 8);
-    }
-    int64_t summed = MAX(round_up((int64_t)be64_load(m->footer.current_size) / XEN_BYTE, VPC_SECTOR), VPC_SECTOR);
-
-    for (int64_t i = summed; i < m->map_bytes; i++) {
+    vpc_clear_bits(m->map, m->kept, m->map_bytes * 8);
+    for (int64_t i = vpc_batmap_summed((int64_t)be64_load(m->footer.current_size)); i < m->map_bytes; i++) {
         m->map[i] = 0;
     }
     return ret;
@@ -224,10 +172,8 @@ static int write_batmap(Move *m, const Layout *to)
     if (!m->map) {
         return 0;
     }
-    be64_store(m->batmap.offset, (uint64_t)start);
-    be32_store(m->batmap.sectors, (uint32_t)(m->map_bytes / VPC_SECTOR));
-    be32_store(m->batmap.version, VPC_BATMAP_VERSION);
-    be32_store(m->batmap.checksum, sum(m->map, m->map_bytes));
+    vpc_place_batmap(&m->batmap, start, m->map_bytes);
+    vpc_seal_batmap(&m->batmap, vpc_batmap_sum(m->map, m->map_bytes));
     int ret = bdrv_node_pwrite(m->bs->file, to->batmap, &m->batmap, sizeof(m->batmap));
 
     return ret < 0 ? ret : bdrv_node_pwrite(m->bs->file, start, m->map, m->map_bytes);
@@ -307,7 +253,7 @@ static int write_header(const Move *m, const Layout *to, VpcHeader *h)
             be64_store(h->locators[i].offset, (uint64_t)to->locators[i]);
         }
     }
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     return bdrv_node_pwrite(m->bs->file, to->header, h, sizeof(*h));
 }
 
@@ -321,7 +267,7 @@ static int write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeade
     }
     for (size_t i = 0; i < LOCATORS && ret == 0; i++) {
         if (to->locators[i] >= 0) {
-            ret = vpc_copy_bytes(m->bs, from[i], to->locators[i], locator_space(&m->header.locators[i]));
+            ret = vpc_copy_bytes(m->bs, from[i], to->locators[i], vpc_locator_space(&m->header.locators[i]));
         }
     }
     if (ret == 0) {
@@ -379,55 +325,6 @@ static int go_home(Move *m)
     int ret = write_tables(m, m->above.locators, &m->home, &header);
 
     return ret < 0 ? ret : refer_to(m, &m->home, &header);
-}
-
-static int measure(void *user, const VpcRun *run)
-{
-    VpcState *s = user;
-    int64_t place = (int64_t)run->sector * VPC_SECTOR;
-
-    if (vpc_run_is_block(run)) {
-        s->allocated++;
-        s->lowest = MIN(s->lowest, place);
-        s->end = MAX(s->end, place + vpc_stored_bytes(s));
-    }
-    return 0;
-}
-
-int vpc_claim_anew(BlockDriverState *bs)
-{
-    VpcState *s = bs->state;
-    GError *err = NULL;
-
-    s->metadata_count = 0;
-    if (vpc_claim_metadata(bs, s->tail, &err)) {
-        return 0;
-    }
-    int ret = -bdrv_error_code(err);
-    bdrv_error_free(err);
-    return ret;
-}
-
-/* Step 6, and what open() makes out, made out anew */
-int vpc_cut_room(BlockDriverState *bs)
-{
-    VpcState *s = bs->state;
-    int64_t above = s->end;
-    int ret = vpc_claim_anew(bs);
-
-    s->allocated = 0;
-    s->end = s->bat_offset + align_up(s->bat_bytes, VPC_SECTOR);    /* also if it has no entries */
-    s->lowest = INT64_MAX;
-    for (unsigned i = 0; i < s->metadata_count; i++) {
-        s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));
-    }
-    if (ret == 0) {
-        ret = vpc_walk_bat(bs, vpc_bat_entries(s), measure, s);
-    }
-    s->end = ret < 0 ? above : s->end;
-    s->limit = s->end;
-    vpc_spoil_room(s, above);
-    return ret < 0 ? ret : vpc_trim(bs);
 }
 
 static int move_tables(Move *m)

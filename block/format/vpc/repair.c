@@ -17,7 +17,19 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/batmap.h"
+#include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
+#include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -84,22 +96,8 @@ static int seal_header(VpcCheck *c)
     VpcState *s = c->bs->state;
     VpcHeader *h = &s->header;
 
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     return bdrv_node_pwrite(c->bs->file, (int64_t)be64_load(s->footer.data_offset), h, VPC_SECTOR);
-}
-
-static int put_entry(VpcCheck *c, int64_t block, uint32_t entry)
-{
-    const VpcState *s = c->bs->state;
-    int64_t at = s->bat_offset + align_down(block * 4, VPC_SECTOR);
-    uint8_t sector[VPC_SECTOR];
-    int ret = bdrv_node_pread(c->bs->file, at, sector, VPC_SECTOR);
-
-    if (ret < 0) {
-        return ret;
-    }
-    be32_store(sector + block * 4 % VPC_SECTOR, entry);
-    return bdrv_node_pwrite(c->bs->file, at, sector, VPC_SECTOR);
 }
 
 /* The batmap */
@@ -107,13 +105,7 @@ static int put_entry(VpcCheck *c, int64_t block, uint32_t entry)
 /* What is in memory, to disk: never more bits than there were */
 static int put_batmap(VpcCheck *c)
 {
-    uint32_t sum = 0;
-
-    for (int64_t i = 0; i < vpc_batmap_summed(c); i++) {
-        sum += c->map[i];
-    }
-    be32_store(c->batmap.checksum, ~sum);
-    be32_store(c->batmap.version, VPC_BATMAP_VERSION);
+    vpc_seal_batmap(&c->batmap, vpc_batmap_sum(c->map, vpc_map_summed(c)));
     int ret = bdrv_node_pwrite(c->bs->file, c->map_at, c->map, c->map_bytes);
     if (ret == 0) {
         ret = bdrv_node_flush(c->bs->file);
@@ -127,7 +119,7 @@ static bool clear_batmap_bit(VpcCheck *c, int64_t block)
     bool set = c->map && block < c->map_bytes * 8 && vpc_sector_is_set(c->map, block);
 
     if (set) {
-        c->map[block / 8] &= (uint8_t)~(0x80 >> block % 8);
+        vpc_clear_bits(c->map, block, block + 1);
     }
     return set;
 }
@@ -162,17 +154,17 @@ static int64_t free_from(const VpcCheck *c)
 static int copy_block(VpcCheck *c, int64_t from, int64_t to)
 {
     VpcState *s = c->bs->state;
-    int64_t bytes = MIN(vpc_block_bytes(s), c->new_tail - from);
+    int64_t bytes = MIN(vpc_stored_bytes(s), c->new_tail - from);
     int ret = vpc_copy_bytes(c->bs, from, to, bytes);
 
-    return ret < 0 ? ret : bdrv_node_zero(c->bs->file, to + bytes, vpc_block_bytes(s) - bytes, BLOCK_ZERO_PUNCH);
+    return ret < 0 ? ret : bdrv_node_zero(c->bs->file, to + bytes, vpc_stored_bytes(s) - bytes, BLOCK_ZERO_PUNCH);
 }
 
 /* Copies, each in a place of its own: close together, so that what they leave behind, which was shared with
  * others, and is less than a block, never has room for one */
 static int move_blocks(VpcCheck *c, const VpcKeys *keys)
 {
-    int64_t first = free_from(c), bytes = vpc_block_bytes(c->bs->state);
+    int64_t first = free_from(c), bytes = vpc_stored_bytes(c->bs->state);
     int ret = make_room(c, first + (int64_t)keys->count * bytes);
 
     for (size_t i = 0; i < keys->count && ret == 0; i++) {
@@ -182,7 +174,7 @@ static int move_blocks(VpcCheck *c, const VpcKeys *keys)
         ret = bdrv_node_flush(c->bs->file);
     }
     for (size_t i = 0; i < keys->count && ret == 0; i++) {
-        ret = put_entry(c, vpc_key_block(keys->at[i]), (uint32_t)((first + (int64_t)i * bytes) / VPC_SECTOR));
+        ret = vpc_put_entry(c->bs, vpc_key_block(keys->at[i]), (uint32_t)((first + (int64_t)i * bytes) / VPC_SECTOR));
     }
     return ret;
 }
@@ -195,7 +187,7 @@ static int make_longer(VpcCheck *c, const VpcKeys *keys)
     int64_t end = 0;
 
     for (size_t i = 0; i < keys->count; i++) {
-        end = MAX(end, vpc_key_place(keys->at[i]) + vpc_block_bytes(s));
+        end = MAX(end, vpc_key_place(keys->at[i]) + vpc_stored_bytes(s));
     }
     int ret = bdrv_node_zero(c->bs->file, s->limit, c->ends.size - s->limit, 0);
     if (ret == 0) {
@@ -218,7 +210,7 @@ static int put_header(VpcCheck *c, int64_t at)
 {
     VpcHeader *h = &c->mended;
 
-    be32_store(h->checksum, vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum)));
+    vpc_seal_header(h);
     int ret = bdrv_node_pwrite(c->bs->file, at, h, sizeof(*h));
 
     return ret < 0 ? ret : bdrv_node_flush(c->bs->file);
@@ -293,17 +285,7 @@ static int drop_entry(Drop *drop, int64_t block)
 static int drop_hole(const Drop *drop, int64_t block, int64_t count)
 {
     const VpcState *s = drop->c->bs->state;
-    g_autofree uint8_t *unused = g_try_malloc(VPC_BAT_PIECE);
-    int ret = unused ? 0 : -ENOMEM;
-
-    if (unused) {
-        memset(unused, 0xff, VPC_BAT_PIECE);
-    }
-    for (int64_t at = block * 4, end = at + count * 4, n; at < end && ret == 0; at += n) {
-        n = MIN(end - at, VPC_BAT_PIECE);
-        ret = bdrv_node_pwrite(drop->c->bs->file, s->bat_offset + at, unused, n);
-    }
-    return ret;
+    return vpc_write_unused(drop->c->bs, s->bat_offset + block * 4, count * 4);
 }
 
 static int drop_run(void *user, const VpcRun *run)
@@ -374,13 +356,13 @@ static int drop_clear_blocks(VpcCheck *c, const VpcKeys *keys)
     }
     int ret = flush_batmap(c, batmap);
     for (size_t i = 0; i < keys->count && ret == 0; i++) {
-        ret = put_entry(c, vpc_key_block(keys->at[i]), VPC_UNUSED);
+        ret = vpc_put_entry(c->bs, vpc_key_block(keys->at[i]), VPC_UNUSED);
     }
     ret = ret < 0 ? ret : bdrv_node_flush(c->bs->file);
     for (size_t i = 0; i < keys->count && ret == 0; i++) {
         int64_t place = vpc_key_place(keys->at[i]);
 
-        ret = bdrv_node_zero(c->bs->file, place, MIN(vpc_block_bytes(s), s->limit - place), BLOCK_ZERO_PUNCH);
+        ret = bdrv_node_zero(c->bs->file, place, MIN(vpc_stored_bytes(s), s->limit - place), BLOCK_ZERO_PUNCH);
     }
     return ret;
 }
@@ -400,8 +382,7 @@ static int renew_batmap(VpcCheck *c)
         return -ENOMEM;
     }
     c->map_at = at;
-    be64_store(c->batmap.offset, (uint64_t)at);
-    be32_store(c->batmap.sectors, (uint32_t)(c->map_bytes / VPC_SECTOR));
+    vpc_place_batmap(&c->batmap, at, c->map_bytes);
     return put_batmap(c);
 }
 
@@ -438,13 +419,13 @@ static int clear_past_end(VpcCheck *c, const VpcKeys *keys)
     int ret = bitmap ? bdrv_node_pread(c->bs->file, place, bitmap, s->bitmap_bytes) : -ENOMEM;
 
     if (ret == 0) {
-        ret = bdrv_node_zero(c->bs->file, end, MIN(place + vpc_block_bytes(s), s->limit) - end, 0);
+        ret = bdrv_node_zero(c->bs->file, end, MIN(place + vpc_stored_bytes(s), s->limit) - end, 0);
     }
     if (ret == 0) {
         ret = bdrv_node_flush(c->bs->file);
     }
-    for (int64_t i = sectors; i < s->block_size / VPC_SECTOR && ret == 0; i++) {
-        bitmap[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+    if (ret == 0) {
+        vpc_clear_bits(bitmap, sectors, s->block_size / VPC_SECTOR);
     }
     return ret < 0 ? ret : bdrv_node_pwrite(c->bs->file, place, bitmap, s->bitmap_bytes);
 }

@@ -12,6 +12,15 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/gaps.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/relocate.h"
+#include "block/format/vpc/size.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
@@ -24,11 +33,6 @@ const BlockOption vpc_resize_options[] = {
               "Virtual PC or Xen made the image" },
     { NULL }
 };
-
-static int64_t blocks_in(const VpcState *s, int64_t size)
-{
-    return size / s->block_size + (size % s->block_size != 0);
-}
 
 /* So much of it is seen by those who see the most */
 static int64_t seen_size(BlockDriverState *bs)
@@ -192,7 +196,7 @@ static int hide_range(BlockDriverState *bs, int64_t at, int64_t end)
 static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_t *kept, GError **errp)
 {
     VpcState *s = bs->state;
-    int64_t end = bs->backing ? MIN(size, bdrv_node_size(bs->backing)) : 0, entries = blocks_in(s, size);
+    int64_t end = bs->backing ? MIN(size, bdrv_node_size(bs->backing)) : 0, entries = vpc_blocks_in(size, s->block_size);
     const VpcFooter same = s->footer;
 
     if (end <= seen) {
@@ -214,7 +218,7 @@ static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_
 static bool truncate_sparse(BlockDriverState *bs, const VpcFooter *footer, int64_t size, GError **errp)
 {
     VpcState *s = bs->state;
-    int64_t seen = seen_size(bs), kept = blocks_in(s, MIN(seen, size));
+    int64_t seen = seen_size(bs), kept = vpc_blocks_in(MIN(seen, size), s->block_size);
     bool grows = size > seen;
     int ret = vpc_cut_room(bs);
 
@@ -224,7 +228,7 @@ static bool truncate_sparse(BlockDriverState *bs, const VpcFooter *footer, int64
         return false;
     }
     if ((grows && !hide_parent(bs, seen, size, &kept, errp)) ||
-        !vpc_move_tables(bs, footer, blocks_in(s, size), kept, errp)) {
+        !vpc_move_tables(bs, footer, vpc_blocks_in(size, s->block_size), kept, errp)) {
         return false;
     }
     __atomic_store_n(&bs->size, vpc_size(&s->footer, s->options.size_rule), __ATOMIC_RELEASE);

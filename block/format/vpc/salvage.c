@@ -9,7 +9,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
+#include "block/format/vpc/ends.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/salvage.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -27,11 +37,11 @@ static void suppose(VpcCheck *c, int64_t bat_offset, int64_t block_size)
 {
     VpcState *s = c->bs->state;
 
-    c->needed = c->disk_size / block_size + (c->disk_size % block_size != 0);
+    c->needed = vpc_blocks_in(c->disk_size, block_size);
     s->bat_offset = bat_offset;
     s->bat_bytes = c->needed * 4;
     s->block_size = block_size;
-    s->bitmap_bytes = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+    s->bitmap_bytes = vpc_bitmap_bytes(block_size);
 }
 
 static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
@@ -58,7 +68,7 @@ static bool are_apart(const VpcState *s, GArray *sectors)
     for (guint i = 1; i < sectors->len && apart; i++) {
         int64_t step = (int64_t)g_array_index(sectors, uint32_t, i) - g_array_index(sectors, uint32_t, i - 1);
 
-        apart = step * VPC_SECTOR >= vpc_block_bytes(s);
+        apart = step * VPC_SECTOR >= vpc_stored_bytes(s);
     }
     return apart;
 }
@@ -93,7 +103,7 @@ static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, 
 static bool read_table(VpcCheck *c, GArray *sectors)
 {
     const VpcState *s = c->bs->state;
-    int64_t bytes = round_up(s->bat_bytes, VPC_SECTOR);
+    int64_t bytes = vpc_bat_padded(s);
     g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
     bool ok = s->bat_bytes == c->needed * 4 && bytes <= s->limit - s->bat_offset;
 

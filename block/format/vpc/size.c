@@ -4,7 +4,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/size.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -41,6 +44,13 @@ const VpcReader *vpc_reader_of(const VpcFooter *footer, int64_t size)
         return &reader_table[READER_XEN];
     }
     return vpc_creator_is(footer, "vpc ") && size <= MAX_CHS_SIZE ? &reader_table[READER_VIRTUALPC] : &any_reader;
+}
+
+void vpc_set_reader(VpcFooter *f, const VpcReader *reader)
+{
+    memcpy(f->creator, reader->creator, 4);
+    be32_store(f->creator_version, reader->creator_version);
+    memcpy(f->creator_os, reader->creator_os, 4);
 }
 
 typedef struct Geometry {
@@ -198,18 +208,13 @@ void vpc_warn_of_reader(BlockDriverState *bs, const VpcReader *reader, bool fixe
     }
 }
 
-static int64_t entries_of(int64_t size, int64_t block_size)
-{
-    return round_up(size, block_size) / block_size;
-}
-
 /* Count the sectors of the file when the disk is full */
 static int64_t sectors_of(int64_t size, int64_t block_size)
 {
-    int64_t bitmap = round_up((block_size / VPC_SECTOR + 7) / 8, VPC_SECTOR);
+    int64_t bitmap = vpc_bitmap_bytes(block_size);
     int64_t stride = round_up(bitmap + block_size, block_size % 4096 ? VPC_SECTOR : 4096);
 
-    return (entries_of(size, block_size) * (stride + 4) + (1 << 20)) / VPC_SECTOR;
+    return (vpc_blocks_in(size, block_size) * (stride + 4) + (1 << 20)) / VPC_SECTOR;
 }
 
 /* Return the smallest block size with which a disk of @size, at most VPC_MAX_SIZE, can be made */
@@ -218,7 +223,7 @@ static int64_t smallest_block(int64_t size)
     int64_t bytes = VPC_SECTOR;
 
     while (bytes < VPC_MAX_BLOCK &&
-           (entries_of(size, bytes) > VPC_MAX_BAT / 4 || sectors_of(size, bytes) > VPC_LAST_SECTOR)) {
+           (vpc_blocks_in(size, bytes) > VPC_MAX_BAT / 4 || sectors_of(size, bytes) > VPC_LAST_SECTOR)) {
         bytes *= 2;
     }
     return bytes;
@@ -226,7 +231,7 @@ static int64_t smallest_block(int64_t size)
 
 bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp)
 {
-    int64_t entries = entries_of(size, block_size), sectors = sectors_of(size, block_size);
+    int64_t entries = vpc_blocks_in(size, block_size), sectors = sectors_of(size, block_size);
 
     if (sectors > VPC_LAST_SECTOR) {
         bdrv_set_error(errp, EFBIG, "with blocks of %" PRId64 " bytes, a disk of %" PRId64 " would need %" PRId64

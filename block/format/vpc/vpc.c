@@ -5,17 +5,28 @@
  *   dynamic   footer, header, BAT, block ... block, room, footer        each block: bitmap, data
  *   differencing    the same; what is not in a block, or whose bit is clear, is in the parent
  *
- * A new block goes above everything that exists, into room that vpc/room.c reserves; close() takes back what was not
+ * A new block goes above everything that exists, into room that vpc/tail.c reserves; close() takes back what was not
  * needed.
  *
  * On disk, a BAT entry names a block whose bitmap is durable, and whose data is durable or zero: commit() writes the
- * entry at once where vpc/room.c has seen to that. Everything else commit() changes in memory, and flush() writes it
+ * entry at once where vpc/tail.c has seen to that. Everything else commit() changes in memory, and flush() writes it
  * after a barrier. docs/VHD.md describes the format, vpc/open.c reads and checks it.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include "block/drivers.h"
+#include "block/format/vpc/backing.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/bitmap.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/salvage.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/survey.h"
+#include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
@@ -99,7 +110,7 @@ static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *pi
                   "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
         return -EIO;
     }
-    return get_table(bs, start, start + MIN(align_up(s->bat_bytes, VPC_SECTOR) - at, VPC_BAT_PIECE),
+    return get_table(bs, start, start + MIN(vpc_bat_padded(s) - at, VPC_BAT_PIECE),
                      s->bat_offset + block * 4, mode, piece);
 }
 
@@ -120,26 +131,6 @@ static void map_absent(BlockDriverState *bs, const Table *piece, int64_t block, 
     }
     *ext = (BlockExtent) { block * s->block_size, (next - block) * s->block_size, bs->backing,
                            block * s->block_size };
-}
-
-bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector)
-{
-    return bitmap[sector / 8] & (0x80 >> sector % 8);
-}
-
-int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to)
-{
-    bool set = vpc_sector_is_set(bitmap, from);
-    uint8_t same = set ? 0xff : 0;
-
-    while (++from < to) {
-        if (from % 8 == 0 && bitmap[from / 8] == same) {
-            from += 7;
-        } else if (vpc_sector_is_set(bitmap, from) != set) {
-            return from;
-        }
-    }
-    return to;
 }
 
 /* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
@@ -317,9 +308,7 @@ static int commit_sectors(BlockDriverState *bs, const BlockExtent *ext, int64_t 
     if (ret < 0) {
         return ret;
     }
-    for (int64_t i = first; i < last; i++) {
-        bitmap[i / 8] |= 0x80 >> i % 8;
-    }
+    vpc_set_bits(bitmap, first, last);
     bdrv_meta_dirty(bs, place, first / 8, (last - 1) / 8 - first / 8 + 1);
     return 0;
 }
@@ -350,12 +339,11 @@ static bool is_checked(const BlockDriverState *bs)
     return bs->flags & BDRV_O_CHECK;
 }
 
-int vpc_flush(BlockDriverState *bs)
+static int vpc_flush(BlockDriverState *bs)
 {
     int ret = bs->needs_flush && !is_checked(bs) ? vpc_settle(bs) : 0;
 
-    ret = ret < 0 ? ret : bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
-    return ret < 0 ? ret : bdrv_meta_write(bs);
+    return ret < 0 ? ret : vpc_write_tables(bs);
 }
 
 /* Take back the room that no block was put in */

@@ -1,296 +1,19 @@
-/* vpc.h - what the files of the VHD driver share */
+/* vpc.h - VHD: the callbacks of the driver that are not in vpc.c itself, and their options */
 /* SPDX-License-Identifier: MIT */
 #ifndef BLOCK_VPC_H
 #define BLOCK_VPC_H
 
 #include <glib.h>
 #include <miniblk/driver.h>
-#include "block/format/vpc/on-disk.h"
-
-/* What metadata is to the image. It can do without all but the first, which never outweighs a block */
-typedef enum {
-    VPC_VITAL,                  /* the copy of the footer, the header, the BAT */
-    VPC_NAMES,                  /* a parent locator, or the header of a batmap */
-    VPC_MAP,                    /* the bits of a batmap */
-} VpcUse;
-
-typedef struct VpcRange {
-    int64_t start, end;
-    int64_t used;               /* behind this, up to end, is nothing but room that a length claims */
-    VpcUse use;
-    int slot;                   /* of a locator in the header; -1: it is none */
-} VpcRange;
-
-/* Numbers, most often blocks by their place, see vpc_key(). Zeroed: empty */
-typedef struct VpcKeys {
-    uint64_t *at;
-    size_t count, room;
-} VpcKeys;
-
-/* Which size the guest sees, vpc_size() */
-enum { VPC_SIZE_AUTO, VPC_SIZE_CHS, VPC_SIZE_CURRENT, VPC_SIZE_QEMU9 };
-
-typedef struct VpcOptions {
-    int size_rule;
-    char *parent, *search, *root, *drives;      /* NULL: not given */
-    bool ignore_id;
-    int64_t max_depth;
-    bool unfinished, salvage;
-    int64_t salvage_size;                       /* -1: not given */
-} VpcOptions;
-
-/* Where the footer that counts was found */
-typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
-
-/* Both ends of the file. What could not be read is all zero, and not ok */
-typedef struct VpcEnds {
-    VpcFooter head, tail;
-    bool head_ok, tail_ok;
-    int head_error, tail_error;     /* why it could not be read, -errno; 0: it was */
-    int64_t size, tail_at;
-} VpcEnds;
-
-/* The room between the last block's end and the footer at the end of the file, see vpc/room.c */
-typedef struct VpcRoom {
-    int64_t zero_from;          /* below this the room may hold anything, from here on it is zero; INT64_MAX: nobody knows */
-    int64_t next, ready;        /* where the next block goes, if the places from there to here are ready. 0: none is */
-    int64_t taken;              /* the place that was handed out last, if it was ready; else -1 */
-} VpcRoom;
-
-typedef struct VpcState {
-    VpcFooter footer;           /* the one that counts, as it is on disk */
-    VpcFound found;
-    bool fixed, differencing;
-    bool loops;                 /* when its parent was looked for, an image was found that leads here */
-    VpcOptions options;         /* the strings are the state's own */
-    int64_t limit;              /* guest data ends at or before this: at the footer, or the end of the file */
-
-    /* dynamic and differencing */
-    VpcHeader header;           /* as it is on disk */
-    int64_t bat_offset, bat_bytes;      /* bytes: without padding */
-    int64_t block_size, bitmap_bytes;
-    VpcRange metadata[13];      /* where no new block may be: footer, header, BAT, locators, batmap */
-    unsigned metadata_count;
-    int64_t promised;           /* metadata is said to begin here, and is not inside the file; INT64_MAX: none */
-
-    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted. Open for reading: since the first
-                                 * block was read */
-
-    /* dynamic and differencing, and open for writing */
-    int64_t tail;               /* where the footer at the end of the file is, */
-    int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
-    int64_t lowest;             /* where the first block is */
-    bool in_place;              /* the file has a fixed length, and ends in no footer: what is behind the last block is free */
-    int64_t ceiling;            /* a BAT entry or a locator points here, past the end of the file: never grow so far */
-    VpcRoom room;
-    bool head_bad;              /* the copy at the start is to be written, */
-    bool unsettled;             /* and the footer at the end, before anything else */
-    int64_t allocated;          /* blocks */
-    bool unsound;               /* there are such, or blocks or metadata where none can be */
-
-    /* under the map lock */
-    bool surveyed;              /* read only: vpc_look_for_shared() was called */
-    bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way, its bit not yet set */
-    int64_t hidden_block;       /* atomic: number of the block that was warned of last, plus 1 */
-    int hidden_told;            /* atomic: warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
-    uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole, */
-    int64_t spare_at;           /* and where it is in the file; 0: there is none */
-    GHashTable *broken;         /* such tables, by the sectors where they begin, as pointers; NULL: none */
-
-    struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
-} VpcState;
-
-/* Of a block, in the file */
-static inline int64_t vpc_stored_bytes(const VpcState *s)
-{
-    return s->bitmap_bytes + s->block_size;
-}
-
-static inline int64_t vpc_bat_entries(const VpcState *s)
-{
-    return s->bat_bytes / 4;
-}
-
-/* A block and its place as one number, which sorts by place */
-static inline uint64_t vpc_key(uint32_t sector, int64_t block)
-{
-    return (uint64_t)sector << 32 | (uint64_t)block;
-}
-
-static inline int64_t vpc_key_block(uint64_t key)
-{
-    return (int64_t)(key & 0xffffffff);
-}
-
-static inline int64_t vpc_key_place(uint64_t key)
-{
-    return (int64_t)(key >> 32) * VPC_SECTOR;
-}
-
-/* vpc/room.c */
-/* The first place for a block at or above @offset */
-int64_t vpc_place_above(const VpcState *s, int64_t offset);
-/* Something else than a new block was, or may have been, written into the room below @end */
-void vpc_spoil_room(VpcState *s, int64_t end);
-/* Choose the *@place of a new block, in front of the footer. Its data reads as zeroes, and its bitmap is there: full
- * in a dynamic disk, zero in a differencing one. Until vpc_keep_place() the next call chooses the same place again */
-int vpc_take_place(BlockDriverState *bs, int64_t *place);
-/* May the BAT entry of a block at @place, which was taken last, be on disk before the data? */
-bool vpc_was_ready(const VpcState *s, int64_t place);
-/* The block at @place, which was taken last, is part of the disk */
-void vpc_keep_place(VpcState *s, int64_t place);
-/* A footer at @tail, on stable storage, so that all before it may be overwritten */
-int vpc_move_tail(BlockDriverState *bs, int64_t tail);
-/* The footer to the end of the file, and to the start if s->head_bad */
-int vpc_settle(BlockDriverState *bs);
-/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write or flush puts the old
- * one back */
-int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer);
-/* The footer to s->end, if it is further out, and the file is cut behind it. If this fails, the file is valid and too
- * long */
-int vpc_trim(BlockDriverState *bs);
-/* All behind @end, where blocks ended before, is room again: what was written there counts for nothing. It stays
- * where it is as long as a footer on disk may refer to it */
-void vpc_give_back(BlockDriverState *bs, int64_t end);
-
-/* vpc.c */
-int vpc_flush(BlockDriverState *bs);
-bool vpc_sector_is_set(const uint8_t *bitmap, int64_t sector);
-/* The first sector of [@from, @to) whose bit is not as the one at @from */
-int64_t vpc_run_end(const uint8_t *bitmap, int64_t from, int64_t to);
 
 /* vpc/open.c */
 extern const BlockOption vpc_open_options[];
 int vpc_probe(const BlockProbe *probe);
 char *vpc_suspect(const BlockProbe *probe);
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
-/* From bs->file; @what it is that could not be read */
-bool vpc_read(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, const char *what, GError **errp);
-/* Is the disk of @bs, if that is a VHD, shorter than its footer says, as its geometry counts? */
-bool vpc_names_more(BlockDriverState *bs);
-/* Bytes as the guest sees them, by one of the rules above */
-int64_t vpc_size(const VpcFooter *footer, int rule);
-int64_t vpc_chs_size(const VpcFooter *footer);
-/* Of a footer or header of @bytes, whose checksum is at @at */
-uint32_t vpc_checksum(const void *data, size_t bytes, size_t at);
-/* Is the creator the three or four characters @code? Padding may be a space or a NUL */
-bool vpc_creator_is(const VpcFooter *footer, const char *code);
-
-/* Cookie and checksum, with what old tapdisks are forgiven */
-bool vpc_is_unfinished(const VpcFooter *f);
-bool vpc_footer_is_valid(const VpcFooter *footer);
-uint32_t vpc_type(const VpcFooter *footer);
-/* False if there is no room for a footer */
-bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
-/* All of the header; or the first half of it, with a warning, if the checksum says that the second one, which could not
- * be read, is zero. 0 or -errno: then the first half is there, or zeroes are */
-int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *header);
-/* A footer that is not where it should be: padding tools append to files. -ENOENT: none; another -errno: who knows */
-int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
-/* Always false: why there is no footer */
-bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp);
-/* Do they differ as a change of the parent or of the size leaves them that was cut off? Then the one at the end is as
- * good as new */
-bool vpc_is_half_changed(const VpcEnds *ends);
-/* Do head and tail describe different disks? Others change identifiers in one of them only */
-bool vpc_ends_disagree(const VpcEnds *ends);
-
-/* vpc/bat.c */
-/* Entries of a BAT that follow each other and are the same: VPC_UNUSED, or zeroes because the file has a @hole there.
- * Any other entry is a run of its own */
-typedef struct VpcRun {
-    int64_t block, count;
-    uint32_t sector;
-    bool hole;
-} VpcRun;
-/* Anything but 0 ends the walk */
-typedef int VpcRunFunction(void *user, const VpcRun *run);
-
-/* Is @run a block that is there? Sound images have no holes in their BATs */
-static inline bool vpc_run_is_block(const VpcRun *run)
-{
-    return run->sector != VPC_UNUSED && !run->hole;
-}
-
-/* Calls @function for all of the first @count entries, in their order. 0, -errno, or what @function returned */
-int vpc_walk_bat(BlockDriverState *bs, int64_t count, VpcRunFunction *function, void *user);
-/* Is bs->file known to have a hole at @offset? *@bytes: how far to look, and how far the answer goes, in whole sectors
- * or up to the end of what was asked for */
-bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes);
-/* Is the file zero there? 1: yes; 0: no; -errno */
-int vpc_is_zero(BlockDriverState *bs, int64_t offset, int64_t bytes);
-/* False: no memory, and nothing has changed */
-bool vpc_keys_add(VpcKeys *keys, uint64_t key);
-void vpc_keys_sort(VpcKeys *keys);
-/* The index of the first that is not below @key, of sorted ones */
-size_t vpc_keys_find(const VpcKeys *keys, uint64_t key);
-void vpc_keys_free(VpcKeys *keys);
-
-/* vpc/survey.c */
-/* Fill s->metadata. False if the BAT lies on another part of it */
-bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp);
-/* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
-bool vpc_survey(BlockDriverState *bs, GError **errp);
-/* Warn of blocks that share their places with others, and list them in s->overlapping; for images that are only read, which
- * are not surveyed when they are opened */
-void vpc_look_for_shared(BlockDriverState *bs);
-/* Is @block in s->overlapping? */
-bool vpc_is_shared(const VpcState *s, int64_t block);
-/* The metadata of this @use in [@start, @end), and with @room also what it only claims; NULL: none */
-const VpcRange *vpc_metadata_in(const VpcState *s, VpcUse use, bool room, int64_t start, int64_t end);
-/* Why the block at @place can't be used; NULL if it can. Metadata that the image can do without is no reason */
-const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
-/* May it be read, or, @write, written to? -EIO and a warning if not */
-int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
-
-/* vpc/backing.c */
-bool vpc_open_backing(BlockDriverState *bs, GError **errp);
-BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp);
-/* When the file of @bs was changed, as a VHD counts seconds. False: not known */
-bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds);
-/* "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
-char *vpc_uuid_text(const uint8_t uuid[16]);
 
 /* vpc/rebase.c */
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
-
-/* vpc/size.c */
-/* A family of programs that an image may be made for, and what they want of it; see docs/VHD.md */
-typedef struct VpcReader {
-    const char *name;           /* NULL: anybody */
-    int64_t unit;               /* sizes are rounded up to a multiple of it; 0: until C x H x S says the same */
-    int64_t max_size;           /* of a fixed disk; of others it is no more than VPC_MAX_SIZE */
-    uint32_t creator_version;
-    char creator[4];
-    char creator_os[4];
-    bool fixed;                 /* that is what it wants if nobody asks for something else */
-    bool batmap;
-} VpcReader;
-extern const char *const vpc_reader_names[];
-/* Return row @reader of the table, an index into vpc_reader_names. -1: the row for anybody or, without @force_size,
- * QEMU's */
-const VpcReader *vpc_reader(int reader, bool force_size);
-/* Return the reader by whose rules an image with this footer is resized to @size if no option names a reader */
-const VpcReader *vpc_reader_of(const VpcFooter *footer, int64_t size);
-/* Round @wanted up to *@size, which @reader can see. False: no disk of this type can be that large for it */
-bool vpc_choose_size(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t wanted, int64_t *size,
-                     GError **errp);
-/* Warn if @reader does not take such a disk */
-void vpc_warn_of_reader(BlockDriverState *bs, const VpcReader *reader, bool fixed, int64_t size);
-/* Say why Azure does not take such a disk, see docs/VHD.md, "Azure". NULL: it does */
-const char *vpc_not_for_azure(bool fixed, int64_t size);
-/* Set original_size, current_size and geometry of a new footer, or change those of one that has them:
- * vpc_change_size() keeps heads and sectors that are not the algorithm's */
-void vpc_set_size(VpcFooter *f, int64_t size);
-void vpc_change_size(VpcFooter *f, int64_t size);
-/* Set the geometry of a footer that has its sizes from "cylinders/heads/sectors" */
-bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp);
-/* Set the largest geometry, whatever the size: for readers of this creator it is not the size */
-void vpc_set_max_geometry(VpcFooter *f);
-/* Round @size up to one that a geometry can say; above the largest of them, to a sector */
-int64_t vpc_round_to_geometry(int64_t size);
-/* Check that the sector numbers of a full disk fit into BAT entries, and the BAT into VPC_MAX_BAT bytes */
-bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
 
 /* vpc/resize.c */
 typedef struct VpcResizeOptions {
@@ -301,24 +24,6 @@ extern const BlockOption vpc_resize_options[];
 bool vpc_truncate(BlockDriverState *bs, int64_t size, GError **errp);
 bool vpc_resize(BlockDriverState *bs, int64_t size, const void *opts, GError **errp);
 bool vpc_preallocate(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp);
-
-/* vpc/relocate.c */
-/* The sizes of @footer, and a BAT of @entries. The first @kept are those of the BAT that there is; blocks that others
- * name are free then. Nothing is dirty, and bs->size is the caller's to change. False: nothing has changed, unless
- * s->unsettled */
-bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entries, int64_t kept, GError **errp);
-/* Where the tables are, after they have moved. 0 or -errno */
-int vpc_claim_anew(BlockDriverState *bs);
-/* No room is left behind the last block, also none that is not ours, and the file is cut there. 0 or -errno */
-int vpc_cut_room(BlockDriverState *bs);
-/* Bytes of the file to another place in it */
-int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes);
-/* The BAT entry of @block, which there is: its place, -1 if it is not there. 0 or -errno */
-int vpc_find_place(BlockDriverState *bs, int64_t block, int64_t *place);
-
-/* vpc/gaps.c */
-/* Blocks into places further down that are free, as far as there are such. 0 or -errno */
-int vpc_fill_gaps(BlockDriverState *bs);
 
 /* vpc/create.c */
 typedef struct VpcCreateOptions {
@@ -331,14 +36,9 @@ typedef struct VpcCreateOptions {
     char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
     char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
-    bool unfinished;
+    bool unfinished;            /* see vpc_is_unfinished() */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
-/* Set fields of a footer from texts that a user wrote; vpc_set_reader(): the creator's, from a reader */
-bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
-bool vpc_set_creator(VpcFooter *f, const char *text, GError **errp);
-bool vpc_set_timestamp(VpcFooter *f, int64_t when, GError **errp);
-void vpc_set_reader(VpcFooter *f, const VpcReader *reader);
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 
 /* vpc/amend.c */
@@ -354,35 +54,9 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp);
 bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
 
 /* vpc/check.c */
-extern const BlockCheckKind vpc_check_kinds[];
 bool vpc_check(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
-void vpc_check_free(struct VpcCheck *check);    /* NULL is allowed */
-
-/* vpc/salvage.c */
-bool vpc_salvage(BlockDriverState *bs, GError **errp);
-/* What is left of a block that can't be read, at @place; -1: nobody knows where. Where it is not there, there may be
- * more behind it that is not there either */
-void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext);
-/* Are sectors [@first, @last) of @block, at @place in a dynamic disk, read as they are in the file though their bits are clear?
- * Warns if so. Not where the block shares its place with another, as the bytes may be that one's */
-bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last);
 
 /* vpc/repair.c */
 int vpc_repair(BlockDriverState *bs, int kind);
-
-/* Where everybody has the header, in a file of ours */
-#define VPC_HEADER_HOME 512
-
-/* BAT entries are read in pieces of this many bytes */
-#define VPC_BAT_PIECE 65536
-
-/* Warnings of one kind of trouble that an open image gives at most */
-#define VPC_MOST_TOLD 8
-
-/* No BAT is written that is longer */
-#define VPC_MAX_BAT (64 << 20)
-
-/* Bytes of a parent locator that are read: what Windows 10 keeps free for one */
-#define VPC_MAX_LOCATOR 65536
 
 #endif

@@ -1,4 +1,4 @@
-/* room.c - VHD: room for new blocks, and the footer behind it */
+/* tail.c - VHD: room for new blocks, and the footer behind it */
 /* SPDX-License-Identifier: MIT
  *
  * New blocks go above the last one. So that the file ends in a footer at all times, room is reserved for many of them:
@@ -22,21 +22,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/vpc.h"
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "block/format/vpc/tail.h"
 #include "util/be.h"
 #include "util/checked.h"
 
-#define DATA_ALIGN      4096            /* of block data in the file, as Windows 8 and tapdisk have it */
 #define MIN_RESERVE     (8 << 20)
 #define MAX_RESERVE     (256 << 20)
 #define MAX_READY       256             /* places made ready at once: a bitmap takes at least 4 KiB of a host's disk */
-
-int64_t vpc_place_above(const VpcState *s, int64_t offset)
-{
-    int64_t unit = s->block_size % DATA_ALIGN ? VPC_SECTOR : DATA_ALIGN;
-
-    return align_up(offset + s->bitmap_bytes, unit) - s->bitmap_bytes;
-}
 
 static int64_t place_end(const VpcState *s, int64_t place)
 {
@@ -140,13 +137,20 @@ int vpc_settle(BlockDriverState *bs)
     return ret;
 }
 
+int vpc_write_tables(BlockDriverState *bs)
+{
+    int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
+
+    return ret < 0 ? ret : bdrv_meta_write(bs);
+}
+
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
 {
     VpcState *s = bs->state;
     VpcFooter *f = &s->footer, old = s->footer;
 
     *f = *footer;
-    be32_store(f->checksum, vpc_checksum(f, sizeof(*f), offsetof(VpcFooter, checksum)));
+    vpc_seal_footer(f);
     s->head_bad = !s->fixed;
     int ret = vpc_settle(bs);
     if (ret < 0) {
@@ -177,6 +181,41 @@ void vpc_give_back(BlockDriverState *bs, int64_t end)
         s->end = end;
         (void)vpc_trim(bs);
     }
+}
+
+static int measure(void *user, const VpcRun *run)
+{
+    VpcState *s = user;
+    int64_t place = (int64_t)run->sector * VPC_SECTOR;
+
+    if (vpc_run_is_block(run)) {
+        s->allocated++;
+        s->lowest = MIN(s->lowest, place);
+        s->end = MAX(s->end, place + vpc_stored_bytes(s));
+    }
+    return 0;
+}
+
+/* Step 6, and what open() makes out, made out anew */
+int vpc_cut_room(BlockDriverState *bs)
+{
+    VpcState *s = bs->state;
+    int64_t above = s->end;
+    int ret = vpc_claim_anew(bs);
+
+    s->allocated = 0;
+    s->end = s->bat_offset + vpc_bat_padded(s);    /* also if it has no entries */
+    s->lowest = INT64_MAX;
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));
+    }
+    if (ret == 0) {
+        ret = vpc_walk_bat(bs, vpc_bat_entries(s), measure, s);
+    }
+    s->end = ret < 0 ? above : s->end;
+    s->limit = s->end;
+    vpc_spoil_room(s, above);
+    return ret < 0 ? ret : vpc_trim(bs);
 }
 
 /* See that a block at @place ends before the footer */

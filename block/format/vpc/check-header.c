@@ -1,0 +1,128 @@
+/* check-header.c - VHD: what is wrong with the header */
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <string.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/check.h"
+#include "block/format/vpc/findings.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "util/be.h"
+#include "util/checked.h"
+
+static bool read_header(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    uint64_t at = be64_load(s->footer.data_offset);
+
+    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)c->ends.size ||
+        c->ends.size - (int64_t)at < (int64_t)sizeof(s->header)) {
+        vpc_found(c, VPC_HEADER_GONE, -1, -1,
+                  "the footer has the header at %" PRIu64 ", no place for one in a file of %" PRId64 " bytes",
+                  at, c->ends.size);
+        return false;
+    }
+    int ret = vpc_read_header(c->bs, (int64_t)at, &s->header);
+    if (ret < 0) {
+        vpc_found(c, -1, (int64_t)at, -1, "the header at %" PRIu64 " could not be read: %s", at, g_strerror(-ret));
+    }
+    if (ret < 0 && !s->options.salvage) {
+        return false;
+    }
+    if (memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8)) {
+        vpc_found(c, VPC_HEADER_GONE, (int64_t)at, -1,
+                  "there is no header at %" PRIu64 ", where the footer has it", at);
+        return false;
+    }
+    c->header_checksum_bad = be32_load(s->header.checksum) != vpc_header_sum(&s->header);
+    return true;
+}
+
+bool vpc_check_header(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    const VpcHeader *h = &s->header;
+
+    if (!read_header(c)) {
+        return false;
+    }
+    int64_t at = (int64_t)be64_load(s->footer.data_offset);
+    uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
+    uint64_t table = be64_load(h->table_offset), size = (uint64_t)c->ends.size;
+
+    if (version >> 16 != VPC_HEADER_VERSION >> 16) {
+        vpc_found(c, VPC_HEADER_UNKNOWN, at, -1, "version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+    } else if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
+        vpc_found(c, VPC_BLOCK_SIZE_BAD, at, -1, "block size is %u", block_size);
+    } else if (table % VPC_SECTOR || entries > size / 4 || table > size - 4 * (uint64_t)entries) {
+        vpc_found(c, VPC_BAT_BAD, at, -1,
+                  "the BAT has %u entries at %" PRIu64 ", not a multiple of 512 or not inside the file of %"
+                  PRIu64 " bytes", entries, table, size);
+    } else {
+        s->bat_offset = (int64_t)table;
+        s->bat_bytes = (int64_t)entries * 4;
+        s->block_size = block_size;
+        s->bitmap_bytes = vpc_bitmap_bytes(block_size);
+        c->needed = vpc_blocks_in(c->disk_size, block_size);
+        return true;
+    }
+    return false;
+}
+
+void vpc_check_odd_header(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    const VpcHeader *h = &s->header;
+    int64_t at = (int64_t)be64_load(s->footer.data_offset), entries = vpc_bat_entries(s);
+
+    if (be64_load(h->data_offset) != UINT64_MAX) {
+        vpc_found(c, VPC_HEADER_ODD, at, -1,
+                  "data offset is 0x%" PRIx64 ", which is all ones otherwise%s", be64_load(h->data_offset),
+                  be64_load(h->data_offset) == 0xffffffff ? ": Xen's tools refuse that" : "");
+    }
+    if (be32_load(h->version) != VPC_HEADER_VERSION) {
+        vpc_found(c, VPC_HEADER_ODD, at, -1, "version is 1.%u, should be 1.0", be32_load(h->version) & 0xffff);
+    }
+    if (s->block_size != 2 << 20 && s->block_size != 512 << 10) {
+        vpc_found(c, VPC_BLOCK_SIZE_ODD, at, -1,
+                  "block size is %" PRId64 "%s", s->block_size,
+                  !is_power_of_two(s->block_size) ? ": QEMU and 7-Zip want a power of two"
+                  : s->block_size < 4096 ? ": QEMU misreads that" : "");
+    }
+    if (entries > c->needed) {
+        vpc_found(c, VPC_BAT_LONG, s->bat_offset, -1,
+                  "%" PRId64 " entries, the disk needs %" PRId64, entries, c->needed);
+    } else if (entries < c->needed) {
+        vpc_found(c, VPC_BAT_SHORT, s->bat_offset, -1,
+                  "%" PRId64 " entries, the disk needs %" PRId64, entries, c->needed);
+    }
+}
+
+void vpc_check_padding(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    int64_t used = s->bat_bytes % VPC_SECTOR, end = s->bat_offset + s->bat_bytes;
+    uint8_t padding[VPC_SECTOR], *p = padding + used;
+    size_t bytes = (size_t)(VPC_SECTOR - used);
+
+    if (used && vpc_check_read(c, end - used, padding, VPC_SECTOR, "BAT") &&
+        (memcmp(p, p + 1, bytes - 1) || (*p && *p != 0xff))) {
+        vpc_found(c, VPC_BAT_PADDING, end, -1, "%zu bytes behind the last entry are not all one of the two", bytes);
+    }
+}
+
+/* A wrong checksum alone is nothing to lose an image for; but then all else has to be right */
+void vpc_check_header_sum(VpcCheck *c)
+{
+    VpcState *s = c->bs->state;
+    const VpcHeader *h = &s->header;
+    bool sane = c->orderly && be32_load(h->version) == VPC_HEADER_VERSION && vpc_bat_entries(s) == c->needed &&
+                be64_load(h->data_offset) == UINT64_MAX && is_power_of_two(s->block_size);
+
+    if (c->header_checksum_bad) {
+        vpc_found(c, sane ? VPC_HEADER_CHECKSUM : VPC_HEADER_GONE, (int64_t)be64_load(s->footer.data_offset), -1,
+                  "the checksum is 0x%08x, should be 0x%08x%s", be32_load(h->checksum), vpc_header_sum(h),
+                  sane ? "" : ", and there is more that is wrong with it");
+    }
+}

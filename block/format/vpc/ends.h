@@ -1,0 +1,35 @@
+/* ends.h - VHD: both ends of the file, where footers are */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_VPC_ENDS_H
+#define BLOCK_VPC_ENDS_H
+
+#include <glib.h>
+#include <miniblk/driver.h>
+#include "block/format/vpc/on-disk.h"
+
+/* What is done about an image whose checksum is wrong, for messages */
+#define VPC_MENDED "check -r all mends it if all else agrees, salvage=on reads what is left"
+
+/* What could not be read is all zero, and not ok */
+typedef struct VpcEnds {
+    VpcFooter head, tail;
+    bool head_ok, tail_ok;
+    int head_error, tail_error;     /* why it could not be read, -errno; 0: it was */
+    int64_t size, tail_at;          /* of the file; where @tail is in it */
+} VpcEnds;
+
+/* Read both. False: there is no room for a footer */
+bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
+/* Look for a footer that is not where it should be: padding tools append to files. -ENOENT: there is none; another
+ * -errno: the file could not be read */
+int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
+/* Say why there is no footer. Always false */
+bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp);
+/* Name the part that is missing of a split image, as the end of a message. "": the image has no parts. g_free() it */
+char *vpc_missing_part(BlockDriverState *bs);
+/* Do head and tail differ exactly as an interrupted rebase or resize leaves them? Then the tail is valid */
+bool vpc_is_half_changed(const VpcEnds *ends);
+/* Do head and tail describe different disks? Others change identifiers in one of them only */
+bool vpc_ends_disagree(const VpcEnds *ends);
+
+#endif

@@ -1,0 +1,58 @@
+/* locator.h - VHD: a parent's names as they are in its child */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_VPC_LOCATOR_H
+#define BLOCK_VPC_LOCATOR_H
+
+#include <glib.h>
+#include <miniblk/driver.h>
+#include "block/format/vpc/on-disk.h"
+
+/* The codes of the locators, big-endian on disk */
+enum {
+    VPC_LOCATOR_W2RU = 0x57327275,
+    VPC_LOCATOR_W2KU = 0x57326b75,
+    VPC_LOCATOR_WI2R = 0x57693272,
+    VPC_LOCATOR_WI2K = 0x5769326b,
+    VPC_LOCATOR_MAC  = 0x4d616320,
+    VPC_LOCATOR_MACX = 0x4d616358,
+};
+
+/* Bytes of a parent locator that are read: what Windows 10 keeps free for one */
+#define VPC_MAX_LOCATOR 65536
+
+/* The data of the eight locators, as they are on disk; an entry is NULL where the slot is unused, of an
+ * unknown kind, not to be believed, or can't be read (a warning says why) */
+typedef struct VpcLocatorData {
+    uint32_t code;
+    GBytes *bytes;
+} VpcLocatorData;
+
+enum { VPC_LOCATORS = 8 };
+
+/* "W2ru locator"; NULL: there is no such kind */
+const char *vpc_locator_name(uint32_t code);
+
+void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS]);
+void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS]);
+
+/* A parent's names as they are written, in UTF-8. g_free() them */
+char *vpc_locator_text(const VpcLocatorData *locator);
+char *vpc_header_name(const VpcHeader *header);
+
+/* What to write into a child so that others find @parent: both are paths of this host, @parent as the user
+ * gave it. Fills the name in @header, and in *@out the data of W2ku, W2ru and MacX, in this order; the
+ * caller unrefs them. On failure there is nothing in *@out to free. */
+bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *header, VpcLocatorData out[3],
+                         GError **errp);
+
+#define VPC_LOCATOR_ALIGN 4096          /* where their data begins, as Windows has it */
+
+/* How many bytes of the file @locator has, whether its space counts bytes or sectors */
+int64_t vpc_locator_space(const VpcLocator *locator);
+/* How many bytes a locator with this data is to have */
+int64_t vpc_space_needed(const VpcLocatorData *locator);
+/* Write the data to @at, and fill the entry in @header; *@end is where its space ends. 0 or -errno */
+int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,
+                      int64_t at, int64_t *end);
+
+#endif

@@ -1,0 +1,13 @@
+/* relocate.h - VHD: tables of another length, and what is in their way */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_VPC_RELOCATE_H
+#define BLOCK_VPC_RELOCATE_H
+
+#include "block/format/vpc/on-disk.h"
+
+/* The sizes of @footer, and a BAT of @entries. The first @kept are those of the BAT that there is; blocks that others
+ * name are free then. Nothing is dirty, and bs->size is the caller's to change. False: nothing has changed, unless
+ * s->unsettled */
+bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entries, int64_t kept, GError **errp);
+
+#endif

@@ -1,0 +1,20 @@
+/* survey.h - VHD: which blocks are where they can't be, or on each other */
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOCK_VPC_SURVEY_H
+#define BLOCK_VPC_SURVEY_H
+
+#include "block/format/vpc/state.h"
+
+/* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
+bool vpc_survey(BlockDriverState *bs, GError **errp);
+/* Warn of blocks that share their places with others, and list them in s->overlapping; for images that are only read, which
+ * are not surveyed when they are opened */
+void vpc_look_for_shared(BlockDriverState *bs);
+/* Is @block in s->overlapping? */
+bool vpc_is_shared(const VpcState *s, int64_t block);
+/* Why the block at @place can't be used; NULL if it can. Metadata that the image can do without is no reason */
+const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
+/* May it be read, or, @write, written to? -EIO and a warning if not */
+int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
+
+#endif
