@@ -130,3 +130,31 @@ BlockDriverState *bdrv_get_backing(BlockDriverState *bs)
 {
     return bs->backing;
 }
+
+const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
+{
+    return bs->layer->backing_options ? keyval_get(bs->layer->backing_options, key) : NULL;
+}
+
+const char *bdrv_get_parent_root(BlockDriverState *bs)
+{
+    return bs->layer->root;
+}
+
+int bdrv_get_place(BlockDriverState *bs)
+{
+    return bs->layer->place ? *bs->layer->place : -1;
+}
+
+bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts)
+{
+    BlockDriverState *bs = block_lowest(node);
+
+    *facts = (BlockFileFacts) { 0 };
+    return bs->drv->get_facts && bs->drv->get_facts(bs, facts);
+}
+
+unsigned bdrv_backing_depth(BlockDriverState *bs)
+{
+    return bs->layer->depth - (bs->layer->scratch && bs->layer->depth > 0);
+}

@@ -94,18 +94,39 @@ typedef struct BlockSource {
     const int *place;               /* an O_PATH descriptor of what the filename leads to; NULL: nobody has looked */
 } BlockSource;
 
-/* block.c */
-BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp);
-/* With all that is below and behind it; NULL is allowed */
+/* tree.c */
+BlockTree *block_tree_new(void);
+void block_tree_free(BlockTree *tree);
+BlockDriverState *block_node_new(BlockTree *tree, const BlockDriver *drv, unsigned flags);
+/* This one only; block_close(): with all that is below and behind it. NULL is allowed there */
+void block_node_free(BlockDriverState *bs);
 void block_close(BlockDriverState *bs);
+/* Take the driver that @kv names; @fallback if it names none. NULL without @errp set: neither */
+const BlockDriver *block_take_driver(KeyVal *kv, const BlockDriver *fallback, GError **errp);
+/* What a file is opened with whose driver @kv does not name */
+const BlockDriver *block_default_protocol(const BlockSource *from, const KeyVal *kv);
+/* Put @filename into @kv if @table, of a driver, takes one, and no other is given there */
+void block_name_file(KeyVal *kv, const BlockOption *table, const char *filename);
+/* "file", or what the driver calls its child */
+const char *block_file_key(const BlockDriver *drv);
+BlockStorage *block_copy_storage(const BlockStorage *storage);
+/* A node of @drv, by the options that it takes from @kv. @file: its child where that is open already, taken over in any case;
+ * NULL: it is opened */
+BlockDriverState *block_open_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, unsigned flags,
+                                  BlockDriverState *file, GError **errp);
+/* The same by the driver that @kv names, or the default protocol */
+BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp);
 
 /* name.c: put what @name stands for into @kv, where it is not given. *@filename, to be g_free()d: that of the file
  * at the bottom, NULL: it has none. @name may be NULL */
 bool block_take_name(const char *name, KeyVal *kv, char **filename, GError **errp);
 
-/* backing.c */
-/* What is behind @bs, and behind that */
+/* backing.c: open what is behind @bs, and behind that */
 bool block_open_parents(BlockDriverState *bs, GError **errp);
+
+/* chain.c */
+/* The set of the files of the chain that @bs is in; it is begun if there is none */
+GHashTable *block_chain_of(BlockDriverState *bs);
 /* @backing is what is behind @bs. False if it is one of the images that lead there */
 bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError **errp);
 /* False if what the protocol @bs is about to open, by the name @filename, is in @chain */
@@ -159,6 +180,9 @@ bool block_flush_is_due(BlockTree *tree, int64_t written);
 
 /* notes.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);
+/* Opening or making an image failed, and there is none that the warning which explains it could be asked of: put the last
+ * one into @errp. @any: it may explain any error; else EIO only */
+void block_tell_warning(BlockTree *tree, bool any, GError **errp);
 
 /* align.c: requests of any alignment, for a node that wants them aligned */
 bool block_is_aligned(BlockDriverState *bs, int64_t offset, BlockVec vec);
@@ -172,6 +196,15 @@ BlockRange block_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool
 static inline bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes)
 {
     return node->drv->map && node->request_alignment <= 1 && bytes <= bdrv_node_size(node) - offset;
+}
+
+/* The protocol at the bottom of @bs */
+static inline BlockDriverState *block_lowest(BlockDriverState *bs)
+{
+    while (bs->file) {
+        bs = bs->file;
+    }
+    return bs;
 }
 
 /* shortcut.c */

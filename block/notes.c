@@ -81,3 +81,16 @@ void block_note_error(BlockTree *tree, const char *operation, int64_t offset, in
     }
     pthread_mutex_unlock(&tree->notes_lock);
 }
+
+void block_tell_warning(BlockTree *tree, bool any, GError **errp)
+{
+    guint count = tree->warnings->len;
+
+    if (count && errp && *errp && (any || bdrv_error_code(*errp) == EIO)) {
+        GError *err = *errp;
+
+        *errp = NULL;
+        bdrv_set_error(errp, bdrv_error_code(err), "%s (%s)", err->message, (char *)g_ptr_array_index(tree->warnings, count - 1));
+        g_error_free(err);
+    }
+}

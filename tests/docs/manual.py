@@ -120,7 +120,7 @@ def readme_options():
 
 
 def node_options():
-    table = re.search(r'node_options\[\] = \{(.*?)\n\};', read('block/block.c'), re.S).group(1)
+    table = re.search(r'node_options\[\] = \{(.*?)\n\};', read('block/tree.c'), re.S).group(1)
     return set(re.findall(r'\{ "([^"]+)"', table))
 
 
