@@ -23,7 +23,7 @@ import vhd
 from harness import (IMG, IO, Failure, Holder, Skip, Suite, check, environment, equal, fails, info, is_sanitized,
                      need, run, works)
 from readers import DISK, READERS, create_child, make_chain, read_ours, read_second
-from twins import PROGRESS, compare, lines_of
+from twins import PROGRESS, compare, copy_sparse, is_untouched, lines_of
 from vhd import MIB, Locator, locator, utf16
 
 suite = Suite(__file__)
@@ -66,7 +66,11 @@ def disks():
 
 def twins(folder):
     for name in 'qm':
-        works('cp', '-a', '--sparse=always', f'{disks().name}/kept/{name}', folder / name)
+        kept = pathlib.Path(f'{disks().name}/kept/{name}')
+        for sub in '', 'sub':
+            (folder / name / sub).mkdir()
+        for path in kept.rglob('*.*'):
+            copy_sparse(path, folder / name / path.relative_to(kept))
     return folder / 'q', folder / 'm'
 
 
@@ -92,7 +96,7 @@ def contents(folder, side, name, form=None):
 def is_changed(folder):
     kept = pathlib.Path(f'{disks().name}/kept/{folder.name}')
     return any(not (kept / path.relative_to(folder)).exists()
-               or path.read_bytes() != (kept / path.relative_to(folder)).read_bytes()
+               or not is_untouched(path, kept / path.relative_to(folder))
                for path in folder.rglob('*') if path.is_file())
 
 
