@@ -17,7 +17,7 @@ import time
 
 import vhd
 from harness import IMG, IO, Suite, check, equal, fails, need, run, works
-from twins import OWN_WORDS, PROGRESS, compare, copy_sparse, is_untouched, lines_of
+from twins import OWN_WORDS, PROGRESS, compare, copy_sparse, is_untouched, lines_of, same_bytes
 from vhd import MIB
 
 suite = Suite(__file__)
@@ -83,7 +83,7 @@ def same_files(theirs, ours, rounded=False):
     for name in names[0]:
         if (kept / name).exists() and all(is_untouched(folder / name, kept / name) for folder in (ours, theirs)):
             continue
-        if (ours / name).read_bytes() == (theirs / name).read_bytes():
+        if same_bytes(ours / name, theirs / name):
             continue
         found, expected = guest_view(ours / name), guest_view(theirs / name)
         if rounded:
