@@ -44,13 +44,13 @@
  * Any thread may call any function on an open image at any time, also while another thread is inside one, except
  *   bdrv_close()         no other thread is inside the image, or enters it
  *   bdrv_get_backing()   no bdrv_rebase() runs meanwhile, and none has run since: what was returned is gone then
- * Requests, bdrv_block_status() and bdrv_get_info() run beside each other. bdrv_truncate(), bdrv_grow(), bdrv_resize(),
- * bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until nobody else is inside the image, and requests
- * wait until they return: that may take as long as copying a disk. A request that allocates a block does the same for
- * a moment. bdrv_copy() only makes requests; other requests run beside it. bdrv_getlength(), bdrv_is_read_only(),
- * bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() wait for nothing of this. Two images have nothing
- * in common: two threads may use two images without a lock. The library starts threads in bdrv_copy() only, which ends
- * them before it returns.
+ * Requests, bdrv_block_status(), bdrv_lie_apart() and bdrv_get_info() run beside each other. bdrv_truncate(),
+ * bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until nobody else is
+ * inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
+ * allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside it.
+ * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() wait for
+ * nothing of this. Two images have nothing in common: two threads may use two images without a lock. The library starts
+ * threads in bdrv_copy() only, which ends them before it returns.
  *
  * CALLBACKS
  *

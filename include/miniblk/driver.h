@@ -33,14 +33,15 @@
  * WHAT A DRIVER CALLS
  *
  * On its children, bdrv_node_...(); from map(), commit() and flush() also bdrv_meta_...(). Never the functions of
- * block.h on its own image: they would wait for the request that the driver is called for. bdrv_warn(), bdrv_set_error() and
- * bdrv_node_size() are allowed everywhere.
+ * block.h on its own image: they would wait for the request that the driver is called for. bdrv_warn(),
+ * bdrv_set_error() and bdrv_node_size() are allowed everywhere.
  *
  * OWNERS
  *
  * The layer allocates bs->state, zeroed, and frees it after close(). @opts, and strings in it, live until the function
- * returns: copy what is kept. The bytes of a BlockVec are the caller's until the function returns. Text given to
- * bdrv_warn(), bdrv_info_text() and bdrv_check_found() is copied; codes, names and advice are not: they must be constants.
+ * returns: copy what is kept. The bytes of a BlockVec are the caller's; they are gone when the function returns. Text
+ * given to bdrv_warn(), bdrv_info_text() and bdrv_check_found() is copied; codes, names and advice are not: they must be
+ * constants.
  * A driver closes the nodes that it opened with bdrv_open_child(); the layer closes bs->file and bs->backing.
  */
 #ifndef MINIBLK_DRIVER_H
