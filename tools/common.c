@@ -241,7 +241,7 @@ static bool is_called_vhd(const char *filename, const char *options, unsigned fl
     BlockDriverState *bs = tool_is_called_vhd(filename) ? bdrv_open_with(&args, NULL) : NULL;
     bool is = bs && !strcmp(bdrv_get_driver_name(bs), "vpc");
     if (bs && !is) {
-        tool_warn("%s: it is called as a VHD is, and is none: taken for %s; -f vpc says what is wrong with it", filename,
+        tool_warn("%s: it has the name of a VHD but is not one: read as %s; -f vpc says why it is no VHD", filename,
                   bdrv_get_driver_name(bs));
     }
     bdrv_close(bs);

@@ -43,7 +43,7 @@ char *img_find_child(BlockDriverState *bs, const char *name, BlockDriverState *e
     g_autofree char *real = realpath(filename, NULL), *folder = g_path_get_dirname(real ? real : filename);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     if (!dir) {
-        tool_warn("%s: its folder can't be listed: nobody has looked for children, which know it by its id", name);
+        tool_warn("%s: its folder can't be listed, so its children were not searched for; they know it by its id", name);
     }
     while (dir && (entry = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, entry, NULL);

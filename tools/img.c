@@ -284,8 +284,8 @@ void img_warn_of_rest(const ImgImage *image)
     int64_t all = item && item->type == BLOCK_INFO_INT ? item->number : 0, read = bdrv_getlength(image->bs);
 
     if (all > read) {
-        tool_warn("%s: %" PRId64 " of the %" PRId64 " bytes are read that its footer names, as its geometry counts by who made "
-                  "it; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
+        tool_warn("%s: only %" PRId64 " of the %" PRId64 " bytes in its footer are read, since the geometry counts for the creator in "
+                  "the footer; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
                   image->filename, read, all);
     }
     bdrv_info_free(info);

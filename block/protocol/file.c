@@ -755,7 +755,7 @@ int bdrv_find_file(const char *root, bool by_image, const char *filename, GError
     } else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
         file_wrong_kind(&bdrv_file, filename, errp);
     } else if (by_image && S_ISREG(st.st_mode) && beneath_is_made_up(fd)) {
-        bdrv_set_error(errp, EACCES, "'%s' is none of a disk's files: the kernel makes it up", filename);
+        bdrv_set_error(errp, EACCES, "'%s' is no file on a disk: the kernel makes it up", filename);
     } else {
         return fd;
     }

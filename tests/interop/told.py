@@ -175,7 +175,7 @@ def called_vhd(folder):
     """a file that is called as a VHD is, and is none, is not taken for a raw disk in silence; by its driver it is"""
     for data in b'', b'x' * 511, b'a text\n' * 1000:
         (folder / 'x.vhd').write_bytes(data)
-        check('it is called as a VHD is, and is none' in told(IMG, 'convert', '-O', 'raw', folder / 'x.vhd', folder / 'out'), data[:9])
+        check('it has the name of a VHD but is not one' in told(IMG, 'convert', '-O', 'raw', folder / 'x.vhd', folder / 'out'), data[:9])
         equal(told(IMG, 'convert', '-f', 'raw', '-O', 'raw', folder / 'x.vhd', folder / 'out'), '', 'with -f raw')
 
 

@@ -92,7 +92,7 @@ static const BlockOption transition_options[] = {
 
 #define LISTS(type, at) \
     { "inject-error", BLOCK_OPT_LIST, offsetof(type, at errors), "", .items = rule_options, \
-      .item_size = sizeof(RuleOptions), .help = "who fails" }, \
+      .item_size = sizeof(RuleOptions), .help = "which requests fail" }, \
     { "set-state", BLOCK_OPT_LIST, offsetof(type, at states), "", .items = transition_options, \
       .item_size = sizeof(TransitionOptions), .help = "when to go from one state to another" }
 
