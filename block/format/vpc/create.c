@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include "block/drivers.h"
 #include "block/format/vpc/backing.h"
@@ -20,6 +19,7 @@
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
+#include "util/random.h"
 
 static const char *const subformats[] = { "dynamic", "fixed", NULL };
 enum { SUBFORMAT_DYNAMIC, SUBFORMAT_FIXED };
@@ -168,7 +168,7 @@ static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
     if (text) {
         return vpc_parse_uuid(text, f->uuid, errp);
     }
-    if (getrandom(f->uuid, sizeof(f->uuid), 0) != sizeof(f->uuid)) {
+    if (!random_bytes(f->uuid, sizeof(f->uuid))) {
         bdrv_set_error(errp, EIO, "could not get random bytes for the uuid");
         return false;
     }
