@@ -61,7 +61,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
     if (!keeps_size(bs, &f, errp)) {
         return false;
     }
-    int ret = s->unsettled ? vpc_settle(bs) : 0;
+    int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
 
     ret = ret < 0 ? ret : vpc_change_footer(bs, &f);
     if (ret < 0) {

@@ -221,7 +221,7 @@ static void try_offer(Search *search, const BlockParentOffer *offer, const char 
         search->stop = err;
         return;
     }
-    ((VpcState *)search->bs->state)->loops |= bdrv_error_code(err) == ELOOP;
+    ((VpcState *)search->bs->state)->parent_loops |= bdrv_error_code(err) == ELOOP;
     g_string_append_printf(search->tried, "%s %s (%s): %s", search->tried->len ? ";" : "",
                            offer->filename ? offer->filename : "storage", source, err->message);
     g_error_free(err);

@@ -63,13 +63,13 @@ VpcKind vpc_judge(const VpcCheck *c, int64_t block, uint32_t sector)
     if (block >= c->needed) {
         return VPC_BLOCK_BEYOND;
     }
-    if (data > s->limit) {
+    if (data > s->read_limit) {
         return VPC_BLOCK_OUTSIDE;
     }
     if (vpc_metadata_in(s, VPC_VITAL, false, place, data)) {
         return VPC_BLOCK_ON_TABLES;
     }
-    if (data + bytes_in(c, block) > s->limit) {
+    if (data + bytes_in(c, block) > s->read_limit) {
         return VPC_BLOCK_CUT;
     }
     bool over = vpc_metadata_in(s, VPC_VITAL, false, data, end) || vpc_metadata_in(s, VPC_NAMES, false, place, end);

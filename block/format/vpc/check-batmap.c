@@ -75,7 +75,7 @@ static bool map_has_a_place(VpcCheck *c, uint64_t at, int64_t bytes)
     const VpcState *s = c->bs->state;
     int64_t start = (int64_t)at, end = start + c->map_bytes;
 
-    return at % VPC_SECTOR == 0 && at <= (uint64_t)s->limit && c->map_bytes <= s->limit - start &&
+    return at % VPC_SECTOR == 0 && at <= (uint64_t)s->read_limit && c->map_bytes <= s->read_limit - start &&
            bytes >= c->map_bytes && !vpc_metadata_in(s, VPC_VITAL, false, start, end) &&
            !vpc_metadata_in(s, VPC_NAMES, false, start, end) &&
            vpc_check_find_block(c, start, end) == INT64_MAX;
@@ -86,14 +86,14 @@ static void check_map_length(VpcCheck *c, int64_t bytes)
 {
     const VpcState *s = c->bs->state;
     int64_t behind = c->map_at + c->map_bytes, end = c->map_at + bytes;
-    bool over = end > s->limit || vpc_metadata_in(s, VPC_VITAL, false, behind, end) ||
+    bool over = end > s->read_limit || vpc_metadata_in(s, VPC_VITAL, false, behind, end) ||
                 vpc_metadata_in(s, VPC_NAMES, false, behind, end);
     int64_t block = bytes > c->map_bytes && !over ? vpc_check_find_block(c, behind, end) : INT64_MAX;
 
     if (over || block < INT64_MAX) {
         vpc_found(c, VPC_BATMAP_LONG, c->batmap_at, -1,
                   "the batmap at %" PRId64 " is said to have %" PRId64 " bytes, and reaches over %s; it needs %" PRId64,
-                  c->map_at, bytes, block < INT64_MAX ? "a block" : end > s->limit ? "the end of the image"
+                  c->map_at, bytes, block < INT64_MAX ? "a block" : end > s->read_limit ? "the end of the image"
                   : "other metadata", c->map_bytes);
     }
 }
@@ -102,7 +102,7 @@ static bool read_batmap(VpcCheck *c, int64_t at)
 {
     VpcState *s = c->bs->state;
 
-    return at + (int64_t)sizeof(c->batmap) <= s->limit &&
+    return at + (int64_t)sizeof(c->batmap) <= s->read_limit &&
            vpc_check_read(c, at, &c->batmap, sizeof(c->batmap), "batmap") &&
            !memcmp(c->batmap.cookie, VPC_BATMAP_COOKIE, 8);
 }
@@ -124,7 +124,7 @@ static void read_map(VpcCheck *c, int64_t whole)
     if (!c->map) {
         vpc_found(c, -1, c->map_at, -1, "no memory for a batmap of %" PRId64 " bytes", c->map_bytes);
     } else if (vpc_check_read(c, c->map_at, c->map, c->map_bytes, "batmap")) {
-        check_batmap_sum(c, MIN(whole, s->limit - c->map_at));
+        check_batmap_sum(c, MIN(whole, s->read_limit - c->map_at));
     }
 }
 

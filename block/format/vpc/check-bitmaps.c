@@ -57,7 +57,7 @@ static void check_past_end(VpcCheck *c, uint64_t key, const uint8_t *bitmap, int
     VpcState *s = c->bs->state;
     int64_t all = s->block_size / VPC_SECTOR, block = vpc_key_block(key);
     int64_t end = vpc_key_place(key) + s->bitmap_bytes + sectors * VPC_SECTOR;
-    int64_t bytes = MIN((all - sectors) * VPC_SECTOR, s->limit - end);
+    int64_t bytes = MIN((all - sectors) * VPC_SECTOR, s->read_limit - end);
 
     if (sectors == all || (!vpc_sector_is_set(bitmap, sectors) && vpc_run_end(bitmap, sectors, all) == all)) {
         return;

@@ -30,10 +30,10 @@ static void report_good(VpcCheck *c, int64_t block, int64_t place)
     VpcState *s = c->bs->state;
     int64_t data = place + s->bitmap_bytes;
 
-    if (data + s->block_size > s->limit) {
+    if (data + s->block_size > s->read_limit) {
         vpc_found(c, VPC_BLOCK_SHORT, place, block,
                   "block %" PRId64 " at %" PRId64 " has room for %" PRId64 " bytes of its %" PRId64 ", as many as "
-                  "the disk has", block, place, s->limit - data, s->block_size);
+                  "the disk has", block, place, s->read_limit - data, s->block_size);
     }
     if (data % VPC_DATA_ALIGN && s->block_size % VPC_DATA_ALIGN == 0) {
         vpc_found(c, VPC_BLOCK_UNALIGNED, data, block, "the data of block %" PRId64 " is at %" PRId64, block, data);
@@ -54,7 +54,7 @@ static void report_bad(VpcCheck *c, VpcKind kind, int64_t block, int64_t place)
 
     vpc_found(c, (int)kind, place, block,
               "block %" PRId64 " at [%" PRId64 ", %" PRId64 "), %s; blocks end at %" PRId64 " (BAT entry 0x%08"
-              PRIx64 ")", block, place, end, troubles[kind], s->limit, place / VPC_SECTOR);
+              PRIx64 ")", block, place, end, troubles[kind], s->read_limit, place / VPC_SECTOR);
     c->orderly = false;
     c->lost |= kind == VPC_BLOCK_OUTSIDE || kind == VPC_BLOCK_ON_TABLES;
 }
@@ -107,7 +107,7 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     } else {
         report_bad(c, kind, block, place);
     }
-    if (place < s->limit) {
+    if (place < s->read_limit) {
         keep(walk, kind, sector, block);
     }
 }
@@ -185,7 +185,7 @@ static void check_overlaps(VpcCheck *c)
 void vpc_check_bat(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    Walk walk = { c, .most = MIN(2 * (s->limit / vpc_stored_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
+    Walk walk = { c, .most = MIN(2 * (s->read_limit / vpc_stored_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
 
     c->sums->total_clusters = c->needed;
     vpc_check_walk(c, check_run, &walk);

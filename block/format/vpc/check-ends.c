@@ -124,7 +124,7 @@ static bool choose_without_any(VpcCheck *c, GError **errp)
     if (stray > 0 && bdrv_node_pread(c->bs->file, stray, &s->footer, sizeof(s->footer)) == 0 &&
         (is_possible(c, &s->footer, true) || be64_load(s->footer.current_size) == (uint64_t)stray)) {
         s->found = VPC_AT_TAIL;
-        s->limit = c->new_tail = stray;
+        s->read_limit = c->new_tail = stray;
         return true;
     }
     return (e->tail_at >= 0 && take_unsealed(c, &e->tail, e->tail_at, VPC_AT_TAIL)) ||
@@ -139,7 +139,7 @@ bool vpc_check_choose(VpcCheck *c, GError **errp)
     if (e->tail_ok) {
         s->footer = e->tail;
         s->found = e->size - e->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
-        s->limit = c->new_tail = e->tail_at;
+        s->read_limit = c->new_tail = e->tail_at;
     } else if (e->head_ok && vpc_is_sparse(&e->head)) {
         s->footer = e->head;
         s->found = VPC_AT_HEAD;
@@ -225,18 +225,18 @@ static void find_limit(VpcCheck *c, int64_t reach)
                   (e->tail_error || !memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
     VpcFooter found;
 
-    c->in_place = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
-    int64_t stray = c->in_place ? -1 : find_stray(c);
+    c->tail_inside = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
+    int64_t stray = c->tail_inside ? -1 : find_stray(c);
     if (stray >= reach && stray % VPC_SECTOR == 0 && vpc_check_read(c, stray, &found, sizeof(found), "footer") &&
         !memcmp(&found, &s->footer, sizeof(found))) {
-        s->limit = c->new_tail = stray;
+        s->read_limit = c->new_tail = stray;
         s->found = VPC_AT_TAIL;
         return;
     }
-    s->limit = broken ? e->tail_at : e->size;
-    c->new_tail = align_up(s->limit, VPC_SECTOR);
-    if (s->found == VPC_AT_HEAD && !c->in_place) {
-        report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, e->tail_error, s->limit, VPC_NO_TAIL);
+    s->read_limit = broken ? e->tail_at : e->size;
+    c->new_tail = align_up(s->read_limit, VPC_SECTOR);
+    if (s->found == VPC_AT_HEAD && !c->tail_inside) {
+        report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, e->tail_error, s->read_limit, VPC_NO_TAIL);
     }
 }
 
@@ -244,15 +244,15 @@ void vpc_check_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;
 
-    if (s->limit == 0) {
+    if (s->read_limit == 0) {
         find_limit(c, reach);
     }
-    int64_t behind = c->ends.size - s->limit - VPC_SECTOR;
+    int64_t behind = c->ends.size - s->read_limit - VPC_SECTOR;
 
     if (s->found == VPC_AT_TAIL && behind > 0) {
-        vpc_found(c, VPC_BEHIND_FOOTER, s->limit + VPC_SECTOR, -1,
+        vpc_found(c, VPC_BEHIND_FOOTER, s->read_limit + VPC_SECTOR, -1,
                   "%" PRId64 " bytes follow the footer at %" PRId64 ": QEMU and others do not find it there", behind,
-                  s->limit);
+                  s->read_limit);
     }
 }
 

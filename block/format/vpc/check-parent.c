@@ -28,7 +28,7 @@ static int64_t next_block(const VpcCheck *c, int64_t at)
     size_t i = vpc_keys_find(&c->blocks, vpc_key((uint32_t)MIN(at / VPC_SECTOR, UINT32_MAX), 0));
     bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_stored_bytes(s) > at;
 
-    return inside ? at : i < c->blocks.count ? MIN(s->limit, vpc_key_place(c->blocks.at[i])) : s->limit;
+    return inside ? at : i < c->blocks.count ? MIN(s->read_limit, vpc_key_place(c->blocks.at[i])) : s->read_limit;
 }
 
 /* What a locator that has @bytes at @at is to keep clear of: blocks, the end, and metadata as far as that is in use. Of
@@ -55,7 +55,7 @@ static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
     const VpcState *s = c->bs->state;
     const VpcLocator *l = &s->header.locators[i];
     int64_t space = vpc_locator_space(l), length = be32_load(l->length), at = start_of(l);
-    bool inside = at <= s->limit && MIN(length, space) <= s->limit - at;
+    bool inside = at <= s->read_limit && MIN(length, space) <= s->read_limit - at;
     int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
 
     *room = align_down(MAX(next - at, 0), VPC_SECTOR);
@@ -156,7 +156,7 @@ static bool open_chain(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
 
-    s->loops = false;
+    s->parent_loops = false;
     if (!vpc_open_backing(c->bs, errp)) {
         return false;
     }
@@ -164,7 +164,7 @@ static bool open_chain(VpcCheck *c, GError **errp)
     for (BlockDriverState *p = c->bs->backing; p; p = p->backing) {
         if (p->drv->open_backing && !p->drv->open_backing(p, errp)) {
             g_prefix_error(errp, "parent '%s': ", p->filename);
-            s->loops |= p->drv == &bdrv_vpc && ((VpcState *)p->state)->loops;
+            s->parent_loops |= p->drv == &bdrv_vpc && ((VpcState *)p->state)->parent_loops;
             return false;
         }
     }
@@ -200,7 +200,7 @@ void vpc_check_parent(VpcCheck *c)
         return;
     }
     if (!open_chain(c, &err)) {
-        bool cycle = s->loops || bdrv_error_code(err) == ELOOP;
+        bool cycle = s->parent_loops || bdrv_error_code(err) == ELOOP;
 
         if (cycle || c->bs->backing || !report_other_id(c)) {
             vpc_found(c, cycle ? VPC_PARENT_CYCLE : VPC_PARENT_MISSING, -1, -1, "%s", bdrv_error_message(err));

@@ -97,12 +97,12 @@ static int is_room_empty(VpcCheck *c, int64_t end)
 static void report_room(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    int64_t room = s->limit - c->end;
+    int64_t room = s->read_limit - c->end;
 
-    if (room < vpc_stored_bytes(s) || c->in_place) {
+    if (room < vpc_stored_bytes(s) || c->tail_inside) {
         return;
     }
-    int ret = is_room_empty(c, s->limit);
+    int ret = is_room_empty(c, s->read_limit);
     if (ret < 0) {
         vpc_found(c, -1, c->end, -1, "the space at %" PRId64 " could not be read: %s", c->end, g_strerror(-ret));
         return;
@@ -168,7 +168,7 @@ static void take_all(VpcCheck *c)
             take_space(c, sorted[table].start, sorted[table].end);
             table++;
         } else {
-            take_space(c, place, MIN(place + vpc_stored_bytes(s), s->limit));
+            take_space(c, place, MIN(place + vpc_stored_bytes(s), s->read_limit));
             block += first <= second;
             other += second < first;
         }
@@ -181,7 +181,7 @@ void vpc_check_space(VpcCheck *c)
 
     take_all(c);
     c->end = MAX(c->end, s->bat_offset);        /* also if it has no entries */
-    c->end = MIN(align_up(c->end, VPC_SECTOR), align_up(s->limit, VPC_SECTOR));
+    c->end = MIN(align_up(c->end, VPC_SECTOR), align_up(s->read_limit, VPC_SECTOR));
     c->sums->image_end_offset = c->end + VPC_SECTOR;
     report_room(c);
 }

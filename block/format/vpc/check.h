@@ -27,7 +27,7 @@ int64_t vpc_check_find_block(VpcCheck *c, int64_t start, int64_t end);
 int64_t vpc_check_reach(VpcCheck *c);
 
 /* vpc/check-ends.c */
-/* Which footer counts: s->footer, and s->found. s->limit is where it is; 0: to be found out */
+/* Which footer counts: s->footer, and s->found. s->read_limit is where it is; 0: to be found out */
 bool vpc_check_choose(VpcCheck *c, GError **errp);
 /* What is wrong with it, and with the other one; which kind of disk it is. False if there is no going on */
 bool vpc_check_footer(VpcCheck *c);

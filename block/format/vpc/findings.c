@@ -184,7 +184,7 @@ VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilde
     s->fixed = s->differencing = false;
     s->metadata_count = 0;
     memset(&s->header, 0, sizeof(s->header));
-    s->limit = s->bat_offset = s->bat_bytes = s->block_size = s->bitmap_bytes = 0;
+    s->read_limit = s->bat_offset = s->bat_bytes = s->block_size = s->bitmap_bytes = 0;
     return c;
 }
 

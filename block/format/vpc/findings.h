@@ -40,7 +40,7 @@ typedef struct VpcCheck {
 
     VpcEnds ends;
     int64_t new_tail;               /* where the footer at the end is, or should be */
-    bool in_place;                  /* there is none, and need not be: as VpcState has it */
+    bool tail_inside;               /* there is none, and need not be: as VpcState has it */
     bool bad_head;                  /* VPC_BAD_CHECKSUM is that of the copy at the start */
     int64_t disk_size;              /* the largest that somebody takes it to have */
     int64_t needed;                 /* blocks of that */

@@ -40,7 +40,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     }
 
     bdrv_info_text(items, "type", s->fixed ? "fixed" : s->differencing ? "differencing" : "dynamic");
-    bdrv_info_text(items, "footer", "%s", s->in_place ? in_place : found[s->found]);
+    bdrv_info_text(items, "footer", "%s", s->tail_inside ? in_place : found[s->found]);
     bdrv_info_text(items, "creator", "%s", g_strchomp(creator));
     bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
     bdrv_info_text(items, "uuid", "%s", uuid);

@@ -107,16 +107,16 @@ static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **er
     if (ends->tail_ok) {
         s->footer = ends->tail;
         s->found = ends->size - ends->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
-        s->limit = ends->tail_at;
+        s->read_limit = ends->tail_at;
     } else if (ends->head_ok && vpc_is_sparse(&ends->head)) {
         s->footer = ends->head;
         s->found = VPC_AT_HEAD;
-        s->limit = ends->size;
-        s->in_place = !bdrv_node_can_grow(bs->file);
+        s->read_limit = ends->size;
+        s->tail_inside = !bdrv_node_can_grow(bs->file);
         if (ends->tail_error) {
             bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
                       ends->tail_at, g_strerror(-ends->tail_error));
-        } else if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+        } else if (!s->tail_inside || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
             g_autofree char *gap = vpc_missing_part(bs);
 
             bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
@@ -163,18 +163,18 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
     VpcState *s = bs->state;
 
     s->fixed = true;
-    s->tail = s->end = s->limit;
-    s->unsettled = s->found == VPC_AT_TAIL_511;
-    if (bs->size > s->limit) {
+    s->tail_at = s->blocks_end = s->read_limit;
+    s->rewrite_footers = s->found == VPC_AT_TAIL_511;
+    if (bs->size > s->read_limit) {
         if (bs->flags & BDRV_O_RDWR) {
             bdrv_set_error(errp, EINVAL, "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them: it "
-                           "can be opened for reading only", bs->size, s->limit);
+                           "can be opened for reading only", bs->size, s->read_limit);
             return false;
         }
         bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
-                  bs->size, s->limit);
-    } else if (be64_load(s->footer.current_size) < (uint64_t)s->limit && bdrv_node_can_grow(bs->file)) {
-        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->limit,
+                  bs->size, s->read_limit);
+    } else if (be64_load(s->footer.current_size) < (uint64_t)s->read_limit && bdrv_node_can_grow(bs->file)) {
+        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->read_limit,
                   be64_load(s->footer.current_size));
     }
     return true;
@@ -240,13 +240,13 @@ static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
 
-    s->tail = ends->tail_ok ? ends->tail_at : s->end <= s->ceiling ? s->end : s->limit;
-    bool grows = !s->in_place && s->tail + VPC_SECTOR > ends->size;
+    s->tail_at = ends->tail_ok ? ends->tail_at : s->blocks_end <= s->grow_limit ? s->blocks_end : s->read_limit;
+    bool grows = !s->tail_inside && s->tail_at + VPC_SECTOR > ends->size;
 
-    if (grows && s->tail + VPC_SECTOR > s->promised) {
+    if (grows && s->tail_at + VPC_SECTOR > s->lost_metadata) {
         bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for one: "
                        "parent locators or a batmap are said to lie past the end, at %" PRId64
-                       ": the image can be opened for reading only", s->tail, s->promised);
+                       ": the image can be opened for reading only", s->tail_at, s->lost_metadata);
         return false;
     }
     return true;
@@ -268,23 +268,23 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
                        ": the image can be opened for reading only", vpc_bat_entries(s), needed);
         return false;
     }
-    s->ceiling = s->lowest = INT64_MAX;
-    s->room.zero_from = s->in_place ? INT64_MAX : 0;
+    s->grow_limit = s->first_block = INT64_MAX;
+    s->room.zero_from = s->tail_inside ? INT64_MAX : 0;
     /* a footer that can't be read is written anew where it is, if no block is there */
-    s->end = s->in_place ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->limit;
-    s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
-    s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
+    s->blocks_end = s->tail_inside ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->read_limit;
+    s->rewrite_head = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
+    s->rewrite_footers = s->found != VPC_AT_TAIL || s->rewrite_head;
     if (!vpc_survey(bs, errp)) {
         return false;
     }
-    bool cut_off = s->ceiling < INT64_MAX;
+    bool cut_off = s->grow_limit < INT64_MAX;
 
-    s->ceiling = MIN(s->ceiling, s->promised);
+    s->grow_limit = MIN(s->grow_limit, s->lost_metadata);
     for (unsigned i = 0; i < s->metadata_count; i++) {      /* some may reach into the footer */
-        s->end = MAX(s->end, s->metadata[i].end);
+        s->blocks_end = MAX(s->blocks_end, s->metadata[i].end);
     }
     if (!cut_off) {         /* else the bytes in between would complete a block */
-        s->end = align_up(s->end, VPC_SECTOR);
+        s->blocks_end = align_up(s->blocks_end, VPC_SECTOR);
     }
     return place_tail(bs, ends, errp);
 }
@@ -293,7 +293,7 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
 {
     const VpcState *s = bs->state;
 
-    if (!read_header(bs, s->limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
+    if (!read_header(bs, s->read_limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
         return false;
     }
     if (ends->head_error) {

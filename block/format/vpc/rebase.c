@@ -51,15 +51,15 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
                               int64_t *header_at)
 {
     VpcState *s = bs->state;
-    int64_t at = round_up(s->end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
+    int64_t at = round_up(s->blocks_end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
 
     for (unsigned i = 0; i < 3 && locators[i].bytes; i++) {
         tail += vpc_space_needed(&locators[i]);
     }
-    int ret = tail > s->tail ? vpc_move_tail(bs, tail) : 0;
+    int ret = tail > s->tail_at ? vpc_move_tail(bs, tail) : 0;
 
     if (ret == 0) {
-        s->end = tail;
+        s->blocks_end = tail;
         vpc_spoil_room(s, tail);
     }
     for (unsigned i = 0; i < 3 && locators[i].bytes && ret == 0; i++) {
@@ -91,7 +91,7 @@ static bool home_is_free(const VpcState *s, int64_t header_at)
             return false;
         }
     }
-    return s->lowest >= end;
+    return s->first_block >= end;
 }
 
 /* Steps 1 to 3 */
@@ -120,7 +120,7 @@ static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
         bdrv_warn(bs, "leftover", "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
                   VPC_HEADER_HOME, header_at, g_strerror(-ret));
     } else {
-        s->end = header_at;     /* what is behind it is free, and spoilt */
+        s->blocks_end = header_at;     /* what is behind it is free, and spoilt */
     }
 }
 
@@ -141,7 +141,7 @@ static int clear_unset(BlockDriverState *bs, int64_t block, int64_t place)
     uint8_t *bitmap;
     int ret = get_bitmap(bs, block, place, &bitmap);
 
-    if (ret == 0 && end > s->tail) {
+    if (ret == 0 && end > s->tail_at) {
         ret = vpc_move_tail(bs, end);
     }
     for (int64_t i = 0, next; i < sectors && ret == 0; i = next) {
@@ -170,7 +170,7 @@ static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
 /* As the driver's flush() */
 static int flush(BlockDriverState *bs)
 {
-    int ret = bs->needs_flush ? vpc_settle(bs) : 0;
+    int ret = bs->needs_flush ? vpc_rewrite_footers(bs) : 0;
 
     return ret < 0 ? ret : vpc_write_tables(bs);
 }
@@ -213,7 +213,7 @@ static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **
         bdrv_set_error(errp, ENOTSUP, "a fixed disk can't have a parent");
         return false;
     }
-    int ret = s->unsettled ? vpc_settle(bs) : 0;
+    int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
     if (ret == 0 && !parent) {
         ret = each_block(bs, clear_unset);
     }
@@ -267,7 +267,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     }
     uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
     bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
-    int64_t header_at, end = s->end;
+    int64_t header_at, end = s->blocks_end;
     int ret = change_over(bs, locators, type, &header, &header_at);
 
     vpc_free_locators(locators);
@@ -282,7 +282,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     if (home) {
         go_home(bs, type, header_at);
     }
-    ret = vpc_claim_anew(bs);
+    ret = vpc_claim_again(bs);
     if (ret < 0) {          /* the parent is another one all the same */
         bdrv_warn(bs, "IO", "could not make out where the tables are: %s", g_strerror(-ret));
     }

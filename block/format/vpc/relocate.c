@@ -100,7 +100,7 @@ static bool is_to_move(const Move *m, const VpcLocator *l)
 {
     const VpcState *s = m->bs->state;
     int64_t at = (int64_t)be64_load(l->offset);
-    bool behind_bat = at >= m->home.bat && at < s->lowest, away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
+    bool behind_bat = at >= m->home.bat && at < s->first_block, away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
 
     return be32_load(l->code) && (behind_bat || away || is_in_way(&m->home, at, vpc_locator_space(l)));
 }
@@ -299,14 +299,14 @@ static int change_over(Move *m)
     VpcState *s = m->bs->state;
     int64_t from[LOCATORS];
     VpcHeader header;
-    int ret = m->above.end > s->tail ? vpc_move_tail(m->bs, m->above.end) : 0;
+    int ret = m->above.end > s->tail_at ? vpc_move_tail(m->bs, m->above.end) : 0;
 
     for (size_t i = 0; i < LOCATORS; i++) {
         from[i] = (int64_t)be64_load(m->header.locators[i].offset);
     }
     if (ret == 0) {
-        s->end = MAX(s->end, m->above.end);
-        vpc_spoil_room(s, s->end);
+        s->blocks_end = MAX(s->blocks_end, m->above.end);
+        vpc_spoil_room(s, s->blocks_end);
         ret = copy_blocks(m);
     }
     if (ret == 0) {
@@ -330,7 +330,7 @@ static int go_home(Move *m)
 static int move_tables(Move *m)
 {
     VpcState *s = m->bs->state;
-    int64_t end = s->end, allocated = s->allocated, entries = vpc_bat_entries(s);
+    int64_t end = s->blocks_end, allocated = s->allocated, entries = vpc_bat_entries(s);
     int ret = read_batmap(m);
 
     if (ret == 0) {
@@ -340,7 +340,7 @@ static int move_tables(Move *m)
     if (ret < 0) {
         return ret;
     }
-    m->first = vpc_place_above(s, MAX(s->end, m->home.end));
+    m->first = vpc_place_above(s, MAX(s->blocks_end, m->home.end));
     m->stride = vpc_place_above(s, m->first + vpc_stored_bytes(s)) - m->first;
     lay_out_above(m, m->first + (int64_t)m->blocks.count * m->stride);
     ret = change_over(m);
@@ -349,9 +349,9 @@ static int move_tables(Move *m)
         return ret;
     }
     int away = go_home(m);
-    s->limit = s->end;
+    s->read_limit = s->blocks_end;
     if (away < 0) {
-        (void)vpc_claim_anew(m->bs);
+        (void)vpc_claim_again(m->bs);
         bdrv_warn(m->bs, "leftover", "the tables could not be put back to their usual place and stay at %" PRId64 ": %s",
                   m->above.header, g_strerror(-away));
         return 0;

@@ -82,7 +82,7 @@ static int cut_file(VpcCheck *c)
     VpcState *s = c->bs->state;
     GError *err = NULL;
 
-    if (bdrv_node_truncate(c->bs->file, s->limit + VPC_SECTOR, &err)) {
+    if (bdrv_node_truncate(c->bs->file, s->read_limit + VPC_SECTOR, &err)) {
         return 0;
     }
     int ret = -bdrv_error_code(err);
@@ -138,7 +138,7 @@ static int make_room(VpcCheck *c, int64_t end)
 {
     VpcState *s = c->bs->state;
 
-    return end <= s->tail ? 0 : vpc_move_tail(c->bs, end);
+    return end <= s->tail_at ? 0 : vpc_move_tail(c->bs, end);
 }
 
 /* Where copies may go. What no BAT entry names may be what is left of blocks whose entries were wrong */
@@ -147,7 +147,7 @@ static int64_t free_from(const VpcCheck *c)
     const VpcState *s = c->bs->state;
     bool precious = c->room_used && (c->lost || c->blocks.count == 0);
 
-    return round_up(precious ? s->tail : c->end, VPC_SECTOR);
+    return round_up(precious ? s->tail_at : c->end, VPC_SECTOR);
 }
 
 /* The last block may end with the disk, and what is behind that in the file is not its own */
@@ -189,15 +189,15 @@ static int make_longer(VpcCheck *c, const VpcKeys *keys)
     for (size_t i = 0; i < keys->count; i++) {
         end = MAX(end, vpc_key_place(keys->at[i]) + vpc_stored_bytes(s));
     }
-    int ret = bdrv_node_zero(c->bs->file, s->limit, c->ends.size - s->limit, 0);
+    int ret = bdrv_node_zero(c->bs->file, s->read_limit, c->ends.size - s->read_limit, 0);
     if (ret == 0) {
         ret = bdrv_node_flush(c->bs->file);
     }
     if (ret == 0) {
         ret = vpc_move_tail(c->bs, end);
     }
-    if (ret < 0 && s->unsettled) {      /* the file stays longer: where the old footer was, there is the block now */
-        (void)vpc_settle(c->bs);
+    if (ret < 0 && s->rewrite_footers) {      /* the file stays longer: where the old footer was, there is the block now */
+        (void)vpc_rewrite_footers(c->bs);
     } else if (ret < 0) {
         (void)put_tail(c);
     }
@@ -231,9 +231,9 @@ static int mend_locators(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     int64_t home = (int64_t)be64_load(s->footer.data_offset), at = free_from(c), end = at + (int64_t)sizeof(VpcHeader);
-    int ret = c->in_place ? 0 : make_room(c, end);
+    int ret = c->tail_inside ? 0 : make_room(c, end);
 
-    s->tail = c->in_place ? end : s->tail;      /* where vpc_open() would have it */
+    s->tail_at = c->tail_inside ? end : s->tail_at;      /* where vpc_open() would have it */
     ret = ret < 0 ? ret : put_header(c, at);
     ret = ret < 0 ? ret : refer_to(c, at);
     ret = ret < 0 ? ret : put_header(c, home);
@@ -326,7 +326,7 @@ static int keep_room(VpcCheck *c, VpcKind kind)
     ret = ret < 0 ? ret : bdrv_node_flush(c->bs->file);
     ret = ret < 0 ? ret : move_blocks(c, &last);
     ret = ret < 0 ? ret : bdrv_node_flush(c->bs->file);
-    s->limit = ret < 0 ? s->limit : s->tail;
+    s->read_limit = ret < 0 ? s->read_limit : s->tail_at;
     return ret;
 }
 
@@ -362,7 +362,7 @@ static int drop_clear_blocks(VpcCheck *c, const VpcKeys *keys)
     for (size_t i = 0; i < keys->count && ret == 0; i++) {
         int64_t place = vpc_key_place(keys->at[i]);
 
-        ret = bdrv_node_zero(c->bs->file, place, MIN(vpc_stored_bytes(s), s->limit - place), BLOCK_ZERO_PUNCH);
+        ret = bdrv_node_zero(c->bs->file, place, MIN(vpc_stored_bytes(s), s->read_limit - place), BLOCK_ZERO_PUNCH);
     }
     return ret;
 }
@@ -419,7 +419,7 @@ static int clear_past_end(VpcCheck *c, const VpcKeys *keys)
     int ret = bitmap ? bdrv_node_pread(c->bs->file, place, bitmap, s->bitmap_bytes) : -ENOMEM;
 
     if (ret == 0) {
-        ret = bdrv_node_zero(c->bs->file, end, MIN(place + vpc_stored_bytes(s), s->limit) - end, 0);
+        ret = bdrv_node_zero(c->bs->file, end, MIN(place + vpc_stored_bytes(s), s->read_limit) - end, 0);
     }
     if (ret == 0) {
         ret = bdrv_node_flush(c->bs->file);
@@ -435,7 +435,7 @@ static int move_tail_down(VpcCheck *c)
     VpcState *s = c->bs->state;
     int ret = vpc_move_tail(c->bs, c->end);
 
-    s->limit = c->end;
+    s->read_limit = c->end;
     return ret < 0 ? ret : cut_file(c);
 }
 

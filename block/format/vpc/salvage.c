@@ -50,7 +50,7 @@ static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
     int64_t place = (int64_t)sector * VPC_SECTOR;
     int64_t end = place + s->bitmap_bytes + vpc_sectors_in(c, block) * VPC_SECTOR;
 
-    return place >= s->bat_offset + s->bat_bytes && end <= s->limit;
+    return place >= s->bat_offset + s->bat_bytes && end <= s->read_limit;
 }
 
 static int by_number(gconstpointer a, gconstpointer b)
@@ -105,7 +105,7 @@ static bool read_table(VpcCheck *c, GArray *sectors)
     const VpcState *s = c->bs->state;
     int64_t bytes = vpc_bat_padded(s);
     g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
-    bool ok = s->bat_bytes == c->needed * 4 && bytes <= s->limit - s->bat_offset;
+    bool ok = s->bat_bytes == c->needed * 4 && bytes <= s->read_limit - s->bat_offset;
 
     for (int64_t at = 0, n; at < bytes && ok; at += n) {
         n = MIN(bytes - at, VPC_BAT_PIECE);
@@ -165,7 +165,7 @@ static bool find_table(VpcCheck *c, GError **errp)
     VpcState *s = c->bs->state;
     bool usable = find_header(c);
 
-    vpc_check_limit(c, usable && s->limit == 0 ? vpc_check_reach(c) : 0);
+    vpc_check_limit(c, usable && s->read_limit == 0 ? vpc_check_reach(c) : 0);
     if (usable && !c->header_checksum_bad) {
         return true;
     }
@@ -212,7 +212,7 @@ static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
     be64_store(f.current_size, (uint64_t)size);
     be64_store(f.original_size, (uint64_t)size);
     s->footer = f;
-    s->limit = MIN(size, e->size);
+    s->read_limit = MIN(size, e->size);
     return true;
 }
 
@@ -265,8 +265,8 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     }
     bs->size = vpc_size(&s->footer, s->options.size_rule);
     if (s->fixed) {
-        s->limit = s->limit ? s->limit : c->ends.tail_at;
-        warn_of_missing(bs, s->limit, "file");
+        s->read_limit = s->read_limit ? s->read_limit : c->ends.tail_at;
+        warn_of_missing(bs, s->read_limit, "file");
         return true;
     }
     if (!find_table(c, errp) || !vpc_claim_metadata(bs, c->ends.size, errp)) {
@@ -287,7 +287,7 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
     }
     VpcKind kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
     bool all = kind == VPC_BLOCK_ON_NAMES || kind == VPC_KINDS;     /* if no more is wrong, it is the bitmap */
-    int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
+    int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->read_limit - data : 0;
 
     bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
               have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"

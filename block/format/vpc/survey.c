@@ -17,7 +17,7 @@ const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64
     int64_t data = place + s->bitmap_bytes;
     int64_t reach = MIN(s->block_size, disk_size - block * s->block_size);   /* the last may be cut short */
 
-    if (data + align_up(reach, VPC_SECTOR) > s->limit) {
+    if (data + align_up(reach, VPC_SECTOR) > s->read_limit) {
         return "lies past the end of the file";
     }
     return vpc_metadata_in(s, VPC_VITAL, false, place, data + s->block_size) ? "lies on metadata" : NULL;
@@ -100,12 +100,12 @@ static void survey_misplaced(Survey *survey, const VpcRun *run, const char *why)
     VpcState *s = survey->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR, end = place + vpc_stored_bytes(s);
 
-    s->unsound = true;
+    s->damaged = true;
     warn_misplaced(survey, run, why);
-    if (end > s->limit) {
-        s->ceiling = MIN(s->ceiling, place);
+    if (end > s->read_limit) {
+        s->grow_limit = MIN(s->grow_limit, place);
     } else {
-        s->end = MAX(s->end, end);
+        s->blocks_end = MAX(s->blocks_end, end);
     }
 }
 
@@ -126,14 +126,14 @@ static int survey_run(void *user, const VpcRun *run)
         return 0;
     }
     if (vpc_metadata_in(s, VPC_NAMES, true, place, end) || vpc_metadata_in(s, VPC_MAP, true, place, end)) {
-        s->unsound = true;
+        s->damaged = true;
         if (is_told(survey, ON_NAMES, 1)) {
             bdrv_warn(bs, "B2", "block %" PRId64 " lies on metadata that the image can do without (BAT entry 0x%08x)",
                       run->block, run->sector);
         }
     }
-    s->end = MAX(s->end, end);
-    s->lowest = MIN(s->lowest, place);
+    s->blocks_end = MAX(s->blocks_end, end);
+    s->first_block = MIN(s->first_block, place);
     return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
 }
 
@@ -143,7 +143,7 @@ static int mark_overlapping(Survey *survey, uint64_t key, const char *code)
     VpcState *s = survey->bs->state;
     int64_t block = vpc_key_block(key);
 
-    s->unsound = true;
+    s->damaged = true;
     if (is_told(survey, SHARED, 1)) {
         bdrv_warn(survey->bs, code, "block %" PRId64 " shares its place with another (BAT entry 0x%08x): at most one of them "
                   "is right, and neither is written to", block, (uint32_t)(key >> 32));

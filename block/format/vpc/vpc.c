@@ -231,10 +231,10 @@ static void map_fixed(BlockDriverState *bs, int64_t offset, BlockExtent *ext)
 {
     VpcState *s = bs->state;
 
-    if (offset < s->limit) {
-        *ext = (BlockExtent) { 0, s->limit, bs->file, 0, BLOCK_EXTENT_WINDOW };
+    if (offset < s->read_limit) {
+        *ext = (BlockExtent) { 0, s->read_limit, bs->file, 0, BLOCK_EXTENT_WINDOW };
     } else {
-        *ext = (BlockExtent) { s->limit, bs->size - s->limit };
+        *ext = (BlockExtent) { s->read_limit, bs->size - s->read_limit };
     }
 }
 
@@ -248,8 +248,8 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     if (write) {
         __atomic_store_n(&s->was_written, true, __ATOMIC_RELAXED);
     }
-    if (write && s->unsettled) {
-        int ret = alone ? vpc_settle(bs) : -EAGAIN;
+    if (write && s->rewrite_footers) {
+        int ret = alone ? vpc_rewrite_footers(bs) : -EAGAIN;
 
         if (ret < 0) {
             return ret;
@@ -341,7 +341,7 @@ static bool is_checked(const BlockDriverState *bs)
 
 static int vpc_flush(BlockDriverState *bs)
 {
-    int ret = bs->needs_flush && !is_checked(bs) ? vpc_settle(bs) : 0;
+    int ret = bs->needs_flush && !is_checked(bs) ? vpc_rewrite_footers(bs) : 0;
 
     return ret < 0 ? ret : vpc_write_tables(bs);
 }
@@ -351,7 +351,7 @@ static void vpc_close(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
 
-    if (s->tail > s->end && !s->unsettled && !is_checked(bs)) {
+    if (s->tail_at > s->blocks_end && !s->rewrite_footers && !is_checked(bs)) {
         (void)vpc_trim(bs);
     }
     vpc_keys_free(&s->overlapping);
