@@ -110,8 +110,8 @@ MUTANTS = [
         ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Steps 1 and 2',
          '    return ret;\n}\n\n/* Steps 1 and 2')]),
     ('a rebase writes the new header over the old one', 'block/format/vpc/rebase.c', 'child/512/rebase child/512/relink', [
-        ('    return ret < 0 ? ret : write_header(bs, header, at);',
-         '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
+        ('    return ret < 0 ? ret : rebase_write_header(bs, header, at);',
+         '    return ret < 0 ? ret : rebase_write_header(bs, header, *header_at = 512);')]),
     ('a rebase or a resize does not wait before it goes home', 'block/format/vpc/tail.c', 'child/512/relink dynamic/512/longer', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->rewrite_footers = ret < 0;',
          '    s->rewrite_footers = ret < 0;')]),

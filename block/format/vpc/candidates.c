@@ -204,7 +204,7 @@ static void add_url(Search *s, const char *url, const char *source)
     add_name(s, path, source, false);
 }
 
-static void add_locator(Search *s, const VpcLocatorData *locator)
+static void candidates_add_locator(Search *s, const VpcLocatorData *locator)
 {
     const char *source = vpc_locator_name(locator->code);
     bool absolute = locator->code == VPC_LOCATOR_W2KU || locator->code == VPC_LOCATOR_WI2K;
@@ -221,7 +221,7 @@ static void add_locators(Search *s, const VpcLocatorData *locators, uint32_t cod
 {
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
         if (locators[i].code == code && locators[i].bytes && g_bytes_get_size(locators[i].bytes) > 0) {
-            add_locator(s, &locators[i]);
+            candidates_add_locator(s, &locators[i]);
         }
     }
 }

@@ -98,7 +98,7 @@ static void check_map_length(VpcCheck *c, int64_t bytes)
     }
 }
 
-static bool read_batmap(VpcCheck *c, int64_t at)
+static bool check_batmap_read_batmap(VpcCheck *c, int64_t at)
 {
     VpcState *s = c->bs->state;
 
@@ -136,7 +136,7 @@ void vpc_check_batmap(VpcCheck *c)
     if (!vpc_creator_is(&s->footer, "tap") || c->needed == 0) {
         return;
     }
-    if (!read_batmap(c, at)) {
+    if (!check_batmap_read_batmap(c, at)) {
         report_no_batmap(c, at);
         return;
     }

@@ -11,7 +11,7 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-static bool read_header(VpcCheck *c)
+static bool check_header_read_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
@@ -44,7 +44,7 @@ bool vpc_check_header(VpcCheck *c)
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
 
-    if (!read_header(c)) {
+    if (!check_header_read_header(c)) {
         return false;
     }
     int64_t at = (int64_t)be64_load(s->footer.data_offset);

@@ -302,7 +302,7 @@ static int create_fixed(BlockDriverState *bs, const Plan *plan)
     return ret < 0 ? ret : bdrv_node_pwrite(bs->file, MAX(plan->size, tail), &plan->footer, sizeof(plan->footer));
 }
 
-static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
+static int create_write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
 {
     VpcHeader *h = &plan->header;
 
@@ -317,7 +317,7 @@ static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
 }
 
 /* Of an image that has no block yet: nothing is full. *@end is where it ends */
-static int write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
+static int create_write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
 {
     VpcBatmap map = { VPC_BATMAP_COOKIE };
     int64_t bytes = MAX(vpc_batmap_bytes(plan->entries), VPC_SECTOR);
@@ -337,7 +337,7 @@ static int write_locator(BlockDriverState *bs, Plan *plan, unsigned slot, int64_
 }
 
 /* Windows puts the relative name before the BAT and the absolute one, with more room, behind it */
-static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
+static int create_write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 {
     int64_t bat = sizeof(VpcFooter) + sizeof(VpcHeader);
     int ret = plan->differencing ? write_locator(bs, plan, 1, VPC_LOCATOR_ALIGN, &bat) : 0;
@@ -347,7 +347,7 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
         ret = vpc_write_unused(bs, bat, *end - bat);
     }
     if (ret == 0 && plan->reader->batmap) {
-        ret = write_batmap(bs, plan, end);
+        ret = create_write_batmap(bs, plan, end);
     }
     if (ret == 0 && plan->differencing) {
         ret = write_locator(bs, plan, 0, round_up(*end, VPC_LOCATOR_ALIGN), end);
@@ -355,7 +355,7 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
     if (ret == 0 && plan->differencing) {
         ret = write_locator(bs, plan, 2, *end, end);
     }
-    return ret < 0 ? ret : write_header(bs, plan, bat);
+    return ret < 0 ? ret : create_write_header(bs, plan, bat);
 }
 
 static int create_sparse(BlockDriverState *bs, Plan *plan)
@@ -363,7 +363,7 @@ static int create_sparse(BlockDriverState *bs, Plan *plan)
     int64_t end, last;
     int ret = clear_medium(bs, &last);
 
-    ret = ret < 0 ? ret : write_tables(bs, plan, &end);
+    ret = ret < 0 ? ret : create_write_tables(bs, plan, &end);
     if (ret == 0) {
         ret = bdrv_node_pwrite(bs->file, end, &plan->footer, sizeof(plan->footer));
     }

@@ -18,7 +18,7 @@ uint32_t vpc_checksum(const void *data, size_t bytes, size_t at)
     return ~sum;
 }
 
-static bool is_padded(const uint8_t *field, const char *code, size_t length)
+static bool footer_is_padded(const uint8_t *field, const char *code, size_t length)
 {
     return !memcmp(field, code, length) && (length == 4 || field[3] == ' ' || field[3] == 0);
 }
@@ -27,7 +27,7 @@ bool vpc_creator_is(const VpcFooter *footer, const char *code)
 {
     size_t length = MIN(strlen(code), 4);
 
-    return length >= 3 && is_padded(footer->creator, code, length);
+    return length >= 3 && footer_is_padded(footer->creator, code, length);
 }
 
 uint32_t vpc_footer_sum(const VpcFooter *f)

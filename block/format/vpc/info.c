@@ -84,7 +84,7 @@ static int count_run(void *user, const VpcRun *run)
 }
 
 /* -1: could not be read, which is warned of. Writers keep count; for readers it is worth a look only now */
-static int64_t count_blocks(BlockDriverState *bs)
+static int64_t info_count_blocks(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
     int64_t count = 0;
@@ -178,7 +178,7 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
     add_identity(s, items);
     add_sizes(s, items);
     if (!s->fixed) {
-        int64_t allocated = count_blocks(bs);
+        int64_t allocated = info_count_blocks(bs);
 
         info->cluster_size = s->block_size;
         bdrv_info_int(items, "block-size", s->block_size);

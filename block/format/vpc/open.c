@@ -100,7 +100,7 @@ char *vpc_suspect(const BlockProbe *p)
     return why;
 }
 
-static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+static bool open_choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
 
@@ -215,7 +215,7 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
     return false;
 }
 
-static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
+static bool open_read_header(BlockDriverState *bs, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
@@ -293,7 +293,7 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
 {
     const VpcState *s = bs->state;
 
-    if (!read_header(bs, s->read_limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
+    if (!open_read_header(bs, s->read_limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
         return false;
     }
     if (ends->head_error) {
@@ -376,7 +376,7 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     if (s->options.salvage) {
         return vpc_salvage(bs, errp);
     }
-    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !choose_footer(bs, &ends, errp) ||
+    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !open_choose_footer(bs, &ends, errp) ||
         !check_footer(bs, errp)) {
         return false;
     }

@@ -38,7 +38,7 @@
 
 #define FLUSH_EVERY     1024            /* blocks: their bitmaps are in memory until then */
 
-static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
+static int rebase_write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
 {
     vpc_seal_header(header);
     int ret = bdrv_node_pwrite(bs->file, at, header, sizeof(*header));
@@ -66,11 +66,11 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
         ret = vpc_write_locator(bs, header, i, &locators[i], at, &at);
     }
     *header_at = at;
-    return ret < 0 ? ret : write_header(bs, header, at);
+    return ret < 0 ? ret : rebase_write_header(bs, header, at);
 }
 
 /* Steps 3 and 5 */
-static int refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
+static int rebase_refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
 {
     VpcFooter f = ((VpcState *)bs->state)->footer;
 
@@ -95,13 +95,13 @@ static bool home_is_free(const VpcState *s, int64_t header_at)
 }
 
 /* Steps 1 to 3 */
-static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], uint32_t type, VpcHeader *header,
+static int rebase_change_over(BlockDriverState *bs, const VpcLocatorData locators[3], uint32_t type, VpcHeader *header,
                        int64_t *header_at)
 {
     VpcState *s = bs->state;
     int ret = write_above_blocks(bs, header, locators, header_at);
 
-    ret = ret < 0 ? ret : refer_to(bs, *header_at, type);
+    ret = ret < 0 ? ret : rebase_refer_to(bs, *header_at, type);
     if (ret == 0) {
         s->header = *header;
         s->differencing = type == VPC_DIFFERENCING;
@@ -110,12 +110,12 @@ static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], u
 }
 
 /* Steps 4 and 5. The parent has been changed in any case */
-static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
+static void rebase_move_header_back(BlockDriverState *bs, uint32_t type, int64_t header_at)
 {
     VpcState *s = bs->state;
-    int ret = write_header(bs, &s->header, VPC_HEADER_HOME);
+    int ret = rebase_write_header(bs, &s->header, VPC_HEADER_HOME);
 
-    ret = ret < 0 ? ret : refer_to(bs, VPC_HEADER_HOME, type);
+    ret = ret < 0 ? ret : rebase_refer_to(bs, VPC_HEADER_HOME, type);
     if (ret < 0) {
         bdrv_warn(bs, "leftover", "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
                   VPC_HEADER_HOME, header_at, g_strerror(-ret));
@@ -205,7 +205,7 @@ static int each_block(BlockDriverState *bs, int (*function)(BlockDriverState *bs
 }
 
 /* Write what may be written while the old parent counts */
-static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
+static bool rebase_make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
 {
     VpcState *s = bs->state;
 
@@ -258,7 +258,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     memset(header.parent_name, 0, sizeof(header.parent_name));
     memset(header.locators, 0, sizeof(header.locators));
     if ((parent && !vpc_remember_parent(bs->filename, parent, &header, locators, errp)) ||
-        !make_ready(bs, parent, errp)) {
+        !rebase_make_ready(bs, parent, errp)) {
         vpc_free_locators(locators);
         return false;
     }
@@ -268,7 +268,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
     bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
     int64_t header_at, end = s->blocks_end;
-    int ret = change_over(bs, locators, type, &header, &header_at);
+    int ret = rebase_change_over(bs, locators, type, &header, &header_at);
 
     vpc_free_locators(locators);
     if (ret < 0) {
@@ -280,7 +280,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
         fill_bitmaps(bs);
     }
     if (home) {
-        go_home(bs, type, header_at);
+        rebase_move_header_back(bs, type, header_at);
     }
     ret = vpc_claim_again(bs);
     if (ret < 0) {          /* the parent is another one all the same */

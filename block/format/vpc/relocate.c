@@ -75,7 +75,7 @@ static bool is_in_way(const Layout *home, int64_t at, int64_t bytes)
            is_in(home->bat, home->end, at, bytes);
 }
 
-static int64_t add_locator(int64_t at, const VpcLocator *l, int64_t *end)
+static int64_t relocate_add_locator(int64_t at, const VpcLocator *l, int64_t *end)
 {
     int64_t unit = be64_load(l->offset) % VPC_LOCATOR_ALIGN ? VPC_SECTOR : VPC_LOCATOR_ALIGN;
     int64_t start = align_up(at, unit);
@@ -116,7 +116,7 @@ static void lay_out_home(Move *m)
         const VpcLocator *l = &m->header.locators[i];
 
         if (home->locators[i] < 0 && is_to_move(m, l)) {
-            home->locators[i] = add_locator(home->end, l, &home->end);
+            home->locators[i] = relocate_add_locator(home->end, l, &home->end);
             i = (size_t)-1;         /* from the beginning */
         }
     }
@@ -129,7 +129,7 @@ static void lay_out_above(Move *m, int64_t above)
     lay_out(m, &m->above, header, header + (int64_t)sizeof(VpcHeader));
     for (size_t i = 0; i < LOCATORS; i++) {
         if (m->home.locators[i] >= 0) {
-            m->above.locators[i] = add_locator(m->above.end, &m->header.locators[i], &m->above.end);
+            m->above.locators[i] = relocate_add_locator(m->above.end, &m->header.locators[i], &m->above.end);
         }
     }
 }
@@ -138,7 +138,7 @@ static void lay_out_above(Move *m, int64_t above)
 
 /* Bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is there a
  * bit that Xen does not sum up */
-static int read_batmap(Move *m)
+static int relocate_read_batmap(Move *m)
 {
     VpcState *s = m->bs->state;
     int64_t at = vpc_batmap_at(s), bytes;
@@ -165,7 +165,7 @@ static int read_batmap(Move *m)
     return ret;
 }
 
-static int write_batmap(Move *m, const Layout *to)
+static int relocate_write_batmap(Move *m, const Layout *to)
 {
     int64_t start = to->batmap + (int64_t)sizeof(m->batmap);
 
@@ -243,7 +243,7 @@ static int write_bat(Move *m, int64_t to)
     return ret;
 }
 
-static int write_header(const Move *m, const Layout *to, VpcHeader *h)
+static int relocate_write_header(const Move *m, const Layout *to, VpcHeader *h)
 {
     *h = m->header;
     be64_store(h->table_offset, (uint64_t)to->bat);
@@ -258,12 +258,12 @@ static int write_header(const Move *m, const Layout *to, VpcHeader *h)
 }
 
 /* @from: where the locators are; they do not overlap with @to */
-static int write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeader *header)
+static int relocate_write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeader *header)
 {
     int ret = write_bat(m, to->bat);
 
     if (ret == 0) {
-        ret = write_batmap(m, to);
+        ret = relocate_write_batmap(m, to);
     }
     for (size_t i = 0; i < LOCATORS && ret == 0; i++) {
         if (to->locators[i] >= 0) {
@@ -271,7 +271,7 @@ static int write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeade
         }
     }
     if (ret == 0) {
-        ret = write_header(m, to, header);
+        ret = relocate_write_header(m, to, header);
     }
     return ret < 0 ? ret : bdrv_node_flush(m->bs->file);
 }
@@ -279,7 +279,7 @@ static int write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeade
 /* Change over */
 
 /* Steps 3 and 5 */
-static int refer_to(Move *m, const Layout *to, const VpcHeader *header)
+static int relocate_refer_to(Move *m, const Layout *to, const VpcHeader *header)
 {
     VpcState *s = m->bs->state;
 
@@ -294,7 +294,7 @@ static int refer_to(Move *m, const Layout *to, const VpcHeader *header)
 }
 
 /* Steps 1 to 3 */
-static int change_over(Move *m)
+static int relocate_change_over(Move *m)
 {
     VpcState *s = m->bs->state;
     int64_t from[LOCATORS];
@@ -310,28 +310,28 @@ static int change_over(Move *m)
         ret = copy_blocks(m);
     }
     if (ret == 0) {
-        ret = write_tables(m, from, &m->above, &header);
+        ret = relocate_write_tables(m, from, &m->above, &header);
     }
-    return ret < 0 ? ret : refer_to(m, &m->above, &header);
+    return ret < 0 ? ret : relocate_refer_to(m, &m->above, &header);
 }
 
 /* Steps 4 and 5 */
-static int go_home(Move *m)
+static int relocate_move_tables_back(Move *m)
 {
     VpcHeader header;
 
     m->old_bat = m->above.bat;
     m->blocks.count = 0;            /* that one has their places already */
-    int ret = write_tables(m, m->above.locators, &m->home, &header);
+    int ret = relocate_write_tables(m, m->above.locators, &m->home, &header);
 
-    return ret < 0 ? ret : refer_to(m, &m->home, &header);
+    return ret < 0 ? ret : relocate_refer_to(m, &m->home, &header);
 }
 
 static int move_tables(Move *m)
 {
     VpcState *s = m->bs->state;
     int64_t end = s->blocks_end, allocated = s->allocated, entries = vpc_bat_entries(s);
-    int ret = read_batmap(m);
+    int ret = relocate_read_batmap(m);
 
     if (ret == 0) {
         lay_out_home(m);
@@ -343,12 +343,12 @@ static int move_tables(Move *m)
     m->first = vpc_place_above(s, MAX(s->blocks_end, m->home.end));
     m->stride = vpc_place_above(s, m->first + vpc_stored_bytes(s)) - m->first;
     lay_out_above(m, m->first + (int64_t)m->blocks.count * m->stride);
-    ret = change_over(m);
+    ret = relocate_change_over(m);
     if (ret < 0) {
         vpc_give_back(m->bs, end);
         return ret;
     }
-    int away = go_home(m);
+    int away = relocate_move_tables_back(m);
     s->read_limit = s->blocks_end;
     if (away < 0) {
         (void)vpc_claim_again(m->bs);

@@ -79,15 +79,9 @@ static int replace_footer(VpcCheck *c)
 
 static int cut_file(VpcCheck *c)
 {
-    VpcState *s = c->bs->state;
-    GError *err = NULL;
+    const VpcState *s = c->bs->state;
 
-    if (bdrv_node_truncate(c->bs->file, s->read_limit + VPC_SECTOR, &err)) {
-        return 0;
-    }
-    int ret = -bdrv_error_code(err);
-    bdrv_error_free(err);
-    return ret;
+    return vpc_set_file_size(c->bs, s->read_limit + VPC_SECTOR);
 }
 
 /* One sector, which is written as a whole or not at all */
@@ -216,7 +210,7 @@ static int put_header(VpcCheck *c, int64_t at)
     return ret < 0 ? ret : bdrv_node_flush(c->bs->file);
 }
 
-static int refer_to(VpcCheck *c, int64_t header_at)
+static int repair_refer_to(VpcCheck *c, int64_t header_at)
 {
     VpcState *s = c->bs->state;
     VpcFooter f = s->footer;
@@ -235,9 +229,9 @@ static int mend_locators(VpcCheck *c)
 
     s->tail_at = c->tail_inside ? end : s->tail_at;      /* where vpc_open() would have it */
     ret = ret < 0 ? ret : put_header(c, at);
-    ret = ret < 0 ? ret : refer_to(c, at);
+    ret = ret < 0 ? ret : repair_refer_to(c, at);
     ret = ret < 0 ? ret : put_header(c, home);
-    ret = ret < 0 ? ret : refer_to(c, home);
+    ret = ret < 0 ? ret : repair_refer_to(c, home);
     return ret < 0 ? ret : bdrv_node_zero(c->bs->file, at, (int64_t)sizeof(VpcHeader), 0);
 }
 

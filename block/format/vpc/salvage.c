@@ -53,7 +53,7 @@ static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
     return place >= s->bat_offset + s->bat_bytes && end <= s->read_limit;
 }
 
-static int by_number(gconstpointer a, gconstpointer b)
+static int salvage_by_number(gconstpointer a, gconstpointer b)
 {
     uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
 
@@ -64,7 +64,7 @@ static bool are_apart(const VpcState *s, GArray *sectors)
 {
     bool apart = true;
 
-    g_array_sort(sectors, by_number);
+    g_array_sort(sectors, salvage_by_number);
     for (guint i = 1; i < sectors->len && apart; i++) {
         int64_t step = (int64_t)g_array_index(sectors, uint32_t, i) - g_array_index(sectors, uint32_t, i - 1);
 
@@ -74,7 +74,7 @@ static bool are_apart(const VpcState *s, GArray *sectors)
 }
 
 /* Behind the last entry there are ones or zeroes, up to the end of its sector */
-static bool is_padded(const uint8_t *padding, int64_t bytes)
+static bool salvage_is_padded(const uint8_t *padding, int64_t bytes)
 {
     int64_t same = 0;
 
@@ -112,13 +112,13 @@ static bool read_table(VpcCheck *c, GArray *sectors)
         int64_t used = MIN(n, s->bat_bytes - at);
 
         ok = bdrv_node_pread(c->bs->file, s->bat_offset + at, piece, n) == 0 &&
-             take_places(c, piece, at / 4, used / 4, sectors) && is_padded(piece + used, n - used);
+             take_places(c, piece, at / 4, used / 4, sectors) && salvage_is_padded(piece + used, n - used);
     }
     return ok;
 }
 
 /* How many blocks there are, if what is there can be the BAT; 0: it can't */
-static guint count_blocks(VpcCheck *c)
+static guint salvage_count_blocks(VpcCheck *c)
 {
     GArray *sectors = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     guint count = read_table(c, sectors) && are_apart(c->bs->state, sectors) ? sectors->len : 0;
@@ -134,7 +134,7 @@ static bool guess_table(VpcCheck *c)
     for (size_t i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
         for (int64_t at = LEAST_TABLE; at <= LAST_TABLE; at += VPC_SECTOR) {
             suppose(c, at, block_sizes[i]);
-            guint count = count_blocks(c);
+            guint count = salvage_count_blocks(c);
 
             if (count > 0) {
                 bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
@@ -171,7 +171,7 @@ static bool find_table(VpcCheck *c, GError **errp)
     }
     const VpcHeader header = s->header;
     int64_t bat_offset = s->bat_offset, block_size = s->block_size, bat_bytes = s->bat_bytes;
-    bool likely = usable && count_blocks(c) > 0;
+    bool likely = usable && salvage_count_blocks(c) > 0;
 
     memset(&s->header, 0, sizeof(s->header));
     if (!likely && guess_table(c)) {
@@ -216,7 +216,7 @@ static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
     return true;
 }
 
-static bool choose_footer(VpcCheck *c, GError **errp)
+static bool salvage_choose_footer(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
     GError *err = NULL;
@@ -256,7 +256,7 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     }
     VpcCheck *c = vpc_check_new(bs, NULL, NULL);
 
-    if (!vpc_read_ends(bs, &c->ends, errp) || !choose_footer(c, errp)) {
+    if (!vpc_read_ends(bs, &c->ends, errp) || !salvage_choose_footer(c, errp)) {
         return false;
     }
     if (!vpc_check_footer(c)) {

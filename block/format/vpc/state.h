@@ -62,8 +62,8 @@ typedef struct VpcRoom {
  *   grow_limit      The file never grows past this: a BAT entry or lost_metadata points here, and would get bytes that
  *                   are another's. INT64_MAX: nothing does
  *
- * first_block <= blocks_end <= tail_at, and tail_at <= grow_limit if the file grows. A fixed disk has no blocks: its read_limit,
- * blocks_end and tail_at are where its footer is.
+ * first_block <= blocks_end <= tail_at, and tail_at <= grow_limit if the file grows. A fixed disk has no blocks: its
+ * read_limit, blocks_end and tail_at are where its footer is.
  *
  * Which of them may be trusted:
  *
@@ -76,9 +76,9 @@ typedef struct VpcRoom {
  *
  *   rewrite_footers rewrite_head
  *   false           either       The footer at tail_at is durable and is s->footer. Anything may be written below it
- *   true            false        The one at tail_at is missing, has 511 bytes, or is not known to be there. Before anything else is
- *                                written, it is. Set by open(), and where a footer further out could neither be finished
- *                                nor cut off (vpc/tail.c)
+ *   true            false        The one at tail_at is missing, has 511 bytes, or is not known to be there. It is written
+ *                                before anything else. Set by open(), and where a footer further out could neither be
+ *                                finished nor cut off (vpc/tail.c)
  *   true            true         The copy at the start is written, too: it was bad, or differed, when the image was opened, or
  *                                vpc_change_footer() failed between the two
  *

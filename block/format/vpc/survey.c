@@ -4,11 +4,13 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/bat.h"
+#include "block/format/vpc/holes.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "block/format/vpc/survey.h"
+#include "block/format/vpc/table.h"
 #include "util/be.h"
 #include "util/checked.h"
 
@@ -222,4 +224,42 @@ bool vpc_survey(BlockDriverState *bs, GError **errp)
                        vpc_bat_entries(s), s->bat_offset, g_strerror(-ret));
     }
     return ret == 0;
+}
+
+void vpc_warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
+{
+    VpcState *s = bs->state;
+    int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
+
+    if (__atomic_load_n(&s->was_written, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&s->hidden_told, __ATOMIC_RELAXED) >= VPC_MOST_TOLD ||
+        __atomic_load_n(&s->hidden_block, __ATOMIC_RELAXED) == block + 1 ||
+        vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
+        return;
+    }
+    __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
+    int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
+    bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
+              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; salvage=on reads it, and check -r all sets the bits"
+              : "; see check for more of these, which are not told of here");
+}
+
+int64_t vpc_misplaced_end(BlockDriverState *bs, const VpcTable *piece, int64_t block)
+{
+    const VpcState *s = bs->state;
+    uint32_t sector = be32_load(vpc_entry_in(s, piece, block));
+    int64_t most = MAX(MIN((bs->size - 1) / s->block_size, vpc_bat_entries(s)), block + 1), next = block + 1;
+    int64_t here = MIN((piece->end - s->bat_offset) / 4, most), hole = (most - here) * 4;
+
+    while (next < here && be32_load(vpc_entry_in(s, piece, next)) == sector) {
+        next++;
+    }
+    if (sector == 0 && next == here && here < most && vpc_is_hole(bs, s->bat_offset + here * 4, &hole)) {
+        next += hole / 4;
+    }
+    if (next > block + 1) {
+        bdrv_warn(bs, "B2", "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
+                  next - 1, block);
+    }
+    return next * s->block_size;
 }

@@ -4,6 +4,7 @@
 #define BLOCK_VPC_SURVEY_H
 
 #include "block/format/vpc/state.h"
+#include "block/format/vpc/table.h"
 
 /* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
 bool vpc_survey(BlockDriverState *bs, GError **errp);
@@ -16,5 +17,12 @@ bool vpc_is_shared(const VpcState *s, int64_t block);
 const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
 /* May it be read, or, @write, written to? -EIO and a warning if not */
 int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
+/* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
+ * bits are clear. Others show it: QEMU does not look at bits */
+void vpc_warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last);
+/* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The
+ * disk's last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody
+ * likes, for nothing */
+int64_t vpc_misplaced_end(BlockDriverState *bs, const VpcTable *piece, int64_t block);
 
 #endif

@@ -24,6 +24,7 @@
 #include <string.h>
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/holes.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -50,17 +51,13 @@ void vpc_spoil_room(VpcState *s, int64_t end)
 static int set_length(BlockDriverState *bs, int64_t size)
 {
     VpcState *s = bs->state;
-    GError *err = NULL;
+    int ret = vpc_set_file_size(bs, size);
 
-    if (!bdrv_node_truncate(bs->file, size, &err)) {
-        int ret = -bdrv_error_code(err);
-
-        bdrv_error_free(err);
-        return ret;
+    if (ret == 0) {
+        vpc_spoil_room(s, 0);
+        s->room.zero_from = MIN(s->room.zero_from, size);
     }
-    vpc_spoil_room(s, 0);
-    s->room.zero_from = MIN(s->room.zero_from, size);
-    return 0;
+    return ret;
 }
 
 /* Return the end of the room that there can be. Sectors are numbered with 32 bits, what lies past the end of the file
@@ -281,7 +278,7 @@ static int64_t write_bitmaps(BlockDriverState *bs, int64_t place, int64_t stride
 
 /* Make places of a dynamic disk ready for blocks, from @place on. 0 if that one has at least its zeroes and its bitmap,
  * and only stable storage could not be had: its BAT entry waits for the next flush then */
-static int make_ready(BlockDriverState *bs, int64_t place)
+static int tail_make_ready(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
     int64_t stride = vpc_place_above(s, place_end(s, place)) - place, left = vpc_bat_entries(s) - s->allocated;
@@ -316,7 +313,7 @@ int vpc_take_place(BlockDriverState *bs, int64_t *place)
     if (ret == 0 && s->differencing) {
         ret = clear_places(bs, *place, place_end(s, *place));
     } else if (ret == 0 && !is_ready(s, *place)) {
-        ret = make_ready(bs, *place);
+        ret = tail_make_ready(bs, *place);
     }
     if (ret < 0) {
         return ret;
