@@ -8,6 +8,7 @@
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/be.h"
@@ -117,8 +118,7 @@ static bool choose_without_any(VpcCheck *c, GError **errp)
     const VpcEnds *e = &c->ends;
     int64_t stray = find_stray(c);
 
-    if (e->head_ok && vpc_type(&e->head) == VPC_FIXED && !e->tail_error) {
-        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
+    if (vpc_fixed_at_start(e, errp)) {
         return false;
     }
     if (stray > 0 && bdrv_node_pread(c->bs->file, stray, &s->footer, sizeof(s->footer)) == 0 &&
@@ -136,15 +136,11 @@ bool vpc_check_choose(VpcCheck *c, GError **errp)
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
 
-    if (e->tail_ok) {
-        s->footer = e->tail;
-        s->found = e->size - e->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
-        s->read_limit = c->new_tail = e->tail_at;
-    } else if (e->head_ok && vpc_is_sparse(&e->head)) {
-        s->footer = e->head;
-        s->found = VPC_AT_HEAD;
-    } else {
+    if (!vpc_choose_end(e, &s->footer, &s->found)) {
         return choose_without_any(c, errp);
+    }
+    if (s->found != VPC_AT_HEAD) {
+        s->read_limit = c->new_tail = e->tail_at;
     }
     if (s->found == VPC_AT_TAIL_511) {
         vpc_found(c, VPC_TAIL_511, e->tail_at, -1,
@@ -273,23 +269,12 @@ static void report_marks(VpcCheck *c)
 
 static bool check_fields(VpcCheck *c)
 {
-    VpcState *s = c->bs->state;
-    const VpcFooter *f = &s->footer;
-    uint32_t type = vpc_type(f), version = be32_load(f->version);
-    uint64_t size = be64_load(f->current_size);
+    const VpcFooter *f = &((VpcState *)c->bs->state)->footer;
+    g_autofree char *why = NULL;
+    VpcFooterFault fault = vpc_judge_footer(f, &why);
 
-    if (version >> 16 != VPC_VERSION >> 16) {
-        vpc_found(c, VPC_FOOTER_UNKNOWN, -1, -1,
-                  "file format version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
-        return false;
-    }
-    if (type != VPC_FIXED && !vpc_is_sparse(f)) {
-        vpc_found(c, VPC_FOOTER_UNKNOWN, -1, -1,
-                  "disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)", type);
-        return false;
-    }
-    if (size > INT64_MAX - VPC_MAX_BLOCK) {
-        vpc_found(c, VPC_SIZE_IMPOSSIBLE, -1, -1, "current size is %" PRIu64 " bytes, more than can be", size);
+    if (fault != VPC_FOOTER_GOOD) {
+        vpc_found(c, fault == VPC_FOOTER_SIZE_BAD ? VPC_SIZE_IMPOSSIBLE : VPC_FOOTER_UNKNOWN, -1, -1, "%s", why);
         return false;
     }
     if (!(be32_load(f->features) & VPC_FEATURES)) {
@@ -297,7 +282,7 @@ static bool check_fields(VpcCheck *c)
                   "features are 0x%x, without the bit that is always set: Xen's tools refuse that",
                   be32_load(f->features));
     }
-    if (type == VPC_FIXED && be64_load(f->data_offset) != UINT64_MAX) {
+    if (vpc_type(f) == VPC_FIXED && be64_load(f->data_offset) != UINT64_MAX) {
         vpc_found(c, VPC_FOOTER_ODD, -1, -1,
                   "data offset is 0x%" PRIx64 ", which is all ones in a fixed disk: Azure refuses that",
                   be64_load(f->data_offset));

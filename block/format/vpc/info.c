@@ -7,6 +7,7 @@
 #include "block/format/vpc/backing.h"
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/ends.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"

@@ -17,6 +17,7 @@
 #include "block/format/vpc/ends.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/salvage.h"
@@ -104,28 +105,22 @@ static bool open_choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError
 {
     VpcState *s = bs->state;
 
-    if (ends->tail_ok) {
-        s->footer = ends->tail;
-        s->found = ends->size - ends->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
+    if (!vpc_choose_end(ends, &s->footer, &s->found)) {
+        return vpc_fixed_at_start(ends, errp) ? false : vpc_no_footer(bs, ends, errp);
+    }
+    if (s->found != VPC_AT_HEAD) {
         s->read_limit = ends->tail_at;
-    } else if (ends->head_ok && vpc_is_sparse(&ends->head)) {
-        s->footer = ends->head;
-        s->found = VPC_AT_HEAD;
-        s->read_limit = ends->size;
-        s->tail_inside = !bdrv_node_can_grow(bs->file);
-        if (ends->tail_error) {
-            bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
-                      ends->tail_at, g_strerror(-ends->tail_error));
-        } else if (!s->tail_inside || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
-            g_autofree char *gap = vpc_missing_part(bs);
+        return true;
+    }
+    s->read_limit = ends->size;
+    s->tail_inside = !bdrv_node_can_grow(bs->file);
+    if (ends->tail_error) {
+        bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
+                  ends->tail_at, g_strerror(-ends->tail_error));
+    } else if (!s->tail_inside || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+        g_autofree char *gap = vpc_missing_part(bs);
 
-            bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
-        }
-    } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED && !ends->tail_error) {
-        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
-        return false;
-    } else {
-        return vpc_no_footer(bs, ends, errp);
+        bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
     }
     return true;
 }
@@ -134,28 +129,23 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcFooter *f = &s->footer;
-    uint32_t type = vpc_type(f), version = be32_load(f->version);
+    g_autofree char *why = NULL;
+    VpcFooterFault fault = vpc_judge_footer(f, &why);
 
-    if (version >> 16 != VPC_VERSION >> 16) {
-        bdrv_set_error(errp, ENOTSUP, "footer: file format version is %u.%u, should be 1.0", version >> 16,
-                       version & 0xffff);
-    } else if (type != VPC_FIXED && type != VPC_DYNAMIC && type != VPC_DIFFERENCING) {
-        bdrv_set_error(errp, EINVAL, "footer: disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)",
-                       type);
-    } else if (be64_load(f->current_size) > INT64_MAX) {
-        bdrv_set_error(errp, EINVAL, "footer: current size is %" PRIu64 " bytes, more than can be",
-                       be64_load(f->current_size));
-    } else if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
+    if (fault != VPC_FOOTER_GOOD) {
+        bdrv_set_error(errp, fault == VPC_FOOTER_VERSION_BAD ? ENOTSUP : EINVAL, "footer: %s", why);
+        return false;
+    }
+    if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EACCES, "the image was put out of use by Xen's tools (cookie v_poison): it can be "
                        "opened for reading only");
-    } else {
-        if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
-            bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
-        }
-        bs->size = vpc_size(f, s->options.size_rule);
-        return true;
+        return false;
     }
-    return false;
+    if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
+        bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
+    }
+    bs->size = vpc_size(f, s->options.size_rule);
+    return true;
 }
 
 static bool open_fixed(BlockDriverState *bs, GError **errp)

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <miniblk/driver.h>
+#include "block/format/vpc/ends.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
@@ -34,9 +35,6 @@ typedef struct VpcOptions {
     bool salvage;
     int64_t salvage_size;                       /* -1: not given */
 } VpcOptions;
-
-/* Where the footer that counts was found */
-typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
 
 /* The room between the last block's end and the footer at the end of the file, see vpc/tail.c */
 typedef struct VpcRoom {
