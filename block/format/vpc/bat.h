@@ -43,6 +43,9 @@ static inline int64_t vpc_bat_padded(const VpcState *s)
     return align_up(s->bat_bytes, VPC_SECTOR);
 }
 
+/* Take place and length of the BAT and the length of blocks from s->header, which was found to be good */
+void vpc_use_header(VpcState *s);
+
 /* Return the first place for a block at or above @offset */
 int64_t vpc_place_above(const VpcState *s, int64_t offset);
 

@@ -1,6 +1,7 @@
 /* judge.c - VHD: every rule about what is on disk, once */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
+#include <string.h>
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/judge.h"
 #include "block/format/vpc/on-disk.h"
@@ -25,4 +26,33 @@ VpcFooterFault vpc_judge_footer(const VpcFooter *f, char **why)
         return VPC_FOOTER_SIZE_BAD;
     }
     return VPC_FOOTER_GOOD;
+}
+
+bool vpc_is_header_place(uint64_t at, int64_t limit)
+{
+    return at >= VPC_SECTOR && at % VPC_SECTOR == 0 && at <= (uint64_t)limit &&
+           (uint64_t)limit - at >= sizeof(VpcHeader);
+}
+
+VpcHeaderFault vpc_judge_header(const VpcHeader *h, int64_t limit)
+{
+    uint32_t block_size = be32_load(h->block_size), entries = be32_load(h->entries);
+    uint64_t table = be64_load(h->table_offset);
+
+    if (memcmp(h->cookie, VPC_HEADER_COOKIE, 8)) {
+        return VPC_HEADER_NO_COOKIE;
+    }
+    if (be32_load(h->version) >> 16 != VPC_HEADER_VERSION >> 16) {
+        return VPC_HEADER_VERSION_BAD;
+    }
+    if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
+        return VPC_HEADER_BLOCK_SIZE_BAD;
+    }
+    if (entries > (uint64_t)limit / 4) {
+        return VPC_HEADER_TOO_MANY_ENTRIES;
+    }
+    if (table % VPC_SECTOR) {
+        return VPC_HEADER_BAT_UNALIGNED;
+    }
+    return table > (uint64_t)limit - 4 * (uint64_t)entries ? VPC_HEADER_BAT_OUTSIDE : VPC_HEADER_GOOD;
 }

@@ -18,5 +18,16 @@ typedef enum VpcFooterFault {
 
 /* Return the first fault, and in *@why the clause that says so; g_free() it. NULL: there is none */
 VpcFooterFault vpc_judge_footer(const VpcFooter *footer, char **why);
+/* Is @at, a footer's data offset, a place for a header in front of @limit? */
+bool vpc_is_header_place(uint64_t at, int64_t limit);
+
+/* What may be wrong with a header, in the order in which it is looked for; its checksum is apart from this */
+typedef enum VpcHeaderFault {
+    VPC_HEADER_GOOD, VPC_HEADER_NO_COOKIE, VPC_HEADER_VERSION_BAD, VPC_HEADER_BLOCK_SIZE_BAD, VPC_HEADER_TOO_MANY_ENTRIES,
+    VPC_HEADER_BAT_UNALIGNED, VPC_HEADER_BAT_OUTSIDE,
+} VpcHeaderFault;
+
+/* Return the first fault, where tables end at or before @limit. The cookie alone can be told of a header of any file */
+VpcHeaderFault vpc_judge_header(const VpcHeader *header, int64_t limit);
 
 #endif

@@ -170,39 +170,46 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
     return true;
 }
 
-/* What is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
+/* Say what is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
 static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcHeader *h = &s->header;
-    uint32_t sum = vpc_header_sum(h);
-    uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
+    VpcHeaderFault fault = vpc_judge_header(h, limit);
+    bool about_bat = fault == VPC_HEADER_GOOD || fault == VPC_HEADER_BAT_UNALIGNED || fault == VPC_HEADER_BAT_OUTSIDE;
+    uint32_t version = be32_load(h->version), entries = be32_load(h->entries);
     uint64_t table = be64_load(h->table_offset);
 
-    if (memcmp(h->cookie, VPC_HEADER_COOKIE, 8)) {
-        bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
-    } else if (version >> 16 != VPC_HEADER_VERSION >> 16) {
-        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
-    } else if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
-        bdrv_set_error(errp, EINVAL, "Invalid block size %u", block_size);
-    } else if (entries > (uint64_t)limit / 4) {
-        bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
-    } else if (be32_load(h->checksum) != sum) {
+    if (about_bat && be32_load(h->checksum) != vpc_header_sum(h)) {
         bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " VPC_MENDED,
-                       be32_load(h->checksum), sum);
-    } else if (table % VPC_SECTOR) {
+                       be32_load(h->checksum), vpc_header_sum(h));
+        return false;
+    }
+    switch (fault) {
+    case VPC_HEADER_GOOD:
+        vpc_use_header(s);
+        break;
+    case VPC_HEADER_NO_COOKIE:
+        bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
+        break;
+    case VPC_HEADER_VERSION_BAD:
+        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+        break;
+    case VPC_HEADER_BLOCK_SIZE_BAD:
+        bdrv_set_error(errp, EINVAL, "Invalid block size %u", be32_load(h->block_size));
+        break;
+    case VPC_HEADER_TOO_MANY_ENTRIES:
+        bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
+        break;
+    case VPC_HEADER_BAT_UNALIGNED:
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT offset %" PRIu64 " is not a multiple of 512", table);
-    } else if (table > (uint64_t)limit - 4 * (uint64_t)entries) {
+        break;
+    case VPC_HEADER_BAT_OUTSIDE:
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT of %u entries at %" PRIu64 " does not end before %"
                        PRId64, entries, table, limit);
-    } else {
-        s->bat_offset = (int64_t)table;
-        s->bat_bytes = (int64_t)entries * 4;
-        s->block_size = block_size;
-        s->bitmap_bytes = vpc_bitmap_bytes(block_size);
-        return true;
+        break;
     }
-    return false;
+    return fault == VPC_HEADER_GOOD;
 }
 
 static bool open_read_header(BlockDriverState *bs, int64_t limit, GError **errp)
@@ -210,8 +217,7 @@ static bool open_read_header(BlockDriverState *bs, int64_t limit, GError **errp)
     VpcState *s = bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
 
-    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)limit ||
-        (uint64_t)limit - at < sizeof(VpcHeader)) {
+    if (!vpc_is_header_place(at, limit)) {
         bdrv_set_error(errp, EINVAL, "footer: data offset is %" PRIu64 ", no place for a header before %" PRId64, at,
                        limit);
         return false;

@@ -15,6 +15,7 @@
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/holes.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/salvage.h"
@@ -228,9 +229,10 @@ static bool salvage_choose_footer(VpcCheck *c, GError **errp)
         be64_store(s->footer.current_size, (uint64_t)s->options.salvage_size);
         s->options.size_rule = VPC_SIZE_CURRENT;
     }
-    if (be64_load(s->footer.current_size) > INT64_MAX - VPC_MAX_BLOCK) {
-        bdrv_set_error(errp, EINVAL, "current size is %" PRIu64 " bytes, more than can be; salvage-size says how long "
-                       "the disk is", be64_load(s->footer.current_size));
+    g_autofree char *why = NULL;
+
+    if (vpc_judge_footer(&s->footer, &why) == VPC_FOOTER_SIZE_BAD) {
+        bdrv_set_error(errp, EINVAL, "%s; salvage-size says how long the disk is", why);
         return false;
     }
     return true;
