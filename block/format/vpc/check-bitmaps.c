@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/bat.h"
 #include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/holes.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -134,11 +134,10 @@ static void check_bitmap(VpcCheck *c, uint64_t key, uint8_t *bitmap)
 /* Does the block with this index lie on its neighbour? Then its bitmap may not be its own */
 static bool is_shared(const VpcCheck *c, size_t i)
 {
+    const VpcState *s = c->bs->state;
     const uint64_t *key = &c->blocks.at[i];
-    int64_t place = vpc_key_place(*key), bytes = vpc_stored_bytes(c->bs->state);
 
-    return (i > 0 && place - vpc_key_place(key[-1]) < bytes) ||
-           (i + 1 < c->blocks.count && vpc_key_place(key[1]) - place < bytes);
+    return (i > 0 && vpc_overlap(s, key[-1], key[0])) || (i + 1 < c->blocks.count && vpc_overlap(s, key[0], key[1]));
 }
 
 void vpc_check_bitmaps(VpcCheck *c)

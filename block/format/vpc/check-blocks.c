@@ -11,6 +11,7 @@
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -97,7 +98,7 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     VpcCheck *c = walk->c;
     VpcState *s = c->bs->state;
     int64_t place = (int64_t)sector * VPC_SECTOR;
-    VpcKind kind = vpc_judge(c, block, sector);
+    VpcKind kind = vpc_check_entry(c, block, sector);
 
     if (block < c->needed) {
         count_entry(walk, place);
@@ -119,7 +120,7 @@ static void check_hole(Walk *walk, const VpcRun *run)
     VpcCheck *c = walk->c;
     const VpcState *s = c->bs->state;
     int64_t count = CLAMP(c->needed - run->block, 0, run->count);
-    VpcKind kind = vpc_judge(c, run->block, 0);
+    VpcKind kind = vpc_check_entry(c, run->block, 0);
 
     if (count == 0 || kind == VPC_KINDS) {      /* it never is: sector 0 has the copy of the footer */
         return;
@@ -168,13 +169,12 @@ static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
 /* As few as possible are to be moved: those that lie on one that stays */
 static void check_overlaps(VpcCheck *c)
 {
-    int64_t bytes = vpc_stored_bytes(c->bs->state);
     uint64_t stays = 0;
 
     for (size_t i = 0; i < c->blocks.count; i++) {
         uint64_t key = c->blocks.at[i];
 
-        if (i > 0 && vpc_key_place(key) - vpc_key_place(stays) < bytes) {
+        if (i > 0 && vpc_overlap(c->bs->state, stays, key)) {
             report_overlap(c, stays, key);
         } else {
             stays = key;

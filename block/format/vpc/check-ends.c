@@ -297,7 +297,7 @@ static void check_size(VpcCheck *c)
     int64_t size = (int64_t)be64_load(f->current_size);
     int64_t now = vpc_size(f, VPC_SIZE_AUTO), old = vpc_size(f, VPC_SIZE_QEMU9);
 
-    c->disk_size = MAX(size, vpc_size(f, s->options.size_rule));
+    c->disk_size = vpc_largest_size(f, s->options.size_rule);
     if (size % VPC_SECTOR) {
         vpc_found(c, VPC_SIZE_ODD, -1, -1, "current size is %" PRId64 ", no multiple of 512", size);
     }

@@ -20,7 +20,7 @@ void vpc_check_header_sum(VpcCheck *c);
 /* Call @function for each entry of the BAT; what can't be read is a finding, and false */
 bool vpc_check_walk(VpcCheck *c, VpcRunFunction *function, void *user);
 /* What kind of trouble an entry is; VPC_KINDS: none */
-VpcKind vpc_judge(const VpcCheck *c, int64_t block, uint32_t sector);
+VpcKind vpc_check_entry(const VpcCheck *c, int64_t block, uint32_t sector);
 /* Where the first block begins of those that can be read and lie in [@start, @end); INT64_MAX: none. Reads the BAT */
 int64_t vpc_check_find_block(VpcCheck *c, int64_t start, int64_t end);
 /* Where the last block ends that is in the file as a whole */

@@ -89,6 +89,11 @@ int64_t vpc_size(const VpcFooter *f, int rule)
     return current || too_big || chs == 0 ? (int64_t)be64_load(f->current_size) : chs;
 }
 
+int64_t vpc_largest_size(const VpcFooter *f, int rule)
+{
+    return MAX((int64_t)be64_load(f->current_size), vpc_size(f, rule));
+}
+
 char *vpc_uuid_text(const uint8_t u[16])
 {
     return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],

@@ -2,9 +2,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/judge.h"
+#include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 #include "util/be.h"
 
 VpcFooterFault vpc_judge_footer(const VpcFooter *f, char **why)
@@ -55,4 +58,30 @@ VpcHeaderFault vpc_judge_header(const VpcHeader *h, int64_t limit)
         return VPC_HEADER_BAT_UNALIGNED;
     }
     return table > (uint64_t)limit - 4 * (uint64_t)entries ? VPC_HEADER_BAT_OUTSIDE : VPC_HEADER_GOOD;
+}
+
+unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
+{
+    int64_t data = place + s->bitmap_bytes, end = data + s->block_size;
+    unsigned faults = data > s->read_limit ? VPC_PLACE_OUTSIDE : 0;
+
+    if (data + vpc_bytes_in(s, block, disk_size) > s->read_limit) {
+        faults |= VPC_PLACE_CUT;
+    }
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        const VpcRange *r = &s->metadata[i];
+
+        if (r->use == VPC_VITAL) {
+            faults |= place < r->used && r->start < data ? VPC_PLACE_TABLES : 0;
+            faults |= data < r->used && r->start < end ? VPC_PLACE_OVER_TABLES : 0;
+        } else if (r->use == VPC_NAMES) {
+            faults |= place < r->used && r->start < end ? VPC_PLACE_OVER_NAMES : 0;
+        }
+    }
+    return faults;
+}
+
+bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key)
+{
+    return vpc_key_place(key) - vpc_key_place(before) < vpc_stored_bytes(s);
 }

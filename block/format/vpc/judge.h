@@ -10,6 +10,7 @@
 #include <glib.h>
 #include <miniblk/driver.h>
 #include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
 
 /* What may be wrong with a footer whose checksum is right, in the order in which it is looked for */
 typedef enum VpcFooterFault {
@@ -27,7 +28,21 @@ typedef enum VpcHeaderFault {
     VPC_HEADER_BAT_UNALIGNED, VPC_HEADER_BAT_OUTSIDE,
 } VpcHeaderFault;
 
-/* Return the first fault, where tables end at or before @limit. The cookie alone can be told of a header of any file */
+/* Return the first fault; tables are to end at or before @limit */
 VpcHeaderFault vpc_judge_header(const VpcHeader *header, int64_t limit);
+/* What may be wrong with the place of a block. Any of them may come together; VPC_PLACE_OUTSIDE comes with VPC_PLACE_CUT */
+enum {
+    VPC_PLACE_OUTSIDE       = 1 << 0,   /* its data begins past s->read_limit */
+    VPC_PLACE_TABLES        = 1 << 1,   /* its bitmap is where vital metadata is: there never was a block */
+    VPC_PLACE_CUT           = 1 << 2,   /* what the disk has of its data ends past s->read_limit */
+    VPC_PLACE_OVER_TABLES   = 1 << 3,   /* its data is where vital metadata is */
+    VPC_PLACE_OVER_NAMES    = 1 << 4,   /* bitmap or data are where locators or the header of a batmap are */
+};
+
+/* Return all that is wrong with @block at @place, a block of a disk of @disk_size bytes. 0: nothing is */
+unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
+/* Do two blocks overlap, of which @before is not behind @key? All are of one length, so that in a sorted list one that
+ * overlaps any overlaps a neighbour */
+bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key);
 
 #endif

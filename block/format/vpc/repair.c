@@ -288,7 +288,7 @@ static int drop_run(void *user, const VpcRun *run)
     VpcCheck *c = drop->c;
     int64_t count = run->hole ? CLAMP(c->needed - run->block, 0, run->count) : 1;
 
-    if (run->sector == VPC_UNUSED || count == 0 || vpc_judge(c, run->block, run->sector) != drop->kind) {
+    if (run->sector == VPC_UNUSED || count == 0 || vpc_check_entry(c, run->block, run->sector) != drop->kind) {
         return 0;
     }
     for (int64_t i = 0; i < count && c->map; i++) {

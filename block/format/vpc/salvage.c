@@ -248,15 +248,11 @@ static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what
     }
 }
 
-bool vpc_salvage(BlockDriverState *bs, GError **errp)
+/* Make out of footer and header what there is */
+static bool make_out(VpcCheck *c, GError **errp)
 {
+    BlockDriverState *bs = c->bs;
     VpcState *s = bs->state;
-
-    if (bs->flags & BDRV_O_RDWR) {
-        bdrv_set_error(errp, EACCES, "with salvage=on an image can be opened for reading only");
-        return false;
-    }
-    VpcCheck *c = vpc_check_new(bs, NULL, NULL);
 
     if (!vpc_read_ends(bs, &c->ends, errp) || !salvage_choose_footer(c, errp)) {
         return false;
@@ -278,6 +274,22 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     return true;
 }
 
+bool vpc_salvage(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (bs->flags & BDRV_O_RDWR) {
+        bdrv_set_error(errp, EACCES, "with salvage=on an image can be opened for reading only");
+        return false;
+    }
+    VpcCheck *c = vpc_check_new(bs, NULL, NULL);
+    bool ok = make_out(c, errp);
+
+    vpc_check_free(c);          /* what is read is judged by what is in @s now */
+    s->check = NULL;
+    return ok;
+}
+
 void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext)
 {
     VpcState *s = bs->state;
@@ -287,13 +299,14 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
         *ext = (BlockExtent) { start, bs->size - start, bs->backing, start };
         return;
     }
-    VpcKind kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
-    bool all = kind == VPC_BLOCK_ON_NAMES || kind == VPC_KINDS;     /* if no more is wrong, it is the bitmap */
-    int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->read_limit - data : 0;
+    unsigned faults = place < 0 ? VPC_PLACE_OUTSIDE
+                                : vpc_judge_place(s, block, place, vpc_largest_size(&s->footer, s->options.size_rule));
+    bool none = s->differencing || faults & (VPC_PLACE_OUTSIDE | VPC_PLACE_TABLES);
+    int64_t have = none ? 0 : faults & VPC_PLACE_CUT ? s->read_limit - data : s->block_size;
 
     bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
               have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"
-              : kind == VPC_KINDS ? ", as if its bitmap, which can't be read, had all bits set" : "");
+              : faults == 0 ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };
     } else {

@@ -127,7 +127,7 @@ typedef struct VpcState {
     GHashTable *broken;         /* tables that can't be read as a whole, by the sectors where they begin, as pointers;
                                  * NULL: there is none */
 
-    struct VpcCheck *check;     /* what the last check, or salvage=on, found; NULL: there was none */
+    struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
 } VpcState;
 
 #endif

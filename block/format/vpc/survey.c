@@ -5,6 +5,7 @@
 #include <string.h>
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/holes.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
@@ -14,15 +15,16 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
+/* Return why the block at @place can't be used, as a clause; NULL: it can. Metadata that the image can do without is no
+ * reason */
+static const char *misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
 {
-    int64_t data = place + s->bitmap_bytes;
-    int64_t reach = MIN(s->block_size, disk_size - block * s->block_size);   /* the last may be cut short */
+    unsigned faults = vpc_judge_place(s, block, place, disk_size);
 
-    if (data + align_up(reach, VPC_SECTOR) > s->read_limit) {
+    if (faults & VPC_PLACE_CUT) {
         return "lies past the end of the file";
     }
-    return vpc_metadata_in(s, VPC_VITAL, false, place, data + s->block_size) ? "lies on metadata" : NULL;
+    return faults & (VPC_PLACE_TABLES | VPC_PLACE_OVER_TABLES) ? "lies on metadata" : NULL;
 }
 
 bool vpc_is_shared(const VpcState *s, int64_t block)
@@ -36,7 +38,7 @@ bool vpc_is_shared(const VpcState *s, int64_t block)
 int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
 {
     const VpcState *s = bs->state;
-    const char *why = vpc_misplaced(s, block, place, bs->size);
+    const char *why = misplaced(s, block, place, bs->size);
 
     if (why) {
         bdrv_warn(bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
@@ -122,7 +124,7 @@ static int survey_run(void *user, const VpcRun *run)
         return 0;
     }
     s->allocated += run->count;
-    const char *why = vpc_misplaced(s, run->block, place, MAX(bs->size, run->block * s->block_size));
+    const char *why = misplaced(s, run->block, place, bs->size);
     if (why) {
         survey_misplaced(survey, run, why);
         return 0;
@@ -164,9 +166,8 @@ static int find_overlapping(Survey *survey)
     vpc_keys_sort(blocks);
     for (size_t i = 1; i < blocks->count && ret == 0; i++) {
         uint64_t before = blocks->at[i - 1], key = blocks->at[i];
-        int64_t apart = vpc_key_place(key) - vpc_key_place(before);
-        const char *code = apart == 0 ? "B3" : "B4";
-        bool overlap = apart < vpc_stored_bytes(s);
+        const char *code = vpc_key_place(key) == vpc_key_place(before) ? "B3" : "B4";
+        bool overlap = vpc_overlap(s, before, key);
 
         if (overlap && !marked) {
             ret = mark_overlapping(survey, before, code);
@@ -187,7 +188,7 @@ static int keep_place(void *user, const VpcRun *run)
     const VpcState *s = survey->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR;
 
-    if (run->sector == VPC_UNUSED || vpc_misplaced(s, run->block, place, survey->bs->size)) {
+    if (run->sector == VPC_UNUSED || misplaced(s, run->block, place, survey->bs->size)) {
         return 0;
     }
     return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;

@@ -13,8 +13,6 @@ bool vpc_survey(BlockDriverState *bs, GError **errp);
 void vpc_look_for_shared(BlockDriverState *bs);
 /* Is @block in s->overlapping? */
 bool vpc_is_shared(const VpcState *s, int64_t block);
-/* Why the block at @place can't be used; NULL if it can. Metadata that the image can do without is no reason */
-const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
 /* May it be read, or, @write, written to? -EIO and a warning if not */
 int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
 /* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
