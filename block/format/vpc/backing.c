@@ -344,6 +344,19 @@ bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds)
     return known;
 }
 
+bool vpc_changed_since(BlockDriverState *bs, BlockDriverState *parent, int64_t *apart)
+{
+    const VpcState *s = bs->state;
+    uint32_t stored = be32_load(s->header.parent_timestamp);
+    int64_t changed;
+
+    if (!stored || !vpc_when_changed(parent, &changed)) {
+        return false;
+    }
+    *apart = changed - stored;
+    return *apart != 0;
+}
+
 bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
                          GError **errp)
 {
@@ -377,13 +390,11 @@ bool vpc_names_more(BlockDriverState *bs)
 /* Signs that a parent was changed behind its child's back; copying files makes them, too */
 static void compare_with_parent(BlockDriverState *bs)
 {
-    VpcState *s = bs->state;
-    uint32_t stored = be32_load(s->header.parent_timestamp);
-    int64_t changed;
+    int64_t apart;
 
-    if (stored && vpc_when_changed(bs->backing, &changed) && changed != stored) {
+    if (vpc_changed_since(bs, bs->backing, &apart)) {
         bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
-                  bs->backing->filename, changed - stored);
+                  bs->backing->filename, apart);
     }
     if (bdrv_node_size(bs->backing) < bs->size && vpc_names_more(bs->backing)) {
         g_autofree char *name = name_of(bs->backing);

@@ -8,6 +8,9 @@
 
 bool vpc_open_backing(BlockDriverState *bs, GError **errp);
 BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp);
+/* Was @parent changed at another time than its child @bs remembers? *@apart: by so many seconds. False also if that is not
+ * known */
+bool vpc_changed_since(BlockDriverState *bs, BlockDriverState *parent, int64_t *apart);
 /* Is the disk of @bs, if that is a VHD, shorter than its footer says, as its geometry counts? */
 bool vpc_names_more(BlockDriverState *bs);
 /* When the file of @bs was changed, as a VHD counts seconds. False: not known */

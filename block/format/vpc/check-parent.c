@@ -50,23 +50,23 @@ static int64_t next_in_use(const VpcCheck *c, int slot, int64_t at, int64_t byte
 
 /* Why a locator can't be right; NULL if it can. *@room: for how much there is room, in whole sectors; 0 if not for its
  * name */
-static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
+static const char *why_wrong(const VpcCheck *c, unsigned i, int64_t *room)
 {
     const VpcState *s = c->bs->state;
     const VpcLocator *l = &s->header.locators[i];
     int64_t space = vpc_locator_space(l), length = be32_load(l->length), at = start_of(l);
-    bool inside = at <= s->read_limit && MIN(length, space) <= s->read_limit - at;
+    unsigned faults = vpc_judge_locator(l, s->read_limit);
     int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
 
     *room = align_down(MAX(next - at, 0), VPC_SECTOR);
-    *room = inside && length <= *room && length <= VPC_MAX_LOCATOR ? *room : 0;
-    if (!inside) {
+    *room = faults & (VPC_NAME_OUTSIDE | VPC_NAME_LONG) || length > *room ? 0 : *room;
+    if (faults & VPC_NAME_OUTSIDE) {
         return "it is not inside the file";
     }
     if (next < at + MIN(length, space)) {
         return "it lies on other metadata";
     }
-    if (length > space) {
+    if (faults & VPC_NAME_OVER_SPACE) {
         return "its data is longer than its room";
     }
     return space > next - at ? "its room reaches over something else, or over the end" : NULL;
@@ -96,14 +96,14 @@ static void check_locators(VpcCheck *c)
         uint32_t code = be32_load(l->code), space = be32_load(l->space);
         uint64_t at = be64_load(l->offset);
         int64_t room;
-        const char *why = code ? misfit(c, i, &room) : NULL;
+        const char *why = code ? why_wrong(c, i, &room) : NULL;
 
         if (why) {
             mend_locator(c, i, room);
             vpc_found(c, s->differencing ? VPC_LOCATOR_BAD : VPC_LOCATOR_IDLE, start_of(l), -1,
                       "locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", room for %" PRIu32 "): %s", i, code,
                       be32_load(l->length), at, space, why);
-        } else if (code && !vpc_locator_name(code)) {
+        } else if (code && vpc_judge_locator(l, s->read_limit) & VPC_NAME_UNKNOWN) {
             vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1, "locator %u is of an unknown kind, 0x%08x", i, code);
         } else if (code && space > 0 && space < VPC_SECTOR) {
             vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1,
@@ -115,13 +115,12 @@ static void check_locators(VpcCheck *c)
 static void compare_parent(VpcCheck *c, BlockDriverState *parent)
 {
     VpcState *s = c->bs->state;
-    uint32_t stored = be32_load(s->header.parent_timestamp);
     int64_t size = bdrv_node_size(parent), ours = (int64_t)be64_load(s->footer.current_size);
-    int64_t changed;
+    int64_t apart;
 
-    if (stored && vpc_when_changed(parent, &changed) && changed != stored) {
+    if (vpc_changed_since(c->bs, parent, &apart)) {
         vpc_found(c, VPC_PARENT_TIME, -1, -1,
-                  "parent '%s', %" PRId64 " seconds apart", parent->filename, changed - stored);
+                  "parent '%s', %" PRId64 " seconds apart", parent->filename, apart);
     }
     if (size != ours) {
         vpc_found(c, VPC_PARENT_SIZE, -1, -1,

@@ -42,23 +42,35 @@ int64_t vpc_locator_space(const VpcLocator *l)
     return space * (space < VPC_SECTOR ? VPC_SECTOR : 1);
 }
 
-/* Why the data of a locator is not to be read; NULL if it is */
-static const char *misfit(const VpcLocator *l, int64_t file_size)
+unsigned vpc_judge_locator(const VpcLocator *l, int64_t limit)
 {
-    uint64_t space = (uint64_t)vpc_locator_space(l), length = be32_load(l->length), offset = be64_load(l->offset);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length), used = MIN(length, space);
+    uint64_t at = be64_load(l->offset);
+    unsigned faults = vpc_locator_name(be32_load(l->code)) ? 0 : VPC_NAME_UNKNOWN;
 
-    if (!vpc_locator_name(be32_load(l->code))) {
-        return "unknown kind";
-    }
-    if (length == 0 || length > VPC_MAX_LOCATOR) {
-        return length == 0 ? "no data" : "too long";
-    }
-    if (length > space) {
-        return "longer than its space";
-    }
-    bool inside = offset <= (uint64_t)file_size && length <= (uint64_t)file_size - offset;
+    faults |= length == 0 ? VPC_NAME_EMPTY : length > VPC_MAX_LOCATOR ? VPC_NAME_LONG : 0;
+    faults |= length > space ? VPC_NAME_OVER_SPACE : 0;
+    return at > (uint64_t)limit || used > limit - (int64_t)at ? faults | VPC_NAME_OUTSIDE : faults;
+}
 
-    return inside ? NULL : "not inside the file";
+/* Return why the data of a locator is not to be read, as a clause; NULL: it is */
+static const char *why_left_out(const VpcLocator *l, int64_t file_size)
+{
+    static const struct {
+        unsigned fault;
+        const char *why;
+    } clauses[] = {
+        { VPC_NAME_UNKNOWN, "unknown kind" }, { VPC_NAME_EMPTY, "no data" }, { VPC_NAME_LONG, "too long" },
+        { VPC_NAME_OVER_SPACE, "longer than its space" }, { VPC_NAME_OUTSIDE, "not inside the file" },
+    };
+    unsigned faults = vpc_judge_locator(l, file_size);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(clauses); i++) {
+        if (faults & clauses[i].fault) {
+            return clauses[i].why;
+        }
+    }
+    return NULL;
 }
 
 static char *from_latin1(const char *data, size_t bytes)
@@ -93,7 +105,7 @@ void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocator
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
         const VpcLocator *l = &header->locators[i];
         uint32_t code = be32_load(l->code), length = be32_load(l->length);
-        const char *why = code ? misfit(l, bdrv_node_size(bs->file)) : NULL;
+        const char *why = code ? why_left_out(l, bdrv_node_size(bs->file)) : NULL;
 
         if (why) {
             bdrv_warn(bs, "L1", "parent locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", space %" PRIu32

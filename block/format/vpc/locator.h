@@ -20,6 +20,18 @@ enum {
 /* Bytes of a parent locator that are read: what Windows 10 keeps free for one */
 #define VPC_MAX_LOCATOR 65536
 
+/* What may be wrong with a locator that is in use */
+enum {
+    VPC_NAME_UNKNOWN    = 1 << 0,       /* nobody knows its code */
+    VPC_NAME_EMPTY      = 1 << 1,
+    VPC_NAME_LONG       = 1 << 2,       /* longer than what is read */
+    VPC_NAME_OVER_SPACE = 1 << 3,       /* longer than its space */
+    VPC_NAME_OUTSIDE    = 1 << 4,       /* what is used of its space ends past the limit */
+};
+
+/* Return all that is wrong with @locator in a file whose metadata ends at or before @limit. 0: nothing is */
+unsigned vpc_judge_locator(const VpcLocator *locator, int64_t limit);
+
 /* The data of the eight locators, as they are on disk; an entry is NULL where the slot is unused, of an
  * unknown kind, not to be believed, or can't be read (a warning says why) */
 typedef struct VpcLocatorData {
