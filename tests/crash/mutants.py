@@ -61,7 +61,7 @@ MUTANTS = [
     ('what a write does not cover is not filled from the parent', 'block/map.c', 'child/16k/allocate', [
         ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
     ("what a longer device has behind the image is in new blocks", 'block/format/vpc/open.c', 'device/dynamic/allocate', [
-        ('    s->room.zero_from = s->in_place ? INT64_MAX : 0;', '    s->room.zero_from = 0;')]),
+        ('    s->room.zero_from = s->tail_inside ? INT64_MAX : 0;', '    s->room.zero_from = 0;')]),
     ('the footer further out is not made durable', 'block/format/vpc/tail.c', 'dynamic/4k/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    if (ret < 0) {\n'
          '        undo_tail(bs, tail, size);',
@@ -71,8 +71,8 @@ MUTANTS = [
          '        ret = bdrv_node_flush(bs->file);',
          '    int ret = 0;\n    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);')]),
     ('the last block of the room lies on the footer', 'block/format/vpc/tail.c', 'dynamic/2m/grow', [
-        ('    if (place_end(s, place) <= s->tail) {',
-         '    if (place_end(s, place) <= s->tail + s->block_size + 8192) {')]),
+        ('    if (place_end(s, place) <= s->tail_at) {',
+         '    if (place_end(s, place) <= s->tail_at + s->block_size + 8192) {')]),
     ('the footer that was moved away from stays in the room', 'block/format/vpc/tail.c', 'child/2k/allocate', [
         ('        clear_footer(bs, old);', '        (void)clear_footer;')]),
     ('tables of a child are written before the barrier of more room', 'block/format/vpc/tail.c', 'child/14m/grow', [
@@ -84,11 +84,11 @@ MUTANTS = [
     ('a place that was used before is not made zero', 'block/format/vpc/tail.c', RETAKE, [
         ('    return place < spoilt ? ', '    return false ? ')]),
     ('close cuts the room off before the footer is there', 'block/format/vpc/tail.c', 'dynamic/4k/reopen', [
-        ('    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;\n', '    int ret = 0;\n    s->tail = s->end;\n'),
-        ('        ret = set_length(bs, s->tail + VPC_SECTOR);\n',
-         '        ret = set_length(bs, s->tail + VPC_SECTOR);\n        vpc_move_tail(bs, s->end);\n')]),
+        ('    int ret = s->tail_at > s->blocks_end ? vpc_move_tail(bs, s->blocks_end) : 0;\n', '    int ret = 0;\n    s->tail_at = s->blocks_end;\n'),
+        ('        ret = set_length(bs, s->tail_at + VPC_SECTOR);\n',
+         '        ret = set_length(bs, s->tail_at + VPC_SECTOR);\n        vpc_move_tail(bs, s->blocks_end);\n')]),
     ('close cuts off the footer, too', 'block/format/vpc/tail.c', 'dynamic/4k/reopen', [
-        ('set_length(bs, s->tail + VPC_SECTOR)', 'set_length(bs, s->tail)')]),
+        ('set_length(bs, s->tail_at + VPC_SECTOR)', 'set_length(bs, s->tail_at)')]),
     ('close does not flush', 'block/open.c', 'child/16k/reopen fixed/overwrite', [
         ('    int ret = bdrv_flush(bs);\n\n    tree->alone = true;', '    int ret = 0;\n\n    tree->alone = true;')]),
     ('FUA is forgotten', 'block/io.c', 'fixed/overwrite dynamic/4k/allocate', [
@@ -110,11 +110,11 @@ MUTANTS = [
         ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Steps 1 and 2',
          '    return ret;\n}\n\n/* Steps 1 and 2')]),
     ('a rebase writes the new header over the old one', 'block/format/vpc/rebase.c', 'child/512/rebase child/512/relink', [
-        ('    return ret < 0 ? ret : write_header(bs, header, at);',
-         '    return ret < 0 ? ret : write_header(bs, header, *header_at = 512);')]),
+        ('    return ret < 0 ? ret : rebase_write_header(bs, header, at);',
+         '    return ret < 0 ? ret : rebase_write_header(bs, header, *header_at = 512);')]),
     ('a rebase or a resize does not wait before it goes home', 'block/format/vpc/tail.c', 'child/512/relink dynamic/512/longer', [
-        ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->unsettled = ret < 0;',
-         '    s->unsettled = ret < 0;')]),
+        ('    if (ret == 0) {\n        ret = bdrv_node_flush(bs->file);\n    }\n    s->rewrite_footers = ret < 0;',
+         '    s->rewrite_footers = ret < 0;')]),
     ('an image that comes to stand alone is not completed', 'block/format/vpc/rebase.c', 'child/16k/alone', [
         ('    if (ret == 0 && !parent) {\n        ret = each_block(bs, clear_unset);',
          '    if (ret == 0 && false) {\n        ret = each_block(bs, clear_unset);')]),
@@ -124,8 +124,8 @@ MUTANTS = [
         ('        ret = ret < 0 ? ret : bdrv_node_flush(bs->file);\n    }\n    ret = ret < 0 ? ret : vpc_change_footer',
          '    }\n    ret = ret < 0 ? ret : vpc_change_footer')]),
     ('a fixed disk is cut off before it has its new size', 'block/format/vpc/resize.c', 'fixed/shorter', [
-        ('    int64_t was = s->tail;\n',
-         '    int64_t was = s->tail;\n    if (size < was) {\n        vpc_move_tail(bs, size);\n'
+        ('    int64_t was = s->tail_at;\n',
+         '    int64_t was = s->tail_at;\n    if (size < was) {\n        vpc_move_tail(bs, size);\n'
          '        bdrv_node_truncate(bs->file, size + VPC_SECTOR, NULL);\n    }\n')]),
     ('what a longer parent has comes to be seen', 'block/format/vpc/resize.c', 'child/long-parent/longer', [
         ('    if (end <= seen) {', '    if (true) {')]),
@@ -143,8 +143,8 @@ MUTANTS = [
     ('its old place is given up before its entry is changed', 'block/format/vpc/gaps.c', 'dynamic/512/compact', [
         ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\nint vpc_fill', '    return ret;\n}\n\nint vpc_fill')]),
     ('a repair cuts the file off before its footer is there', 'block/format/vpc/repair.c', 'dynamic/4k/repair-leak', [
-        ('    int ret = vpc_move_tail(c->bs, c->end);\n\n    s->limit = c->end;\n    return ret < 0 ? ret : cut_file(c);',
-         '    s->limit = c->end;\n    int ret = cut_file(c);\n    return ret < 0 ? ret : vpc_move_tail(c->bs, c->end);')]),
+        ('    int ret = vpc_move_tail(c->bs, c->end);\n\n    s->read_limit = c->end;\n    return ret < 0 ? ret : cut_file(c);',
+         '    s->read_limit = c->end;\n    int ret = cut_file(c);\n    return ret < 0 ? ret : vpc_move_tail(c->bs, c->end);')]),
     ('a repair writes the wrong one of two footers', 'block/format/vpc/repair.c', 'dynamic/4k/repair-tail', [
         ('bdrv_node_pwrite(c->bs->file, c->new_tail, &s->footer, sizeof(s->footer));',
          'bdrv_node_pwrite(c->bs->file, 0, &c->ends.tail, sizeof(s->footer));')]),

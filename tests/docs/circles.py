@@ -32,18 +32,22 @@ def objects():
     return found
 
 
-def symbols(target):
-    """What an object defines, and what it takes from others"""
-    done = subprocess.run(['nm', '-P', '-g', str(target)], stdout=subprocess.PIPE, text=True, check=True)
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return ({row[0] for row in rows if row[1] != 'U'}, {row[0] for row in rows if row[1] == 'U'})
+def symbols(files):
+    """What each file's object defines, and what it takes from others"""
+    known = {name: (set(), set()) for name in files}
+    names = {str(target): name for name, target in files.items()}
+    done = subprocess.run(['nm', '-A', '-P', '-g', *names], stdout=subprocess.PIPE, text=True, check=True)
+    for line in done.stdout.splitlines():
+        target, symbol, kind = re.match(r'(.*): (\S+) (\S)', line).groups()
+        known[names[target]][kind == 'U'].add(symbol)
+    return known
 
 
 def calls(files):
     """{file: {other file: symbols}}"""
     lists = re.findall(r'\bBlockDriver (bdrv_[^;(]+);', (SOURCE / 'block/drivers.h').read_text(encoding='utf-8'))
     tables = set(re.findall(r'\w+', ' '.join(lists)))
-    known = {name: symbols(target) for name, target in files.items()}
+    known = symbols(files)
     home = {symbol: name for name, (defined, _) in known.items() for symbol in defined - tables}
     graph = {name: collections.defaultdict(set) for name in known}
     for name, (_, wanted) in known.items():

@@ -67,7 +67,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
     if (!keeps_size(bs, &f, errp)) {
         return false;
     }
-    int ret = s->unsettled ? vpc_settle(bs) : 0;
+    int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
 
     if (ret == 0 && vpc_is_unfinished(&s->footer)) {    /* what was written so far comes before the word that it is all */
         ret = bdrv_node_flush(bs);

@@ -14,6 +14,16 @@
 #include "util/be.h"
 #include "util/checked.h"
 
+void vpc_use_header(VpcState *s)
+{
+    const VpcHeader *h = &s->header;
+
+    s->bat_offset = (int64_t)be64_load(h->table_offset);
+    s->bat_bytes = (int64_t)be32_load(h->entries) * 4;
+    s->block_size = be32_load(h->block_size);
+    s->bitmap_bytes = vpc_bitmap_bytes(s->block_size);
+}
+
 int64_t vpc_place_above(const VpcState *s, int64_t offset)
 {
     int64_t unit = s->block_size % VPC_DATA_ALIGN ? VPC_SECTOR : VPC_DATA_ALIGN;

@@ -43,6 +43,15 @@ static inline int64_t vpc_bat_padded(const VpcState *s)
     return align_up(s->bat_bytes, VPC_SECTOR);
 }
 
+/* How much of @block is part of a disk of @disk_size, in whole sectors: the last may be cut short */
+static inline int64_t vpc_bytes_in(const VpcState *s, int64_t block, int64_t disk_size)
+{
+    return align_up(CLAMP(disk_size - block * s->block_size, 0, s->block_size), VPC_SECTOR);
+}
+
+/* Take place and length of the BAT and the length of blocks from s->header, which was found to be good */
+void vpc_use_header(VpcState *s);
+
 /* Return the first place for a block at or above @offset */
 int64_t vpc_place_above(const VpcState *s, int64_t offset);
 

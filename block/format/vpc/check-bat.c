@@ -4,7 +4,7 @@
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
-#include "block/format/vpc/metadata.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/be.h"
@@ -23,12 +23,6 @@ bool vpc_check_walk(VpcCheck *c, VpcRunFunction *function, void *user)
     return ret == 0;
 }
 
-/* How much of the block is part of the disk, in whole sectors */
-static int64_t bytes_in(const VpcCheck *c, int64_t block)
-{
-    return vpc_sectors_in(c, block) * VPC_SECTOR;
-}
-
 typedef struct Reach {
     const VpcCheck *c;
     int64_t end;
@@ -38,7 +32,7 @@ static int reach_run(void *user, const VpcRun *run)
 {
     Reach *reach = user;
     const VpcState *s = reach->c->bs->state;
-    int64_t end = (int64_t)run->sector * VPC_SECTOR + s->bitmap_bytes + bytes_in(reach->c, run->block);
+    int64_t end = (int64_t)run->sector * VPC_SECTOR + s->bitmap_bytes + vpc_bytes_in(s, run->block, reach->c->disk_size);
 
     if (run->sector != VPC_UNUSED && run->block < reach->c->needed && end <= reach->c->ends.size) {
         reach->end = MAX(reach->end, end);
@@ -55,26 +49,23 @@ int64_t vpc_check_reach(VpcCheck *c)
     return vpc_check_walk(c, reach_run, &reach) ? reach.end : c->ends.size;
 }
 
-VpcKind vpc_judge(const VpcCheck *c, int64_t block, uint32_t sector)
+VpcKind vpc_check_entry(const VpcCheck *c, int64_t block, uint32_t sector)
 {
-    const VpcState *s = c->bs->state;
-    int64_t place = (int64_t)sector * VPC_SECTOR, data = place + s->bitmap_bytes, end = data + s->block_size;
+    unsigned faults = vpc_judge_place(c->bs->state, block, (int64_t)sector * VPC_SECTOR, c->disk_size);
 
     if (block >= c->needed) {
         return VPC_BLOCK_BEYOND;
     }
-    if (data > s->limit) {
+    if (faults & VPC_PLACE_OUTSIDE) {
         return VPC_BLOCK_OUTSIDE;
     }
-    if (vpc_metadata_in(s, VPC_VITAL, false, place, data)) {
+    if (faults & VPC_PLACE_TABLES) {
         return VPC_BLOCK_ON_TABLES;
     }
-    if (data + bytes_in(c, block) > s->limit) {
+    if (faults & VPC_PLACE_CUT) {
         return VPC_BLOCK_CUT;
     }
-    bool over = vpc_metadata_in(s, VPC_VITAL, false, data, end) || vpc_metadata_in(s, VPC_NAMES, false, place, end);
-
-    return over ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
+    return faults ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
 }
 
 typedef struct Search {
@@ -90,7 +81,7 @@ static int search_run(void *user, const VpcRun *run)
     int64_t place = (int64_t)run->sector * VPC_SECTOR;
     bool in = run->sector != VPC_UNUSED && place < search->end && search->start < place + vpc_stored_bytes(s);
 
-    if (in && vpc_judge(search->c, run->block, run->sector) == VPC_KINDS) {
+    if (in && vpc_check_entry(search->c, run->block, run->sector) == VPC_KINDS) {
         search->first = MIN(search->first, place);
     }
     return 0;

@@ -26,7 +26,7 @@ int64_t vpc_map_summed(const VpcCheck *c)
     return MIN(vpc_batmap_summed((int64_t)be64_load(s->footer.current_size)), c->map_bytes);
 }
 
-/* Of the map on disk. *@as_signed: if the bytes are taken for signed ones */
+/* Sum up the map on disk. *@as_signed: the sum if the bytes are taken for signed ones */
 static int sum_map(VpcCheck *c, int64_t bytes, uint32_t *sum, uint32_t *as_signed)
 {
     g_autofree uint8_t *buf = g_try_malloc(VPC_BAT_PIECE);
@@ -50,7 +50,7 @@ static int sum_map(VpcCheck *c, int64_t bytes, uint32_t *sum, uint32_t *as_signe
     return ret;
 }
 
-/* Programs do not agree on how much of the map is summed up */
+/* Report a wrong sum. Programs do not agree on how much of the map is summed up */
 static void check_batmap_sum(VpcCheck *c, int64_t whole)
 {
     uint32_t is = be32_load(c->batmap.checksum), sums[2], as_signed[2];
@@ -75,34 +75,34 @@ static bool map_has_a_place(VpcCheck *c, uint64_t at, int64_t bytes)
     const VpcState *s = c->bs->state;
     int64_t start = (int64_t)at, end = start + c->map_bytes;
 
-    return at % VPC_SECTOR == 0 && at <= (uint64_t)s->limit && c->map_bytes <= s->limit - start &&
+    return at % VPC_SECTOR == 0 && at <= (uint64_t)s->read_limit && c->map_bytes <= s->read_limit - start &&
            bytes >= c->map_bytes && !vpc_metadata_in(s, VPC_VITAL, false, start, end) &&
            !vpc_metadata_in(s, VPC_NAMES, false, start, end) &&
            vpc_check_find_block(c, start, end) == INT64_MAX;
 }
 
-/* What is said to be behind the part that counts may not reach over anything */
+/* Report a map whose length reaches over something behind the part that counts */
 static void check_map_length(VpcCheck *c, int64_t bytes)
 {
     const VpcState *s = c->bs->state;
     int64_t behind = c->map_at + c->map_bytes, end = c->map_at + bytes;
-    bool over = end > s->limit || vpc_metadata_in(s, VPC_VITAL, false, behind, end) ||
+    bool over = end > s->read_limit || vpc_metadata_in(s, VPC_VITAL, false, behind, end) ||
                 vpc_metadata_in(s, VPC_NAMES, false, behind, end);
     int64_t block = bytes > c->map_bytes && !over ? vpc_check_find_block(c, behind, end) : INT64_MAX;
 
     if (over || block < INT64_MAX) {
         vpc_found(c, VPC_BATMAP_LONG, c->batmap_at, -1,
                   "the batmap at %" PRId64 " is said to have %" PRId64 " bytes, and reaches over %s; it needs %" PRId64,
-                  c->map_at, bytes, block < INT64_MAX ? "a block" : end > s->limit ? "the end of the image"
+                  c->map_at, bytes, block < INT64_MAX ? "a block" : end > s->read_limit ? "the end of the image"
                   : "other metadata", c->map_bytes);
     }
 }
 
-static bool read_batmap(VpcCheck *c, int64_t at)
+static bool check_batmap_read_batmap(VpcCheck *c, int64_t at)
 {
     VpcState *s = c->bs->state;
 
-    return at + (int64_t)sizeof(c->batmap) <= s->limit &&
+    return at + (int64_t)sizeof(c->batmap) <= s->read_limit &&
            vpc_check_read(c, at, &c->batmap, sizeof(c->batmap), "batmap") &&
            !memcmp(c->batmap.cookie, VPC_BATMAP_COOKIE, 8);
 }
@@ -124,7 +124,7 @@ static void read_map(VpcCheck *c, int64_t whole)
     if (!c->map) {
         vpc_found(c, -1, c->map_at, -1, "no memory for a batmap of %" PRId64 " bytes", c->map_bytes);
     } else if (vpc_check_read(c, c->map_at, c->map, c->map_bytes, "batmap")) {
-        check_batmap_sum(c, MIN(whole, s->limit - c->map_at));
+        check_batmap_sum(c, MIN(whole, s->read_limit - c->map_at));
     }
 }
 
@@ -136,7 +136,7 @@ void vpc_check_batmap(VpcCheck *c)
     if (!vpc_creator_is(&s->footer, "tap") || c->needed == 0) {
         return;
     }
-    if (!read_batmap(c, at)) {
+    if (!check_batmap_read_batmap(c, at)) {
         report_no_batmap(c, at);
         return;
     }

@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include "block/format/vpc/bat.h"
 #include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/holes.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -57,7 +57,7 @@ static void check_past_end(VpcCheck *c, uint64_t key, const uint8_t *bitmap, int
     VpcState *s = c->bs->state;
     int64_t all = s->block_size / VPC_SECTOR, block = vpc_key_block(key);
     int64_t end = vpc_key_place(key) + s->bitmap_bytes + sectors * VPC_SECTOR;
-    int64_t bytes = MIN((all - sectors) * VPC_SECTOR, s->limit - end);
+    int64_t bytes = MIN((all - sectors) * VPC_SECTOR, s->read_limit - end);
 
     if (sectors == all || (!vpc_sector_is_set(bitmap, sectors) && vpc_run_end(bitmap, sectors, all) == all)) {
         return;
@@ -85,7 +85,7 @@ static void report_clear(VpcCheck *c, uint64_t key)
     vpc_check_key(c, &c->keys[VPC_BLOCK_CLEAR], key);
 }
 
-/* A dynamic disk: where bits are clear there must be zeroes. Changes @bitmap */
+/* Report data under clear bits of a dynamic disk, where there must be zeroes. Changes @bitmap */
 static void check_clear_sectors(VpcCheck *c, uint64_t key, uint8_t *bitmap, int64_t sectors, bool empty)
 {
     int64_t block = vpc_key_block(key), place = vpc_key_place(key);
@@ -134,11 +134,10 @@ static void check_bitmap(VpcCheck *c, uint64_t key, uint8_t *bitmap)
 /* Does the block with this index lie on its neighbour? Then its bitmap may not be its own */
 static bool is_shared(const VpcCheck *c, size_t i)
 {
+    const VpcState *s = c->bs->state;
     const uint64_t *key = &c->blocks.at[i];
-    int64_t place = vpc_key_place(*key), bytes = vpc_stored_bytes(c->bs->state);
 
-    return (i > 0 && place - vpc_key_place(key[-1]) < bytes) ||
-           (i + 1 < c->blocks.count && vpc_key_place(key[1]) - place < bytes);
+    return (i > 0 && vpc_overlap(s, key[-1], key[0])) || (i + 1 < c->blocks.count && vpc_overlap(s, key[0], key[1]));
 }
 
 void vpc_check_bitmaps(VpcCheck *c)

@@ -11,6 +11,7 @@
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -30,10 +31,10 @@ static void report_good(VpcCheck *c, int64_t block, int64_t place)
     VpcState *s = c->bs->state;
     int64_t data = place + s->bitmap_bytes;
 
-    if (data + s->block_size > s->limit) {
+    if (data + s->block_size > s->read_limit) {
         vpc_found(c, VPC_BLOCK_SHORT, place, block,
                   "block %" PRId64 " at %" PRId64 " has room for %" PRId64 " bytes of its %" PRId64 ", as many as "
-                  "the disk has", block, place, s->limit - data, s->block_size);
+                  "the disk has", block, place, s->read_limit - data, s->block_size);
     }
     if (data % VPC_DATA_ALIGN && s->block_size % VPC_DATA_ALIGN == 0) {
         vpc_found(c, VPC_BLOCK_UNALIGNED, data, block, "the data of block %" PRId64 " is at %" PRId64, block, data);
@@ -54,7 +55,7 @@ static void report_bad(VpcCheck *c, VpcKind kind, int64_t block, int64_t place)
 
     vpc_found(c, (int)kind, place, block,
               "block %" PRId64 " at [%" PRId64 ", %" PRId64 "), %s; blocks end at %" PRId64 " (BAT entry 0x%08"
-              PRIx64 ")", block, place, end, troubles[kind], s->limit, place / VPC_SECTOR);
+              PRIx64 ")", block, place, end, troubles[kind], s->read_limit, place / VPC_SECTOR);
     c->orderly = false;
     c->lost |= kind == VPC_BLOCK_OUTSIDE || kind == VPC_BLOCK_ON_TABLES;
 }
@@ -97,7 +98,7 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     VpcCheck *c = walk->c;
     VpcState *s = c->bs->state;
     int64_t place = (int64_t)sector * VPC_SECTOR;
-    VpcKind kind = vpc_judge(c, block, sector);
+    VpcKind kind = vpc_check_entry(c, block, sector);
 
     if (block < c->needed) {
         count_entry(walk, place);
@@ -107,19 +108,19 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     } else {
         report_bad(c, kind, block, place);
     }
-    if (place < s->limit) {
+    if (place < s->read_limit) {
         keep(walk, kind, sector, block);
     }
 }
 
-/* Entries of zero, all of which are wrong in the same way. Those behind the end of the disk name nothing, and nobody
- * needs them */
+/* Report entries of zero, all of which are wrong in the same way. Those behind the end of the disk name nothing, and
+ * nobody needs them */
 static void check_hole(Walk *walk, const VpcRun *run)
 {
     VpcCheck *c = walk->c;
     const VpcState *s = c->bs->state;
     int64_t count = CLAMP(c->needed - run->block, 0, run->count);
-    VpcKind kind = vpc_judge(c, run->block, 0);
+    VpcKind kind = vpc_check_entry(c, run->block, 0);
 
     if (count == 0 || kind == VPC_KINDS) {      /* it never is: sector 0 has the copy of the footer */
         return;
@@ -165,16 +166,15 @@ static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
     c->orderly = false;
 }
 
-/* As few as possible are to be moved: those that lie on one that stays */
+/* Report overlaps, so that as few blocks as possible are to be moved: those that lie on one that stays */
 static void check_overlaps(VpcCheck *c)
 {
-    int64_t bytes = vpc_stored_bytes(c->bs->state);
     uint64_t stays = 0;
 
     for (size_t i = 0; i < c->blocks.count; i++) {
         uint64_t key = c->blocks.at[i];
 
-        if (i > 0 && vpc_key_place(key) - vpc_key_place(stays) < bytes) {
+        if (i > 0 && vpc_overlap(c->bs->state, stays, key)) {
             report_overlap(c, stays, key);
         } else {
             stays = key;
@@ -185,7 +185,7 @@ static void check_overlaps(VpcCheck *c)
 void vpc_check_bat(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    Walk walk = { c, .most = MIN(2 * (s->limit / vpc_stored_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
+    Walk walk = { c, .most = MIN(2 * (s->read_limit / vpc_stored_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
 
     c->sums->total_clusters = c->needed;
     vpc_check_walk(c, check_run, &walk);

@@ -8,6 +8,7 @@
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/be.h"
@@ -41,7 +42,7 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
            (!sealed || be32_load(h.checksum) == vpc_header_sum(&h));
 }
 
-/* Its checksum is wrong: can that be all? @limit: where it was found */
+/* Can it be that only the checksum of @f is wrong? @limit: where it was found */
 static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
 {
     const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
@@ -72,7 +73,8 @@ static bool take_unsealed(VpcCheck *c, const VpcFooter *f, int64_t at, VpcFound 
     return true;
 }
 
-/* With a header alone the rest can be looked at, by the largest disk that it has entries for */
+/* Make a footer up from the header alone, for the largest disk that it has entries for, so that the rest can be looked
+ * at */
 static bool make_up_footer(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -99,7 +101,7 @@ static bool make_up_footer(VpcCheck *c)
     return true;
 }
 
-/* -1: there is none, or nobody knows, which is said */
+/* Return where a stray footer is. -1: there is none, or the file could not be read, which is reported */
 static int64_t find_stray(VpcCheck *c)
 {
     int64_t at = vpc_stray_footer(c->bs, &c->ends);
@@ -110,21 +112,20 @@ static int64_t find_stray(VpcCheck *c)
     return MAX(at, -1);
 }
 
-/* The file does not end in a valid footer, and there is no copy of one that would be */
+/* Choose where the file does not end in a valid footer, and there is no copy of one that would be */
 static bool choose_without_any(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
     int64_t stray = find_stray(c);
 
-    if (e->head_ok && vpc_type(&e->head) == VPC_FIXED && !e->tail_error) {
-        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
+    if (vpc_fixed_at_start(e, errp)) {
         return false;
     }
     if (stray > 0 && bdrv_node_pread(c->bs->file, stray, &s->footer, sizeof(s->footer)) == 0 &&
         (is_possible(c, &s->footer, true) || be64_load(s->footer.current_size) == (uint64_t)stray)) {
         s->found = VPC_AT_TAIL;
-        s->limit = c->new_tail = stray;
+        s->read_limit = c->new_tail = stray;
         return true;
     }
     return (e->tail_at >= 0 && take_unsealed(c, &e->tail, e->tail_at, VPC_AT_TAIL)) ||
@@ -136,15 +137,11 @@ bool vpc_check_choose(VpcCheck *c, GError **errp)
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
 
-    if (e->tail_ok) {
-        s->footer = e->tail;
-        s->found = e->size - e->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
-        s->limit = c->new_tail = e->tail_at;
-    } else if (e->head_ok && vpc_is_sparse(&e->head)) {
-        s->footer = e->head;
-        s->found = VPC_AT_HEAD;
-    } else {
+    if (!vpc_choose_end(e, &s->footer, &s->found)) {
         return choose_without_any(c, errp);
+    }
+    if (s->found != VPC_AT_HEAD) {
+        s->read_limit = c->new_tail = e->tail_at;
     }
     if (s->found == VPC_AT_TAIL_511) {
         vpc_found(c, VPC_TAIL_511, e->tail_at, -1,
@@ -177,7 +174,7 @@ static void compare_ends(VpcCheck *c)
               be64_load(e->tail.data_offset), why);
 }
 
-/* @error: why it could not be read, -errno; 0: it was */
+/* Report a footer that is missing, damaged, or could not be read: @error is why, -errno; 0: it was read */
 static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t at, VpcKind missing)
 {
     if (error) {
@@ -194,7 +191,7 @@ static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t a
     }
 }
 
-/* What is at the ends of a dynamic image that should not be there */
+/* Report what is at the ends of a dynamic image that should not be there */
 static void report_ends(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -215,8 +212,8 @@ static bool is_tapdisk_junk(const VpcFooter *f)
     return bytes[0] == TAPDISK_JUNK && !memcmp(bytes, bytes + 1, sizeof(*f) - 1);
 }
 
-/* There is no valid footer at the end: where blocks end, and where one belongs. Something that looks like one is
- * the disk's own data if a block is there. A medium of a fixed length need not end in one */
+/* Set s->read_limit and c->new_tail where there is no valid footer at the end. Something that looks like one is the
+ * disk's own data if a block is there. A medium of a fixed length need not end in one */
 static void find_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;
@@ -225,18 +222,18 @@ static void find_limit(VpcCheck *c, int64_t reach)
                   (e->tail_error || !memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
     VpcFooter found;
 
-    c->in_place = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
-    int64_t stray = c->in_place ? -1 : find_stray(c);
+    c->tail_inside = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
+    int64_t stray = c->tail_inside ? -1 : find_stray(c);
     if (stray >= reach && stray % VPC_SECTOR == 0 && vpc_check_read(c, stray, &found, sizeof(found), "footer") &&
         !memcmp(&found, &s->footer, sizeof(found))) {
-        s->limit = c->new_tail = stray;
+        s->read_limit = c->new_tail = stray;
         s->found = VPC_AT_TAIL;
         return;
     }
-    s->limit = broken ? e->tail_at : e->size;
-    c->new_tail = align_up(s->limit, VPC_SECTOR);
-    if (s->found == VPC_AT_HEAD && !c->in_place) {
-        report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, e->tail_error, s->limit, VPC_NO_TAIL);
+    s->read_limit = broken ? e->tail_at : e->size;
+    c->new_tail = align_up(s->read_limit, VPC_SECTOR);
+    if (s->found == VPC_AT_HEAD && !c->tail_inside) {
+        report_bad_end(c, broken ? &e->tail : &(const VpcFooter) { 0 }, e->tail_error, s->read_limit, VPC_NO_TAIL);
     }
 }
 
@@ -244,15 +241,15 @@ void vpc_check_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;
 
-    if (s->limit == 0) {
+    if (s->read_limit == 0) {
         find_limit(c, reach);
     }
-    int64_t behind = c->ends.size - s->limit - VPC_SECTOR;
+    int64_t behind = c->ends.size - s->read_limit - VPC_SECTOR;
 
     if (s->found == VPC_AT_TAIL && behind > 0) {
-        vpc_found(c, VPC_BEHIND_FOOTER, s->limit + VPC_SECTOR, -1,
+        vpc_found(c, VPC_BEHIND_FOOTER, s->read_limit + VPC_SECTOR, -1,
                   "%" PRId64 " bytes follow the footer at %" PRId64 ": QEMU and others do not find it there", behind,
-                  s->limit);
+                  s->read_limit);
     }
 }
 
@@ -276,23 +273,12 @@ static void report_marks(VpcCheck *c)
 
 static bool check_fields(VpcCheck *c)
 {
-    VpcState *s = c->bs->state;
-    const VpcFooter *f = &s->footer;
-    uint32_t type = vpc_type(f), version = be32_load(f->version);
-    uint64_t size = be64_load(f->current_size);
+    const VpcFooter *f = &((VpcState *)c->bs->state)->footer;
+    g_autofree char *why = NULL;
+    VpcFooterFault fault = vpc_judge_footer(f, &why);
 
-    if (version >> 16 != VPC_VERSION >> 16) {
-        vpc_found(c, VPC_FOOTER_UNKNOWN, -1, -1,
-                  "file format version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
-        return false;
-    }
-    if (type != VPC_FIXED && !vpc_is_sparse(f)) {
-        vpc_found(c, VPC_FOOTER_UNKNOWN, -1, -1,
-                  "disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)", type);
-        return false;
-    }
-    if (size > INT64_MAX - VPC_MAX_BLOCK) {
-        vpc_found(c, VPC_SIZE_IMPOSSIBLE, -1, -1, "current size is %" PRIu64 " bytes, more than can be", size);
+    if (fault != VPC_FOOTER_GOOD) {
+        vpc_found(c, fault == VPC_FOOTER_SIZE_BAD ? VPC_SIZE_IMPOSSIBLE : VPC_FOOTER_UNKNOWN, -1, -1, "%s", why);
         return false;
     }
     if (!(be32_load(f->features) & VPC_FEATURES)) {
@@ -300,7 +286,7 @@ static bool check_fields(VpcCheck *c)
                   "features are 0x%x, without the bit that is always set: Xen's tools refuse that",
                   be32_load(f->features));
     }
-    if (type == VPC_FIXED && be64_load(f->data_offset) != UINT64_MAX) {
+    if (vpc_type(f) == VPC_FIXED && be64_load(f->data_offset) != UINT64_MAX) {
         vpc_found(c, VPC_FOOTER_ODD, -1, -1,
                   "data offset is 0x%" PRIx64 ", which is all ones in a fixed disk: Azure refuses that",
                   be64_load(f->data_offset));
@@ -315,7 +301,7 @@ static void check_size(VpcCheck *c)
     int64_t size = (int64_t)be64_load(f->current_size);
     int64_t now = vpc_size(f, VPC_SIZE_AUTO), old = vpc_size(f, VPC_SIZE_QEMU9);
 
-    c->disk_size = MAX(size, vpc_size(f, s->options.size_rule));
+    c->disk_size = vpc_largest_size(f, s->options.size_rule);
     if (size % VPC_SECTOR) {
         vpc_found(c, VPC_SIZE_ODD, -1, -1, "current size is %" PRId64 ", no multiple of 512", size);
     }

@@ -6,18 +6,18 @@
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/checked.h"
 
-static bool read_header(VpcCheck *c)
+static bool check_header_read_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
 
-    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)c->ends.size ||
-        c->ends.size - (int64_t)at < (int64_t)sizeof(s->header)) {
+    if (!vpc_is_header_place(at, c->ends.size)) {
         vpc_found(c, VPC_HEADER_GONE, -1, -1,
                   "the footer has the header at %" PRIu64 ", no place for one in a file of %" PRId64 " bytes",
                   at, c->ends.size);
@@ -30,12 +30,8 @@ static bool read_header(VpcCheck *c)
     if (ret < 0 && !s->options.salvage) {
         return false;
     }
-    if (memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8)) {
-        vpc_found(c, VPC_HEADER_GONE, (int64_t)at, -1,
-                  "there is no header at %" PRIu64 ", where the footer has it", at);
-        return false;
-    }
-    c->header_checksum_bad = be32_load(s->header.checksum) != vpc_header_sum(&s->header);
+    c->header_checksum_bad = !memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8) &&
+                             be32_load(s->header.checksum) != vpc_header_sum(&s->header);
     return true;
 }
 
@@ -44,28 +40,33 @@ bool vpc_check_header(VpcCheck *c)
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
 
-    if (!read_header(c)) {
+    if (!check_header_read_header(c)) {
         return false;
     }
     int64_t at = (int64_t)be64_load(s->footer.data_offset);
-    uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
-    uint64_t table = be64_load(h->table_offset), size = (uint64_t)c->ends.size;
+    uint32_t version = be32_load(h->version);
 
-    if (version >> 16 != VPC_HEADER_VERSION >> 16) {
-        vpc_found(c, VPC_HEADER_UNKNOWN, at, -1, "version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
-    } else if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
-        vpc_found(c, VPC_BLOCK_SIZE_BAD, at, -1, "block size is %u", block_size);
-    } else if (table % VPC_SECTOR || entries > size / 4 || table > size - 4 * (uint64_t)entries) {
-        vpc_found(c, VPC_BAT_BAD, at, -1,
-                  "the BAT has %u entries at %" PRIu64 ", not a multiple of 512 or not inside the file of %"
-                  PRIu64 " bytes", entries, table, size);
-    } else {
-        s->bat_offset = (int64_t)table;
-        s->bat_bytes = (int64_t)entries * 4;
-        s->block_size = block_size;
-        s->bitmap_bytes = vpc_bitmap_bytes(block_size);
-        c->needed = vpc_blocks_in(c->disk_size, block_size);
+    switch (vpc_judge_header(h, c->ends.size)) {
+    case VPC_HEADER_GOOD:
+        vpc_use_header(s);
+        c->needed = vpc_blocks_in(c->disk_size, s->block_size);
         return true;
+    case VPC_HEADER_NO_COOKIE:
+        vpc_found(c, VPC_HEADER_GONE, at, -1, "there is no header at %" PRId64 ", where the footer has it", at);
+        break;
+    case VPC_HEADER_VERSION_BAD:
+        vpc_found(c, VPC_HEADER_UNKNOWN, at, -1, "version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+        break;
+    case VPC_HEADER_BLOCK_SIZE_BAD:
+        vpc_found(c, VPC_BLOCK_SIZE_BAD, at, -1, "block size is %u", be32_load(h->block_size));
+        break;
+    case VPC_HEADER_TOO_MANY_ENTRIES:
+    case VPC_HEADER_BAT_UNALIGNED:
+    case VPC_HEADER_BAT_OUTSIDE:
+        vpc_found(c, VPC_BAT_BAD, at, -1,
+                  "the BAT has %u entries at %" PRIu64 ", not a multiple of 512 or not inside the file of %" PRId64 " bytes",
+                  be32_load(h->entries), be64_load(h->table_offset), c->ends.size);
+        break;
     }
     return false;
 }
@@ -112,7 +113,7 @@ void vpc_check_padding(VpcCheck *c)
     }
 }
 
-/* A wrong checksum alone is nothing to lose an image for; but then all else has to be right */
+/* Judge a wrong checksum by all else: alone it is nothing to lose an image for, but then all else has to be right */
 void vpc_check_header_sum(VpcCheck *c)
 {
     VpcState *s = c->bs->state;

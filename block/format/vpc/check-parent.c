@@ -21,18 +21,18 @@ static int64_t start_of(const VpcLocator *l)
     return (int64_t)MIN(be64_load(l->offset), INT64_MAX);
 }
 
-/* The first block that ends above @at, or the end of all of them */
+/* Return where the first block begins that ends above @at, or the end of all of them */
 static int64_t next_block(const VpcCheck *c, int64_t at)
 {
     const VpcState *s = c->bs->state;
     size_t i = vpc_keys_find(&c->blocks, vpc_key((uint32_t)MIN(at / VPC_SECTOR, UINT32_MAX), 0));
     bool inside = i > 0 && vpc_key_place(c->blocks.at[i - 1]) + vpc_stored_bytes(s) > at;
 
-    return inside ? at : i < c->blocks.count ? MIN(s->limit, vpc_key_place(c->blocks.at[i])) : s->limit;
+    return inside ? at : i < c->blocks.count ? MIN(s->read_limit, vpc_key_place(c->blocks.at[i])) : s->read_limit;
 }
 
-/* What a locator that has @bytes at @at is to keep clear of: blocks, the end, and metadata as far as that is in use. Of
- * two locators in one place the first is believed, and rather than a batmap that lies on it, it is */
+/* Return what a locator that has @bytes at @at is to keep clear of: blocks, the end, and metadata as far as that is in
+ * use. Of two locators in one place the first is believed, and rather than a batmap that lies on it, it is */
 static int64_t next_in_use(const VpcCheck *c, int slot, int64_t at, int64_t bytes)
 {
     const VpcState *s = c->bs->state;
@@ -48,31 +48,31 @@ static int64_t next_in_use(const VpcCheck *c, int slot, int64_t at, int64_t byte
     return next;
 }
 
-/* Why a locator can't be right; NULL if it can. *@room: for how much there is room, in whole sectors; 0 if not for its
- * name */
-static const char *misfit(const VpcCheck *c, unsigned i, int64_t *room)
+/* Return why a locator can't be right, as a clause; NULL: it can. *@room: for how much there is room, in whole sectors;
+ * 0: there is none for its name */
+static const char *why_wrong(const VpcCheck *c, unsigned i, int64_t *room)
 {
     const VpcState *s = c->bs->state;
     const VpcLocator *l = &s->header.locators[i];
     int64_t space = vpc_locator_space(l), length = be32_load(l->length), at = start_of(l);
-    bool inside = at <= s->limit && MIN(length, space) <= s->limit - at;
+    unsigned faults = vpc_judge_locator(l, s->read_limit);
     int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
 
     *room = align_down(MAX(next - at, 0), VPC_SECTOR);
-    *room = inside && length <= *room && length <= VPC_MAX_LOCATOR ? *room : 0;
-    if (!inside) {
+    *room = faults & (VPC_NAME_OUTSIDE | VPC_NAME_LONG) || length > *room ? 0 : *room;
+    if (faults & VPC_NAME_OUTSIDE) {
         return "it is not inside the file";
     }
     if (next < at + MIN(length, space)) {
         return "it lies on other metadata";
     }
-    if (length > space) {
+    if (faults & VPC_NAME_OVER_SPACE) {
         return "its data is longer than its room";
     }
     return space > next - at ? "its room reaches over something else, or over the end" : NULL;
 }
 
-/* In the header to be: as much room as there is, or no such locator at all */
+/* Give the locator as much room as there is in c->mended, or take it out */
 static void mend_locator(VpcCheck *c, unsigned i, int64_t room)
 {
     const VpcState *s = c->bs->state;
@@ -96,14 +96,14 @@ static void check_locators(VpcCheck *c)
         uint32_t code = be32_load(l->code), space = be32_load(l->space);
         uint64_t at = be64_load(l->offset);
         int64_t room;
-        const char *why = code ? misfit(c, i, &room) : NULL;
+        const char *why = code ? why_wrong(c, i, &room) : NULL;
 
         if (why) {
             mend_locator(c, i, room);
             vpc_found(c, s->differencing ? VPC_LOCATOR_BAD : VPC_LOCATOR_IDLE, start_of(l), -1,
                       "locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", room for %" PRIu32 "): %s", i, code,
                       be32_load(l->length), at, space, why);
-        } else if (code && !vpc_locator_name(code)) {
+        } else if (code && vpc_judge_locator(l, s->read_limit) & VPC_NAME_UNKNOWN) {
             vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1, "locator %u is of an unknown kind, 0x%08x", i, code);
         } else if (code && space > 0 && space < VPC_SECTOR) {
             vpc_found(c, VPC_LOCATOR_ODD, start_of(l), -1,
@@ -115,13 +115,12 @@ static void check_locators(VpcCheck *c)
 static void compare_parent(VpcCheck *c, BlockDriverState *parent)
 {
     VpcState *s = c->bs->state;
-    uint32_t stored = be32_load(s->header.parent_timestamp);
     int64_t size = bdrv_node_size(parent), ours = (int64_t)be64_load(s->footer.current_size);
-    int64_t changed;
+    int64_t apart;
 
-    if (stored && vpc_when_changed(parent, &changed) && changed != stored) {
+    if (vpc_changed_since(c->bs, parent, &apart)) {
         vpc_found(c, VPC_PARENT_TIME, -1, -1,
-                  "parent '%s', %" PRId64 " seconds apart", parent->filename, changed - stored);
+                  "parent '%s', %" PRId64 " seconds apart", parent->filename, apart);
     }
     if (size != ours) {
         vpc_found(c, VPC_PARENT_SIZE, -1, -1,
@@ -130,7 +129,7 @@ static void compare_parent(VpcCheck *c, BlockDriverState *parent)
     }
 }
 
-/* The parent was not found: is there one with a wrong id? That is another thing to be told */
+/* Report an image that would be the parent but for its unique id, where the parent was not found */
 static bool report_other_id(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -151,12 +150,12 @@ static bool report_other_id(VpcCheck *c)
     return found;
 }
 
-/* The parent, its parent, and so on */
+/* Open the parent, its parent, and so on */
 static bool open_chain(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
 
-    s->loops = false;
+    s->parent_loops = false;
     if (!vpc_open_backing(c->bs, errp)) {
         return false;
     }
@@ -164,14 +163,14 @@ static bool open_chain(VpcCheck *c, GError **errp)
     for (BlockDriverState *p = c->bs->backing; p; p = p->backing) {
         if (p->drv->open_backing && !p->drv->open_backing(p, errp)) {
             g_prefix_error(errp, "parent '%s': ", p->filename);
-            s->loops |= p->drv == &bdrv_vpc && ((VpcState *)p->state)->loops;
+            s->parent_loops |= p->drv == &bdrv_vpc && ((VpcState *)p->state)->parent_loops;
             return false;
         }
     }
     return true;
 }
 
-/* From the far end, as the layer remembers each of them */
+/* Close them from the far end, as the layer remembers each of them */
 static void close_chain(BlockDriverState *bs)
 {
     while (bs->backing) {
@@ -200,7 +199,7 @@ void vpc_check_parent(VpcCheck *c)
         return;
     }
     if (!open_chain(c, &err)) {
-        bool cycle = s->loops || bdrv_error_code(err) == ELOOP;
+        bool cycle = s->parent_loops || bdrv_error_code(err) == ELOOP;
 
         if (cycle || c->bs->backing || !report_other_id(c)) {
             vpc_found(c, cycle ? VPC_PARENT_CYCLE : VPC_PARENT_MISSING, -1, -1, "%s", bdrv_error_message(err));

@@ -24,10 +24,10 @@ static void check_sparse(VpcCheck *c)
     bool bat = vpc_check_header(c), header = !memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8);
     GError *err = NULL;
 
-    vpc_check_limit(c, bat && s->limit == 0 ? vpc_check_reach(c) : 0);
-    if (bat && s->bat_offset + s->bat_bytes > s->limit) {
+    vpc_check_limit(c, bat && s->read_limit == 0 ? vpc_check_reach(c) : 0);
+    if (bat && s->bat_offset + s->bat_bytes > s->read_limit) {
         vpc_found(c, VPC_BAT_BAD, s->bat_offset, -1, "the BAT reaches to %" PRId64 ", over the footer at %" PRId64,
-                  s->bat_offset + s->bat_bytes, s->limit);
+                  s->bat_offset + s->bat_bytes, s->read_limit);
         bat = c->orderly = false;
     }
     if (bat && !vpc_claim_metadata(c->bs, c->ends.size, &err)) {
@@ -54,18 +54,18 @@ static void check_fixed(VpcCheck *c)
     VpcState *s = c->bs->state;
     int64_t size = (int64_t)be64_load(s->footer.current_size);
 
-    if (s->limit == 0) {
-        s->limit = c->new_tail = c->ends.tail_at;
+    if (s->read_limit == 0) {
+        s->read_limit = c->new_tail = c->ends.tail_at;
     }
-    if (size > s->limit) {
-        vpc_found(c, VPC_FILE_SHORT, s->limit, -1,
-                  "the disk has %" PRId64 " bytes, the file %" PRId64 " of them", size, s->limit);
-    } else if (size < s->limit) {
+    if (size > s->read_limit) {
+        vpc_found(c, VPC_FILE_SHORT, s->read_limit, -1,
+                  "the disk has %" PRId64 " bytes, the file %" PRId64 " of them", size, s->read_limit);
+    } else if (size < s->read_limit) {
         vpc_found(c, VPC_SIZE_ODD, size, -1,
-                  "the file holds %" PRId64 " bytes of data, more than the current size of %" PRId64, s->limit, size);
+                  "the file holds %" PRId64 " bytes of data, more than the current size of %" PRId64, s->read_limit, size);
     }
     vpc_check_limit(c, 0);
-    c->sums->image_end_offset = s->limit + VPC_SECTOR;
+    c->sums->image_end_offset = s->read_limit + VPC_SECTOR;
 }
 
 bool vpc_check(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found, GError **errp)
@@ -83,7 +83,7 @@ bool vpc_check(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found,
             check_sparse(c);
         }
     }
-    s->tail = s->limit;
-    s->ceiling = INT64_MAX;
+    s->tail_at = s->read_limit;
+    s->grow_limit = INT64_MAX;
     return true;
 }

@@ -160,7 +160,7 @@ static bool plan_blocks(Plan *plan, GError **errp)
         return false;
     }
     plan->entries = vpc_blocks_in(plan->size, plan->block_size);
-    return vpc_check_numbers(plan->size, plan->block_size, errp);
+    return vpc_accept_numbers(plan->size, plan->block_size, errp);
 }
 
 static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
@@ -304,7 +304,7 @@ static int create_fixed(BlockDriverState *bs, const Plan *plan)
     return ret < 0 ? ret : bdrv_node_pwrite(bs->file, MAX(plan->size, tail), &plan->footer, sizeof(plan->footer));
 }
 
-static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
+static int create_write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
 {
     VpcHeader *h = &plan->header;
 
@@ -318,8 +318,8 @@ static int write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
     return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), h, sizeof(*h));
 }
 
-/* Of an image that has no block yet: nothing is full. *@end is where it ends */
-static int write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
+/* Write the batmap of an image that has no block yet: nothing is full. *@end is where it ends */
+static int create_write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
 {
     VpcBatmap map = { VPC_BATMAP_COOKIE };
     int64_t bytes = MAX(vpc_batmap_bytes(plan->entries), VPC_SECTOR);
@@ -338,8 +338,9 @@ static int write_locator(BlockDriverState *bs, Plan *plan, unsigned slot, int64_
     return vpc_write_locator(bs, &plan->header, slot, &plan->locators[slot], at, end);
 }
 
-/* Windows puts the relative name before the BAT and the absolute one, with more room, behind it */
-static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
+/* Write header, BAT and locators. Windows puts the relative name before the BAT and the absolute one, with more room,
+ * behind it */
+static int create_write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 {
     int64_t bat = sizeof(VpcFooter) + sizeof(VpcHeader);
     int ret = plan->differencing ? write_locator(bs, plan, 1, VPC_LOCATOR_ALIGN, &bat) : 0;
@@ -349,7 +350,7 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
         ret = vpc_write_unused(bs, bat, *end - bat);
     }
     if (ret == 0 && plan->reader->batmap) {
-        ret = write_batmap(bs, plan, end);
+        ret = create_write_batmap(bs, plan, end);
     }
     if (ret == 0 && plan->differencing) {
         ret = write_locator(bs, plan, 0, round_up(*end, VPC_LOCATOR_ALIGN), end);
@@ -357,7 +358,7 @@ static int write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
     if (ret == 0 && plan->differencing) {
         ret = write_locator(bs, plan, 2, *end, end);
     }
-    return ret < 0 ? ret : write_header(bs, plan, bat);
+    return ret < 0 ? ret : create_write_header(bs, plan, bat);
 }
 
 static int create_sparse(BlockDriverState *bs, Plan *plan)
@@ -365,14 +366,14 @@ static int create_sparse(BlockDriverState *bs, Plan *plan)
     int64_t end, last;
     int ret = clear_medium(bs, &last);
 
-    ret = ret < 0 ? ret : write_tables(bs, plan, &end);
+    ret = ret < 0 ? ret : create_write_tables(bs, plan, &end);
     if (ret == 0) {
         ret = bdrv_node_pwrite(bs->file, end, &plan->footer, sizeof(plan->footer));
     }
     return ret < 0 ? ret : bdrv_node_pwrite(bs->file, 0, &plan->footer, sizeof(plan->footer));
 }
 
-/* The file has that length at least: all of a fixed disk, or the tables of another one */
+/* Return the least length of the file: all of a fixed disk, or the tables of another one */
 static int64_t file_length(const Plan *plan)
 {
     return plan->fixed ? plan->size + (int64_t)sizeof(plan->footer)

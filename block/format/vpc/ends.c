@@ -14,7 +14,7 @@
 
 #define GEOMETRY_BYTES  4       /* cylinders, heads, sectors a track */
 
-/* A footer. 0; or -errno, and zeroes */
+/* Read a footer. 0; or -errno, and *@footer is zeroes */
 static int read_footer(BlockDriverState *bs, int64_t offset, VpcFooter *footer, int64_t bytes)
 {
     int ret = bdrv_node_pread(bs->file, offset, footer, bytes);
@@ -54,6 +54,32 @@ bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
         ends->tail_at++;
     }
     return true;
+}
+
+bool vpc_choose_end(const VpcEnds *ends, VpcFooter *footer, VpcFound *found)
+{
+    if (ends->tail_ok) {
+        *footer = ends->tail;
+        *found = ends->size - ends->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
+        return true;
+    }
+    bool head = ends->head_ok && vpc_is_sparse(&ends->head);
+
+    if (head) {
+        *footer = ends->head;
+        *found = VPC_AT_HEAD;
+    }
+    return head;
+}
+
+bool vpc_fixed_at_start(const VpcEnds *ends, GError **errp)
+{
+    bool fixed = ends->head_ok && vpc_type(&ends->head) == VPC_FIXED && !ends->tail_error;
+
+    if (fixed) {
+        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
+    }
+    return fixed;
 }
 
 int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)

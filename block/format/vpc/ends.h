@@ -10,6 +10,9 @@
 /* What is done about an image whose checksum is wrong, for messages */
 #define VPC_MENDED "check -r all mends it if all else agrees, salvage=on reads what is left"
 
+/* Where the footer that counts was found */
+typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
+
 /* What could not be read is all zero, and not ok */
 typedef struct VpcEnds {
     VpcFooter head, tail;
@@ -20,6 +23,10 @@ typedef struct VpcEnds {
 
 /* Read both. False: there is no room for a footer */
 bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
+/* Choose the valid footer that counts: the one at the end, or its copy at the start. False: there is none, and nothing is set */
+bool vpc_choose_end(const VpcEnds *ends, VpcFooter *footer, VpcFound *found);
+/* Is there none because it is at the start, of a fixed disk, which has no copy? Then say so */
+bool vpc_fixed_at_start(const VpcEnds *ends, GError **errp);
 /* Look for a footer that is not where it should be: padding tools append to files. -ENOENT: there is none; another
  * -errno: the file could not be read */
 int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);

@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <string.h>
+#include "block/format/vpc/bat.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
@@ -170,9 +171,8 @@ void vpc_check_key(VpcCheck *c, VpcKeys *list, uint64_t key)
 int64_t vpc_sectors_in(const VpcCheck *c, int64_t block)
 {
     const VpcState *s = c->bs->state;
-    int64_t bytes = CLAMP(c->disk_size - block * s->block_size, 0, s->block_size);
 
-    return (bytes + VPC_SECTOR - 1) / VPC_SECTOR;
+    return vpc_bytes_in(s, block, c->disk_size) / VPC_SECTOR;
 }
 
 VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found)
@@ -186,7 +186,7 @@ VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilde
     s->fixed = s->differencing = false;
     s->metadata_count = 0;
     memset(&s->header, 0, sizeof(s->header));
-    s->limit = s->bat_offset = s->bat_bytes = s->block_size = s->bitmap_bytes = 0;
+    s->read_limit = s->bat_offset = s->bat_bytes = s->block_size = s->bitmap_bytes = 0;
     return c;
 }
 

@@ -18,7 +18,7 @@ uint32_t vpc_checksum(const void *data, size_t bytes, size_t at)
     return ~sum;
 }
 
-static bool is_padded(const uint8_t *field, const char *code, size_t length)
+static bool footer_is_padded(const uint8_t *field, const char *code, size_t length)
 {
     return !memcmp(field, code, length) && (length == 4 || field[3] == ' ' || field[3] == 0);
 }
@@ -27,7 +27,7 @@ bool vpc_creator_is(const VpcFooter *footer, const char *code)
 {
     size_t length = MIN(strlen(code), 4);
 
-    return length >= 3 && is_padded(footer->creator, code, length);
+    return length >= 3 && footer_is_padded(footer->creator, code, length);
 }
 
 uint32_t vpc_footer_sum(const VpcFooter *f)
@@ -40,7 +40,7 @@ void vpc_seal_footer(VpcFooter *f)
     be32_store(f->checksum, vpc_footer_sum(f));
 }
 
-/* tapdisk 0.1 and 1.1 set the hidden mark without a new checksum */
+/* Is the checksum right but for the hidden mark, which tapdisk 0.1 and 1.1 set without a new one? */
 static bool is_old_hidden(const VpcFooter *f)
 {
     uint32_t version = be32_load(f->creator_version);
@@ -75,7 +75,8 @@ int64_t vpc_chs_size(const VpcFooter *f)
     return (int64_t)be16_load(f->cylinders) * f->heads * f->sectors * VPC_SECTOR;
 }
 
-/* Virtual PC showed its guests C x H x S; nearly everybody else shows current_size */
+/* Go by the geometry where the creator does: Virtual PC showed its guests C x H x S; nearly everybody else shows
+ * current_size */
 int64_t vpc_size(const VpcFooter *f, int rule)
 {
     static const char *const qemu9_current[] = { "win ", "qem2", "d2v ", "tap", "CTXS" };
@@ -92,6 +93,11 @@ int64_t vpc_size(const VpcFooter *f, int rule)
     bool too_big = chs == (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
 
     return current || too_big || chs == 0 ? (int64_t)be64_load(f->current_size) : chs;
+}
+
+int64_t vpc_largest_size(const VpcFooter *f, int rule)
+{
+    return MAX((int64_t)be64_load(f->current_size), vpc_size(f, rule));
 }
 
 char *vpc_uuid_text(const uint8_t u[16])

@@ -27,6 +27,8 @@ bool vpc_creator_is(const VpcFooter *footer, const char *code);
 enum { VPC_SIZE_AUTO, VPC_SIZE_CHS, VPC_SIZE_CURRENT, VPC_SIZE_QEMU9 };
 /* Return the bytes of the disk by one of these rules */
 int64_t vpc_size(const VpcFooter *footer, int rule);
+/* Return the largest size that somebody takes the disk to have: current_size, or the one by this rule */
+int64_t vpc_largest_size(const VpcFooter *footer, int rule);
 /* Return the bytes that the geometry says */
 int64_t vpc_chs_size(const VpcFooter *footer);
 

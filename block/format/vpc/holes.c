@@ -65,3 +65,15 @@ int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes
     }
     return ret;
 }
+
+int vpc_set_file_size(BlockDriverState *bs, int64_t size)
+{
+    GError *err = NULL;
+    int ret = 0;
+
+    if (!bdrv_node_truncate(bs->file, size, &err)) {
+        ret = -bdrv_error_code(err);
+        bdrv_error_free(err);
+    }
+    return ret;
+}

@@ -13,5 +13,7 @@ bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes);
 int vpc_is_zero(BlockDriverState *bs, int64_t offset, int64_t bytes);
 /* Copy bytes of bs->file to another place in it; the two do not overlap. 0 or -errno */
 int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes);
+/* Cut or lengthen bs->file to @size. 0 or -errno */
+int vpc_set_file_size(BlockDriverState *bs, int64_t size);
 
 #endif

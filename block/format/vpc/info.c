@@ -7,6 +7,7 @@
 #include "block/format/vpc/backing.h"
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/candidates.h"
+#include "block/format/vpc/ends.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
@@ -40,7 +41,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     }
 
     bdrv_info_text(items, "type", s->fixed ? "fixed" : s->differencing ? "differencing" : "dynamic");
-    bdrv_info_text(items, "footer", "%s", s->in_place ? in_place : found[s->found]);
+    bdrv_info_text(items, "footer", "%s", s->tail_inside ? in_place : found[s->found]);
     bdrv_info_text(items, "creator", "%s", g_strchomp(creator));
     bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
     bdrv_info_text(items, "uuid", "%s", uuid);
@@ -48,7 +49,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     bdrv_info_bool(items, "saved-state", f->saved_state != 0);
 }
 
-/* The three families of readers; an image is safe everywhere if they agree */
+/* Add the size that each family of readers sees; an image is safe everywhere if they agree */
 static void add_sizes(const VpcState *s, BlockInfoBuilder *items)
 {
     const VpcFooter *f = &s->footer;
@@ -83,8 +84,9 @@ static int count_run(void *user, const VpcRun *run)
     return 0;
 }
 
-/* -1: could not be read, which is warned of. Writers keep count; for readers it is worth a look only now */
-static int64_t count_blocks(BlockDriverState *bs)
+/* Count the blocks. -1, and a warning: the BAT could not be read. Writers keep count; for readers it is worth a look
+ * only now */
+static int64_t info_count_blocks(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
     int64_t count = 0;
@@ -101,7 +103,7 @@ static int64_t count_blocks(BlockDriverState *bs)
     return count;
 }
 
-/* "parent-w2ru"; of a second one of a kind, "parent-w2ru-2" */
+/* Return "parent-w2ru"; of a second one of a kind, "parent-w2ru-2" */
 static char *locator_key(const VpcLocatorData *locators, unsigned slot)
 {
     g_autofree char *name = g_ascii_strdown(vpc_locator_name(locators[slot].code), -1);
@@ -132,7 +134,8 @@ static void add_names(const VpcState *s, const VpcLocatorData *locators, BlockIn
     }
 }
 
-/* In the words of every format: what the image calls its parent, and where that is, or would be looked for first */
+/* Add, in the words of every format, what the image calls its parent, and where that is, or would be looked for first
+ * */
 static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, BlockInfoBuilder *items)
 {
     static const uint8_t none[16];
@@ -178,7 +181,7 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
     add_identity(s, items);
     add_sizes(s, items);
     if (!s->fixed) {
-        int64_t allocated = count_blocks(bs);
+        int64_t allocated = info_count_blocks(bs);
 
         info->cluster_size = s->block_size;
         bdrv_info_int(items, "block-size", s->block_size);

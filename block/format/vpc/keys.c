@@ -21,7 +21,7 @@ bool vpc_keys_add(VpcKeys *keys, uint64_t key)
     return true;
 }
 
-static int by_number(const void *a, const void *b)
+static int keys_by_number(const void *a, const void *b)
 {
     uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
 
@@ -36,7 +36,7 @@ void vpc_keys_sort(VpcKeys *keys)
         sorted++;
     }
     if (sorted < keys->count) {
-        qsort(keys->at, keys->count, sizeof(*keys->at), by_number);
+        qsort(keys->at, keys->count, sizeof(*keys->at), keys_by_number);
     }
 }
 

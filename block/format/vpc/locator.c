@@ -42,23 +42,35 @@ int64_t vpc_locator_space(const VpcLocator *l)
     return space * (space < VPC_SECTOR ? VPC_SECTOR : 1);
 }
 
-/* Why the data of a locator is not to be read; NULL if it is */
-static const char *misfit(const VpcLocator *l, int64_t file_size)
+unsigned vpc_judge_locator(const VpcLocator *l, int64_t limit)
 {
-    uint64_t space = (uint64_t)vpc_locator_space(l), length = be32_load(l->length), offset = be64_load(l->offset);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length), used = MIN(length, space);
+    uint64_t at = be64_load(l->offset);
+    unsigned faults = vpc_locator_name(be32_load(l->code)) ? 0 : VPC_NAME_UNKNOWN;
 
-    if (!vpc_locator_name(be32_load(l->code))) {
-        return "unknown kind";
-    }
-    if (length == 0 || length > VPC_MAX_LOCATOR) {
-        return length == 0 ? "no data" : "too long";
-    }
-    if (length > space) {
-        return "longer than its space";
-    }
-    bool inside = offset <= (uint64_t)file_size && length <= (uint64_t)file_size - offset;
+    faults |= length == 0 ? VPC_NAME_EMPTY : length > VPC_MAX_LOCATOR ? VPC_NAME_LONG : 0;
+    faults |= length > space ? VPC_NAME_OVER_SPACE : 0;
+    return at > (uint64_t)limit || used > limit - (int64_t)at ? faults | VPC_NAME_OUTSIDE : faults;
+}
 
-    return inside ? NULL : "not inside the file";
+/* Return why the data of a locator is not to be read, as a clause; NULL: it is */
+static const char *why_left_out(const VpcLocator *l, int64_t file_size)
+{
+    static const struct {
+        unsigned fault;
+        const char *why;
+    } clauses[] = {
+        { VPC_NAME_UNKNOWN, "unknown kind" }, { VPC_NAME_EMPTY, "no data" }, { VPC_NAME_LONG, "too long" },
+        { VPC_NAME_OVER_SPACE, "longer than its space" }, { VPC_NAME_OUTSIDE, "not inside the file" },
+    };
+    unsigned faults = vpc_judge_locator(l, file_size);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(clauses); i++) {
+        if (faults & clauses[i].fault) {
+            return clauses[i].why;
+        }
+    }
+    return NULL;
 }
 
 static char *from_latin1(const char *data, size_t bytes)
@@ -93,7 +105,7 @@ void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocator
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
         const VpcLocator *l = &header->locators[i];
         uint32_t code = be32_load(l->code), length = be32_load(l->length);
-        const char *why = code ? misfit(l, bdrv_node_size(bs->file)) : NULL;
+        const char *why = code ? why_left_out(l, bdrv_node_size(bs->file)) : NULL;
 
         if (why) {
             bdrv_warn(bs, "L1", "parent locator %u (code 0x%08x, %" PRIu32 " bytes at %" PRIu64 ", space %" PRIu32
@@ -121,7 +133,8 @@ void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS])
     }
 }
 
-/* The name in the header is big-endian nearly everywhere; names hold letters of ASCII nearly always */
+/* Guess the byte order of the name in the header: big-endian nearly everywhere, and names hold letters of ASCII nearly
+ * always */
 static Utf16Order order_of_name(const uint8_t *name, size_t bytes)
 {
     size_t big = 0, little = 0;
@@ -143,8 +156,8 @@ char *vpc_header_name(const VpcHeader *header)
     return g_strdup(text + (mark ? 3 : 0));
 }
 
-/* The folder of @path, absolute, links resolved: other programs hand ".." to the kernel, which goes up
- * from where a link leads */
+/* Return the folder of @path, absolute, links resolved: other programs hand ".." to the kernel, which goes up from
+ * where a link leads */
 static char *real_folder(const char *path)
 {
     g_autofree char *folder = g_path_get_dirname(path);
@@ -153,7 +166,7 @@ static char *real_folder(const char *path)
     return real ? real : g_canonicalize_filename(folder, NULL);
 }
 
-/* @path as Windows would write it, UTF-16LE without a NUL; NULL: @path is not UTF-8 */
+/* Return @path as Windows would write it, UTF-16LE without a NUL; NULL: @path is not UTF-8 */
 static GBytes *windows_bytes(const char *path)
 {
     g_autofree char *windows = g_strdelimit(g_strdup(path), "/", '\\');
@@ -161,7 +174,7 @@ static GBytes *windows_bytes(const char *path)
     return utf16_from_utf8(windows, UTF16_LE);
 }
 
-/* Always relative, and as Xen's tools write it. These and xapi's read the text as it is, so only what would
+/* Return a URL, always relative, as Xen's tools write it. These and xapi's read the text as it is, so only what would
  * be read as something else is escaped, not all that RFC 2396 wants escaped */
 static GBytes *url_bytes(const char *relative)
 {
@@ -171,8 +184,8 @@ static GBytes *url_bytes(const char *relative)
     return g_bytes_new_take(url, strlen(url));
 }
 
-/* The last part only. Windows has the full path here and does not use it; MiniVHD, 7-Zip and vhdimount
- * look for this name in the child's folder, and MiniVHD and 7-Zip do not cut anything off first */
+/* Store the last part of the name only. Windows has the full path here and does not use it; MiniVHD, 7-Zip and
+ * vhdimount look for this name in the child's folder, and MiniVHD and 7-Zip do not cut anything off first */
 static bool fill_name(VpcHeader *header, const char *name, GError **errp)
 {
     g_autoptr(GBytes) bytes = utf16_from_utf8(name, UTF16_BE);
@@ -204,9 +217,9 @@ static bool fits(GBytes *bytes, const char *path, GError **errp)
     return false;
 }
 
-/* W2ku: there is no drive that others would know, so it is the path of this host, rooted: "\vm\base.vhd".
- * Xen's tools turn it into just that path; Windows and DiscUtils look for it on the current drive, where
- * it is not, and go on to W2ru; MiniVHD opens it last, and fails; libvhdi and 7-Zip never look at it. */
+/* Fill the locators. W2ku: there is no drive that others would know, so it is the path of this host, rooted:
+ * "\vm\base.vhd". Xen's tools turn it into just that path; Windows and DiscUtils look for it on the current drive,
+ * where it is not, and go on to W2ru; MiniVHD opens it last, and fails; libvhdi and 7-Zip never look at it. */
 static bool describe(const char *absolute, const char *relative, VpcLocatorData out[3], GError **errp)
 {
     g_autofree char *dotted = g_strconcat(g_str_has_prefix(relative, "../") ? "" : "./", relative, NULL);

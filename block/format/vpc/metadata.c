@@ -19,7 +19,7 @@ static bool claim(VpcState *s, VpcUse use, uint64_t start, uint64_t used, uint64
     uint64_t size = (uint64_t)file_size;
 
     if (start > size || used > size - start) {
-        s->promised = used > 0 ? (int64_t)MIN((uint64_t)s->promised, start) : s->promised;
+        s->lost_metadata = used > 0 ? (int64_t)MIN((uint64_t)s->lost_metadata, start) : s->lost_metadata;
         return false;
     }
     uint64_t end = start + MIN(bytes, size - start);
@@ -52,14 +52,14 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
             s->metadata[s->metadata_count - 1].slot = (int)i;
         }
         if (space > (uint64_t)file_size - at) {
-            s->unsound = true;
+            s->damaged = true;
             bdrv_warn(bs, "L1", "parent locator %zu at %" PRIu64 " has room for %" PRIu64 " bytes, more than there are in "
                       "the file", i, at, space);
         }
     }
 }
 
-/* Reading does without it */
+/* Claim the places of the batmap's header and map, which reading does without */
 static void claim_batmap(BlockDriverState *bs, int64_t file_size)
 {
     VpcState *s = bs->state;
@@ -84,7 +84,7 @@ static void claim_batmap(BlockDriverState *bs, int64_t file_size)
         !claim(s, VPC_MAP, map_at, MIN(bytes, (uint64_t)needed), bytes, file_size)) {
         bdrv_warn(bs, "M3", "batmap at %" PRIu64 " is not inside the file", map_at);
     } else if (bytes > (uint64_t)file_size - map_at) {
-        s->unsound = true;
+        s->damaged = true;
         bdrv_warn(bs, "M3", "batmap at %" PRIu64 " has %" PRIu64 " bytes, more than there are in the file", map_at, bytes);
     }
 }
@@ -104,7 +104,7 @@ bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
                        s->bat_offset < VPC_SECTOR ? "footer's copy" : "header");
         return false;
     }
-    s->promised = INT64_MAX;
+    s->lost_metadata = INT64_MAX;
     claim_vital(s, 0, VPC_SECTOR, file_size);
     claim_vital(s, header, sizeof(VpcHeader), file_size);
     claim_vital(s, s->bat_offset, s->bat_bytes, file_size);
@@ -113,13 +113,13 @@ bool vpc_claim_metadata(BlockDriverState *bs, int64_t file_size, GError **errp)
     return true;
 }
 
-int vpc_claim_anew(BlockDriverState *bs)
+int vpc_claim_again(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
     GError *err = NULL;
 
     s->metadata_count = 0;
-    if (vpc_claim_metadata(bs, s->tail, &err)) {
+    if (vpc_claim_metadata(bs, s->tail_at, &err)) {
         return 0;
     }
     int ret = -bdrv_error_code(err);

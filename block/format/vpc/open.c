@@ -17,6 +17,7 @@
 #include "block/format/vpc/ends.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/salvage.h"
@@ -102,32 +103,26 @@ char *vpc_suspect(const BlockProbe *p)
     return why;
 }
 
-static bool choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
+static bool open_choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
 
-    if (ends->tail_ok) {
-        s->footer = ends->tail;
-        s->found = ends->size - ends->tail_at == VPC_SECTOR ? VPC_AT_TAIL : VPC_AT_TAIL_511;
-        s->limit = ends->tail_at;
-    } else if (ends->head_ok && vpc_is_sparse(&ends->head)) {
-        s->footer = ends->head;
-        s->found = VPC_AT_HEAD;
-        s->limit = ends->size;
-        s->in_place = !bdrv_node_can_grow(bs->file);
-        if (ends->tail_error) {
-            bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
-                      ends->tail_at, g_strerror(-ends->tail_error));
-        } else if (!s->in_place || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
-            g_autofree char *gap = vpc_missing_part(bs);
+    if (!vpc_choose_end(ends, &s->footer, &s->found)) {
+        return vpc_fixed_at_start(ends, errp) ? false : vpc_no_footer(bs, ends, errp);
+    }
+    if (s->found != VPC_AT_HEAD) {
+        s->read_limit = ends->tail_at;
+        return true;
+    }
+    s->read_limit = ends->size;
+    s->tail_inside = !bdrv_node_can_grow(bs->file);
+    if (ends->tail_error) {
+        bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
+                  ends->tail_at, g_strerror(-ends->tail_error));
+    } else if (!s->tail_inside || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+        g_autofree char *gap = vpc_missing_part(bs);
 
-            bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
-        }
-    } else if (ends->head_ok && vpc_type(&ends->head) == VPC_FIXED && !ends->tail_error) {
-        bdrv_set_error(errp, EINVAL, "the footer of this fixed disk is at the start of the file instead of its end");
-        return false;
-    } else {
-        return vpc_no_footer(bs, ends, errp);
+        bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
     }
     return true;
 }
@@ -136,31 +131,28 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcFooter *f = &s->footer;
-    uint32_t type = vpc_type(f), version = be32_load(f->version);
+    g_autofree char *why = NULL;
+    VpcFooterFault fault = vpc_judge_footer(f, &why);
 
-    if (version >> 16 != VPC_VERSION >> 16) {
-        bdrv_set_error(errp, ENOTSUP, "footer: file format version is %u.%u, should be 1.0", version >> 16,
-                       version & 0xffff);
-    } else if (type != VPC_FIXED && type != VPC_DYNAMIC && type != VPC_DIFFERENCING) {
-        bdrv_set_error(errp, EINVAL, "footer: disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)",
-                       type);
-    } else if (be64_load(f->current_size) > INT64_MAX) {
-        bdrv_set_error(errp, EINVAL, "footer: current size is %" PRIu64 " bytes, more than can be",
-                       be64_load(f->current_size));
-    } else if (vpc_is_unfinished(f) && !s->options.unfinished) {
+    if (fault != VPC_FOOTER_GOOD) {
+        bdrv_set_error(errp, fault == VPC_FOOTER_VERSION_BAD ? ENOTSUP : EINVAL, "footer: %s", why);
+        return false;
+    }
+    if (vpc_is_unfinished(f) && !s->options.unfinished) {
         bdrv_set_error(errp, EINVAL, "the image is marked as unfinished: what made it did not come to its end, and it has a part "
                        "of the disk only; salvage=on reads what is there");
-    } else if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
+        return false;
+    }
+    if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EACCES, "the image was put out of use by Xen's tools (cookie v_poison): it can be "
                        "opened for reading only");
-    } else {
-        if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
-            bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
-        }
-        bs->size = vpc_size(f, s->options.size_rule);
-        return true;
+        return false;
     }
-    return false;
+    if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
+        bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
+    }
+    bs->size = vpc_size(f, s->options.size_rule);
+    return true;
 }
 
 static bool open_fixed(BlockDriverState *bs, GError **errp)
@@ -168,65 +160,71 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
     VpcState *s = bs->state;
 
     s->fixed = true;
-    s->tail = s->end = s->limit;
-    s->unsettled = s->found == VPC_AT_TAIL_511;
-    if (bs->size > s->limit) {
+    s->tail_at = s->blocks_end = s->read_limit;
+    s->rewrite_footers = s->found == VPC_AT_TAIL_511;
+    if (bs->size > s->read_limit) {
         if (bs->flags & BDRV_O_RDWR) {
             bdrv_set_error(errp, EINVAL, "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them: it "
-                           "can be opened for reading only", bs->size, s->limit);
+                           "can be opened for reading only", bs->size, s->read_limit);
             return false;
         }
         bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
-                  bs->size, s->limit);
-    } else if (be64_load(s->footer.current_size) < (uint64_t)s->limit && bdrv_node_can_grow(bs->file)) {
-        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->limit,
+                  bs->size, s->read_limit);
+    } else if (be64_load(s->footer.current_size) < (uint64_t)s->read_limit && bdrv_node_can_grow(bs->file)) {
+        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->read_limit,
                   be64_load(s->footer.current_size));
     }
     return true;
 }
 
-/* What is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
+/* Say what is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
 static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcHeader *h = &s->header;
-    uint32_t sum = vpc_header_sum(h);
-    uint32_t version = be32_load(h->version), block_size = be32_load(h->block_size), entries = be32_load(h->entries);
+    VpcHeaderFault fault = vpc_judge_header(h, limit);
+    bool about_bat = fault == VPC_HEADER_GOOD || fault == VPC_HEADER_BAT_UNALIGNED || fault == VPC_HEADER_BAT_OUTSIDE;
+    uint32_t version = be32_load(h->version), entries = be32_load(h->entries);
     uint64_t table = be64_load(h->table_offset);
 
-    if (memcmp(h->cookie, VPC_HEADER_COOKIE, 8)) {
-        bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
-    } else if (version >> 16 != VPC_HEADER_VERSION >> 16) {
-        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
-    } else if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
-        bdrv_set_error(errp, EINVAL, "Invalid block size %u", block_size);
-    } else if (entries > (uint64_t)limit / 4) {
-        bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
-    } else if (be32_load(h->checksum) != sum) {
+    if (about_bat && be32_load(h->checksum) != vpc_header_sum(h)) {
         bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " VPC_MENDED,
-                       be32_load(h->checksum), sum);
-    } else if (table % VPC_SECTOR) {
+                       be32_load(h->checksum), vpc_header_sum(h));
+        return false;
+    }
+    switch (fault) {
+    case VPC_HEADER_GOOD:
+        vpc_use_header(s);
+        break;
+    case VPC_HEADER_NO_COOKIE:
+        bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
+        break;
+    case VPC_HEADER_VERSION_BAD:
+        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+        break;
+    case VPC_HEADER_BLOCK_SIZE_BAD:
+        bdrv_set_error(errp, EINVAL, "Invalid block size %u", be32_load(h->block_size));
+        break;
+    case VPC_HEADER_TOO_MANY_ENTRIES:
+        bdrv_set_error(errp, EINVAL, "Max Table Entries too large (%u)", entries);
+        break;
+    case VPC_HEADER_BAT_UNALIGNED:
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT offset %" PRIu64 " is not a multiple of 512", table);
-    } else if (table > (uint64_t)limit - 4 * (uint64_t)entries) {
+        break;
+    case VPC_HEADER_BAT_OUTSIDE:
         bdrv_set_error(errp, EINVAL, "dynamic header: BAT of %u entries at %" PRIu64 " does not end before %"
                        PRId64, entries, table, limit);
-    } else {
-        s->bat_offset = (int64_t)table;
-        s->bat_bytes = (int64_t)entries * 4;
-        s->block_size = block_size;
-        s->bitmap_bytes = vpc_bitmap_bytes(block_size);
-        return true;
+        break;
     }
-    return false;
+    return fault == VPC_HEADER_GOOD;
 }
 
-static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
+static bool open_read_header(BlockDriverState *bs, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
 
-    if (at < VPC_SECTOR || at % VPC_SECTOR || at > (uint64_t)limit ||
-        (uint64_t)limit - at < sizeof(VpcHeader)) {
+    if (!vpc_is_header_place(at, limit)) {
         bdrv_set_error(errp, EINVAL, "footer: data offset is %" PRIu64 ", no place for a header before %" PRId64, at,
                        limit);
         return false;
@@ -240,18 +238,18 @@ static bool read_header(BlockDriverState *bs, int64_t limit, GError **errp)
     return check_header(bs, (int64_t)at, limit, errp);
 }
 
-/* By a whole footer, what lies past the end of the file must not come to be inside it */
+/* Set s->tail_at. Writing the footer must not grow the file over metadata that the header places past its end */
 static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
 
-    s->tail = ends->tail_ok ? ends->tail_at : s->end <= s->ceiling ? s->end : s->limit;
-    bool grows = !s->in_place && s->tail + VPC_SECTOR > ends->size;
+    s->tail_at = ends->tail_ok ? ends->tail_at : s->blocks_end <= s->grow_limit ? s->blocks_end : s->read_limit;
+    bool grows = !s->tail_inside && s->tail_at + VPC_SECTOR > ends->size;
 
-    if (grows && s->tail + VPC_SECTOR > s->promised) {
+    if (grows && s->tail_at + VPC_SECTOR > s->lost_metadata) {
         bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for one: "
                        "parent locators or a batmap are said to lie past the end, at %" PRId64
-                       ": the image can be opened for reading only", s->tail, s->promised);
+                       ": the image can be opened for reading only", s->tail_at, s->lost_metadata);
         return false;
     }
     return true;
@@ -273,23 +271,23 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
                        ": the image can be opened for reading only", vpc_bat_entries(s), needed);
         return false;
     }
-    s->ceiling = s->lowest = INT64_MAX;
-    s->room.zero_from = s->in_place ? INT64_MAX : 0;
+    s->grow_limit = s->first_block = INT64_MAX;
+    s->room.zero_from = s->tail_inside ? INT64_MAX : 0;
     /* a footer that can't be read is written anew where it is, if no block is there */
-    s->end = s->in_place ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->limit;
-    s->head_bad = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
-    s->unsettled = s->found != VPC_AT_TAIL || s->head_bad;
+    s->blocks_end = s->tail_inside ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->read_limit;
+    s->rewrite_head = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
+    s->rewrite_footers = s->found != VPC_AT_TAIL || s->rewrite_head;
     if (!vpc_survey(bs, errp)) {
         return false;
     }
-    bool cut_off = s->ceiling < INT64_MAX;
+    bool cut_off = s->grow_limit < INT64_MAX;
 
-    s->ceiling = MIN(s->ceiling, s->promised);
+    s->grow_limit = MIN(s->grow_limit, s->lost_metadata);
     for (unsigned i = 0; i < s->metadata_count; i++) {      /* some may reach into the footer */
-        s->end = MAX(s->end, s->metadata[i].end);
+        s->blocks_end = MAX(s->blocks_end, s->metadata[i].end);
     }
     if (!cut_off) {         /* else the bytes in between would complete a block */
-        s->end = align_up(s->end, VPC_SECTOR);
+        s->blocks_end = align_up(s->blocks_end, VPC_SECTOR);
     }
     return place_tail(bs, ends, errp);
 }
@@ -298,7 +296,7 @@ static bool open_dynamic(BlockDriverState *bs, const VpcEnds *ends, GError **err
 {
     const VpcState *s = bs->state;
 
-    if (!read_header(bs, s->limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
+    if (!open_read_header(bs, s->read_limit, errp) || !vpc_claim_metadata(bs, ends->size, errp)) {
         return false;
     }
     if (ends->head_error) {
@@ -343,7 +341,8 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     return true;
 }
 
-/* Parts that do not end in the footer of the whole are not all of them, or others: a copy at the start is no excuse */
+/* Do the parts of a split image end in the footer of the whole? Else they are not all of them, or others: a copy at the
+ * start is no excuse */
 static bool parts_are_whole(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     if (bs->file->drv != &bdrv_split || ends->tail_ok) {
@@ -369,7 +368,7 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     s->options.salvage |= (flags & BDRV_O_SALVAGE) != 0;
     const VpcParentRules rules = { s->options.drives, s->options.search };
 
-    if (!vpc_check_parent_rules(&rules, errp) || !join_parts(bs, errp)) {
+    if (!vpc_accept_parent_rules(&rules, errp) || !join_parts(bs, errp)) {
         return false;
     }
     if (s->options.salvage_size >= 0 && !s->options.salvage) {
@@ -381,7 +380,7 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     if (s->options.salvage) {
         return vpc_salvage(bs, errp);
     }
-    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !choose_footer(bs, &ends, errp) ||
+    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !open_choose_footer(bs, &ends, errp) ||
         !check_footer(bs, errp)) {
         return false;
     }

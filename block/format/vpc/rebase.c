@@ -38,7 +38,7 @@
 
 #define FLUSH_EVERY     1024            /* blocks: their bitmaps are in memory until then */
 
-static int write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
+static int rebase_write_header(BlockDriverState *bs, VpcHeader *header, int64_t at)
 {
     vpc_seal_header(header);
     int ret = bdrv_node_pwrite(bs->file, at, header, sizeof(*header));
@@ -51,26 +51,26 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
                               int64_t *header_at)
 {
     VpcState *s = bs->state;
-    int64_t at = round_up(s->end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
+    int64_t at = round_up(s->blocks_end, VPC_LOCATOR_ALIGN), tail = at + (int64_t)sizeof(*header);
 
     for (unsigned i = 0; i < 3 && locators[i].bytes; i++) {
         tail += vpc_space_needed(&locators[i]);
     }
-    int ret = tail > s->tail ? vpc_move_tail(bs, tail) : 0;
+    int ret = tail > s->tail_at ? vpc_move_tail(bs, tail) : 0;
 
     if (ret == 0) {
-        s->end = tail;
+        s->blocks_end = tail;
         vpc_spoil_room(s, tail);
     }
     for (unsigned i = 0; i < 3 && locators[i].bytes && ret == 0; i++) {
         ret = vpc_write_locator(bs, header, i, &locators[i], at, &at);
     }
     *header_at = at;
-    return ret < 0 ? ret : write_header(bs, header, at);
+    return ret < 0 ? ret : rebase_write_header(bs, header, at);
 }
 
-/* Steps 3 and 5 */
-static int refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
+/* Take steps 3 and 5: make both footers refer to the header at @header_at */
+static int rebase_refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
 {
     VpcFooter f = ((VpcState *)bs->state)->footer;
 
@@ -91,17 +91,17 @@ static bool home_is_free(const VpcState *s, int64_t header_at)
             return false;
         }
     }
-    return s->lowest >= end;
+    return s->first_block >= end;
 }
 
-/* Steps 1 to 3 */
-static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], uint32_t type, VpcHeader *header,
+/* Take steps 1 to 3 */
+static int rebase_change_over(BlockDriverState *bs, const VpcLocatorData locators[3], uint32_t type, VpcHeader *header,
                        int64_t *header_at)
 {
     VpcState *s = bs->state;
     int ret = write_above_blocks(bs, header, locators, header_at);
 
-    ret = ret < 0 ? ret : refer_to(bs, *header_at, type);
+    ret = ret < 0 ? ret : rebase_refer_to(bs, *header_at, type);
     if (ret == 0) {
         s->header = *header;
         s->differencing = type == VPC_DIFFERENCING;
@@ -109,25 +109,25 @@ static int change_over(BlockDriverState *bs, const VpcLocatorData locators[3], u
     return ret;
 }
 
-/* Steps 4 and 5. The parent has been changed in any case */
-static void go_home(BlockDriverState *bs, uint32_t type, int64_t header_at)
+/* Take steps 4 and 5. The parent has been changed in any case */
+static void rebase_move_header_back(BlockDriverState *bs, uint32_t type, int64_t header_at)
 {
     VpcState *s = bs->state;
-    int ret = write_header(bs, &s->header, VPC_HEADER_HOME);
+    int ret = rebase_write_header(bs, &s->header, VPC_HEADER_HOME);
 
-    ret = ret < 0 ? ret : refer_to(bs, VPC_HEADER_HOME, type);
+    ret = ret < 0 ? ret : rebase_refer_to(bs, VPC_HEADER_HOME, type);
     if (ret < 0) {
         bdrv_warn(bs, "leftover", "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
                   VPC_HEADER_HOME, header_at, g_strerror(-ret));
     } else {
-        s->end = header_at;     /* what is behind it is free, and spoilt */
+        s->blocks_end = header_at;     /* what is behind it is free, and spoilt */
     }
 }
 
 /* Get the bitmap of the block at @place, if that may be written to */
 static int get_bitmap(BlockDriverState *bs, int64_t block, int64_t place, uint8_t **bitmap)
 {
-    int ret = vpc_check_block(bs, block, place, true);
+    int ret = vpc_allow_block(bs, block, place, true);
 
     return ret < 0 ? ret : bdrv_meta_get(bs, place, ((const VpcState *)bs->state)->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
 }
@@ -141,7 +141,7 @@ static int clear_unset(BlockDriverState *bs, int64_t block, int64_t place)
     uint8_t *bitmap;
     int ret = get_bitmap(bs, block, place, &bitmap);
 
-    if (ret == 0 && end > s->tail) {
+    if (ret == 0 && end > s->tail_at) {
         ret = vpc_move_tail(bs, end);
     }
     for (int64_t i = 0, next; i < sectors && ret == 0; i = next) {
@@ -167,10 +167,10 @@ static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
     return ret;
 }
 
-/* As the driver's flush() */
+/* Do as the driver's flush() */
 static int flush(BlockDriverState *bs)
 {
-    int ret = bs->needs_flush ? vpc_settle(bs) : 0;
+    int ret = bs->needs_flush ? vpc_rewrite_footers(bs) : 0;
 
     return ret < 0 ? ret : vpc_write_tables(bs);
 }
@@ -205,7 +205,7 @@ static int each_block(BlockDriverState *bs, int (*function)(BlockDriverState *bs
 }
 
 /* Write what may be written while the old parent counts */
-static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
+static bool rebase_make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **errp)
 {
     VpcState *s = bs->state;
 
@@ -213,7 +213,7 @@ static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **
         bdrv_set_error(errp, ENOTSUP, "a fixed disk can't have a parent");
         return false;
     }
-    int ret = s->unsettled ? vpc_settle(bs) : 0;
+    int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
     if (ret == 0 && !parent) {
         ret = each_block(bs, clear_unset);
     }
@@ -223,7 +223,8 @@ static bool make_ready(BlockDriverState *bs, BlockDriverState *parent, GError **
     return ret == 0;
 }
 
-/* The image stands alone by now, and reads the same with any bitmap: what can't be written is written by a later flush */
+/* Fill the bitmaps of an image that stands alone by now, and reads the same with any: what can't be written is written
+ * by a later flush */
 static void fill_bitmaps(BlockDriverState *bs)
 {
     int ret = each_block(bs, fill_bitmap);
@@ -258,7 +259,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     memset(header.parent_name, 0, sizeof(header.parent_name));
     memset(header.locators, 0, sizeof(header.locators));
     if ((parent && !vpc_remember_parent(bs->filename, parent, &header, locators, errp)) ||
-        !make_ready(bs, parent, errp)) {
+        !rebase_make_ready(bs, parent, errp)) {
         vpc_free_locators(locators);
         return false;
     }
@@ -267,8 +268,8 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     }
     uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
     bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
-    int64_t header_at, end = s->end;
-    int ret = change_over(bs, locators, type, &header, &header_at);
+    int64_t header_at, end = s->blocks_end;
+    int ret = rebase_change_over(bs, locators, type, &header, &header_at);
 
     vpc_free_locators(locators);
     if (ret < 0) {
@@ -280,9 +281,9 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
         fill_bitmaps(bs);
     }
     if (home) {
-        go_home(bs, type, header_at);
+        rebase_move_header_back(bs, type, header_at);
     }
-    ret = vpc_claim_anew(bs);
+    ret = vpc_claim_again(bs);
     if (ret < 0) {          /* the parent is another one all the same */
         bdrv_warn(bs, "IO", "could not make out where the tables are: %s", g_strerror(-ret));
     }

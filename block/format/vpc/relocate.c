@@ -14,7 +14,7 @@
  *   6  the footer moves down, and the file is cut behind it; blocks go where others were given up, see vpc/gaps.c
  *
  * After a cut at any place the footer at the end of the file refers to one set of tables, all of them whole, and
- * open() lets the copy at the start refer to another one. Done again, what was begun is ended.
+ * open() lets the copy at the start refer to another one. Repeating the call finishes an interrupted one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -75,7 +75,7 @@ static bool is_in_way(const Layout *home, int64_t at, int64_t bytes)
            is_in(home->bat, home->end, at, bytes);
 }
 
-static int64_t add_locator(int64_t at, const VpcLocator *l, int64_t *end)
+static int64_t relocate_add_locator(int64_t at, const VpcLocator *l, int64_t *end)
 {
     int64_t unit = be64_load(l->offset) % VPC_LOCATOR_ALIGN ? VPC_SECTOR : VPC_LOCATOR_ALIGN;
     int64_t start = align_up(at, unit);
@@ -84,7 +84,7 @@ static int64_t add_locator(int64_t at, const VpcLocator *l, int64_t *end)
     return start;
 }
 
-/* All but the locators, one behind the other */
+/* Place all but the locators, one behind the other */
 static void lay_out(const Move *m, Layout *out, int64_t header, int64_t bat)
 {
     *out = (Layout) { header, bat, bat + align_up(m->entries * 4, VPC_SECTOR) };
@@ -100,7 +100,7 @@ static bool is_to_move(const Move *m, const VpcLocator *l)
 {
     const VpcState *s = m->bs->state;
     int64_t at = (int64_t)be64_load(l->offset);
-    bool behind_bat = at >= m->home.bat && at < s->lowest, away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
+    bool behind_bat = at >= m->home.bat && at < s->first_block, away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
 
     return be32_load(l->code) && (behind_bat || away || is_in_way(&m->home, at, vpc_locator_space(l)));
 }
@@ -116,7 +116,7 @@ static void lay_out_home(Move *m)
         const VpcLocator *l = &m->header.locators[i];
 
         if (home->locators[i] < 0 && is_to_move(m, l)) {
-            home->locators[i] = add_locator(home->end, l, &home->end);
+            home->locators[i] = relocate_add_locator(home->end, l, &home->end);
             i = (size_t)-1;         /* from the beginning */
         }
     }
@@ -129,16 +129,16 @@ static void lay_out_above(Move *m, int64_t above)
     lay_out(m, &m->above, header, header + (int64_t)sizeof(VpcHeader));
     for (size_t i = 0; i < LOCATORS; i++) {
         if (m->home.locators[i] >= 0) {
-            m->above.locators[i] = add_locator(m->above.end, &m->header.locators[i], &m->above.end);
+            m->above.locators[i] = relocate_add_locator(m->above.end, &m->header.locators[i], &m->above.end);
         }
     }
 }
 
 /* Xen's batmap */
 
-/* Bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is there a
- * bit that Xen does not sum up */
-static int read_batmap(Move *m)
+/* Read the bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is
+ * there a bit that Xen does not sum up */
+static int relocate_read_batmap(Move *m)
 {
     VpcState *s = m->bs->state;
     int64_t at = vpc_batmap_at(s), bytes;
@@ -165,7 +165,7 @@ static int read_batmap(Move *m)
     return ret;
 }
 
-static int write_batmap(Move *m, const Layout *to)
+static int relocate_write_batmap(Move *m, const Layout *to)
 {
     int64_t start = to->batmap + (int64_t)sizeof(m->batmap);
 
@@ -208,8 +208,8 @@ static int copy_blocks(Move *m)
     return ret;
 }
 
-/* Entries from @block on, as they are on disk, to what they are to be. @next: the first of m->blocks that may be one of
- * them */
+/* Change entries from @block on, as they are on disk, to what they are to be. @next: the first of m->blocks that may be
+ * one of them */
 static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64_t block, size_t *next)
 {
     for (int64_t i = 0; i < bytes; i += 4, block++) {
@@ -222,7 +222,7 @@ static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64
     }
 }
 
-/* With its padding */
+/* Write the BAT with its padding */
 static int write_bat(Move *m, int64_t to)
 {
     g_autofree uint8_t *piece = g_try_malloc(VPC_BAT_PIECE);
@@ -243,7 +243,7 @@ static int write_bat(Move *m, int64_t to)
     return ret;
 }
 
-static int write_header(const Move *m, const Layout *to, VpcHeader *h)
+static int relocate_write_header(const Move *m, const Layout *to, VpcHeader *h)
 {
     *h = m->header;
     be64_store(h->table_offset, (uint64_t)to->bat);
@@ -257,13 +257,13 @@ static int write_header(const Move *m, const Layout *to, VpcHeader *h)
     return bdrv_node_pwrite(m->bs->file, to->header, h, sizeof(*h));
 }
 
-/* @from: where the locators are; they do not overlap with @to */
-static int write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeader *header)
+/* Write all tables. @from: where the locators are; they do not overlap with @to */
+static int relocate_write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeader *header)
 {
     int ret = write_bat(m, to->bat);
 
     if (ret == 0) {
-        ret = write_batmap(m, to);
+        ret = relocate_write_batmap(m, to);
     }
     for (size_t i = 0; i < LOCATORS && ret == 0; i++) {
         if (to->locators[i] >= 0) {
@@ -271,15 +271,15 @@ static int write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeade
         }
     }
     if (ret == 0) {
-        ret = write_header(m, to, header);
+        ret = relocate_write_header(m, to, header);
     }
     return ret < 0 ? ret : bdrv_node_flush(m->bs->file);
 }
 
 /* Change over */
 
-/* Steps 3 and 5 */
-static int refer_to(Move *m, const Layout *to, const VpcHeader *header)
+/* Take steps 3 and 5: make both footers refer to the header of @to */
+static int relocate_refer_to(Move *m, const Layout *to, const VpcHeader *header)
 {
     VpcState *s = m->bs->state;
 
@@ -293,45 +293,45 @@ static int refer_to(Move *m, const Layout *to, const VpcHeader *header)
     return ret;
 }
 
-/* Steps 1 to 3 */
-static int change_over(Move *m)
+/* Take steps 1 to 3 */
+static int relocate_change_over(Move *m)
 {
     VpcState *s = m->bs->state;
     int64_t from[LOCATORS];
     VpcHeader header;
-    int ret = m->above.end > s->tail ? vpc_move_tail(m->bs, m->above.end) : 0;
+    int ret = m->above.end > s->tail_at ? vpc_move_tail(m->bs, m->above.end) : 0;
 
     for (size_t i = 0; i < LOCATORS; i++) {
         from[i] = (int64_t)be64_load(m->header.locators[i].offset);
     }
     if (ret == 0) {
-        s->end = MAX(s->end, m->above.end);
-        vpc_spoil_room(s, s->end);
+        s->blocks_end = MAX(s->blocks_end, m->above.end);
+        vpc_spoil_room(s, s->blocks_end);
         ret = copy_blocks(m);
     }
     if (ret == 0) {
-        ret = write_tables(m, from, &m->above, &header);
+        ret = relocate_write_tables(m, from, &m->above, &header);
     }
-    return ret < 0 ? ret : refer_to(m, &m->above, &header);
+    return ret < 0 ? ret : relocate_refer_to(m, &m->above, &header);
 }
 
-/* Steps 4 and 5 */
-static int go_home(Move *m)
+/* Take steps 4 and 5 */
+static int relocate_move_tables_back(Move *m)
 {
     VpcHeader header;
 
     m->old_bat = m->above.bat;
     m->blocks.count = 0;            /* that one has their places already */
-    int ret = write_tables(m, m->above.locators, &m->home, &header);
+    int ret = relocate_write_tables(m, m->above.locators, &m->home, &header);
 
-    return ret < 0 ? ret : refer_to(m, &m->home, &header);
+    return ret < 0 ? ret : relocate_refer_to(m, &m->home, &header);
 }
 
 static int move_tables(Move *m)
 {
     VpcState *s = m->bs->state;
-    int64_t end = s->end, allocated = s->allocated, entries = vpc_bat_entries(s);
-    int ret = read_batmap(m);
+    int64_t end = s->blocks_end, allocated = s->allocated, entries = vpc_bat_entries(s);
+    int ret = relocate_read_batmap(m);
 
     if (ret == 0) {
         lay_out_home(m);
@@ -340,18 +340,18 @@ static int move_tables(Move *m)
     if (ret < 0) {
         return ret;
     }
-    m->first = vpc_place_above(s, MAX(s->end, m->home.end));
+    m->first = vpc_place_above(s, MAX(s->blocks_end, m->home.end));
     m->stride = vpc_place_above(s, m->first + vpc_stored_bytes(s)) - m->first;
     lay_out_above(m, m->first + (int64_t)m->blocks.count * m->stride);
-    ret = change_over(m);
+    ret = relocate_change_over(m);
     if (ret < 0) {
         vpc_give_back(m->bs, end);
         return ret;
     }
-    int away = go_home(m);
-    s->limit = s->end;
+    int away = relocate_move_tables_back(m);
+    s->read_limit = s->blocks_end;
     if (away < 0) {
-        (void)vpc_claim_anew(m->bs);
+        (void)vpc_claim_again(m->bs);
         bdrv_warn(m->bs, "leftover", "the tables could not be put back to their usual place and stay at %" PRId64 ": %s",
                   m->above.header, g_strerror(-away));
         return 0;

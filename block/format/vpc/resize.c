@@ -7,8 +7,8 @@
  *   2  the footer with the new size; flush
  *   3  to shrink, the footer at the new end; flush; and the file is cut behind it
  *
- * Of a dynamic one the BAT has to be longer or shorter, see vpc/relocate.c. Nothing that comes to be seen has anything but
- * zeroes in it before it is seen, and nothing is given up before it is out of sight.
+ * Of a dynamic one the BAT has to be longer or shorter, see vpc/relocate.c. Space is zeroed before it becomes part of the
+ * disk, and released only after it no longer is.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +34,7 @@ const BlockOption vpc_resize_options[] = {
     { NULL }
 };
 
-/* So much of it is seen by those who see the most */
+/* Return the largest size any reader gives this disk: current_size, or ours if larger */
 static int64_t seen_size(BlockDriverState *bs)
 {
     const VpcState *s = bs->state;
@@ -97,24 +97,24 @@ static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
                        "another size");
     } else if (s->footer.hidden && vpc_creator_is(&s->footer, "tap")) {
         bdrv_set_error(errp, EBUSY, "Xen's tools have hidden the image: it has children, which would not fit any more");
-    } else if (!s->fixed && (s->unsound || s->promised < INT64_MAX)) {
+    } else if (!s->fixed && (s->damaged || s->lost_metadata < INT64_MAX)) {
         bdrv_set_error(errp, EINVAL, "the image is damaged: there are blocks or tables where none can be; check it "
                        "first");
     } else if (s->differencing && !bs->backing) {
         bdrv_set_error(errp, EINVAL, "a differencing disk can't be resized without its parent");
     } else {
-        return s->fixed || vpc_check_numbers(size, s->block_size, errp);
+        return s->fixed || vpc_accept_numbers(size, s->block_size, errp);
     }
     return false;
 }
 
 /* Fixed disks */
 
-/* Steps 1 and 2. @seen: what is behind that was never part of the disk */
+/* Take steps 1 and 2. @seen: what is behind that was never part of the disk */
 static int resize_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_t seen, int64_t size)
 {
     VpcState *s = bs->state;
-    int64_t was = s->tail;
+    int64_t was = s->tail_at;
     int ret = size > was ? vpc_move_tail(bs, size) : 0;
 
     if (ret == 0 && size > seen) {
@@ -123,9 +123,9 @@ static int resize_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_t s
     }
     ret = ret < 0 ? ret : vpc_change_footer(bs, footer);
     if (ret == 0) {
-        s->limit = s->tail;
-        s->end = s->tail - size < VPC_SECTOR ? s->tail : size;
-    } else if (!s->unsettled) {
+        s->read_limit = s->tail_at;
+        s->blocks_end = s->tail_at - size < VPC_SECTOR ? s->tail_at : size;
+    } else if (!s->rewrite_footers) {
         (void)vpc_trim(bs);
     }
     return ret;
@@ -145,14 +145,14 @@ static bool truncate_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_
     if (ret < 0) {
         bdrv_warn(bs, "leftover", "the file could not be cut where the disk ends: %s", g_strerror(-ret));
     } else {
-        s->limit = s->tail;
+        s->read_limit = s->tail_at;
     }
     return true;
 }
 
 /* The others */
 
-/* Of the block that the disk ends in: what is behind the end */
+/* Zero what the block that the disk ends in has behind the end */
 static int clear_end(BlockDriverState *bs, int64_t end)
 {
     VpcState *s = bs->state;
@@ -167,14 +167,14 @@ static int clear_end(BlockDriverState *bs, int64_t end)
     }
     int64_t data = place + s->bitmap_bytes, block_end = data + s->block_size;
 
-    if (block_end > s->tail) {      /* of others: it ends with the disk, in the file, too */
+    if (block_end > s->tail_at) {      /* of others: it ends with the disk, in the file, too */
         ret = vpc_move_tail(bs, block_end);
     }
     ret = ret < 0 ? ret : bdrv_node_zero(bs->file, data + in, s->block_size - in, 0);
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
-/* Zeroes over what the parent has in [@at, @end), which is not seen so far */
+/* Write zeroes over what the parent has in [@at, @end), which is not seen so far */
 static int hide_range(BlockDriverState *bs, int64_t at, int64_t end)
 {
     int ret = 0;
@@ -191,8 +191,8 @@ static int hide_range(BlockDriverState *bs, int64_t at, int64_t end)
     return ret < 0 ? ret : bdrv_node_flush(bs);
 }
 
-/* A parent may be the longer one. Blocks behind the end need a BAT that has entries for them. *@kept: how many of the
- * BAT count then */
+/* Hide what a longer parent has behind the end. Blocks there need a BAT that has entries for them. *@kept: how many of
+ * the BAT count then */
 static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_t *kept, GError **errp)
 {
     VpcState *s = bs->state;
@@ -232,14 +232,14 @@ static bool truncate_sparse(BlockDriverState *bs, const VpcFooter *footer, int64
         return false;
     }
     __atomic_store_n(&bs->size, vpc_size(&s->footer, s->options.size_rule), __ATOMIC_RELEASE);
-    ret = size < seen && !s->unsettled ? clear_end(bs, size) : 0;
+    ret = size < seen && !s->rewrite_footers ? clear_end(bs, size) : 0;
     if (ret < 0) {      /* done before it grows again */
         bdrv_warn(bs, "leftover", "what is behind the end of the disk could not be cleared: %s", g_strerror(-ret));
     }
     return true;
 }
 
-/* It has that size, but may not have what comes after that, if it was cut off */
+/* End a resize that was cut off after the disk had its size */
 static bool end_resize(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
@@ -247,7 +247,7 @@ static bool end_resize(BlockDriverState *bs, GError **errp)
     int64_t size = seen_size(bs);
 
     if (s->fixed) {
-        return s->tail == size || truncate_fixed(bs, &same, size, errp);
+        return s->tail_at == size || truncate_fixed(bs, &same, size, errp);
     }
     if (be64_load(same.data_offset) != VPC_HEADER_HOME && !truncate_sparse(bs, &same, size, errp)) {
         return false;
@@ -279,7 +279,7 @@ bool vpc_resize(BlockDriverState *bs, int64_t size, const void *opts, GError **e
     if (!may_resize(bs, size, errp)) {
         return false;
     }
-    int ret = s->unsettled ? vpc_settle(bs) : 0;
+    int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
     ret = ret < 0 ? ret : bdrv_node_flush(bs);
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not flush: %s", g_strerror(-ret));

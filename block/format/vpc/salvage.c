@@ -15,6 +15,7 @@
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/holes.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/salvage.h"
@@ -32,7 +33,7 @@ static const int64_t block_sizes[] = {
     8 << 10, 4 << 10,
 };
 
-/* A guess: where the BAT may be, of blocks of which size */
+/* Suppose that the BAT is at @bat_offset, of blocks of this size */
 static void suppose(VpcCheck *c, int64_t bat_offset, int64_t block_size)
 {
     VpcState *s = c->bs->state;
@@ -50,10 +51,10 @@ static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
     int64_t place = (int64_t)sector * VPC_SECTOR;
     int64_t end = place + s->bitmap_bytes + vpc_sectors_in(c, block) * VPC_SECTOR;
 
-    return place >= s->bat_offset + s->bat_bytes && end <= s->limit;
+    return place >= s->bat_offset + s->bat_bytes && end <= s->read_limit;
 }
 
-static int by_number(gconstpointer a, gconstpointer b)
+static int salvage_by_number(gconstpointer a, gconstpointer b)
 {
     uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
 
@@ -64,7 +65,7 @@ static bool are_apart(const VpcState *s, GArray *sectors)
 {
     bool apart = true;
 
-    g_array_sort(sectors, by_number);
+    g_array_sort(sectors, salvage_by_number);
     for (guint i = 1; i < sectors->len && apart; i++) {
         int64_t step = (int64_t)g_array_index(sectors, uint32_t, i) - g_array_index(sectors, uint32_t, i - 1);
 
@@ -73,8 +74,8 @@ static bool are_apart(const VpcState *s, GArray *sectors)
     return apart;
 }
 
-/* Behind the last entry there are ones or zeroes, up to the end of its sector */
-static bool is_padded(const uint8_t *padding, int64_t bytes)
+/* Are there only ones, or only zeroes, behind the last entry up to the end of its sector? */
+static bool salvage_is_padded(const uint8_t *padding, int64_t bytes)
 {
     int64_t same = 0;
 
@@ -84,7 +85,7 @@ static bool is_padded(const uint8_t *padding, int64_t bytes)
     return same == bytes;
 }
 
-/* The places in this piece of a table. False: it can't be one */
+/* Add the places in this piece of a table to @sectors. False: it can't be a BAT */
 static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, GArray *sectors)
 {
     bool ok = true;
@@ -105,20 +106,20 @@ static bool read_table(VpcCheck *c, GArray *sectors)
     const VpcState *s = c->bs->state;
     int64_t bytes = vpc_bat_padded(s);
     g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
-    bool ok = s->bat_bytes == c->needed * 4 && bytes <= s->limit - s->bat_offset;
+    bool ok = s->bat_bytes == c->needed * 4 && bytes <= s->read_limit - s->bat_offset;
 
     for (int64_t at = 0, n; at < bytes && ok; at += n) {
         n = MIN(bytes - at, VPC_BAT_PIECE);
         int64_t used = MIN(n, s->bat_bytes - at);
 
         ok = bdrv_node_pread(c->bs->file, s->bat_offset + at, piece, n) == 0 &&
-             take_places(c, piece, at / 4, used / 4, sectors) && is_padded(piece + used, n - used);
+             take_places(c, piece, at / 4, used / 4, sectors) && salvage_is_padded(piece + used, n - used);
     }
     return ok;
 }
 
-/* How many blocks there are, if what is there can be the BAT; 0: it can't */
-static guint count_blocks(VpcCheck *c)
+/* Return how many blocks there are, if what is there can be the BAT; 0: it can't */
+static guint salvage_count_blocks(VpcCheck *c)
 {
     GArray *sectors = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     guint count = read_table(c, sectors) && are_apart(c->bs->state, sectors) ? sectors->len : 0;
@@ -134,7 +135,7 @@ static bool guess_table(VpcCheck *c)
     for (size_t i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
         for (int64_t at = LEAST_TABLE; at <= LAST_TABLE; at += VPC_SECTOR) {
             suppose(c, at, block_sizes[i]);
-            guint count = count_blocks(c);
+            guint count = salvage_count_blocks(c);
 
             if (count > 0) {
                 bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
@@ -146,7 +147,7 @@ static bool guess_table(VpcCheck *c)
     return false;
 }
 
-/* Where the footer has it, or where everybody has it */
+/* Look for the header where the footer has it, or where everybody has it */
 static bool find_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -159,19 +160,19 @@ static bool find_header(VpcCheck *c)
     return usable;
 }
 
-/* A header that is there, and right in what matters, has first say */
+/* Find the BAT. A header that is there, and right in what matters, has first say */
 static bool find_table(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
     bool usable = find_header(c);
 
-    vpc_check_limit(c, usable && s->limit == 0 ? vpc_check_reach(c) : 0);
+    vpc_check_limit(c, usable && s->read_limit == 0 ? vpc_check_reach(c) : 0);
     if (usable && !c->header_checksum_bad) {
         return true;
     }
     const VpcHeader header = s->header;
     int64_t bat_offset = s->bat_offset, block_size = s->block_size, bat_bytes = s->bat_bytes;
-    bool likely = usable && count_blocks(c) > 0;
+    bool likely = usable && salvage_count_blocks(c) > 0;
 
     memset(&s->header, 0, sizeof(s->header));
     if (!likely && guess_table(c)) {
@@ -188,7 +189,8 @@ static bool find_table(VpcCheck *c, GError **errp)
     return true;
 }
 
-/* There is no footer. Where one can't be read, or the user says how long the disk is, it is a fixed one */
+/* Take the file for a fixed disk where there is no footer, if one can't be read or the user says how long the disk is
+ * */
 static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -212,11 +214,11 @@ static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
     be64_store(f.current_size, (uint64_t)size);
     be64_store(f.original_size, (uint64_t)size);
     s->footer = f;
-    s->limit = MIN(size, e->size);
+    s->read_limit = MIN(size, e->size);
     return true;
 }
 
-static bool choose_footer(VpcCheck *c, GError **errp)
+static bool salvage_choose_footer(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
     GError *err = NULL;
@@ -228,9 +230,10 @@ static bool choose_footer(VpcCheck *c, GError **errp)
         be64_store(s->footer.current_size, (uint64_t)s->options.salvage_size);
         s->options.size_rule = VPC_SIZE_CURRENT;
     }
-    if (be64_load(s->footer.current_size) > INT64_MAX - VPC_MAX_BLOCK) {
-        bdrv_set_error(errp, EINVAL, "current size is %" PRIu64 " bytes, more than can be; salvage-size says how long "
-                       "the disk is", be64_load(s->footer.current_size));
+    g_autofree char *why = NULL;
+
+    if (vpc_judge_footer(&s->footer, &why) == VPC_FOOTER_SIZE_BAD) {
+        bdrv_set_error(errp, EINVAL, "%s; salvage-size says how long the disk is", why);
         return false;
     }
     return true;
@@ -246,17 +249,13 @@ static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what
     }
 }
 
-bool vpc_salvage(BlockDriverState *bs, GError **errp)
+/* Make out of footer and header what there is */
+static bool make_out(VpcCheck *c, GError **errp)
 {
+    BlockDriverState *bs = c->bs;
     VpcState *s = bs->state;
 
-    if (bs->flags & BDRV_O_RDWR) {
-        bdrv_set_error(errp, EACCES, "with salvage=on an image can be opened for reading only");
-        return false;
-    }
-    VpcCheck *c = vpc_check_new(bs, NULL, NULL);
-
-    if (!vpc_read_ends(bs, &c->ends, errp) || !choose_footer(c, errp)) {
+    if (!vpc_read_ends(bs, &c->ends, errp) || !salvage_choose_footer(c, errp)) {
         return false;
     }
     if (!vpc_check_footer(c)) {
@@ -268,8 +267,8 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     }
     bs->size = vpc_size(&s->footer, s->options.size_rule);
     if (s->fixed) {
-        s->limit = s->limit ? s->limit : c->ends.tail_at;
-        warn_of_missing(bs, s->limit, "file");
+        s->read_limit = s->read_limit ? s->read_limit : c->ends.tail_at;
+        warn_of_missing(bs, s->read_limit, "file");
         return true;
     }
     if (!find_table(c, errp) || !vpc_claim_metadata(bs, c->ends.size, errp)) {
@@ -277,6 +276,22 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     }
     warn_of_missing(bs, vpc_bat_entries(s) * s->block_size, "BAT");
     return true;
+}
+
+bool vpc_salvage(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+
+    if (bs->flags & BDRV_O_RDWR) {
+        bdrv_set_error(errp, EACCES, "with salvage=on an image can be opened for reading only");
+        return false;
+    }
+    VpcCheck *c = vpc_check_new(bs, NULL, NULL);
+    bool ok = make_out(c, errp);
+
+    vpc_check_free(c);          /* what is read is judged by what is in @s now */
+    s->check = NULL;
+    return ok;
 }
 
 void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext)
@@ -288,13 +303,14 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
         *ext = (BlockExtent) { start, bs->size - start, bs->backing, start };
         return;
     }
-    VpcKind kind = place < 0 ? VPC_BLOCK_OUTSIDE : vpc_judge(s->check, block, (uint32_t)(place / VPC_SECTOR));
-    bool all = kind == VPC_BLOCK_ON_NAMES || kind == VPC_KINDS;     /* if no more is wrong, it is the bitmap */
-    int64_t have = s->differencing ? 0 : all ? s->block_size : kind == VPC_BLOCK_CUT ? s->limit - data : 0;
+    unsigned faults = place < 0 ? VPC_PLACE_OUTSIDE
+                                : vpc_judge_place(s, block, place, vpc_largest_size(&s->footer, s->options.size_rule));
+    bool none = s->differencing || faults & (VPC_PLACE_OUTSIDE | VPC_PLACE_TABLES);
+    int64_t have = none ? 0 : faults & VPC_PLACE_CUT ? s->read_limit - data : s->block_size;
 
     bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
               have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"
-              : kind == VPC_KINDS ? ", as if its bitmap, which can't be read, had all bits set" : "");
+              : faults == 0 ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };
     } else {

@@ -58,7 +58,7 @@ typedef struct Geometry {
     int heads, sectors;
 } Geometry;
 
-/* The specification's algorithm; C x H x S is never above @total sectors */
+/* Return the geometry of the specification's algorithm; C x H x S is never above @total sectors */
 static Geometry geometry(int64_t total)
 {
     total = MIN(total, (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS);
@@ -229,7 +229,7 @@ static int64_t smallest_block(int64_t size)
     return bytes;
 }
 
-bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp)
+bool vpc_accept_numbers(int64_t size, int64_t block_size, GError **errp)
 {
     int64_t entries = vpc_blocks_in(size, block_size), sectors = sectors_of(size, block_size);
 

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <miniblk/driver.h>
+#include "block/format/vpc/ends.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
@@ -35,9 +36,6 @@ typedef struct VpcOptions {
     int64_t salvage_size;                       /* -1: not given */
 } VpcOptions;
 
-/* Where the footer that counts was found */
-typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
-
 /* The room between the last block's end and the footer at the end of the file, see vpc/tail.c */
 typedef struct VpcRoom {
     int64_t zero_from;          /* below this the room may hold anything, from here on it is zero; INT64_MAX: nobody knows */
@@ -45,45 +43,89 @@ typedef struct VpcRoom {
     int64_t taken;              /* the place that was handed out last, if it was ready; else -1 */
 } VpcRoom;
 
+/* The file of a dynamic or differencing disk that is open for writing, and the positions in it:
+ *
+ *   0        header  bat_offset           first_block                      blocks_end         room ahead       tail_at
+ *   | footer | header | BAT | locators | ... | block | block | ... | block | next place | zeroes, bitmaps | footer |
+ *                                                                                       read_limit
+ *
+ *   read_limit      A block that ends above it is not in the file, and can't be read. It is where the footer was when the
+ *                   image was opened, or the end of the file without one; vpc_keep_place() moves it to the end of each new
+ *                   block, so that reading and the next position agree.
+ *   first_block     the place of the lowest block. INT64_MAX: there is none
+ *   blocks_end      the end of the highest block and of all tables: the next block goes above it
+ *   tail_at         where the last footer is. [blocks_end, tail_at) is the room that vpc/tail.c has reserved
+ *   lost_metadata   A locator or batmap is said to begin here, above the end of the file: so the header says, and it is not
+ *                   there. INT64_MAX: there is no such
+ *   grow_limit      The file never grows past this: a BAT entry or lost_metadata points here, and would get bytes that
+ *                   are another's. INT64_MAX: nothing does
+ *
+ * first_block <= blocks_end <= tail_at, and tail_at <= grow_limit if the file grows. A fixed disk has no blocks: its
+ * read_limit, blocks_end and tail_at are where its footer is.
+ *
+ * Which of them may be trusted:
+ *
+ *   not fixed, read only         read_limit, lost_metadata. The others are zero
+ *   not fixed, for writing       all
+ *   fixed                        read_limit; and tail_at, blocks_end for writing
+ *   BDRV_O_CHECK, salvage=on     read_limit; and tail_at after a check, for its repairs
+ *
+ * The footers on disk, and what is to be done about them. vpc_rewrite_footers() is what clears a flag:
+ *
+ *   rewrite_footers rewrite_head
+ *   false           either       The footer at tail_at is durable and is s->footer. Anything may be written below it
+ *   true            false        The one at tail_at is missing, has 511 bytes, or is not known to be there. It is written
+ *                                before anything else. Set by open(), and where a footer further out could neither be
+ *                                finished nor cut off (vpc/tail.c)
+ *   true            true         The copy at the start is written, too: it was bad, or differed, when the image was opened, or
+ *                                vpc_change_footer() failed between the two
+ *
+ * rewrite_head stays once it was set: the copy then is the same, and is written again at no harm. A fixed disk has no copy.
+ * tail_inside is set by open() alone, where the file can't grow and the footer at the start is the one that counts
+ * (VPC_AT_HEAD): the footer at tail_at has the rest of the medium behind it, and nothing is ever cut off. damaged is set
+ * while the BAT is surveyed or the tables are claimed; a resize is refused then. */
 typedef struct VpcState {
     VpcFooter footer;           /* the one that counts, as it is on disk */
     VpcFound found;
-    bool fixed, differencing;
-    bool loops;                 /* when its parent was looked for, an image was found that leads here */
+    bool fixed, differencing;   /* both false: dynamic */
+    bool parent_loops;          /* while the parent was looked for, an image was found that leads here */
     VpcOptions options;         /* the strings are the state's own */
-    int64_t limit;              /* guest data ends at or before this: at the footer, or the end of the file */
+    int64_t read_limit;
 
     /* dynamic and differencing */
     VpcHeader header;           /* as it is on disk */
-    int64_t bat_offset, bat_bytes;      /* bytes: without padding */
-    int64_t block_size, bitmap_bytes;
+    int64_t bat_offset;
+    int64_t bat_bytes;          /* without padding */
+    int64_t block_size;
+    int64_t bitmap_bytes;       /* of one block: whole sectors */
     VpcRange metadata[13];      /* where no new block may be: footer, header, BAT, locators, batmap */
     unsigned metadata_count;
-    int64_t promised;           /* metadata is said to begin here, and is not inside the file; INT64_MAX: none */
+    int64_t lost_metadata;
 
-    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted. Open for reading: since the first
-                                 * block was read */
+    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted. Open for reading: since the
+                                 * first block was read */
 
     /* dynamic and differencing, and open for writing */
-    int64_t tail;               /* where the footer at the end of the file is, */
-    int64_t end;                /* and the last block's end: between them is room reserved for new blocks */
-    int64_t lowest;             /* where the first block is */
-    bool in_place;              /* the file has a fixed length, and ends in no footer: what is behind the last block is free */
-    int64_t ceiling;            /* a BAT entry or a locator points here, past the end of the file: never grow so far */
+    int64_t tail_at, blocks_end;
+    int64_t first_block;
+    int64_t grow_limit;
     VpcRoom room;
-    bool head_bad;              /* the copy at the start is to be written, */
-    bool unsettled;             /* and the footer at the end, before anything else */
-    int64_t allocated;          /* blocks */
-    bool unsound;               /* there are such, or blocks or metadata where none can be */
+    bool tail_inside;
+    bool rewrite_head;
+    bool rewrite_footers;
+    bool damaged;               /* there are overlapping blocks, or blocks or metadata where none can be */
+    int64_t allocated;          /* blocks that are there */
 
     /* under the map lock */
     bool surveyed;              /* read only: vpc_look_for_shared() was called */
-    bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way, its bit not yet set */
+    bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way, its bit not yet
+                                 * set */
     int64_t hidden_block;       /* atomic: number of the block that was warned of last, plus 1 */
     int hidden_told;            /* atomic: warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
-    uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole, */
-    int64_t spare_at;           /* and where it is in the file; 0: there is none */
-    GHashTable *broken;         /* such tables, by the sectors where they begin, as pointers; NULL: none */
+    uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole */
+    int64_t spare_at;           /* where spare is in the file; 0: it has nothing */
+    GHashTable *broken;         /* tables that can't be read as a whole, by the sectors where they begin, as pointers;
+                                 * NULL: there is none */
 
     struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
 } VpcState;

@@ -4,23 +4,27 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/bat.h"
+#include "block/format/vpc/holes.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "block/format/vpc/survey.h"
+#include "block/format/vpc/table.h"
 #include "util/be.h"
 #include "util/checked.h"
 
-const char *vpc_misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
+/* Return why the block at @place can't be used, as a clause; NULL: it can. Metadata that the image can do without is no
+ * reason */
+static const char *misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
 {
-    int64_t data = place + s->bitmap_bytes;
-    int64_t reach = MIN(s->block_size, disk_size - block * s->block_size);   /* the last may be cut short */
+    unsigned faults = vpc_judge_place(s, block, place, disk_size);
 
-    if (data + align_up(reach, VPC_SECTOR) > s->limit) {
+    if (faults & VPC_PLACE_CUT) {
         return "lies past the end of the file";
     }
-    return vpc_metadata_in(s, VPC_VITAL, false, place, data + s->block_size) ? "lies on metadata" : NULL;
+    return faults & (VPC_PLACE_TABLES | VPC_PLACE_OVER_TABLES) ? "lies on metadata" : NULL;
 }
 
 bool vpc_is_shared(const VpcState *s, int64_t block)
@@ -31,10 +35,10 @@ bool vpc_is_shared(const VpcState *s, int64_t block)
     return at < shared->count && shared->at[at] == (uint64_t)block;
 }
 
-int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
+int vpc_allow_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
 {
     const VpcState *s = bs->state;
-    const char *why = vpc_misplaced(s, block, place, bs->size);
+    const char *why = misplaced(s, block, place, bs->size);
 
     if (why) {
         bdrv_warn(bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
@@ -94,18 +98,18 @@ static void warn_misplaced(Survey *survey, const VpcRun *run, const char *why)
     }
 }
 
-/* Blocks where none can be. One that ends inside the file may be mended one day */
+/* Warn of blocks where none can be. One that ends inside the file may be mended one day */
 static void survey_misplaced(Survey *survey, const VpcRun *run, const char *why)
 {
     VpcState *s = survey->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR, end = place + vpc_stored_bytes(s);
 
-    s->unsound = true;
+    s->damaged = true;
     warn_misplaced(survey, run, why);
-    if (end > s->limit) {
-        s->ceiling = MIN(s->ceiling, place);
+    if (end > s->read_limit) {
+        s->grow_limit = MIN(s->grow_limit, place);
     } else {
-        s->end = MAX(s->end, end);
+        s->blocks_end = MAX(s->blocks_end, end);
     }
 }
 
@@ -120,20 +124,20 @@ static int survey_run(void *user, const VpcRun *run)
         return 0;
     }
     s->allocated += run->count;
-    const char *why = vpc_misplaced(s, run->block, place, MAX(bs->size, run->block * s->block_size));
+    const char *why = misplaced(s, run->block, place, bs->size);
     if (why) {
         survey_misplaced(survey, run, why);
         return 0;
     }
     if (vpc_metadata_in(s, VPC_NAMES, true, place, end) || vpc_metadata_in(s, VPC_MAP, true, place, end)) {
-        s->unsound = true;
+        s->damaged = true;
         if (is_told(survey, ON_NAMES, 1)) {
             bdrv_warn(bs, "B2", "block %" PRId64 " lies on metadata that the image can do without (BAT entry 0x%08x)",
                       run->block, run->sector);
         }
     }
-    s->end = MAX(s->end, end);
-    s->lowest = MIN(s->lowest, place);
+    s->blocks_end = MAX(s->blocks_end, end);
+    s->first_block = MIN(s->first_block, place);
     return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
 }
 
@@ -143,7 +147,7 @@ static int mark_overlapping(Survey *survey, uint64_t key, const char *code)
     VpcState *s = survey->bs->state;
     int64_t block = vpc_key_block(key);
 
-    s->unsound = true;
+    s->damaged = true;
     if (is_told(survey, SHARED, 1)) {
         bdrv_warn(survey->bs, code, "block %" PRId64 " shares its place with another (BAT entry 0x%08x): at most one of them "
                   "is right, and neither is written to", block, (uint32_t)(key >> 32));
@@ -151,7 +155,8 @@ static int mark_overlapping(Survey *survey, uint64_t key, const char *code)
     return vpc_keys_add(&s->overlapping, (uint64_t)block) ? 0 : -ENOMEM;
 }
 
-/* All blocks are of one length, so that a block can only overlap its neighbours in the file, or theirs */
+/* Mark blocks that overlap others. All are of one length, so that a block can only overlap its neighbours in the file,
+ * or theirs */
 static int find_overlapping(Survey *survey)
 {
     VpcState *s = survey->bs->state;
@@ -162,9 +167,8 @@ static int find_overlapping(Survey *survey)
     vpc_keys_sort(blocks);
     for (size_t i = 1; i < blocks->count && ret == 0; i++) {
         uint64_t before = blocks->at[i - 1], key = blocks->at[i];
-        int64_t apart = vpc_key_place(key) - vpc_key_place(before);
-        const char *code = apart == 0 ? "B3" : "B4";
-        bool overlap = apart < vpc_stored_bytes(s);
+        const char *code = vpc_key_place(key) == vpc_key_place(before) ? "B3" : "B4";
+        bool overlap = vpc_overlap(s, before, key);
 
         if (overlap && !marked) {
             ret = mark_overlapping(survey, before, code);
@@ -185,7 +189,7 @@ static int keep_place(void *user, const VpcRun *run)
     const VpcState *s = survey->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR;
 
-    if (run->sector == VPC_UNUSED || vpc_misplaced(s, run->block, place, survey->bs->size)) {
+    if (run->sector == VPC_UNUSED || misplaced(s, run->block, place, survey->bs->size)) {
         return 0;
     }
     return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
@@ -222,4 +226,42 @@ bool vpc_survey(BlockDriverState *bs, GError **errp)
                        vpc_bat_entries(s), s->bat_offset, g_strerror(-ret));
     }
     return ret == 0;
+}
+
+void vpc_warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
+{
+    VpcState *s = bs->state;
+    int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
+
+    if (__atomic_load_n(&s->was_written, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&s->hidden_told, __ATOMIC_RELAXED) >= VPC_MOST_TOLD ||
+        __atomic_load_n(&s->hidden_block, __ATOMIC_RELAXED) == block + 1 ||
+        vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
+        return;
+    }
+    __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
+    int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
+    bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
+              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; salvage=on reads it, and check -r all sets the bits"
+              : "; see check for more of these, which are not told of here");
+}
+
+int64_t vpc_misplaced_end(BlockDriverState *bs, const VpcTable *piece, int64_t block)
+{
+    const VpcState *s = bs->state;
+    uint32_t sector = be32_load(vpc_entry_in(s, piece, block));
+    int64_t most = MAX(MIN((bs->size - 1) / s->block_size, vpc_bat_entries(s)), block + 1), next = block + 1;
+    int64_t here = MIN((piece->end - s->bat_offset) / 4, most), hole = (most - here) * 4;
+
+    while (next < here && be32_load(vpc_entry_in(s, piece, next)) == sector) {
+        next++;
+    }
+    if (sector == 0 && next == here && here < most && vpc_is_hole(bs, s->bat_offset + here * 4, &hole)) {
+        next += hole / 4;
+    }
+    if (next > block + 1) {
+        bdrv_warn(bs, "B2", "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
+                  next - 1, block);
+    }
+    return next * s->block_size;
 }

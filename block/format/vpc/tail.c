@@ -4,7 +4,7 @@
  * New blocks go above the last one. So that the file ends in a footer at all times, room is reserved for many of them:
  * a footer is written further out, made durable, and only then is the room in front of it written to.
  *
- *       s->end      room.next              room.ready       room.zero_from               s->tail
+ *       blocks_end      room.next              room.ready       room.zero_from                 tail_at
  *   | block |           | bitmap 00000 | bitmap 00000 |          | 0000000000000000000000000 | footer |
  *
  * The room may hold anything below room.zero_from, and reads as zeroes from there on. Whoever writes something else
@@ -24,6 +24,7 @@
 #include <string.h>
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/holes.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -50,17 +51,13 @@ void vpc_spoil_room(VpcState *s, int64_t end)
 static int set_length(BlockDriverState *bs, int64_t size)
 {
     VpcState *s = bs->state;
-    GError *err = NULL;
+    int ret = vpc_set_file_size(bs, size);
 
-    if (!bdrv_node_truncate(bs->file, size, &err)) {
-        int ret = -bdrv_error_code(err);
-
-        bdrv_error_free(err);
-        return ret;
+    if (ret == 0) {
+        vpc_spoil_room(s, 0);
+        s->room.zero_from = MIN(s->room.zero_from, size);
     }
-    vpc_spoil_room(s, 0);
-    s->room.zero_from = MIN(s->room.zero_from, size);
-    return 0;
+    return ret;
 }
 
 /* Return the end of the room that there can be. Sectors are numbered with 32 bits, what lies past the end of the file
@@ -68,9 +65,9 @@ static int set_length(BlockDriverState *bs, int64_t size)
 static int64_t last_tail(BlockDriverState *bs)
 {
     const VpcState *s = bs->state;
-    int64_t most = bdrv_node_can_grow(bs->file) ? INT64_MAX : MAX(bdrv_node_size(bs->file) - VPC_SECTOR, s->tail);
+    int64_t most = bdrv_node_can_grow(bs->file) ? INT64_MAX : MAX(bdrv_node_size(bs->file) - VPC_SECTOR, s->tail_at);
 
-    return s->fixed ? INT64_MAX : MIN(MIN(s->ceiling, most), (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
+    return s->fixed ? INT64_MAX : MIN(MIN(s->grow_limit, most), (int64_t)VPC_LAST_SECTOR * VPC_SECTOR);
 }
 
 /* Undo what was written of a footer at @tail; the file had @size bytes before. If the file can't be cut, nobody knows
@@ -80,9 +77,9 @@ static void undo_tail(BlockDriverState *bs, int64_t tail, int64_t size)
     VpcState *s = bs->state;
 
     vpc_spoil_room(s, tail + VPC_SECTOR);
-    if (tail > s->tail && bdrv_node_can_grow(bs->file) && set_length(bs, size) < 0) {
-        s->tail = tail;
-        s->unsettled = bs->needs_flush = true;
+    if (tail > s->tail_at && bdrv_node_can_grow(bs->file) && set_length(bs, size) < 0) {
+        s->tail_at = tail;
+        s->rewrite_footers = bs->needs_flush = true;
     }
 }
 
@@ -97,7 +94,7 @@ static void clear_footer(BlockDriverState *bs, int64_t tail)
 int vpc_move_tail(BlockDriverState *bs, int64_t tail)
 {
     VpcState *s = bs->state;
-    int64_t size = bdrv_node_size(bs->file), old = s->tail, most = last_tail(bs);
+    int64_t size = bdrv_node_size(bs->file), old = s->tail_at, most = last_tail(bs);
 
     if (tail > most) {
         bdrv_warn(bs, "room", "no room for another block: the file can't grow beyond %" PRId64 " bytes", most);
@@ -111,7 +108,7 @@ int vpc_move_tail(BlockDriverState *bs, int64_t tail)
         undo_tail(bs, tail, size);
         return ret;
     }
-    s->tail = tail;
+    s->tail_at = tail;
     if (tail < old) {
         vpc_spoil_room(s, tail + VPC_SECTOR);
     } else if (!s->fixed && tail > old) {
@@ -121,18 +118,18 @@ int vpc_move_tail(BlockDriverState *bs, int64_t tail)
 }
 
 /* Put right what open() or a failed request left wrong with the footers, before anything else is written */
-int vpc_settle(BlockDriverState *bs)
+int vpc_rewrite_footers(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
-    int ret = bdrv_node_pwrite(bs->file, s->tail, &s->footer, sizeof(s->footer));
+    int ret = bdrv_node_pwrite(bs->file, s->tail_at, &s->footer, sizeof(s->footer));
 
-    if (ret == 0 && s->head_bad) {
+    if (ret == 0 && s->rewrite_head) {
         ret = bdrv_node_pwrite(bs->file, 0, &s->footer, sizeof(s->footer));
     }
     if (ret == 0) {
         ret = bdrv_node_flush(bs->file);
     }
-    s->unsettled = ret < 0;
+    s->rewrite_footers = ret < 0;
     bs->needs_flush &= ret < 0;
     return ret;
 }
@@ -151,8 +148,8 @@ int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
 
     *f = *footer;
     vpc_seal_footer(f);
-    s->head_bad = !s->fixed;
-    int ret = vpc_settle(bs);
+    s->rewrite_head = !s->fixed;
+    int ret = vpc_rewrite_footers(bs);
     if (ret < 0) {
         s->footer = old;
         bs->needs_flush = true;
@@ -163,12 +160,12 @@ int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
 int vpc_trim(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
-    int64_t tail = s->tail;
-    int ret = s->tail > s->end ? vpc_move_tail(bs, s->end) : 0;
+    int64_t tail = s->tail_at;
+    int ret = s->tail_at > s->blocks_end ? vpc_move_tail(bs, s->blocks_end) : 0;
 
-    if (ret == 0 && !s->in_place) {
-        ret = set_length(bs, s->tail + VPC_SECTOR);
-        s->tail = ret < 0 ? tail : s->tail;     /* the one at the end of the file still counts */
+    if (ret == 0 && !s->tail_inside) {
+        ret = set_length(bs, s->tail_at + VPC_SECTOR);
+        s->tail_at = ret < 0 ? tail : s->tail_at;     /* the one at the end of the file still counts */
     }
     return ret;
 }
@@ -177,8 +174,8 @@ void vpc_give_back(BlockDriverState *bs, int64_t end)
 {
     VpcState *s = bs->state;
 
-    if (!s->unsettled || vpc_settle(bs) == 0) {
-        s->end = end;
+    if (!s->rewrite_footers || vpc_rewrite_footers(bs) == 0) {
+        s->blocks_end = end;
         (void)vpc_trim(bs);
     }
 }
@@ -190,30 +187,30 @@ static int measure(void *user, const VpcRun *run)
 
     if (vpc_run_is_block(run)) {
         s->allocated++;
-        s->lowest = MIN(s->lowest, place);
-        s->end = MAX(s->end, place + vpc_stored_bytes(s));
+        s->first_block = MIN(s->first_block, place);
+        s->blocks_end = MAX(s->blocks_end, place + vpc_stored_bytes(s));
     }
     return 0;
 }
 
-/* Step 6, and what open() makes out, made out anew */
+/* Recompute what open() derived from the BAT, and trim */
 int vpc_cut_room(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
-    int64_t above = s->end;
-    int ret = vpc_claim_anew(bs);
+    int64_t above = s->blocks_end;
+    int ret = vpc_claim_again(bs);
 
     s->allocated = 0;
-    s->end = s->bat_offset + vpc_bat_padded(s);    /* also if it has no entries */
-    s->lowest = INT64_MAX;
+    s->blocks_end = s->bat_offset + vpc_bat_padded(s);    /* also if it has no entries */
+    s->first_block = INT64_MAX;
     for (unsigned i = 0; i < s->metadata_count; i++) {
-        s->end = MAX(s->end, align_up(s->metadata[i].end, VPC_SECTOR));
+        s->blocks_end = MAX(s->blocks_end, align_up(s->metadata[i].end, VPC_SECTOR));
     }
     if (ret == 0) {
         ret = vpc_walk_bat(bs, vpc_bat_entries(s), measure, s);
     }
-    s->end = ret < 0 ? above : s->end;
-    s->limit = s->end;
+    s->blocks_end = ret < 0 ? above : s->blocks_end;
+    s->read_limit = s->blocks_end;
     vpc_spoil_room(s, above);
     return ret < 0 ? ret : vpc_trim(bs);
 }
@@ -225,14 +222,14 @@ static int reserve(BlockDriverState *bs, int64_t place)
     int64_t stride = vpc_place_above(s, place_end(s, place)) - place;
     int64_t more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride;
 
-    if (place_end(s, place) <= s->tail) {
+    if (place_end(s, place) <= s->tail_at) {
         return 0;
     }
     if (place_end(s, place + more * stride) > last_tail(bs)) {
         more = 0;
     }
     int ret = vpc_move_tail(bs, place_end(s, place + more * stride));
-    if (ret < 0 && more > 0 && place_end(s, place) > s->tail) {
+    if (ret < 0 && more > 0 && place_end(s, place) > s->tail_at) {
         ret = vpc_move_tail(bs, place_end(s, place));
     }
     if (ret == 0) {
@@ -246,7 +243,7 @@ static int reserve_ahead(BlockDriverState *bs, int64_t place, int64_t stride)
 {
     VpcState *s = bs->state;
     int64_t tail = place_end(s, place + CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride * stride);
-    bool more = place_end(s, place) > s->tail && tail <= last_tail(bs);
+    bool more = place_end(s, place) > s->tail_at && tail <= last_tail(bs);
 
     return more && vpc_move_tail(bs, tail) == 0 ? 0 : bdrv_node_flush(bs->file);
 }
@@ -281,11 +278,11 @@ static int64_t write_bitmaps(BlockDriverState *bs, int64_t place, int64_t stride
 
 /* Make places of a dynamic disk ready for blocks, from @place on. 0 if that one has at least its zeroes and its bitmap,
  * and only stable storage could not be had: its BAT entry waits for the next flush then */
-static int make_ready(BlockDriverState *bs, int64_t place)
+static int tail_make_ready(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
     int64_t stride = vpc_place_above(s, place_end(s, place)) - place, left = vpc_bat_entries(s) - s->allocated;
-    int64_t most = s->in_place ? MIN_RESERVE / stride : MAX_READY, inside = (s->tail - place_end(s, place)) / stride + 1;
+    int64_t most = s->tail_inside ? MIN_RESERVE / stride : MAX_READY, inside = (s->tail_at - place_end(s, place)) / stride + 1;
     int64_t count = MAX(MIN(MIN(inside, left), most), 1);
     int ret = clear_places(bs, place, place_end(s, place + (count - 1) * stride));
 
@@ -310,13 +307,13 @@ int vpc_take_place(BlockDriverState *bs, int64_t *place)
 {
     VpcState *s = bs->state;
 
-    *place = vpc_place_above(s, s->end);
+    *place = vpc_place_above(s, s->blocks_end);
     int ret = reserve(bs, *place);
 
     if (ret == 0 && s->differencing) {
         ret = clear_places(bs, *place, place_end(s, *place));
     } else if (ret == 0 && !is_ready(s, *place)) {
-        ret = make_ready(bs, *place);
+        ret = tail_make_ready(bs, *place);
     }
     if (ret < 0) {
         return ret;
@@ -334,6 +331,6 @@ bool vpc_was_ready(const VpcState *s, int64_t place)
 
 void vpc_keep_place(VpcState *s, int64_t place)
 {
-    s->end = s->limit = place_end(s, place);
+    s->blocks_end = s->read_limit = place_end(s, place);
     s->allocated++;
 }

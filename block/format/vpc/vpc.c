@@ -20,19 +20,19 @@
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/findings.h"
-#include "block/format/vpc/holes.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/salvage.h"
 #include "block/format/vpc/state.h"
 #include "block/format/vpc/survey.h"
+#include "block/format/vpc/table.h"
 #include "block/format/vpc/tail.h"
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
 
-/* A new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one only the
- * sectors that are written */
+/* Choose the place of a new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one
+ * only the sectors that are written */
 static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockExtent *ext)
 {
     VpcState *s = bs->state;
@@ -55,52 +55,8 @@ static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, Block
     return 0;
 }
 
-/* [@start, @end) of a table in the file */
-typedef struct Table {
-    int64_t start, end;
-    uint8_t *data;
-} Table;
-
-/* @offset is in a table that can't be read as a whole: the sector that it is in, read past the cache. For readers: what
- * was changed is in the cache */
-static int get_sector(BlockDriverState *bs, int64_t offset, unsigned mode, Table *table)
-{
-    VpcState *s = bs->state;
-    int64_t at = align_down(offset, VPC_SECTOR);
-
-    if (!(mode & BLOCK_MAP_WAIT)) {
-        return -EAGAIN;
-    }
-    int ret = s->spare_at == at ? 0 : bdrv_node_pread(bs->file, at, s->spare, VPC_SECTOR);
-    s->spare_at = ret < 0 || (bs->flags & BDRV_O_RDWR) ? 0 : at;
-    *table = (Table) { at, at + VPC_SECTOR, s->spare };
-    return ret;
-}
-
-/* The table [@start, @end), or a part of it that has @offset */
-static int get_table(BlockDriverState *bs, int64_t start, int64_t end, int64_t offset, unsigned mode, Table *table)
-{
-    VpcState *s = bs->state;
-    bool may_change = bs->flags & BDRV_O_RDWR;
-    gpointer key = GSIZE_TO_POINTER((gsize)(start / VPC_SECTOR));
-
-    if (!may_change && s->broken && g_hash_table_contains(s->broken, key)) {
-        return get_sector(bs, offset, mode, table);
-    }
-    *table = (Table) { start, end };
-    int ret = bdrv_meta_get(bs, start, end - start, mode, &table->data);
-    if (ret != -EIO || end - start <= VPC_SECTOR || (mode & BLOCK_MAP_WRITE)) {
-        return ret;
-    }
-    if (!may_change) {
-        s->broken = s->broken ? s->broken : g_hash_table_new(NULL, NULL);
-        g_hash_table_add(s->broken, key);
-    }
-    return get_sector(bs, offset, mode, table);
-}
-
-/* The piece of the BAT that has the entry of @block */
-static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *piece)
+/* Get the piece of the BAT that has the entry of @block */
+static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, VpcTable *piece)
 {
     VpcState *s = bs->state;
     int64_t at = align_down(block * 4, VPC_BAT_PIECE), start = s->bat_offset + at;
@@ -110,106 +66,35 @@ static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, Table *pi
                   "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
         return -EIO;
     }
-    return get_table(bs, start, start + MIN(vpc_bat_padded(s) - at, VPC_BAT_PIECE),
+    return vpc_get_table(bs, start, start + MIN(vpc_bat_padded(s) - at, VPC_BAT_PIECE),
                      s->bat_offset + block * 4, mode, piece);
 }
 
-static uint8_t *entry_in(const VpcState *s, const Table *piece, int64_t block)
-{
-    return piece->data + (s->bat_offset + block * 4 - piece->start);
-}
-
-/* Blocks that are not there, as far as this piece of the BAT goes; somebody else may have the bytes */
-static void map_absent(BlockDriverState *bs, const Table *piece, int64_t block, int64_t end, BlockExtent *ext)
+/* Map blocks that are not there, as far as this piece of the BAT goes: the image behind has their bytes, bs->backing. Where
+ * that is NULL, an extent of no child reads as zeroes */
+static void map_absent(BlockDriverState *bs, const VpcTable *piece, int64_t block, int64_t end, BlockExtent *ext)
 {
     VpcState *s = bs->state;
     int64_t last = MIN(vpc_bat_entries(s), (piece->end - s->bat_offset) / 4);
     int64_t next = block + 1;
 
-    while (next < last && next * s->block_size < end && be32_load(entry_in(s, piece, next)) == VPC_UNUSED) {
+    while (next < last && next * s->block_size < end && be32_load(vpc_entry_in(s, piece, next)) == VPC_UNUSED) {
         next++;
     }
     *ext = (BlockExtent) { block * s->block_size, (next - block) * s->block_size, bs->backing,
                            block * s->block_size };
 }
 
-/* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
- * bits are clear. Others show it: QEMU does not look at bits */
-static void warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last)
+/* Map sectors of the block at @place that have the same bit in its bitmap, or in the part of it that is there */
+static void map_sectors(BlockDriverState *bs, int64_t offset, int64_t bytes, int64_t place, const VpcTable *bitmap,
+                        unsigned mode, BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t at = place + s->bitmap_bytes + first * VPC_SECTOR;
-
-    if (__atomic_load_n(&s->was_written, __ATOMIC_RELAXED) ||
-        __atomic_load_n(&s->hidden_told, __ATOMIC_RELAXED) >= VPC_MOST_TOLD ||
-        __atomic_load_n(&s->hidden_block, __ATOMIC_RELAXED) == block + 1 ||
-        vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
-        return;
-    }
-    __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
-    int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
-    bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
-              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; salvage=on reads it, and check -r all sets the bits"
-              : "; see check for more of these, which are not told of here");
-}
-
-/* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The
- * disk's last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody
- * likes, for nothing */
-static int64_t misplaced_end(BlockDriverState *bs, const Table *piece, int64_t block)
-{
-    const VpcState *s = bs->state;
-    uint32_t sector = be32_load(entry_in(s, piece, block));
-    int64_t most = MAX(MIN((bs->size - 1) / s->block_size, vpc_bat_entries(s)), block + 1), next = block + 1;
-    int64_t here = MIN((piece->end - s->bat_offset) / 4, most), hole = (most - here) * 4;
-
-    while (next < here && be32_load(entry_in(s, piece, next)) == sector) {
-        next++;
-    }
-    if (sector == 0 && next == here && here < most && vpc_is_hole(bs, s->bat_offset + here * 4, &hole)) {
-        next += hole / 4;
-    }
-    if (next > block + 1) {
-        bdrv_warn(bs, "B2", "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
-                  next - 1, block);
-    }
-    return next * s->block_size;
-}
-
-/* Sectors of a block that is there, by its entry in this piece of the BAT: a set bit means that they are, too */
-static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, const Table *piece, unsigned mode,
-                       BlockExtent *ext)
-{
-    VpcState *s = bs->state;
-    int64_t block = offset / s->block_size, in = offset % s->block_size, bad_end = offset - in + s->block_size;
-    int64_t place = (int64_t)be32_load(entry_in(s, piece, block)) * VPC_SECTOR;
-    Table bitmap;
-
-    if (!s->surveyed && !(bs->flags & BDRV_O_RDWR)) {
-        vpc_look_for_shared(bs);
-    }
-    int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
-
-    if (ret < 0) {
-        bad_end = misplaced_end(bs, piece, block);
-        *ext = (BlockExtent) { offset - in, bad_end - (offset - in) };
-    }
-    ret = ret < 0 ? ret : get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
-    if (ret == -EIO && s->options.salvage) {
-        vpc_salvage_block(bs, offset, place, ext);
-        if (ext->offset == offset - in && ext->child != bs->file) {     /* nothing of the block is there, nor of these */
-            ext->bytes = bad_end - ext->offset;
-        }
-        return 0;
-    }
-    if (ret < 0) {
-        return ret;
-    }
-    int64_t first = in / VPC_SECTOR, base = (bitmap.start - place) * 8;     /* the sector of the first bit */
-    int64_t end = MIN((MIN(in + bytes, s->block_size) + VPC_SECTOR - 1) / VPC_SECTOR, (bitmap.end - place) * 8);
-    int64_t last = base + vpc_run_end(bitmap.data, first - base, end - base);
-    bool set = vpc_sector_is_set(bitmap.data, first - base);
-
+    int64_t block = offset / s->block_size, in = offset % s->block_size;
+    int64_t first = in / VPC_SECTOR, base = (bitmap->start - place) * 8;    /* the sector of the first bit */
+    int64_t end = MIN((MIN(in + bytes, s->block_size) + VPC_SECTOR - 1) / VPC_SECTOR, (bitmap->end - place) * 8);
+    int64_t last = base + vpc_run_end(bitmap->data, first - base, end - base);
+    bool set = vpc_sector_is_set(bitmap->data, first - base);
     bool hidden = !set && s->options.salvage && !s->differencing && vpc_salvage_hidden(bs, block, place, first, last);
 
     *ext = (BlockExtent) { offset - in + first * VPC_SECTOR, (last - first) * VPC_SECTOR };
@@ -217,39 +102,70 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
         ext->child = bs->file;
         ext->child_offset = place + s->bitmap_bytes + first * VPC_SECTOR;
         ext->flags = set || hidden ? 0 : BLOCK_EXTENT_NEW;
-    } else {
-        ext->child = bs->backing;
-        ext->child_offset = ext->offset;
-        if (!s->differencing) {
-            warn_of_hidden(bs, block, place, first, last);
-        }
+        return;
     }
-    return 0;
+    ext->child = bs->backing;
+    ext->child_offset = ext->offset;
+    if (!s->differencing) {
+        vpc_warn_of_hidden(bs, block, place, first, last);
+    }
+}
+
+/* Map sectors of a block that is there, by its entry in this piece of the BAT */
+static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, const VpcTable *piece, unsigned mode,
+                       BlockExtent *ext)
+{
+    VpcState *s = bs->state;
+    int64_t block = offset / s->block_size, in = offset % s->block_size, bad_end = offset - in + s->block_size;
+    int64_t place = (int64_t)be32_load(vpc_entry_in(s, piece, block)) * VPC_SECTOR;
+    VpcTable bitmap;
+
+    if (!s->surveyed && !(bs->flags & BDRV_O_RDWR)) {
+        vpc_look_for_shared(bs);
+    }
+    int ret = vpc_allow_block(bs, block, place, mode & BLOCK_MAP_WRITE);
+
+    if (ret < 0) {
+        bad_end = vpc_misplaced_end(bs, piece, block);
+        *ext = (BlockExtent) { offset - in, bad_end - (offset - in) };
+    }
+    ret = ret < 0 ? ret : vpc_get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
+    if (ret == -EIO && s->options.salvage) {
+        vpc_salvage_block(bs, offset, place, ext);
+        if (ext->offset == offset - in && ext->child != bs->file) {     /* nothing of the block is there, nor of these */
+            ext->bytes = bad_end - ext->offset;
+        }
+        return 0;
+    }
+    if (ret == 0) {
+        map_sectors(bs, offset, bytes, place, &bitmap, mode, ext);
+    }
+    return ret;
 }
 
 static void map_fixed(BlockDriverState *bs, int64_t offset, BlockExtent *ext)
 {
     VpcState *s = bs->state;
 
-    if (offset < s->limit) {
-        *ext = (BlockExtent) { 0, s->limit, bs->file, 0, BLOCK_EXTENT_WINDOW };
+    if (offset < s->read_limit) {
+        *ext = (BlockExtent) { 0, s->read_limit, bs->file, 0, BLOCK_EXTENT_WINDOW };
     } else {
-        *ext = (BlockExtent) { s->limit, bs->size - s->limit };
+        *ext = (BlockExtent) { s->read_limit, bs->size - s->read_limit };
     }
 }
 
 static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    bool write = mode & BLOCK_MAP_WRITE, alone = mode & BLOCK_MAP_EXCL;
+    bool write = mode & BLOCK_MAP_WRITE, exclusive = mode & BLOCK_MAP_EXCL;
     int64_t block;
-    Table piece;
+    VpcTable piece;
 
     if (write) {
         __atomic_store_n(&s->was_written, true, __ATOMIC_RELAXED);
     }
-    if (write && s->unsettled) {
-        int ret = alone ? vpc_settle(bs) : -EAGAIN;
+    if (write && s->rewrite_footers) {
+        int ret = exclusive ? vpc_rewrite_footers(bs) : -EAGAIN;
 
         if (ret < 0) {
             return ret;
@@ -275,11 +191,11 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     if (ret < 0) {
         return ret;
     }
-    if (be32_load(entry_in(s, &piece, block)) != VPC_UNUSED) {
+    if (be32_load(vpc_entry_in(s, &piece, block)) != VPC_UNUSED) {
         return map_present(bs, offset, bytes, &piece, mode, ext);
     }
     if (write) {
-        return alone ? take_block(bs, offset, bytes, ext) : -EAGAIN;
+        return exclusive ? take_block(bs, offset, bytes, ext) : -EAGAIN;
     }
     map_absent(bs, &piece, block, offset + bytes, ext);
     return 0;
@@ -287,7 +203,7 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
 
 /* Make the block at @place part of the disk, by its @entry in this piece of the BAT: on disk at once where that
  * needs no order, else in memory until the next flush */
-static void commit_block(BlockDriverState *bs, int64_t place, const Table *piece, uint8_t *entry)
+static void commit_block(BlockDriverState *bs, int64_t place, const VpcTable *piece, uint8_t *entry)
 {
     be32_store(entry, (uint32_t)(place / VPC_SECTOR));
     if (vpc_was_ready(bs->state, place)) {
@@ -318,14 +234,14 @@ static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
     VpcState *s = bs->state;
     int64_t block = ext->offset / s->block_size;
     int64_t place = ext->child_offset - ext->offset % s->block_size - s->bitmap_bytes;
-    Table piece;
+    VpcTable piece;
     int ret = get_bat(bs, block, BLOCK_MAP_WAIT | BLOCK_MAP_WRITE, &piece);
 
     if (ret < 0) {
         return ret;
     }
-    if (be32_load(entry_in(s, &piece, block)) == VPC_UNUSED) {
-        commit_block(bs, place, &piece, entry_in(s, &piece, block));
+    if (be32_load(vpc_entry_in(s, &piece, block)) == VPC_UNUSED) {
+        commit_block(bs, place, &piece, vpc_entry_in(s, &piece, block));
         if (!s->differencing) {
             return 0;
         }
@@ -333,7 +249,7 @@ static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
     return commit_sectors(bs, ext, place);
 }
 
-/* An image that is open to be checked is written by vpc_repair() only */
+/* Is the image open to be checked? Then only vpc_repair() writes it */
 static bool is_checked(const BlockDriverState *bs)
 {
     return bs->flags & BDRV_O_CHECK;
@@ -341,7 +257,7 @@ static bool is_checked(const BlockDriverState *bs)
 
 static int vpc_flush(BlockDriverState *bs)
 {
-    int ret = bs->needs_flush && !is_checked(bs) ? vpc_settle(bs) : 0;
+    int ret = bs->needs_flush && !is_checked(bs) ? vpc_rewrite_footers(bs) : 0;
 
     return ret < 0 ? ret : vpc_write_tables(bs);
 }
@@ -351,7 +267,7 @@ static void vpc_close(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
 
-    if (s->tail > s->end && !s->unsettled && !is_checked(bs)) {
+    if (s->tail_at > s->blocks_end && !s->rewrite_footers && !is_checked(bs)) {
         (void)vpc_trim(bs);
     }
     vpc_keys_free(&s->overlapping);
@@ -389,7 +305,7 @@ const BlockDriver bdrv_vpc = {
     .zero           = bdrv_mapped_zero,
     .status         = bdrv_mapped_status,
     .map            = vpc_map,              /* we say where they are */
-    .commit         = vpc_commit,           /* and own up to new ones */
+    .commit         = vpc_commit,           /* and make new ones part of the disk */
     .truncate       = vpc_truncate,
     .resize_options = vpc_resize_options,
     .resize_size    = sizeof(VpcResizeOptions),

@@ -1,0 +1,87 @@
+/* judge.c - VHD: every rule about what is on disk, once */
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <string.h>
+#include "block/format/vpc/bat.h"
+#include "block/format/vpc/footer.h"
+#include "block/format/vpc/judge.h"
+#include "block/format/vpc/keys.h"
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+#include "util/be.h"
+
+VpcFooterFault vpc_judge_footer(const VpcFooter *f, char **why)
+{
+    uint32_t type = vpc_type(f), version = be32_load(f->version);
+    uint64_t size = be64_load(f->current_size);
+
+    *why = NULL;
+    if (version >> 16 != VPC_VERSION >> 16) {
+        *why = g_strdup_printf("file format version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+        return VPC_FOOTER_VERSION_BAD;
+    }
+    if (type != VPC_FIXED && !vpc_is_sparse(f)) {
+        *why = g_strdup_printf("disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)", type);
+        return VPC_FOOTER_TYPE_BAD;
+    }
+    if (size > INT64_MAX - VPC_MAX_BLOCK) {
+        *why = g_strdup_printf("current size is %" PRIu64 " bytes, more than can be", size);
+        return VPC_FOOTER_SIZE_BAD;
+    }
+    return VPC_FOOTER_GOOD;
+}
+
+bool vpc_is_header_place(uint64_t at, int64_t limit)
+{
+    return at >= VPC_SECTOR && at % VPC_SECTOR == 0 && at <= (uint64_t)limit &&
+           (uint64_t)limit - at >= sizeof(VpcHeader);
+}
+
+VpcHeaderFault vpc_judge_header(const VpcHeader *h, int64_t limit)
+{
+    uint32_t block_size = be32_load(h->block_size), entries = be32_load(h->entries);
+    uint64_t table = be64_load(h->table_offset);
+
+    if (memcmp(h->cookie, VPC_HEADER_COOKIE, 8)) {
+        return VPC_HEADER_NO_COOKIE;
+    }
+    if (be32_load(h->version) >> 16 != VPC_HEADER_VERSION >> 16) {
+        return VPC_HEADER_VERSION_BAD;
+    }
+    if (block_size < VPC_SECTOR || block_size % VPC_SECTOR || block_size > VPC_MAX_BLOCK) {
+        return VPC_HEADER_BLOCK_SIZE_BAD;
+    }
+    if (entries > (uint64_t)limit / 4) {
+        return VPC_HEADER_TOO_MANY_ENTRIES;
+    }
+    if (table % VPC_SECTOR) {
+        return VPC_HEADER_BAT_UNALIGNED;
+    }
+    return table > (uint64_t)limit - 4 * (uint64_t)entries ? VPC_HEADER_BAT_OUTSIDE : VPC_HEADER_GOOD;
+}
+
+unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
+{
+    int64_t data = place + s->bitmap_bytes, end = data + s->block_size;
+    unsigned faults = data > s->read_limit ? VPC_PLACE_OUTSIDE : 0;
+
+    if (data + vpc_bytes_in(s, block, disk_size) > s->read_limit) {
+        faults |= VPC_PLACE_CUT;
+    }
+    for (unsigned i = 0; i < s->metadata_count; i++) {
+        const VpcRange *r = &s->metadata[i];
+
+        if (r->use == VPC_VITAL) {
+            faults |= place < r->used && r->start < data ? VPC_PLACE_TABLES : 0;
+            faults |= data < r->used && r->start < end ? VPC_PLACE_OVER_TABLES : 0;
+        } else if (r->use == VPC_NAMES) {
+            faults |= place < r->used && r->start < end ? VPC_PLACE_OVER_NAMES : 0;
+        }
+    }
+    return faults;
+}
+
+bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key)
+{
+    return vpc_key_place(key) - vpc_key_place(before) < vpc_stored_bytes(s);
+}

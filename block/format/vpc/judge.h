@@ -1,0 +1,48 @@
+/* judge.h - VHD: every rule about what is on disk, once */
+/* SPDX-License-Identifier: MIT
+ *
+ * A rule returns what it found and has no opinion of how bad that is: open() stops at the first fault that it can't do
+ * with, a check reports all of them, and salvage=on goes on.
+ */
+#ifndef BLOCK_VPC_JUDGE_H
+#define BLOCK_VPC_JUDGE_H
+
+#include <glib.h>
+#include <miniblk/driver.h>
+#include "block/format/vpc/on-disk.h"
+#include "block/format/vpc/state.h"
+
+/* What may be wrong with a footer whose checksum is right, in the order in which it is looked for */
+typedef enum VpcFooterFault {
+    VPC_FOOTER_GOOD, VPC_FOOTER_VERSION_BAD, VPC_FOOTER_TYPE_BAD, VPC_FOOTER_SIZE_BAD,
+} VpcFooterFault;
+
+/* Return the first fault, and in *@why the clause that says so; g_free() it. NULL: there is none */
+VpcFooterFault vpc_judge_footer(const VpcFooter *footer, char **why);
+/* Is @at, a footer's data offset, a place for a header in front of @limit? */
+bool vpc_is_header_place(uint64_t at, int64_t limit);
+
+/* What may be wrong with a header, in the order in which it is looked for; its checksum is apart from this */
+typedef enum VpcHeaderFault {
+    VPC_HEADER_GOOD, VPC_HEADER_NO_COOKIE, VPC_HEADER_VERSION_BAD, VPC_HEADER_BLOCK_SIZE_BAD, VPC_HEADER_TOO_MANY_ENTRIES,
+    VPC_HEADER_BAT_UNALIGNED, VPC_HEADER_BAT_OUTSIDE,
+} VpcHeaderFault;
+
+/* Return the first fault; tables are to end at or before @limit */
+VpcHeaderFault vpc_judge_header(const VpcHeader *header, int64_t limit);
+/* What may be wrong with the place of a block. Any of them may come together; VPC_PLACE_OUTSIDE comes with VPC_PLACE_CUT */
+enum {
+    VPC_PLACE_OUTSIDE       = 1 << 0,   /* its data begins past s->read_limit */
+    VPC_PLACE_TABLES        = 1 << 1,   /* its bitmap is where vital metadata is: there never was a block */
+    VPC_PLACE_CUT           = 1 << 2,   /* what the disk has of its data ends past s->read_limit */
+    VPC_PLACE_OVER_TABLES   = 1 << 3,   /* its data is where vital metadata is */
+    VPC_PLACE_OVER_NAMES    = 1 << 4,   /* bitmap or data are where locators or the header of a batmap are */
+};
+
+/* Return all that is wrong with @block at @place, a block of a disk of @disk_size bytes. 0: nothing is */
+unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
+/* Do two blocks overlap, of which @before is not behind @key? All are of one length, so that in a sorted list one that
+ * overlaps any overlaps a neighbour */
+bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key);
+
+#endif
