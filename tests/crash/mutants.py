@@ -33,8 +33,8 @@ MUTANTS = [
     ('a BAT entry does not wait where its place is not ready', 'block/format/vpc/vpc.c', UNREADY, [
         ('    if (vpc_was_ready(bs->state, place)) {', '    if (true) {')]),
     ('no flush behind the tables', 'block/node.c', 'child/16k/allocate', [
-        ('ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;',
-         'ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;\n        ret = ret < 0 ? ret : 1;')]),
+        ('ret = priv->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;',
+         'ret = priv->tree->alone ? node->drv->flush(node) : -EAGAIN;\n        ret = ret < 0 ? ret : 1;')]),
     ('tables are not written', 'block/format/vpc/tail.c', 'child/16k/allocate', [
         ('return ret < 0 ? ret : bdrv_meta_write(bs);', 'return ret;')]),
     ('a BAT entry is forgotten', 'block/format/vpc/vpc.c', 'dynamic/4k/allocate', [
@@ -54,8 +54,8 @@ MUTANTS = [
     ('a block is linked before its data is written', 'block/map.c', 'dynamic/4k/random:0 child/512/allocate', [
         ('    if (ret == 0) {\n        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n', ''),
         ('        ret = block_answer(bs, "commit", bs->drv->commit(bs, ext));\n'
-         '        pthread_mutex_unlock(&bs->layer->map_lock);\n    }\n',
-         '        ret = bs->drv->commit(bs, ext);\n        pthread_mutex_unlock(&bs->layer->map_lock);\n    }\n'
+         '        pthread_mutex_unlock(&bs->priv->map_lock);\n    }\n',
+         '        ret = bs->drv->commit(bs, ext);\n        pthread_mutex_unlock(&bs->priv->map_lock);\n    }\n'
          '    if (ret == 0) {\n        bs->drv->flush(bs);\n'
          '        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n')]),
     ('what a write does not cover is not filled from the parent', 'block/map.c', 'child/16k/allocate', [
