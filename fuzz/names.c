@@ -191,7 +191,7 @@ static void try_candidates(FuzzInput in)
         locators[i].bytes = g_bytes_new(in.at, bytes);
         in = (FuzzInput) { in.at + bytes, in.left - bytes };
     }
-    FUZZ_CHECK(vpc_check_parent_rules(&rules, NULL));
+    FUZZ_CHECK(vpc_accept_parent_rules(&rules, NULL));
     g_autoptr(GPtrArray) found = vpc_parent_candidates(&header, locators, children[how / 16 % 4], &rules);
 
     check_candidates(found);
@@ -235,7 +235,7 @@ static void try_rules(FuzzInput in)
     g_autofree char *drives = fuzz_text(&in, in.left);
     const VpcParentRules rules = { drives, NULL };
     GError *err = NULL;
-    bool ok = vpc_check_parent_rules(&rules, &err);
+    bool ok = vpc_accept_parent_rules(&rules, &err);
     unsigned flags = 0;
 
     FUZZ_CHECK(ok == !err);

@@ -511,7 +511,7 @@ static void test_rules(void)
         VpcParentRules rules = { cases[i].drives, NULL };
         GError *err = NULL;
 
-        g_assert_true(vpc_check_parent_rules(&rules, &err) == !cases[i].bad);
+        g_assert_true(vpc_accept_parent_rules(&rules, &err) == !cases[i].bad);
         if (err) {
             g_autofree char *text = g_strdup_printf("drive map: '%s' is not a letter and a folder, such as "
                                                     "C=/mnt/c", cases[i].bad);

@@ -38,7 +38,7 @@ static bool is_mapping(const char *item)
     return g_ascii_isalpha(item[0]) && item[1] == '=' && item[2];
 }
 
-bool vpc_check_parent_rules(const VpcParentRules *rules, GError **errp)
+bool vpc_accept_parent_rules(const VpcParentRules *rules, GError **errp)
 {
     g_auto(GStrv) items = g_strsplit(rules->drives ? rules->drives : "", ";", -1);
 

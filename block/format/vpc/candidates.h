@@ -17,8 +17,8 @@ typedef struct VpcParentRules {
     const char *real;           /* the child's path without symbolic links; NULL: @root is, too, and its name tells */
 } VpcParentRules;
 
-/* False if the drive map is not of that form; vpc_parent_candidates() leaves out what is not */
-bool vpc_check_parent_rules(const VpcParentRules *rules, GError **errp);
+/* Accept @rules. False if the drive map is not of that form; vpc_parent_candidates() leaves out what is not */
+bool vpc_accept_parent_rules(const VpcParentRules *rules, GError **errp);
 
 /* Entries of a folder that are compared with a name in other case */
 #define VPC_PARENT_ENTRIES 100000
@@ -34,13 +34,13 @@ typedef struct VpcCandidate {
     char *source;               /* "W2ru locator", "header's name", for messages */
 } VpcCandidate;
 
-/* Where the parent of the image @child may be, in the order in which the places are to be tried; each path
+/* List where the parent of the image @child may be, in the order in which the places are to be tried; each path
  * once. No place is opened. @child "": it is no file, so nothing is relative to it. Never NULL; elements are
  * VpcCandidate *, freed with the array. */
 GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS],
                                  const char *child, const VpcParentRules *rules);
 
-/* The last part of each name that the image has for its parent, in that order, each once. Elements are
+/* List the last part of each name that the image has for its parent, in that order, each once. Elements are
  * char *, freed with the array, and NULL at its end. */
 GPtrArray *vpc_parent_names(const VpcHeader *header, const VpcLocatorData locators[VPC_LOCATORS]);
 

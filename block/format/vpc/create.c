@@ -158,7 +158,7 @@ static bool plan_blocks(Plan *plan, GError **errp)
         return false;
     }
     plan->entries = vpc_blocks_in(plan->size, plan->block_size);
-    return vpc_check_numbers(plan->size, plan->block_size, errp);
+    return vpc_accept_numbers(plan->size, plan->block_size, errp);
 }
 
 static bool set_uuid(VpcFooter *f, const char *text, GError **errp)

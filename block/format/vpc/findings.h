@@ -65,23 +65,23 @@ typedef struct VpcCheck {
 #define vpc_found(c, kind, offset, block, ...) \
     ((c)->found ? bdrv_check_found((c)->found, kind, offset, block, __VA_ARGS__) \
      : vpc_is_severe(kind) ? bdrv_warn((c)->bs, vpc_check_code(kind), __VA_ARGS__) : (void)0)
-/* -1: could not be read */
+/* Does this kind of finding stop the image from being read as it should? @kind -1: something could not be read */
 bool vpc_is_severe(int kind);
 const char *vpc_check_code(int kind);
 
-/* A new s->check, and nothing in the state that was made out before. @sums and @found may be NULL: nobody checks */
+/* Replace s->check, and reset all of VpcState that was read from disk. @sums and @found are NULL when salvage calls */
 VpcCheck *vpc_check_new(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found);
 void vpc_check_free(VpcCheck *check);           /* NULL is allowed */
 
-/* How many sectors of a disk this block has */
+/* Return how many sectors of the disk are in @block */
 int64_t vpc_sectors_in(const VpcCheck *c, int64_t block);
 
-/* So many more of a kind, of which one was described */
+/* Count so many more of a kind, of which one was described */
 void vpc_found_more(VpcCheck *c, VpcKind kind, int64_t count);
 
-/* Keep it in a list, for repair() in c->keys[]; what there is no memory for is a finding */
+/* Add @key to @list, which may be one of c->keys[], for repair(). A key that there is no memory for is a finding */
 void vpc_check_key(VpcCheck *c, VpcKeys *list, uint64_t key);
-/* From the file; what can't be read is a finding, and false. @what it is */
+/* Read from the file. False, and a finding, if that fails; @what is the name of what is there */
 bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const char *what);
 
 #endif

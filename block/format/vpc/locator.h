@@ -41,17 +41,18 @@ typedef struct VpcLocatorData {
 
 enum { VPC_LOCATORS = 8 };
 
-/* "W2ru locator"; NULL: there is no such kind */
+/* Return the name of a kind, "W2ru locator"; NULL: there is no such kind */
 const char *vpc_locator_name(uint32_t code);
 
+/* Read all eight; vpc_free_locators() frees what was read */
 void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocatorData out[VPC_LOCATORS]);
 void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS]);
 
-/* A parent's names as they are written, in UTF-8. g_free() them */
+/* Return a parent's name as it is written, in UTF-8. g_free() it */
 char *vpc_locator_text(const VpcLocatorData *locator);
 char *vpc_header_name(const VpcHeader *header);
 
-/* What to write into a child so that others find @parent: both are paths of this host, @parent as the user
+/* Make what is to be written into a child so that others find @parent: both are paths of this host, @parent as the user
  * gave it. Fills the name in @header, and in *@out the data of W2ku, W2ru and MacX, in this order; the
  * caller unrefs them. On failure there is nothing in *@out to free. */
 bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *header, VpcLocatorData out[3],
@@ -59,9 +60,9 @@ bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *heade
 
 #define VPC_LOCATOR_ALIGN 4096          /* where their data begins, as Windows has it */
 
-/* How many bytes of the file @locator has, whether its space counts bytes or sectors */
+/* Return how many bytes of the file @locator has, whether its space counts bytes or sectors */
 int64_t vpc_locator_space(const VpcLocator *locator);
-/* How many bytes a locator with this data is to have */
+/* Return how many bytes of the file a locator with this data is to have */
 int64_t vpc_space_needed(const VpcLocatorData *locator);
 /* Write the data to @at, and fill the entry in @header; *@end is where its space ends. 0 or -errno */
 int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,

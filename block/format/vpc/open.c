@@ -360,7 +360,7 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     s->options.salvage |= (flags & BDRV_O_SALVAGE) != 0;
     const VpcParentRules rules = { s->options.drives, s->options.search };
 
-    if (!vpc_check_parent_rules(&rules, errp) || !join_parts(bs, errp)) {
+    if (!vpc_accept_parent_rules(&rules, errp) || !join_parts(bs, errp)) {
         return false;
     }
     if (s->options.salvage_size >= 0 && !s->options.salvage) {

@@ -127,7 +127,7 @@ static void rebase_move_header_back(BlockDriverState *bs, uint32_t type, int64_t
 /* Get the bitmap of the block at @place, if that may be written to */
 static int get_bitmap(BlockDriverState *bs, int64_t block, int64_t place, uint8_t **bitmap)
 {
-    int ret = vpc_check_block(bs, block, place, true);
+    int ret = vpc_allow_block(bs, block, place, true);
 
     return ret < 0 ? ret : bdrv_meta_get(bs, place, ((const VpcState *)bs->state)->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
 }

@@ -5,8 +5,8 @@
 
 #include "block/format/vpc/on-disk.h"
 
-/* The sizes of @footer, and a BAT of @entries. The first @kept are those of the BAT that there is; blocks that others
- * name are free then. Nothing is dirty, and bs->size is the caller's to change. False: nothing has changed, unless
+/* Give the disk the sizes of @footer, and a BAT of @entries. The first @kept are those of the BAT that there is; the blocks
+ * of all others are free then. Nothing is dirty, and bs->size is the caller's to change. False: nothing has changed, unless
  * s->rewrite_footers */
 bool vpc_move_tables(BlockDriverState *bs, const VpcFooter *footer, int64_t entries, int64_t kept, GError **errp);
 

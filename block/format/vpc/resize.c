@@ -103,7 +103,7 @@ static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
     } else if (s->differencing && !bs->backing) {
         bdrv_set_error(errp, EINVAL, "a differencing disk can't be resized without its parent");
     } else {
-        return s->fixed || vpc_check_numbers(size, s->block_size, errp);
+        return s->fixed || vpc_accept_numbers(size, s->block_size, errp);
     }
     return false;
 }

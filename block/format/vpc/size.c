@@ -229,7 +229,7 @@ static int64_t smallest_block(int64_t size)
     return bytes;
 }
 
-bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp)
+bool vpc_accept_numbers(int64_t size, int64_t block_size, GError **errp)
 {
     int64_t entries = vpc_blocks_in(size, block_size), sectors = sectors_of(size, block_size);
 

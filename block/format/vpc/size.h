@@ -42,6 +42,6 @@ void vpc_set_max_geometry(VpcFooter *f);
 /* Round @size up to one that a geometry can say; above the largest of them, to a sector */
 int64_t vpc_round_to_geometry(int64_t size);
 /* Check that the sector numbers of a full disk fit into BAT entries, and the BAT into VPC_MAX_BAT bytes */
-bool vpc_check_numbers(int64_t size, int64_t block_size, GError **errp);
+bool vpc_accept_numbers(int64_t size, int64_t block_size, GError **errp);
 
 #endif

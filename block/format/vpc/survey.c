@@ -35,7 +35,7 @@ bool vpc_is_shared(const VpcState *s, int64_t block)
     return at < shared->count && shared->at[at] == (uint64_t)block;
 }
 
-int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
+int vpc_allow_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
 {
     const VpcState *s = bs->state;
     const char *why = misplaced(s, block, place, bs->size);

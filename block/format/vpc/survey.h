@@ -13,14 +13,13 @@ bool vpc_survey(BlockDriverState *bs, GError **errp);
 void vpc_look_for_shared(BlockDriverState *bs);
 /* Is @block in s->overlapping? */
 bool vpc_is_shared(const VpcState *s, int64_t block);
-/* May it be read, or, @write, written to? -EIO and a warning if not */
-int vpc_check_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
+/* Allow @block at @place to be read or, with @write, written to. 0; or -EIO, and a warning */
+int vpc_allow_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);
 /* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
  * bits are clear. Others show it: QEMU does not look at bits */
 void vpc_warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last);
-/* Return, and warn of, the end of the blocks that can't be where their entries say, the same as that of @block. The
- * disk's last block may be shorter, and be somewhere else. A hole in the file is a BAT of zeroes: as long as anybody
- * likes, for nothing */
+/* Return where the blocks end that have the same entry as @block, whose place can't be right, and warn of them. The last
+ * block of the disk may be shorter, and its place be right. A hole in the file is a BAT of zeroes, of any length */
 int64_t vpc_misplaced_end(BlockDriverState *bs, const VpcTable *piece, int64_t block);
 
 #endif

@@ -6,27 +6,25 @@
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 
-/* Something else than a new block was, or may have been, written into the room below @end */
+/* Remember that something else than a new block was, or may have been, written into the room below @end */
 void vpc_spoil_room(VpcState *s, int64_t end);
 /* Choose the *@place of a new block, in front of the footer. Its data reads as zeroes, and its bitmap is there: full
  * in a dynamic disk, zero in a differencing one. Until vpc_keep_place() the next call chooses the same place again */
 int vpc_take_place(BlockDriverState *bs, int64_t *place);
-/* May the BAT entry of a block at @place, which was taken last, be on disk before the data? */
+/* May the BAT entry of the block at @place, which vpc_take_place() chose last, be on disk before its data? */
 bool vpc_was_ready(const VpcState *s, int64_t place);
-/* The block at @place, which was taken last, is part of the disk */
+/* Count the block at @place, which vpc_take_place() chose last, as part of the disk */
 void vpc_keep_place(VpcState *s, int64_t place);
-/* A footer at @tail, on stable storage, so that all before it may be overwritten */
+/* Write the footer to @tail and flush: then all before it may be overwritten. 0 or -errno */
 int vpc_move_tail(BlockDriverState *bs, int64_t tail);
-/* The footer to the end of the file, and to the start if s->rewrite_head */
+/* Write the footer to s->tail_at, and to the start if s->rewrite_head, and flush. 0 or -errno */
 int vpc_rewrite_footers(BlockDriverState *bs);
-/* @footer, which is sealed here, is that of the image from now on. If it fails, the next write or flush puts the old
- * one back */
+/* Seal @footer and make it the one of the image. If that fails, the next write or flush puts the old one back */
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer);
-/* The footer to s->blocks_end, if it is further out, and the file is cut behind it. If this fails, the file is valid and too
- * long */
+/* Move the footer down to s->blocks_end, and cut the file behind it. If this fails, the file is valid and too long */
 int vpc_trim(BlockDriverState *bs);
-/* All behind @end, where blocks ended before, is room again: what was written there counts for nothing. It stays
- * where it is as long as a footer on disk may refer to it */
+/* Make all behind @end, where blocks ended before, room again, as what was written there is not used. It stays where it
+ * is as long as a footer on disk may refer to it */
 void vpc_give_back(BlockDriverState *bs, int64_t end);
 /* Move the footer directly behind the last block, cut the file there, and take s->blocks_end, s->first_block and
  * s->allocated anew from the BAT: also what is in the room and not ours is given up. 0 or -errno */

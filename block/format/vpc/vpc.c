@@ -123,7 +123,7 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
     if (!s->surveyed && !(bs->flags & BDRV_O_RDWR)) {
         vpc_look_for_shared(bs);
     }
-    int ret = vpc_check_block(bs, block, place, mode & BLOCK_MAP_WRITE);
+    int ret = vpc_allow_block(bs, block, place, mode & BLOCK_MAP_WRITE);
 
     if (ret < 0) {
         bad_end = vpc_misplaced_end(bs, piece, block);
