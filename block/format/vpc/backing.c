@@ -19,7 +19,8 @@
 #include "util/be.h"
 #include "util/keyval.h"
 
-/* Parents of the parent are looked for by the same rules. @offered: its driver, if the user names none; or NULL */
+/* Return the options by which parents of the parent are looked for: the same as those of @bs. @offered: the driver, if
+ * the user names none; or NULL */
 static char *inherited_options(BlockDriverState *bs, const char *offered)
 {
     const VpcOptions *o = &((VpcState *)bs->state)->options;
@@ -39,7 +40,8 @@ static char *inherited_options(BlockDriverState *bs, const char *offered)
     return keyval_format(kv);
 }
 
-/* The user's name for it; @said is what it stands for, and counts more than what is inherited */
+/* Return the options of a parent that the user names. @said is what the name stands for, and counts more than what is
+ * inherited */
 static char *named_options(BlockDriverState *bs, const char *said, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(said, errp);
@@ -48,7 +50,7 @@ static char *named_options(BlockDriverState *bs, const char *said, GError **errp
     return kv ? g_strdup_printf("%s%s%s", inherited, *inherited && *said ? "," : "", said) : NULL;
 }
 
-/* The folder that its parents are kept to; NULL: none */
+/* Return the folder that parents of @bs are kept to; NULL: there is none */
 static const char *root_of(BlockDriverState *bs)
 {
     const char *root = ((VpcState *)bs->state)->options.root;
@@ -71,7 +73,7 @@ GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators
     return places;
 }
 
-/* A raw parent has no unique id, and its child names none */
+/* Has @backing the unique id that @bs remembers of its parent? A raw parent has none, and its child names none */
 static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
     static const uint8_t none[16];
@@ -130,7 +132,7 @@ BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GE
     return bdrv_is_path(filename) ? open_inside(bs, &offer, errp) : open_by_name(bs, filename, errp);
 }
 
-/* NULL, and @backing closed, if it is another */
+/* Return @backing if it is the parent; else close it and return NULL */
 static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
     if (backing && !is_parent(bs, backing, errp)) {
@@ -140,7 +142,7 @@ static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *ba
     return backing;
 }
 
-/* What an image names is opened for writing only if it is the parent */
+/* Open what was offered if it is the parent. What an image names is opened for writing only if it is */
 static BlockDriverState *try_parent(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
 {
     if (offer->by_image && bdrv_is_backing_written(bs)) {
@@ -169,8 +171,9 @@ static bool is_over(const Search *search)
     return search->bs->backing || search->stop;
 }
 
-/* Children of ours that name no unique id have a raw disk for a parent, or a VHD without an id; others' know the latter
- * only. A raw disk is any file: an image is believed below the folders to look in, so that it can't have others read */
+/* May the parent be a raw disk? Children of ours that name no unique id have a raw disk for a parent, or a VHD without
+ * an id; others' know the latter only. A raw disk is any file: an image is believed below the folders to look in, so
+ * that it can't have others read */
 static bool may_be_raw(BlockDriverState *bs, const BlockParentOffer *offer)
 {
     static const uint8_t none[16];
@@ -180,8 +183,8 @@ static bool may_be_raw(BlockDriverState *bs, const BlockParentOffer *offer)
            !offer->storage && !bdrv_get_backing_option(bs, "driver");
 }
 
-/* The same place as a raw disk, if it looks like nothing else. NULL: it is none, or can't be opened, for a reason that was
- * told before */
+/* Open the same place as a raw disk, if it looks like nothing else. NULL: it is none, or can't be opened, for a reason
+ * that was told before */
 static BlockDriverState *try_raw(BlockDriverState *bs, const BlockParentOffer *offer)
 {
     g_autofree char *driver = g_strdup("raw");
@@ -197,7 +200,7 @@ static BlockDriverState *try_raw(BlockDriverState *bs, const BlockParentOffer *o
     return found;
 }
 
-/* @raw: a raw disk may be opened there */
+/* Open the offer as bs->backing, or note why it is not the parent. @raw: a raw disk may be opened there */
 static void try_offer(Search *search, const BlockParentOffer *offer, const char *source, bool raw)
 {
     GError *err = NULL;
@@ -227,7 +230,7 @@ static void try_offer(Search *search, const BlockParentOffer *offer, const char 
     g_error_free(err);
 }
 
-/* Those from @first on */
+/* Try the places from @first on */
 static void try_places(Search *search, const GPtrArray *places, guint first)
 {
     for (guint i = first; i < places->len && !is_over(search); i++) {
@@ -243,7 +246,7 @@ static void try_places(Search *search, const GPtrArray *places, guint first)
     }
 }
 
-/* True: the image's own places may be looked at, too */
+/* Ask the program's resolver, and try what it offers. True: the image's own places may be looked at, too */
 static bool try_resolver(Search *search, const GPtrArray *places)
 {
     static const uint8_t none[16];
@@ -270,7 +273,8 @@ static bool try_resolver(Search *search, const GPtrArray *places)
     return go_on;
 }
 
-/* Folders are listed only if nothing else helps: in a long chain, each of them would be once for each image */
+/* Try all places. Folders are listed only if nothing else helps: in a long chain, each of them would be once for each
+ * image */
 static void try_all(Search *search)
 {
     g_autoptr(GPtrArray) places = vpc_parent_places(search->bs, search->locators, true);
@@ -318,7 +322,7 @@ static bool search_parent(BlockDriverState *bs, GError **errp)
     return found;
 }
 
-/* What the user's options say */
+/* Open what the user's options say */
 static bool open_named(BlockDriverState *bs, GError **errp)
 {
     const BlockParentOffer offer = { .filename = ((VpcState *)bs->state)->options.parent };
@@ -387,7 +391,7 @@ bool vpc_names_more(BlockDriverState *bs)
     return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
 }
 
-/* Signs that a parent was changed behind its child's back; copying files makes them, too */
+/* Warn of signs that a parent was changed behind its child's back; copying files makes them, too */
 static void compare_with_parent(BlockDriverState *bs)
 {
     int64_t apart;

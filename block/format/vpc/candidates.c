@@ -52,7 +52,7 @@ bool vpc_accept_parent_rules(const VpcParentRules *rules, GError **errp)
     return true;
 }
 
-/* The folder that stands for a drive; NULL: none. g_free() it */
+/* Return the folder that stands for a drive; NULL: there is none. g_free() it */
 static char *drive_folder(const VpcParentRules *rules, char letter)
 {
     g_auto(GStrv) items = g_strsplit(rules->drives ? rules->drives : "", ";", -1);
@@ -143,7 +143,7 @@ static void add_beside_child(Search *s, const char *name, const char *source, co
     }
 }
 
-/* A file on another host has no path here */
+/* Add a path of this host; a file on another host has no path here */
 static void add_path(Search *s, const char *path, const char *source)
 {
     g_autofree char *folder = has_drive(path) ? drive_folder(s->rules, path[0]) : NULL;
@@ -159,7 +159,7 @@ static void add_path(Search *s, const char *path, const char *source)
     }
 }
 
-/* @path with '/'. @absolute: it is meant to be, so that its last part is worth a look beside the child */
+/* Add @path, which has '/'. @absolute: it is meant to be, so that its last part is worth a look beside the child */
 static void add_name(Search *s, const char *path, const char *source, bool absolute)
 {
     const char *last = path_last(has_drive(path) ? path + 2 : path);
@@ -176,7 +176,7 @@ static void add_name(Search *s, const char *path, const char *source, bool absol
     g_ptr_array_add(s->names, new_candidate(g_strdup(last), s->name, g_strdup(source)));
 }
 
-/* Changes @path */
+/* Add a path that has backslashes, which are changed in place */
 static void add_windows_name(Search *s, char *path, const char *source, bool absolute)
 {
     g_strdelimit(path, "\\", '/');
@@ -186,7 +186,8 @@ static void add_windows_name(Search *s, char *path, const char *source, bool abs
     add_name(s, path + (verbatim ? 4 : 0), source, absolute);
 }
 
-/* "file://localhost/a", "file:///a", and Xen's, where no host is named: "file://./a", "file://a" */
+/* Add what a URL names: "file://localhost/a", "file:///a", and Xen's, where no host is named: "file://./a", "file://a"
+ * */
 static void add_url(Search *s, const char *url, const char *source)
 {
     if (g_ascii_strncasecmp(url, "file:", 5)) {
@@ -271,7 +272,7 @@ static char *fold(const char *name)
     return g_utf8_normalize(lower, -1, G_NORMALIZE_NFC);
 }
 
-/* NULL: there is none, or it is not to be listed */
+/* Open a folder to list it. NULL: there is none, or it is not to be listed */
 static DIR *open_folder(const Search *s, const char *path, bool *there)
 {
     int found = beneath_find(s->rules->root, path, true);

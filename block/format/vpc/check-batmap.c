@@ -26,7 +26,7 @@ int64_t vpc_map_summed(const VpcCheck *c)
     return MIN(vpc_batmap_summed((int64_t)be64_load(s->footer.current_size)), c->map_bytes);
 }
 
-/* Of the map on disk. *@as_signed: if the bytes are taken for signed ones */
+/* Sum up the map on disk. *@as_signed: the sum if the bytes are taken for signed ones */
 static int sum_map(VpcCheck *c, int64_t bytes, uint32_t *sum, uint32_t *as_signed)
 {
     g_autofree uint8_t *buf = g_try_malloc(VPC_BAT_PIECE);
@@ -50,7 +50,7 @@ static int sum_map(VpcCheck *c, int64_t bytes, uint32_t *sum, uint32_t *as_signe
     return ret;
 }
 
-/* Programs do not agree on how much of the map is summed up */
+/* Report a wrong sum. Programs do not agree on how much of the map is summed up */
 static void check_batmap_sum(VpcCheck *c, int64_t whole)
 {
     uint32_t is = be32_load(c->batmap.checksum), sums[2], as_signed[2];
@@ -81,7 +81,7 @@ static bool map_has_a_place(VpcCheck *c, uint64_t at, int64_t bytes)
            vpc_check_find_block(c, start, end) == INT64_MAX;
 }
 
-/* What is said to be behind the part that counts may not reach over anything */
+/* Report a map whose length reaches over something behind the part that counts */
 static void check_map_length(VpcCheck *c, int64_t bytes)
 {
     const VpcState *s = c->bs->state;

@@ -85,7 +85,7 @@ static void report_clear(VpcCheck *c, uint64_t key)
     vpc_check_key(c, &c->keys[VPC_BLOCK_CLEAR], key);
 }
 
-/* A dynamic disk: where bits are clear there must be zeroes. Changes @bitmap */
+/* Report data under clear bits of a dynamic disk, where there must be zeroes. Changes @bitmap */
 static void check_clear_sectors(VpcCheck *c, uint64_t key, uint8_t *bitmap, int64_t sectors, bool empty)
 {
     int64_t block = vpc_key_block(key), place = vpc_key_place(key);

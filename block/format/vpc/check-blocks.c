@@ -113,8 +113,8 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     }
 }
 
-/* Entries of zero, all of which are wrong in the same way. Those behind the end of the disk name nothing, and nobody
- * needs them */
+/* Report entries of zero, all of which are wrong in the same way. Those behind the end of the disk name nothing, and
+ * nobody needs them */
 static void check_hole(Walk *walk, const VpcRun *run)
 {
     VpcCheck *c = walk->c;
@@ -166,7 +166,7 @@ static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
     c->orderly = false;
 }
 
-/* As few as possible are to be moved: those that lie on one that stays */
+/* Report overlaps, so that as few blocks as possible are to be moved: those that lie on one that stays */
 static void check_overlaps(VpcCheck *c)
 {
     uint64_t stays = 0;

@@ -42,7 +42,7 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
            (!sealed || be32_load(h.checksum) == vpc_header_sum(&h));
 }
 
-/* Its checksum is wrong: can that be all? @limit: where it was found */
+/* Can it be that only the checksum of @f is wrong? @limit: where it was found */
 static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
 {
     const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
@@ -73,7 +73,8 @@ static bool take_unsealed(VpcCheck *c, const VpcFooter *f, int64_t at, VpcFound 
     return true;
 }
 
-/* With a header alone the rest can be looked at, by the largest disk that it has entries for */
+/* Make a footer up from the header alone, for the largest disk that it has entries for, so that the rest can be looked
+ * at */
 static bool make_up_footer(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -100,7 +101,7 @@ static bool make_up_footer(VpcCheck *c)
     return true;
 }
 
-/* -1: there is none, or nobody knows, which is said */
+/* Return where a stray footer is. -1: there is none, or the file could not be read, which is reported */
 static int64_t find_stray(VpcCheck *c)
 {
     int64_t at = vpc_stray_footer(c->bs, &c->ends);
@@ -111,7 +112,7 @@ static int64_t find_stray(VpcCheck *c)
     return MAX(at, -1);
 }
 
-/* The file does not end in a valid footer, and there is no copy of one that would be */
+/* Choose where the file does not end in a valid footer, and there is no copy of one that would be */
 static bool choose_without_any(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -173,7 +174,7 @@ static void compare_ends(VpcCheck *c)
               be64_load(e->tail.data_offset), why);
 }
 
-/* @error: why it could not be read, -errno; 0: it was */
+/* Report a footer that is missing, damaged, or could not be read: @error is why, -errno; 0: it was read */
 static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t at, VpcKind missing)
 {
     if (error) {
@@ -190,7 +191,7 @@ static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t a
     }
 }
 
-/* What is at the ends of a dynamic image that should not be there */
+/* Report what is at the ends of a dynamic image that should not be there */
 static void report_ends(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -211,8 +212,8 @@ static bool is_tapdisk_junk(const VpcFooter *f)
     return bytes[0] == TAPDISK_JUNK && !memcmp(bytes, bytes + 1, sizeof(*f) - 1);
 }
 
-/* There is no valid footer at the end: where blocks end, and where one belongs. Something that looks like one is
- * the disk's own data if a block is there. A medium of a fixed length need not end in one */
+/* Set s->read_limit and c->new_tail where there is no valid footer at the end. Something that looks like one is the
+ * disk's own data if a block is there. A medium of a fixed length need not end in one */
 static void find_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;

@@ -113,7 +113,7 @@ void vpc_check_padding(VpcCheck *c)
     }
 }
 
-/* A wrong checksum alone is nothing to lose an image for; but then all else has to be right */
+/* Judge a wrong checksum by all else: alone it is nothing to lose an image for, but then all else has to be right */
 void vpc_check_header_sum(VpcCheck *c)
 {
     VpcState *s = c->bs->state;

@@ -21,7 +21,7 @@ static int64_t start_of(const VpcLocator *l)
     return (int64_t)MIN(be64_load(l->offset), INT64_MAX);
 }
 
-/* The first block that ends above @at, or the end of all of them */
+/* Return where the first block begins that ends above @at, or the end of all of them */
 static int64_t next_block(const VpcCheck *c, int64_t at)
 {
     const VpcState *s = c->bs->state;
@@ -31,8 +31,8 @@ static int64_t next_block(const VpcCheck *c, int64_t at)
     return inside ? at : i < c->blocks.count ? MIN(s->read_limit, vpc_key_place(c->blocks.at[i])) : s->read_limit;
 }
 
-/* What a locator that has @bytes at @at is to keep clear of: blocks, the end, and metadata as far as that is in use. Of
- * two locators in one place the first is believed, and rather than a batmap that lies on it, it is */
+/* Return what a locator that has @bytes at @at is to keep clear of: blocks, the end, and metadata as far as that is in
+ * use. Of two locators in one place the first is believed, and rather than a batmap that lies on it, it is */
 static int64_t next_in_use(const VpcCheck *c, int slot, int64_t at, int64_t bytes)
 {
     const VpcState *s = c->bs->state;
@@ -48,8 +48,8 @@ static int64_t next_in_use(const VpcCheck *c, int slot, int64_t at, int64_t byte
     return next;
 }
 
-/* Why a locator can't be right; NULL if it can. *@room: for how much there is room, in whole sectors; 0 if not for its
- * name */
+/* Return why a locator can't be right, as a clause; NULL: it can. *@room: for how much there is room, in whole sectors;
+ * 0: there is none for its name */
 static const char *why_wrong(const VpcCheck *c, unsigned i, int64_t *room)
 {
     const VpcState *s = c->bs->state;
@@ -72,7 +72,7 @@ static const char *why_wrong(const VpcCheck *c, unsigned i, int64_t *room)
     return space > next - at ? "its room reaches over something else, or over the end" : NULL;
 }
 
-/* In the header to be: as much room as there is, or no such locator at all */
+/* Give the locator as much room as there is in c->mended, or take it out */
 static void mend_locator(VpcCheck *c, unsigned i, int64_t room)
 {
     const VpcState *s = c->bs->state;
@@ -129,7 +129,7 @@ static void compare_parent(VpcCheck *c, BlockDriverState *parent)
     }
 }
 
-/* The parent was not found: is there one with a wrong id? That is another thing to be told */
+/* Report an image that would be the parent but for its unique id, where the parent was not found */
 static bool report_other_id(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -150,7 +150,7 @@ static bool report_other_id(VpcCheck *c)
     return found;
 }
 
-/* The parent, its parent, and so on */
+/* Open the parent, its parent, and so on */
 static bool open_chain(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -170,7 +170,7 @@ static bool open_chain(VpcCheck *c, GError **errp)
     return true;
 }
 
-/* From the far end, as the layer remembers each of them */
+/* Close them from the far end, as the layer remembers each of them */
 static void close_chain(BlockDriverState *bs)
 {
     while (bs->backing) {

@@ -27,7 +27,7 @@ static bool is_full(const uint8_t *sector)
     return sector[0] == 0xff && !memcmp(sector, sector + 1, VPC_SECTOR - 1);
 }
 
-/* How far a sector is from the place that it belongs to */
+/* Return how far a sector is from the place that it belongs to */
 static int64_t in_place(const Room *room, int64_t at)
 {
     return (at - room->first) % room->stride;
@@ -71,7 +71,7 @@ static bool is_empty_piece(Room *room, int64_t at, const uint8_t *piece, int64_t
     return true;
 }
 
-/* 1: there is no data in it; 0 or -errno */
+/* Is there no data in the room before @end? 1: there is none; 0: there is; -errno */
 static int is_room_empty(VpcCheck *c, int64_t end)
 {
     const VpcState *s = c->bs->state;
@@ -116,9 +116,8 @@ static void report_room(VpcCheck *c)
               perhaps_lost ? ": perhaps blocks that BAT entries were to point at" : "");
 }
 
-/* How large a gap may be. Behind an aligned block it is one if there is room for another such. Tables may begin at
- * multiples of 4 KiB; and behind them, a block that had to make room for a longer BAT leaves less than it took with its
- * alignment */
+/* Return the smallest gap to report. Behind a block: one more aligned block must fit. Behind tables add VPC_DATA_ALIGN:
+ * they are 4 KiB aligned, and a block that moved for a longer BAT frees slightly less than an aligned place */
 static int64_t tolerable_gap(const VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
@@ -132,7 +131,7 @@ static int64_t tolerable_gap(const VpcCheck *c)
     return c->end % VPC_DATA_ALIGN ? bytes : vpc_place_above(s, c->end) + bytes - c->end;
 }
 
-/* [@start, @end) is in use, and c->end is where what was met before ends */
+/* Count [@start, @end) as used, and report a gap behind c->end, where what was met before ends */
 static void take_space(VpcCheck *c, int64_t start, int64_t end)
 {
     if (start - c->end >= tolerable_gap(c)) {
@@ -149,7 +148,7 @@ static int by_start(const void *a, const void *b)
     return (left->start > right->start) - (left->start < right->start);
 }
 
-/* Blocks of both lists and metadata, in the order in which they are in the file. */
+/* Take blocks of both lists and metadata, in the order in which they are in the file */
 static void take_all(VpcCheck *c)
 {
     const VpcState *s = c->bs->state;

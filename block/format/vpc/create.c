@@ -316,7 +316,7 @@ static int create_write_header(BlockDriverState *bs, Plan *plan, int64_t bat)
     return bdrv_node_pwrite(bs->file, sizeof(VpcFooter), h, sizeof(*h));
 }
 
-/* Of an image that has no block yet: nothing is full. *@end is where it ends */
+/* Write the batmap of an image that has no block yet: nothing is full. *@end is where it ends */
 static int create_write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *end)
 {
     VpcBatmap map = { VPC_BATMAP_COOKIE };
@@ -336,7 +336,8 @@ static int write_locator(BlockDriverState *bs, Plan *plan, unsigned slot, int64_
     return vpc_write_locator(bs, &plan->header, slot, &plan->locators[slot], at, end);
 }
 
-/* Windows puts the relative name before the BAT and the absolute one, with more room, behind it */
+/* Write header, BAT and locators. Windows puts the relative name before the BAT and the absolute one, with more room,
+ * behind it */
 static int create_write_tables(BlockDriverState *bs, Plan *plan, int64_t *end)
 {
     int64_t bat = sizeof(VpcFooter) + sizeof(VpcHeader);
@@ -370,7 +371,7 @@ static int create_sparse(BlockDriverState *bs, Plan *plan)
     return ret < 0 ? ret : bdrv_node_pwrite(bs->file, 0, &plan->footer, sizeof(plan->footer));
 }
 
-/* The file has that length at least: all of a fixed disk, or the tables of another one */
+/* Return the least length of the file: all of a fixed disk, or the tables of another one */
 static int64_t file_length(const Plan *plan)
 {
     return plan->fixed ? plan->size + (int64_t)sizeof(plan->footer)

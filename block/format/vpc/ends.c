@@ -14,7 +14,7 @@
 
 #define GEOMETRY_BYTES  4       /* cylinders, heads, sectors a track */
 
-/* A footer. 0; or -errno, and zeroes */
+/* Read a footer. 0; or -errno, and *@footer is zeroes */
 static int read_footer(BlockDriverState *bs, int64_t offset, VpcFooter *footer, int64_t bytes)
 {
     int ret = bdrv_node_pread(bs->file, offset, footer, bytes);

@@ -40,7 +40,7 @@ void vpc_seal_footer(VpcFooter *f)
     be32_store(f->checksum, vpc_footer_sum(f));
 }
 
-/* tapdisk 0.1 and 1.1 set the hidden mark without a new checksum */
+/* Is the checksum right but for the hidden mark, which tapdisk 0.1 and 1.1 set without a new one? */
 static bool is_old_hidden(const VpcFooter *f)
 {
     uint32_t version = be32_load(f->creator_version);
@@ -70,7 +70,8 @@ int64_t vpc_chs_size(const VpcFooter *f)
     return (int64_t)be16_load(f->cylinders) * f->heads * f->sectors * VPC_SECTOR;
 }
 
-/* Virtual PC showed its guests C x H x S; nearly everybody else shows current_size */
+/* Go by the geometry where the creator does: Virtual PC showed its guests C x H x S; nearly everybody else shows
+ * current_size */
 int64_t vpc_size(const VpcFooter *f, int rule)
 {
     static const char *const qemu9_current[] = { "win ", "qem2", "d2v ", "tap", "CTXS" };

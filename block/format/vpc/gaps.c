@@ -28,7 +28,7 @@ static int add_block(void *user, const VpcRun *run)
     return !vpc_run_is_block(run) || vpc_keys_add(&g->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
 }
 
-/* What lies on a block at @place; NULL: nothing */
+/* Return what metadata lies on a block at @place; NULL: none does */
 static const VpcRange *metadata_on(const VpcState *s, int64_t place)
 {
     for (unsigned i = 0; i < s->metadata_count; i++) {
@@ -39,7 +39,7 @@ static const VpcRange *metadata_on(const VpcState *s, int64_t place)
     return NULL;
 }
 
-/* The first place at or above @at, beside metadata */
+/* Return the first place at or above @at that is beside metadata */
 static int64_t free_place(const VpcState *s, int64_t at, bool aligned)
 {
     for (;;) {
@@ -53,7 +53,8 @@ static int64_t free_place(const VpcState *s, int64_t at, bool aligned)
     }
 }
 
-/* A place in [@start, @end); -1: none. Behind a block whose data is not aligned, neither need this one's be */
+/* Return a place in [@start, @end); -1: there is none. Behind a block whose data is not aligned, neither need this
+ * one's be */
 static int64_t place_between(const VpcState *s, int64_t start, int64_t end, bool behind_block)
 {
     int64_t at = free_place(s, start, true), before = start - vpc_stored_bytes(s);
@@ -64,7 +65,7 @@ static int64_t place_between(const VpcState *s, int64_t start, int64_t end, bool
     return at + vpc_stored_bytes(s) <= end ? at : -1;
 }
 
-/* Behind all tables that are in front of the first block */
+/* Return where all tables end that are in front of the first block */
 static int64_t gaps_begin(const Gaps *g)
 {
     const VpcState *s = g->bs->state;

@@ -49,7 +49,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     bdrv_info_bool(items, "saved-state", f->saved_state != 0);
 }
 
-/* The three families of readers; an image is safe everywhere if they agree */
+/* Add the size that each family of readers sees; an image is safe everywhere if they agree */
 static void add_sizes(const VpcState *s, BlockInfoBuilder *items)
 {
     const VpcFooter *f = &s->footer;
@@ -84,7 +84,8 @@ static int count_run(void *user, const VpcRun *run)
     return 0;
 }
 
-/* -1: could not be read, which is warned of. Writers keep count; for readers it is worth a look only now */
+/* Count the blocks. -1, and a warning: the BAT could not be read. Writers keep count; for readers it is worth a look
+ * only now */
 static int64_t info_count_blocks(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
@@ -102,7 +103,7 @@ static int64_t info_count_blocks(BlockDriverState *bs)
     return count;
 }
 
-/* "parent-w2ru"; of a second one of a kind, "parent-w2ru-2" */
+/* Return "parent-w2ru"; of a second one of a kind, "parent-w2ru-2" */
 static char *locator_key(const VpcLocatorData *locators, unsigned slot)
 {
     g_autofree char *name = g_ascii_strdown(vpc_locator_name(locators[slot].code), -1);
@@ -133,7 +134,8 @@ static void add_names(const VpcState *s, const VpcLocatorData *locators, BlockIn
     }
 }
 
-/* In the words of every format: what the image calls its parent, and where that is, or would be looked for first */
+/* Add, in the words of every format, what the image calls its parent, and where that is, or would be looked for first
+ * */
 static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, BlockInfoBuilder *items)
 {
     static const uint8_t none[16];

@@ -133,7 +133,8 @@ void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS])
     }
 }
 
-/* The name in the header is big-endian nearly everywhere; names hold letters of ASCII nearly always */
+/* Guess the byte order of the name in the header: big-endian nearly everywhere, and names hold letters of ASCII nearly
+ * always */
 static Utf16Order order_of_name(const uint8_t *name, size_t bytes)
 {
     size_t big = 0, little = 0;
@@ -155,8 +156,8 @@ char *vpc_header_name(const VpcHeader *header)
     return g_strdup(text + (mark ? 3 : 0));
 }
 
-/* The folder of @path, absolute, links resolved: other programs hand ".." to the kernel, which goes up
- * from where a link leads */
+/* Return the folder of @path, absolute, links resolved: other programs hand ".." to the kernel, which goes up from
+ * where a link leads */
 static char *real_folder(const char *path)
 {
     g_autofree char *folder = g_path_get_dirname(path);
@@ -165,7 +166,7 @@ static char *real_folder(const char *path)
     return real ? real : g_canonicalize_filename(folder, NULL);
 }
 
-/* @path as Windows would write it, UTF-16LE without a NUL; NULL: @path is not UTF-8 */
+/* Return @path as Windows would write it, UTF-16LE without a NUL; NULL: @path is not UTF-8 */
 static GBytes *windows_bytes(const char *path)
 {
     g_autofree char *windows = g_strdelimit(g_strdup(path), "/", '\\');
@@ -173,7 +174,7 @@ static GBytes *windows_bytes(const char *path)
     return utf16_from_utf8(windows, UTF16_LE);
 }
 
-/* Always relative, and as Xen's tools write it. These and xapi's read the text as it is, so only what would
+/* Return a URL, always relative, as Xen's tools write it. These and xapi's read the text as it is, so only what would
  * be read as something else is escaped, not all that RFC 2396 wants escaped */
 static GBytes *url_bytes(const char *relative)
 {
@@ -183,8 +184,8 @@ static GBytes *url_bytes(const char *relative)
     return g_bytes_new_take(url, strlen(url));
 }
 
-/* The last part only. Windows has the full path here and does not use it; MiniVHD, 7-Zip and vhdimount
- * look for this name in the child's folder, and MiniVHD and 7-Zip do not cut anything off first */
+/* Store the last part of the name only. Windows has the full path here and does not use it; MiniVHD, 7-Zip and
+ * vhdimount look for this name in the child's folder, and MiniVHD and 7-Zip do not cut anything off first */
 static bool fill_name(VpcHeader *header, const char *name, GError **errp)
 {
     g_autoptr(GBytes) bytes = utf16_from_utf8(name, UTF16_BE);
@@ -216,9 +217,9 @@ static bool fits(GBytes *bytes, const char *path, GError **errp)
     return false;
 }
 
-/* W2ku: there is no drive that others would know, so it is the path of this host, rooted: "\vm\base.vhd".
- * Xen's tools turn it into just that path; Windows and DiscUtils look for it on the current drive, where
- * it is not, and go on to W2ru; MiniVHD opens it last, and fails; libvhdi and 7-Zip never look at it. */
+/* Fill the locators. W2ku: there is no drive that others would know, so it is the path of this host, rooted:
+ * "\vm\base.vhd". Xen's tools turn it into just that path; Windows and DiscUtils look for it on the current drive,
+ * where it is not, and go on to W2ru; MiniVHD opens it last, and fails; libvhdi and 7-Zip never look at it. */
 static bool describe(const char *absolute, const char *relative, VpcLocatorData out[3], GError **errp)
 {
     g_autofree char *dotted = g_strconcat(g_str_has_prefix(relative, "../") ? "" : "./", relative, NULL);

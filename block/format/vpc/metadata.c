@@ -59,7 +59,7 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
     }
 }
 
-/* Reading does without it */
+/* Claim the places of the batmap's header and map, which reading does without */
 static void claim_batmap(BlockDriverState *bs, int64_t file_size)
 {
     VpcState *s = bs->state;

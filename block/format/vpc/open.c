@@ -231,7 +231,7 @@ static bool open_read_header(BlockDriverState *bs, int64_t limit, GError **errp)
     return check_header(bs, (int64_t)at, limit, errp);
 }
 
-/* By a whole footer, what lies past the end of the file must not come to be inside it */
+/* Set s->tail_at. Writing the footer must not grow the file over metadata that the header places past its end */
 static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
@@ -334,7 +334,8 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     return true;
 }
 
-/* Parts that do not end in the footer of the whole are not all of them, or others: a copy at the start is no excuse */
+/* Do the parts of a split image end in the footer of the whole? Else they are not all of them, or others: a copy at the
+ * start is no excuse */
 static bool parts_are_whole(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     if (bs->file->drv != &bdrv_split || ends->tail_ok) {

@@ -69,7 +69,7 @@ static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const Vpc
     return ret < 0 ? ret : rebase_write_header(bs, header, at);
 }
 
-/* Steps 3 and 5 */
+/* Take steps 3 and 5: make both footers refer to the header at @header_at */
 static int rebase_refer_to(BlockDriverState *bs, int64_t header_at, uint32_t type)
 {
     VpcFooter f = ((VpcState *)bs->state)->footer;
@@ -94,7 +94,7 @@ static bool home_is_free(const VpcState *s, int64_t header_at)
     return s->first_block >= end;
 }
 
-/* Steps 1 to 3 */
+/* Take steps 1 to 3 */
 static int rebase_change_over(BlockDriverState *bs, const VpcLocatorData locators[3], uint32_t type, VpcHeader *header,
                        int64_t *header_at)
 {
@@ -109,7 +109,7 @@ static int rebase_change_over(BlockDriverState *bs, const VpcLocatorData locator
     return ret;
 }
 
-/* Steps 4 and 5. The parent has been changed in any case */
+/* Take steps 4 and 5. The parent has been changed in any case */
 static void rebase_move_header_back(BlockDriverState *bs, uint32_t type, int64_t header_at)
 {
     VpcState *s = bs->state;
@@ -167,7 +167,7 @@ static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
     return ret;
 }
 
-/* As the driver's flush() */
+/* Do as the driver's flush() */
 static int flush(BlockDriverState *bs)
 {
     int ret = bs->needs_flush ? vpc_rewrite_footers(bs) : 0;
@@ -223,7 +223,8 @@ static bool rebase_make_ready(BlockDriverState *bs, BlockDriverState *parent, GE
     return ret == 0;
 }
 
-/* The image stands alone by now, and reads the same with any bitmap: what can't be written is written by a later flush */
+/* Fill the bitmaps of an image that stands alone by now, and reads the same with any: what can't be written is written
+ * by a later flush */
 static void fill_bitmaps(BlockDriverState *bs)
 {
     int ret = each_block(bs, fill_bitmap);

@@ -14,7 +14,7 @@
  *   6  the footer moves down, and the file is cut behind it; blocks go where others were given up, see vpc/gaps.c
  *
  * After a cut at any place the footer at the end of the file refers to one set of tables, all of them whole, and
- * open() lets the copy at the start refer to another one. Done again, what was begun is ended.
+ * open() lets the copy at the start refer to another one. Repeating the call finishes an interrupted one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -84,7 +84,7 @@ static int64_t relocate_add_locator(int64_t at, const VpcLocator *l, int64_t *en
     return start;
 }
 
-/* All but the locators, one behind the other */
+/* Place all but the locators, one behind the other */
 static void lay_out(const Move *m, Layout *out, int64_t header, int64_t bat)
 {
     *out = (Layout) { header, bat, bat + align_up(m->entries * 4, VPC_SECTOR) };
@@ -136,8 +136,8 @@ static void lay_out_above(Move *m, int64_t above)
 
 /* Xen's batmap */
 
-/* Bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is there a
- * bit that Xen does not sum up */
+/* Read the bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is
+ * there a bit that Xen does not sum up */
 static int relocate_read_batmap(Move *m)
 {
     VpcState *s = m->bs->state;
@@ -208,8 +208,8 @@ static int copy_blocks(Move *m)
     return ret;
 }
 
-/* Entries from @block on, as they are on disk, to what they are to be. @next: the first of m->blocks that may be one of
- * them */
+/* Change entries from @block on, as they are on disk, to what they are to be. @next: the first of m->blocks that may be
+ * one of them */
 static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64_t block, size_t *next)
 {
     for (int64_t i = 0; i < bytes; i += 4, block++) {
@@ -222,7 +222,7 @@ static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64
     }
 }
 
-/* With its padding */
+/* Write the BAT with its padding */
 static int write_bat(Move *m, int64_t to)
 {
     g_autofree uint8_t *piece = g_try_malloc(VPC_BAT_PIECE);
@@ -257,7 +257,7 @@ static int relocate_write_header(const Move *m, const Layout *to, VpcHeader *h)
     return bdrv_node_pwrite(m->bs->file, to->header, h, sizeof(*h));
 }
 
-/* @from: where the locators are; they do not overlap with @to */
+/* Write all tables. @from: where the locators are; they do not overlap with @to */
 static int relocate_write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeader *header)
 {
     int ret = write_bat(m, to->bat);
@@ -278,7 +278,7 @@ static int relocate_write_tables(Move *m, const int64_t *from, const Layout *to,
 
 /* Change over */
 
-/* Steps 3 and 5 */
+/* Take steps 3 and 5: make both footers refer to the header of @to */
 static int relocate_refer_to(Move *m, const Layout *to, const VpcHeader *header)
 {
     VpcState *s = m->bs->state;
@@ -293,7 +293,7 @@ static int relocate_refer_to(Move *m, const Layout *to, const VpcHeader *header)
     return ret;
 }
 
-/* Steps 1 to 3 */
+/* Take steps 1 to 3 */
 static int relocate_change_over(Move *m)
 {
     VpcState *s = m->bs->state;
@@ -315,7 +315,7 @@ static int relocate_change_over(Move *m)
     return ret < 0 ? ret : relocate_refer_to(m, &m->above, &header);
 }
 
-/* Steps 4 and 5 */
+/* Take steps 4 and 5 */
 static int relocate_move_tables_back(Move *m)
 {
     VpcHeader header;

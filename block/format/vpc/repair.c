@@ -69,7 +69,7 @@ static int copy_footer(VpcCheck *c)
     return c->bad_head ? put_head(c) : put_tail(c);
 }
 
-/* The one that is not as it should be */
+/* Write over the footer that is not as it should be */
 static int replace_footer(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -84,7 +84,7 @@ static int cut_file(VpcCheck *c)
     return vpc_set_file_size(c->bs, s->read_limit + VPC_SECTOR);
 }
 
-/* One sector, which is written as a whole or not at all */
+/* Write the first sector of the header with a new checksum; it is written as a whole or not at all */
 static int seal_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -96,7 +96,7 @@ static int seal_header(VpcCheck *c)
 
 /* The batmap */
 
-/* What is in memory, to disk: never more bits than there were */
+/* Write the map in memory to disk: it never has more bits than there were */
 static int put_batmap(VpcCheck *c)
 {
     vpc_seal_batmap(&c->batmap, vpc_batmap_sum(c->map, vpc_map_summed(c)));
@@ -107,7 +107,7 @@ static int put_batmap(VpcCheck *c)
     return ret < 0 ? ret : bdrv_node_pwrite(c->bs->file, c->batmap_at, &c->batmap, sizeof(c->batmap));
 }
 
-/* True: it was set */
+/* Clear the bit of @block in c->map. True: it was set */
 static bool clear_batmap_bit(VpcCheck *c, int64_t block)
 {
     bool set = c->map && block < c->map_bytes * 8 && vpc_sector_is_set(c->map, block);
@@ -127,7 +127,7 @@ static int flush_batmap(VpcCheck *c, bool changed)
 
 /* Room */
 
-/* A footer at or behind @end */
+/* Move the footer to @end, unless it is behind that */
 static int make_room(VpcCheck *c, int64_t end)
 {
     VpcState *s = c->bs->state;
@@ -135,7 +135,7 @@ static int make_room(VpcCheck *c, int64_t end)
     return end <= s->tail_at ? 0 : vpc_move_tail(c->bs, end);
 }
 
-/* Where copies may go. What no BAT entry names may be what is left of blocks whose entries were wrong */
+/* Return where copies may go. What no BAT entry names may be what is left of blocks whose entries were wrong */
 static int64_t free_from(const VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
@@ -144,7 +144,7 @@ static int64_t free_from(const VpcCheck *c)
     return round_up(precious ? s->tail_at : c->end, VPC_SECTOR);
 }
 
-/* The last block may end with the disk, and what is behind that in the file is not its own */
+/* Copy a block. The last one may end with the disk, and what is behind that in the file is not its own */
 static int copy_block(VpcCheck *c, int64_t from, int64_t to)
 {
     VpcState *s = c->bs->state;
@@ -154,7 +154,7 @@ static int copy_block(VpcCheck *c, int64_t from, int64_t to)
     return ret < 0 ? ret : bdrv_node_zero(c->bs->file, to + bytes, vpc_stored_bytes(s) - bytes, BLOCK_ZERO_PUNCH);
 }
 
-/* Copies, each in a place of its own: close together, so that what they leave behind, which was shared with
+/* Copy blocks, each to a place of its own: close together, so that what they leave behind, which was shared with
  * others, and is less than a block, never has room for one */
 static int move_blocks(VpcCheck *c, const VpcKeys *keys)
 {
@@ -173,8 +173,8 @@ static int move_blocks(VpcCheck *c, const VpcKeys *keys)
     return ret;
 }
 
-/* Blocks that end past the end of the file. With a footer further out, the old one would become data of theirs, and
- * nobody could tell: so it goes first, and for a moment the copy at the start is the only one */
+/* Make the file longer for blocks that end past its end. With a footer further out, the old one would become data of
+ * theirs, and nobody could tell: so it goes first, and for a moment the copy at the start is the only one */
 static int make_longer(VpcCheck *c, const VpcKeys *keys)
 {
     VpcState *s = c->bs->state;
@@ -219,8 +219,8 @@ static int repair_refer_to(VpcCheck *c, int64_t header_at)
     return vpc_change_footer(c->bs, &f);
 }
 
-/* They are in the second sector of the header, and the checksum is in the first: there must be a whole header at any
- * time */
+/* Write a header with locators that fit. They are in its second sector, and the checksum is in the first: there must be
+ * a whole header at any time */
 static int mend_locators(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -250,7 +250,7 @@ typedef struct Drop {
     uint8_t sector[VPC_SECTOR];
 } Drop;
 
-/* One sector, which is written as a whole or not at all */
+/* Write the sector that is being changed, as a whole or not at all */
 static int put_sector(Drop *drop)
 {
     int ret = drop->at < 0 ? 0 : bdrv_node_pwrite(drop->c->bs->file, drop->at, drop->sector, VPC_SECTOR);
@@ -275,7 +275,7 @@ static int drop_entry(Drop *drop, int64_t block)
     return ret;
 }
 
-/* Entries that are a hole in the file */
+/* Clear entries that are a hole in the file */
 static int drop_hole(const Drop *drop, int64_t block, int64_t count)
 {
     const VpcState *s = drop->c->bs->state;
@@ -308,8 +308,9 @@ static int drop_all(Drop *drop)
     return ret < 0 ? ret : put_sector(drop);
 }
 
-/* Once the entries of lost blocks are cleared, nobody can tell that data in the room may be theirs. A block above it
- * says so for good. Entries that point a little past the end must not come to point at that block */
+/* Put a block above the room in front of the footer. Once the entries of lost blocks are cleared, nobody can tell that
+ * data in the room may be theirs; that block says so for good. Entries that point a little past the end must not come
+ * to point at it */
 static int keep_room(VpcCheck *c, VpcKind kind)
 {
     VpcState *s = c->bs->state;
@@ -339,7 +340,8 @@ static int drop_entries(VpcCheck *c, VpcKind kind)
     return ret < 0 ? ret : drop_all(&drop);
 }
 
-/* What they took is zeroed once nothing refers to it, so that it does not look like something that was lost */
+/* Clear the entries of blocks that hold nothing. What they took is zeroed once nothing refers to it, so that it does
+ * not look like something that was lost */
 static int drop_clear_blocks(VpcCheck *c, const VpcKeys *keys)
 {
     const VpcState *s = c->bs->state;
@@ -361,7 +363,7 @@ static int drop_clear_blocks(VpcCheck *c, const VpcKeys *keys)
     return ret;
 }
 
-/* An empty map, behind everything */
+/* Make an empty map, behind everything */
 static int renew_batmap(VpcCheck *c)
 {
     int64_t at = free_from(c);
@@ -402,7 +404,7 @@ static int set_bits(VpcCheck *c, const VpcKeys *keys)
     return ret < 0 ? (int)ret : 0;
 }
 
-/* There is one such block */
+/* Zero what the last block, the only one of this kind, has behind the end of the disk, and clear its bits */
 static int clear_past_end(VpcCheck *c, const VpcKeys *keys)
 {
     VpcState *s = c->bs->state;

@@ -7,8 +7,8 @@
  *   2  the footer with the new size; flush
  *   3  to shrink, the footer at the new end; flush; and the file is cut behind it
  *
- * Of a dynamic one the BAT has to be longer or shorter, see vpc/relocate.c. Nothing that comes to be seen has anything but
- * zeroes in it before it is seen, and nothing is given up before it is out of sight.
+ * Of a dynamic one the BAT has to be longer or shorter, see vpc/relocate.c. Space is zeroed before it becomes part of the
+ * disk, and released only after it no longer is.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +34,7 @@ const BlockOption vpc_resize_options[] = {
     { NULL }
 };
 
-/* So much of it is seen by those who see the most */
+/* Return the largest size any reader gives this disk: current_size, or ours if larger */
 static int64_t seen_size(BlockDriverState *bs)
 {
     const VpcState *s = bs->state;
@@ -110,7 +110,7 @@ static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
 
 /* Fixed disks */
 
-/* Steps 1 and 2. @seen: what is behind that was never part of the disk */
+/* Take steps 1 and 2. @seen: what is behind that was never part of the disk */
 static int resize_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_t seen, int64_t size)
 {
     VpcState *s = bs->state;
@@ -152,7 +152,7 @@ static bool truncate_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_
 
 /* The others */
 
-/* Of the block that the disk ends in: what is behind the end */
+/* Zero what the block that the disk ends in has behind the end */
 static int clear_end(BlockDriverState *bs, int64_t end)
 {
     VpcState *s = bs->state;
@@ -174,7 +174,7 @@ static int clear_end(BlockDriverState *bs, int64_t end)
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
-/* Zeroes over what the parent has in [@at, @end), which is not seen so far */
+/* Write zeroes over what the parent has in [@at, @end), which is not seen so far */
 static int hide_range(BlockDriverState *bs, int64_t at, int64_t end)
 {
     int ret = 0;
@@ -191,8 +191,8 @@ static int hide_range(BlockDriverState *bs, int64_t at, int64_t end)
     return ret < 0 ? ret : bdrv_node_flush(bs);
 }
 
-/* A parent may be the longer one. Blocks behind the end need a BAT that has entries for them. *@kept: how many of the
- * BAT count then */
+/* Hide what a longer parent has behind the end. Blocks there need a BAT that has entries for them. *@kept: how many of
+ * the BAT count then */
 static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_t *kept, GError **errp)
 {
     VpcState *s = bs->state;
@@ -239,7 +239,7 @@ static bool truncate_sparse(BlockDriverState *bs, const VpcFooter *footer, int64
     return true;
 }
 
-/* It has that size, but may not have what comes after that, if it was cut off */
+/* End a resize that was cut off after the disk had its size */
 static bool end_resize(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;

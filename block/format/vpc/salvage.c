@@ -33,7 +33,7 @@ static const int64_t block_sizes[] = {
     8 << 10, 4 << 10,
 };
 
-/* A guess: where the BAT may be, of blocks of which size */
+/* Suppose that the BAT is at @bat_offset, of blocks of this size */
 static void suppose(VpcCheck *c, int64_t bat_offset, int64_t block_size)
 {
     VpcState *s = c->bs->state;
@@ -74,7 +74,7 @@ static bool are_apart(const VpcState *s, GArray *sectors)
     return apart;
 }
 
-/* Behind the last entry there are ones or zeroes, up to the end of its sector */
+/* Are there only ones, or only zeroes, behind the last entry up to the end of its sector? */
 static bool salvage_is_padded(const uint8_t *padding, int64_t bytes)
 {
     int64_t same = 0;
@@ -85,7 +85,7 @@ static bool salvage_is_padded(const uint8_t *padding, int64_t bytes)
     return same == bytes;
 }
 
-/* The places in this piece of a table. False: it can't be one */
+/* Add the places in this piece of a table to @sectors. False: it can't be a BAT */
 static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, GArray *sectors)
 {
     bool ok = true;
@@ -118,7 +118,7 @@ static bool read_table(VpcCheck *c, GArray *sectors)
     return ok;
 }
 
-/* How many blocks there are, if what is there can be the BAT; 0: it can't */
+/* Return how many blocks there are, if what is there can be the BAT; 0: it can't */
 static guint salvage_count_blocks(VpcCheck *c)
 {
     GArray *sectors = g_array_new(FALSE, FALSE, sizeof(uint32_t));
@@ -147,7 +147,7 @@ static bool guess_table(VpcCheck *c)
     return false;
 }
 
-/* Where the footer has it, or where everybody has it */
+/* Look for the header where the footer has it, or where everybody has it */
 static bool find_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -160,7 +160,7 @@ static bool find_header(VpcCheck *c)
     return usable;
 }
 
-/* A header that is there, and right in what matters, has first say */
+/* Find the BAT. A header that is there, and right in what matters, has first say */
 static bool find_table(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -189,7 +189,8 @@ static bool find_table(VpcCheck *c, GError **errp)
     return true;
 }
 
-/* There is no footer. Where one can't be read, or the user says how long the disk is, it is a fixed one */
+/* Take the file for a fixed disk where there is no footer, if one can't be read or the user says how long the disk is
+ * */
 static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
 {
     VpcState *s = c->bs->state;

@@ -58,7 +58,7 @@ typedef struct Geometry {
     int heads, sectors;
 } Geometry;
 
-/* The specification's algorithm; C x H x S is never above @total sectors */
+/* Return the geometry of the specification's algorithm; C x H x S is never above @total sectors */
 static Geometry geometry(int64_t total)
 {
     total = MIN(total, (int64_t)VPC_MAX_CYLINDERS * VPC_MAX_HEADS * VPC_MAX_SECTORS);

@@ -98,7 +98,7 @@ static void warn_misplaced(Survey *survey, const VpcRun *run, const char *why)
     }
 }
 
-/* Blocks where none can be. One that ends inside the file may be mended one day */
+/* Warn of blocks where none can be. One that ends inside the file may be mended one day */
 static void survey_misplaced(Survey *survey, const VpcRun *run, const char *why)
 {
     VpcState *s = survey->bs->state;
@@ -155,7 +155,8 @@ static int mark_overlapping(Survey *survey, uint64_t key, const char *code)
     return vpc_keys_add(&s->overlapping, (uint64_t)block) ? 0 : -ENOMEM;
 }
 
-/* All blocks are of one length, so that a block can only overlap its neighbours in the file, or theirs */
+/* Mark blocks that overlap others. All are of one length, so that a block can only overlap its neighbours in the file,
+ * or theirs */
 static int find_overlapping(Survey *survey)
 {
     VpcState *s = survey->bs->state;

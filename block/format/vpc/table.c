@@ -9,8 +9,8 @@
 #include "block/format/vpc/table.h"
 #include "util/checked.h"
 
-/* @offset is in a table that can't be read as a whole: the sector that it is in, read past the cache. For readers: what
- * was changed is in the cache */
+/* Read the sector that has @offset, of a table that can't be read as a whole, past the cache. For readers: what was
+ * changed is in the cache */
 static int get_sector(BlockDriverState *bs, int64_t offset, unsigned mode, VpcTable *table)
 {
     VpcState *s = bs->state;

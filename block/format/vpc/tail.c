@@ -193,7 +193,7 @@ static int measure(void *user, const VpcRun *run)
     return 0;
 }
 
-/* Step 6, and what open() makes out, made out anew */
+/* Recompute what open() derived from the BAT, and trim */
 int vpc_cut_room(BlockDriverState *bs)
 {
     VpcState *s = bs->state;

@@ -31,8 +31,8 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-/* A new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one only the
- * sectors that are written */
+/* Choose the place of a new block. In a dynamic disk all of it comes to be at once, and is zero; in a differencing one
+ * only the sectors that are written */
 static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockExtent *ext)
 {
     VpcState *s = bs->state;
@@ -55,7 +55,7 @@ static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, Block
     return 0;
 }
 
-/* The piece of the BAT that has the entry of @block */
+/* Get the piece of the BAT that has the entry of @block */
 static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, VpcTable *piece)
 {
     VpcState *s = bs->state;
@@ -249,7 +249,7 @@ static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
     return commit_sectors(bs, ext, place);
 }
 
-/* An image that is open to be checked is written by vpc_repair() only */
+/* Is the image open to be checked? Then only vpc_repair() writes it */
 static bool is_checked(const BlockDriverState *bs)
 {
     return bs->flags & BDRV_O_CHECK;
