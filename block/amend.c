@@ -18,11 +18,9 @@ static bool change_alone(BlockDriverState *bs, ChangeFunction *function, const C
 {
     BlockTree *tree = bs->layer->tree;
 
-    gate_enter(&tree->gate, true);
-    tree->alone = true;
+    block_enter_alone(tree);
     bool ok = function(bs, change, errp);
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
+    block_leave_alone(tree);
     return ok;
 }
 

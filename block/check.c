@@ -241,11 +241,9 @@ BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progre
     own->now.progress = progress;
     own->now.user = user;
     fix |= fix & BDRV_CHECK_FIX_ERRORS ? BDRV_CHECK_FIX_LEAKS : 0;
-    gate_enter(&tree->gate, true);
-    tree->alone = true;
+    block_enter_alone(tree);
     bool ok = look_and_repair(bs, own, fix, errp);
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
+    block_leave_alone(tree);
 
     sum_up(own, bs->drv->check_kinds);
     if (!ok) {

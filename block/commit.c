@@ -73,8 +73,7 @@ bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *us
     Commit c = { bs, bs, depth };
     int64_t ret = -ENOMEM;
 
-    gate_enter(&tree->gate, true);
-    tree->alone = true;
+    block_enter_alone(tree);
     for (unsigned i = 0; i < depth && c.base; i++) {    /* the parents may be others after a rebase */
         c.base = c.base->backing;
     }
@@ -88,7 +87,6 @@ bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *us
         bdrv_set_error(errp, (int)-ret, "could not write to parent '%s': %s", c.base->filename, g_strerror((int)-ret));
         ok = false;
     }
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
+    block_leave_alone(tree);
     return ok;
 }

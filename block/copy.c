@@ -7,9 +7,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include "block/layer.h"
+#include <glib.h>
+#include <miniblk/driver.h>
 #include "util/checked.h"
 #include "util/iszero.h"
 
@@ -390,71 +392,12 @@ static bool set_range(Copy *copy, GError **errp)
     return true;
 }
 
-/* Where a part of a disk may lie in the file at the bottom */
-typedef struct Place {
-    BlockDriverState *file;
-    int64_t start, end;
-} Place;
-
-/* One node down. Of what is no plain window on the child, nobody can say: it is anywhere in it */
-static void go_down(Place *place)
-{
-    BlockDriverState *bs = place->file;
-    BlockExtent ext = { 0 };
-    bool inside = place->start < bdrv_node_size(bs);
-    bool window = !bs->drv->map || (inside && block_find_extent(bs, place->start, 1, 0, &ext) == 0 &&
-                                    ext.child == bs->file && (ext.flags & BLOCK_EXTENT_WINDOW));
-    int64_t shift = ext.child_offset - ext.offset;
-
-    place->file = bs->file;
-    if (!window) {
-        place->start = 0;
-        place->end = bs->file->fixed_length ? bdrv_node_size(bs->file) : INT64_MAX;
-        return;
-    }
-    place->start += shift;
-    place->end = place->end > INT64_MAX - shift ? INT64_MAX : place->end + shift;
-}
-
-static Place find_place(BlockDriverState *bs, int64_t offset, int64_t bytes)
-{
-    BlockTree *tree = bs->layer->tree;
-    Place place = { bs, offset, offset + bytes };
-
-    gate_enter(&tree->gate, false);
-    while (place.file->file) {
-        go_down(&place);
-    }
-    gate_leave(&tree->gate, false);
-    return place;
-}
-
-static bool is_same_file(BlockDriverState *a, BlockDriverState *b)
-{
-    BlockIdentity one, two;
-
-    return a == b || (a->drv->identify && a->drv->identify == b->drv->identify && a->drv->identify(a, NULL, &one) &&
-                      b->drv->identify(b, NULL, &two) && one.where == two.where && one.which == two.which);
-}
-
 /* What has been written already would be read as the source, or both would write tables */
 static bool lies_apart(const Copy *copy, GError **errp)
 {
-    int64_t start = copy->next, bytes = copy->end - start, at = start + copy->shift;
-    bool same = copy->from == copy->to;
+    int64_t start = copy->next, bytes = copy->end - start;
 
-    if (bytes == 0) {
-        return true;
-    }
-    Place from = same ? (Place) { copy->from, start, start + bytes } : find_place(copy->from, start, bytes);
-    Place to = same ? (Place) { copy->to, at, at + bytes } : find_place(copy->to, at, bytes);
-
-    if (from.start >= to.end || to.start >= from.end || !is_same_file(from.file, to.file)) {
-        return true;
-    }
-    bdrv_set_error(errp, EINVAL, "source and target overlap in '%s': bytes %" PRId64 " to %" PRId64 " are to be copied to "
-                   "%" PRId64 " to %" PRId64, from.file->filename, from.start, from.end, to.start, to.end);
-    return false;
+    return bytes == 0 || bdrv_lie_apart(copy->from, start, copy->to, start + copy->shift, bytes, errp);
 }
 
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp)

@@ -17,6 +17,7 @@ static const BlockDriver *const drivers[] = {
     &bdrv_cow,
     &bdrv_blkdebug,
     &bdrv_blklogwrites,
+    &bdrv_probe_guard,
     &bdrv_file,
     &bdrv_host_device,
     &bdrv_host_cdrom,

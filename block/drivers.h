@@ -5,7 +5,7 @@
 
 #include <miniblk/driver.h>
 
-extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_split, bdrv_cow, bdrv_blkdebug, bdrv_blklogwrites, bdrv_file, bdrv_host_device,
+extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_split, bdrv_cow, bdrv_blkdebug, bdrv_blklogwrites, bdrv_probe_guard, bdrv_file, bdrv_host_device,
     bdrv_host_cdrom, bdrv_mem, bdrv_nbd, bdrv_null, bdrv_null_co, bdrv_null_aio;
 
 /* What @filename is opened with if no driver is named; @devices: not only files and block devices */

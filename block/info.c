@@ -1,11 +1,7 @@
-/* info.c - what an image says of itself: facts, warnings, errors */
+/* info.c - what an image says of itself: facts, and the count of its errors */
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <stdarg.h>
-#include <string.h>
 #include "block/layer.h"
-
-#define MAX_WARNINGS 64
 
 /* bdrv_get_info() hands out the public part */
 typedef struct OwnedInfo {
@@ -110,83 +106,6 @@ const BlockInfoItem *bdrv_info_find(const BlockInfo *info, const char *key)
     return NULL;
 }
 
-static bool has_room(BlockTree *tree)
-{
-    pthread_mutex_lock(&tree->notes_lock);
-    bool room = tree->warnings->len < MAX_WARNINGS;
-    pthread_mutex_unlock(&tree->notes_lock);
-    return room;
-}
-
-/* Each text once, and not without end */
-void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
-{
-    BlockTree *tree = bs->layer->tree;
-    va_list args;
-
-    if (!has_room(tree)) {
-        return;
-    }
-    va_start(args, format);
-    char *text = g_strdup_vprintf(format, args);
-    va_end(args);
-    if (bs->layer->behind) {
-        char *said = text;
-
-        text = g_strdup_printf("parent '%s': %s", bs->filename, said);
-        g_free(said);
-    }
-
-    pthread_mutex_lock(&tree->notes_lock);
-    bool is_new = tree->warnings->len < MAX_WARNINGS &&
-                  !g_ptr_array_find_with_equal_func(tree->warnings, text, g_str_equal, NULL);
-
-    if (is_new && tree->warnings->len == MAX_WARNINGS - 1) {
-        g_free(text);
-        text = g_strdup("more warnings were given than are kept: check lists what is wrong with the image");
-        code = "more";
-    }
-    if (is_new) {
-        g_ptr_array_add(tree->warnings, text);
-        g_ptr_array_add(tree->warning_codes, (gpointer)code);
-    }
-    pthread_mutex_unlock(&tree->notes_lock);
-    if (!is_new) {
-        g_free(text);
-    } else if (tree->warn) {
-        tree->warn(tree->warn_user, text);
-    }
-}
-
-static const char *get_note(BlockTree *tree, const GPtrArray *notes, unsigned n)
-{
-    pthread_mutex_lock(&tree->notes_lock);
-    const char *text = n < notes->len ? g_ptr_array_index(notes, n) : NULL;
-    pthread_mutex_unlock(&tree->notes_lock);
-    return text;
-}
-
-const char *bdrv_get_warning(BlockDriverState *bs, unsigned n)
-{
-    return get_note(bs->layer->tree, bs->layer->tree->warnings, n);
-}
-
-const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n)
-{
-    return get_note(bs->layer->tree, bs->layer->tree->warning_codes, n);
-}
-
-void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err)
-{
-    pthread_mutex_lock(&tree->notes_lock);
-    if (tree->errors.io_errors++ == 0) {
-        tree->errors.io_errno = err;
-        tree->errors.io_offset = offset;
-        tree->errors.io_operation = operation;
-    }
-    pthread_mutex_unlock(&tree->notes_lock);
-}
-
 BlockStorage *bdrv_get_storage(BlockDriverState *bs)
 {
     return bs->layer->storage;
@@ -210,4 +129,32 @@ const char *bdrv_get_filename(BlockDriverState *bs)
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs)
 {
     return bs->backing;
+}
+
+const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
+{
+    return bs->layer->backing_options ? keyval_get(bs->layer->backing_options, key) : NULL;
+}
+
+const char *bdrv_get_parent_root(BlockDriverState *bs)
+{
+    return bs->layer->root;
+}
+
+int bdrv_get_place(BlockDriverState *bs)
+{
+    return bs->layer->place ? *bs->layer->place : -1;
+}
+
+bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts)
+{
+    BlockDriverState *bs = block_lowest(node);
+
+    *facts = (BlockFileFacts) { 0 };
+    return bs->drv->get_facts && bs->drv->get_facts(bs, facts);
+}
+
+unsigned bdrv_backing_depth(BlockDriverState *bs)
+{
+    return bs->layer->depth - (bs->layer->scratch && bs->layer->depth > 0);
 }

@@ -67,11 +67,9 @@ static int run_alone(BlockDriverState *bs, const Request *req)
 {
     BlockTree *tree = bs->layer->tree;
 
-    gate_enter(&tree->gate, true);
-    tree->alone = true;
+    block_enter_alone(tree);
     int ret = run_inside(bs, req);
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
+    block_leave_alone(tree);
     return ret;
 }
 
@@ -204,7 +202,7 @@ int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
 {
     bool punch = (flags & BDRV_REQ_MAY_UNMAP) && (bs->flags & BDRV_O_UNMAP);
     const Request req = { "write", run_zero, offset, { .bytes = bytes }, .flags = (punch ? BLOCK_ZERO_PUNCH : 0) |
-                          (flags & BDRV_REQ_NO_FALLBACK ? BLOCK_ZERO_CHEAPLY : 0), .changes = true };
+                          (flags & BDRV_REQ_NO_FALLBACK ? BLOCK_ZERO_NO_FALLBACK : 0), .changes = true };
     int ret = check(bs, offset, bytes, true);
 
     return ret < 0 ? ret : settle_write(bs, run(bs, &req), bytes, flags);

@@ -38,6 +38,19 @@ typedef struct BlockTree {
     const BlockResolver *resolver;  /* the program's, while it opens the image; NULL: none */
 } BlockTree;
 
+/* Wait until no request is in the image, and keep others out */
+static inline void block_enter_alone(BlockTree *tree)
+{
+    gate_enter(&tree->gate, true);
+    tree->alone = true;
+}
+
+static inline void block_leave_alone(BlockTree *tree)
+{
+    tree->alone = false;
+    gate_leave(&tree->gate, true);
+}
+
 typedef struct BlockMetaCache BlockMetaCache;
 
 typedef struct BlockLayer {
@@ -64,6 +77,7 @@ typedef struct BlockLayer {
                                      * written before the node was opened counts as one */
     int64_t meta_limit;             /* bytes of tables to keep in memory */
     BlockMetaCache *meta;           /* NULL until the first page */
+    unsigned dirty_pages;           /* of it, that flush() has to write */
 } BlockLayer;
 
 #define BLOCK_ZEROES 65536
@@ -80,18 +94,39 @@ typedef struct BlockSource {
     const int *place;               /* an O_PATH descriptor of what the filename leads to; NULL: nobody has looked */
 } BlockSource;
 
-/* block.c */
-BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp);
-/* With all that is below and behind it; NULL is allowed */
+/* tree.c */
+BlockTree *block_tree_new(void);
+void block_tree_free(BlockTree *tree);
+BlockDriverState *block_node_new(BlockTree *tree, const BlockDriver *drv, unsigned flags);
+/* This one only; block_close(): with all that is below and behind it. NULL is allowed there */
+void block_node_free(BlockDriverState *bs);
 void block_close(BlockDriverState *bs);
+/* Take the driver that @kv names; @fallback if it names none. NULL without @errp set: neither */
+const BlockDriver *block_take_driver(KeyVal *kv, const BlockDriver *fallback, GError **errp);
+/* What a file is opened with whose driver @kv does not name */
+const BlockDriver *block_default_protocol(const BlockSource *from, const KeyVal *kv);
+/* Put @filename into @kv if @table, of a driver, takes one, and no other is given there */
+void block_name_file(KeyVal *kv, const BlockOption *table, const char *filename);
+/* "file", or what the driver calls its child */
+const char *block_file_key(const BlockDriver *drv);
+BlockStorage *block_copy_storage(const BlockStorage *storage);
+/* A node of @drv, by the options that it takes from @kv. @file: its child where that is open already, taken over in any case;
+ * NULL: it is opened */
+BlockDriverState *block_open_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, unsigned flags,
+                                  BlockDriverState *file, GError **errp);
+/* The same by the driver that @kv names, or the default protocol */
+BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp);
 
 /* name.c: put what @name stands for into @kv, where it is not given. *@filename, to be g_free()d: that of the file
  * at the bottom, NULL: it has none. @name may be NULL */
 bool block_take_name(const char *name, KeyVal *kv, char **filename, GError **errp);
 
-/* backing.c */
-/* What is behind @bs, and behind that */
+/* backing.c: open what is behind @bs, and behind that */
 bool block_open_parents(BlockDriverState *bs, GError **errp);
+
+/* chain.c */
+/* The set of the files of the chain that @bs is in; it is begun if there is none */
+GHashTable *block_chain_of(BlockDriverState *bs);
 /* @backing is what is behind @bs. False if it is one of the images that lead there */
 bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError **errp);
 /* False if what the protocol @bs is about to open, by the name @filename, is in @chain */
@@ -113,15 +148,23 @@ int64_t block_done(int64_t offset, int64_t bytes);
 int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int block_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+/* 0, 1 or -errno, as the driver's status() */
+int block_driver_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+/* Is a format among the nodes below @node? */
+bool block_is_over_format(BlockDriverState *node);
+/* What the driver returned, made -EIO if it is -EAGAIN, and neither it nor anything below is a format: only a format may ask
+ * to be alone, and nothing is made again for others */
+int block_from_driver(BlockDriverState *bs, int ret);
 
-/* answers.c: the driver's function @name returned @ret; is that 0 or -errno? Else a warning, and -EIO */
+/* call.c: the driver's function @name returned @ret; is that 0 or -errno? Else a warning, and -EIO */
 int block_answer(BlockDriverState *bs, const char *name, int ret);
-/* The same for status() of @bytes, which is to tell of some of them */
-int block_status_answer(BlockDriverState *bs, int ret, int64_t bytes, BlockStatus *st);
 /* Do as bdrv_node_truncate(), with @opts, a struct filled by the driver's resize_options */
 bool bdrv_node_resize(BlockDriverState *node, int64_t size, const void *opts, GError **errp);
 /* @ok, and if it is false, there is a reason in @errp afterwards */
 bool block_says_why(BlockDriverState *bs, const char *name, bool ok, GError **errp);
+/* The extent of a format at @offset. -EAGAIN, by block_again(): ask again when nobody else is in the image */
+int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
 /* After open(): can requests be made of a node of that size and alignment? */
 bool block_opened_well(BlockDriverState *bs, GError **errp);
 
@@ -135,8 +178,11 @@ void block_flush_begins(BlockTree *tree);
 /* After a request that wrote so many bytes, or none: is it time? */
 bool block_flush_is_due(BlockTree *tree, int64_t written);
 
-/* info.c */
+/* notes.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);
+/* Opening or making an image failed, and there is none that the warning which explains it could be asked of: put the last
+ * one into @errp. @any: it may explain any error; else EIO only */
+void block_tell_warning(BlockTree *tree, bool any, GError **errp);
 
 /* align.c: requests of any alignment, for a node that wants them aligned */
 bool block_is_aligned(BlockDriverState *bs, int64_t offset, BlockVec vec);
@@ -146,14 +192,20 @@ int block_unaligned_write(BlockDriverState *bs, int64_t offset, BlockVec vec);  
  * the file, or moves it, has all that comes behind */
 BlockRange block_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool alone);
 
-/* map.c */
-/* The extent of a format at @offset. -EAGAIN, by block_again(): ask again when nobody else is in the image */
-int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
 /* Is a read of [@offset, @offset + @bytes) of @node bdrv_mapped_read(), neither clipped nor bounced? */
-bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes);
-int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
-/* 1: it is the parent's, and st->leaf is to be asked, of st->bytes at st->leaf_offset */
-int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+static inline bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes)
+{
+    return node->drv->map && node->request_alignment <= 1 && bytes <= bdrv_node_size(node) - offset;
+}
+
+/* The protocol at the bottom of @bs */
+static inline BlockDriverState *block_lowest(BlockDriverState *bs)
+{
+    while (bs->file) {
+        bs = bs->file;
+    }
+    return bs;
+}
 
 /* shortcut.c */
 void block_shortcuts_open(BlockDriverState *root);      /* once all of its images are open */

@@ -20,69 +20,69 @@ static int64_t in_child(const BlockExtent *ext, int64_t offset)
     return ext->child_offset + (offset - ext->offset);
 }
 
-/* What the child answered to a change of @bytes that the node has at @offset */
-static int from_child(const BlockExtent *ext, int64_t offset, int64_t bytes, int ret)
+/* A walk over bytes of a format's disk, a part at a time: a part lies in one extent */
+typedef struct Walk {
+    int64_t offset;                 /* where the walk is in the disk */
+    BlockVec vec;                   /* what is left of the bytes; zeroes: without iov */
+    BlockExtent ext;                /* of the part: where it is, */
+    int64_t bytes;                  /* how much of that is asked for, */
+    int64_t at;                     /* and where it begins in ext.child */
+} Walk;
+
+/* Find the part that the walk is at. 0 or -errno, as map() */
+static int find_part(Walk *walk, BlockDriverState *bs, unsigned mode)
 {
-    return ret == -EAGAIN ? block_again(offset + block_done(in_child(ext, offset), bytes)) : ret;
-}
+    int ret = block_find_extent(bs, walk->offset, walk->vec.bytes, mode, &walk->ext);
 
-/* The driver's half of the contract */
-static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
-{
-    bool known = !ext->child || ext->child->layer->tree == bs->layer->tree;
-    bool writable = ext->child == bs->file;
-
-    return ext->bytes > 0 && ext->offset >= 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&
-           ext->offset <= INT64_MAX - ext->bytes && ext->child_offset >= 0 &&
-           ext->child_offset <= INT64_MAX - ext->bytes && known && (!(mode & BLOCK_MAP_WRITE) || writable);
-}
-
-int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
-{
-    mode |= BLOCK_MAP_WAIT | (bs->layer->tree->alone ? BLOCK_MAP_EXCL : 0);
-    pthread_mutex_lock(&bs->layer->map_lock);
-    int ret = block_answer(bs, "map", bs->drv->map(bs, offset, bytes, mode, ext));
-    pthread_mutex_unlock(&bs->layer->map_lock);
-
-    if (ret == -EAGAIN) {
-        return block_again(offset);
+    if (ret == 0) {
+        walk->bytes = MIN(walk->vec.bytes, extent_end(&walk->ext) - walk->offset);
+        walk->at = in_child(&walk->ext, walk->offset);
     }
-    return ret == 0 && !is_sound(bs, offset, mode, ext) ? -EIO : ret;
+    return ret;
 }
 
-bool block_is_mapped(BlockDriverState *node, int64_t offset, int64_t bytes)
+static BlockVec bytes_of(const Walk *walk)
 {
-    return node->drv->read == bdrv_mapped_read && node->request_alignment <= 1 &&
-           bytes <= bdrv_node_size(node) - offset;
+    return block_vec_slice(walk->vec, 0, walk->bytes);
 }
 
-/* Where all that is left is in another format's disk, a parent most often, this goes on there */
+static void go_on(Walk *walk)
+{
+    walk->offset += walk->bytes;
+    walk->vec = block_vec_slice(walk->vec, walk->bytes, walk->vec.bytes - walk->bytes);
+}
+
+/* What the child answered to a change of the part */
+static int from_child(const Walk *walk, int ret)
+{
+    return ret == -EAGAIN ? block_again(walk->offset + block_done(walk->at, walk->bytes)) : ret;
+}
+
+static int read_part(Walk *walk)
+{
+    if (walk->ext.child) {
+        return bdrv_node_readv(walk->ext.child, walk->at, bytes_of(walk));
+    }
+    block_vec_zero(bytes_of(walk));
+    return 0;
+}
+
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
+    Walk walk = { offset, vec };
     int ret = 0;
 
-    while (vec.bytes > 0 && ret == 0) {
-        BlockExtent ext;
+    while (walk.vec.bytes > 0 && ret == 0) {
+        ret = find_part(&walk, block_shortcut(bs, walk.offset, walk.vec.bytes), 0);
+        bool all = ret == 0 && walk.bytes == walk.vec.bytes;
 
-        ret = block_find_extent(block_shortcut(bs, offset, vec.bytes), offset, vec.bytes, 0, &ext);
-        if (ret < 0) {
-            break;
+        if (all && walk.ext.child && block_is_mapped(walk.ext.child, walk.at, walk.bytes)) {
+            bs = walk.ext.child;        /* another format has all that is left, a backing most often: no call inside a call */
+            walk.offset = walk.at;
+        } else if (ret == 0) {
+            ret = read_part(&walk);
+            go_on(&walk);
         }
-        int64_t n = MIN(vec.bytes, extent_end(&ext) - offset), at = in_child(&ext, offset);
-        BlockVec part = block_vec_slice(vec, 0, n);
-
-        if (ext.child && n == vec.bytes && block_is_mapped(ext.child, at, n)) {
-            bs = ext.child;
-            offset = at;
-            continue;
-        }
-        if (ext.child) {
-            ret = bdrv_node_readv(ext.child, at, part);
-        } else {
-            block_vec_zero(part);
-        }
-        offset += n;
-        vec = block_vec_slice(vec, n, vec.bytes - n);
     }
     return ret;
 }
@@ -108,10 +108,11 @@ static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int6
     return ret;
 }
 
-/* Bytes for a place that is not yet part of the disk; it is once all of it is there, and before that nothing is done */
-static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offset, BlockVec part)
+/* Write a part that has a place, and is not yet part of the disk: it is once all of it is there */
+static int write_new(BlockDriverState *bs, const Walk *walk)
 {
-    int64_t end = offset + part.bytes;
+    const BlockExtent *ext = &walk->ext;
+    int64_t offset = walk->offset, end = offset + walk->bytes;
     bool whole = offset == ext->offset && end == extent_end(ext);
     int ret = 0;
 
@@ -123,7 +124,7 @@ static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offse
         ret = ret < 0 ? ret : fill(bs, ext, end, extent_end(ext));
     }
     if (ret == 0) {
-        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);
+        ret = bdrv_node_writev(ext->child, walk->at, bytes_of(walk));
     }
     if (ret == 0) {
         pthread_mutex_lock(&bs->layer->map_lock);
@@ -133,77 +134,71 @@ static int write_new(BlockDriverState *bs, const BlockExtent *ext, int64_t offse
     return ret == -EAGAIN ? block_again(offset) : ret;
 }
 
+static int write_part(BlockDriverState *bs, const Walk *walk)
+{
+    if (walk->ext.flags & BLOCK_EXTENT_NEW) {
+        return write_new(bs, walk);
+    }
+    return from_child(walk, bdrv_node_writev(walk->ext.child, walk->at, bytes_of(walk)));
+}
+
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
+    Walk walk = { offset, vec };
     int ret = 0;
 
-    while (vec.bytes > 0 && ret == 0) {
-        BlockExtent ext;
-
-        ret = block_find_extent(bs, offset, vec.bytes, BLOCK_MAP_WRITE, &ext);
-        if (ret < 0) {
-            break;
+    while (walk.vec.bytes > 0 && ret == 0) {
+        ret = find_part(&walk, bs, BLOCK_MAP_WRITE);
+        if (ret == 0) {
+            ret = write_part(bs, &walk);
+            go_on(&walk);
         }
-        int64_t n = MIN(vec.bytes, extent_end(&ext) - offset);
-        BlockVec part = block_vec_slice(vec, 0, n);
-
-        if (ext.flags & BLOCK_EXTENT_NEW) {
-            ret = write_new(bs, &ext, offset, part);
-        } else {
-            ret = from_child(&ext, offset, n, bdrv_node_writev(ext.child, in_child(&ext, offset), part));
-        }
-        offset += n;
-        vec = block_vec_slice(vec, n, vec.bytes - n);
     }
     return ret;
 }
 
-/* Zeroes that hide what a parent has; none where it has zeroes. How much was done, or -errno */
-static int64_t hide_backing(BlockDriverState *bs, const BlockExtent *ext, int64_t offset, int64_t bytes)
+/* Write zeroes over the start of a part that another image has, as far as that reads the same; none where it has zeroes */
+static int hide_backing(BlockDriverState *bs, Walk *walk)
 {
     BlockStatus st;
-    int ret = bdrv_node_status(ext->child, in_child(ext, offset), bytes, BDRV_STATUS_WANT_ZERO, &st);
+    int ret = bdrv_node_status(walk->ext.child, walk->at, walk->bytes, BDRV_STATUS_WANT_ZERO, &st);
 
-    if (ret == 0 && !st.zero) {
-        ret = bdrv_mapped_write(bs, offset, (BlockVec) { NULL, 0, st.bytes });
-    }
-    return ret < 0 ? ret : st.bytes;
+    walk->bytes = st.bytes;
+    return ret < 0 || st.zero ? ret : bdrv_mapped_write(bs, walk->offset, (BlockVec) { NULL, 0, st.bytes });
 }
 
-/* Zero the first part of [@offset, @offset + @bytes); how much is the answer. A hole needs nothing, and
- * nobody discards what belongs to a parent; bytes that have a place are zeroed there. */
-static int64_t zero_first(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+/* Zero a part, or the start of it. A hole needs nothing, and nobody discards what another image has; bytes that have a
+ * place are zeroed there */
+static int zero_part(BlockDriverState *bs, Walk *walk, unsigned flags)
 {
-    BlockExtent ext;
-    int ret = block_find_extent(bs, offset, bytes, 0, &ext);
+    const BlockExtent *ext = &walk->ext;
 
-    if (ret < 0) {
-        return ret;
+    if (!ext->child || ((flags & BLOCK_ZERO_DISCARD) && ext->child != bs->file)) {
+        return 0;
     }
-    bytes = MIN(bytes, extent_end(&ext) - offset);
-    if (!ext.child || ((flags & BLOCK_ZERO_DISCARD) && ext.child != bs->file)) {
-        return bytes;
+    if (ext->child != bs->file) {
+        return hide_backing(bs, walk);
     }
-    if (ext.child != bs->file) {
-        return hide_backing(bs, &ext, offset, bytes);
-    }
-    ret = block_find_extent(bs, offset, bytes, BLOCK_MAP_WRITE, &ext);
-    if (ret < 0) {
-        return ret;
-    }
-    bytes = MIN(bytes, extent_end(&ext) - offset);
-    ret = from_child(&ext, offset, bytes, bdrv_node_zero(ext.child, in_child(&ext, offset), bytes, flags));
-    return ret < 0 ? ret : bytes;
+    int64_t here = walk->bytes;
+    int ret = find_part(walk, bs, BLOCK_MAP_WRITE);
+
+    walk->bytes = MIN(walk->bytes, here);
+    return ret < 0 ? ret : from_child(walk, bdrv_node_zero(ext->child, walk->at, walk->bytes, flags));
 }
 
-int block_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
-    int64_t n = 0;
+    Walk walk = { offset, { NULL, 0, bytes } };
+    int ret = 0;
 
-    for (; bytes > 0 && n >= 0; offset += n, bytes -= n) {
-        n = zero_first(bs, offset, bytes, flags);
+    while (walk.vec.bytes > 0 && ret == 0) {
+        ret = find_part(&walk, bs, 0);
+        if (ret == 0) {
+            ret = zero_part(bs, &walk, flags);
+            go_on(&walk);
+        }
     }
-    return n < 0 ? (int)n : 0;
+    return ret;
 }
 
 /* An allotted place is data, whatever the storage thinks of it; a window shows the storage's own holes */
@@ -223,7 +218,7 @@ static int status_below(const BlockExtent *ext, int64_t offset, unsigned flags, 
     return ret;
 }
 
-int block_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
+int bdrv_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     BlockExtent ext = { 0 };
     int ret = block_find_extent(bs, offset, bytes, 0, &ext);

@@ -151,6 +151,7 @@ void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t b
         page->state = DIRTY;
         g_queue_push_head_link(&cache->dirty, &page->link);
         cache->dirty_bytes += page->bytes;
+        bs->layer->dirty_pages++;
     }
     if (cache->dirty_bytes > bs->layer->meta_limit) {
         __atomic_store_n(&bs->layer->tree->full, 1, __ATOMIC_RELAXED);
@@ -171,11 +172,6 @@ void bdrv_meta_put(BlockDriverState *bs, int64_t offset, int64_t at, int64_t byt
         bdrv_node_pwrite(bs->file, offset + first * SECTOR, page->data + first * SECTOR, end - first * SECTOR) < 0) {
         bdrv_meta_dirty(bs, offset, at, bytes);
     }
-}
-
-bool bdrv_meta_is_dirty(BlockDriverState *bs)
-{
-    return bs->layer->meta && bs->layer->meta->dirty.length > 0;
 }
 
 void bdrv_meta_forget(BlockDriverState *bs)
@@ -234,6 +230,7 @@ int bdrv_meta_write(BlockDriverState *bs)
         if (ret == 0) {
             g_queue_unlink(&cache->dirty, &page->link);
             cache->dirty_bytes -= page->bytes;
+            bs->layer->dirty_pages--;
             make_clean(cache, page);
         }
     }

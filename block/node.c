@@ -11,11 +11,6 @@
 
 const uint8_t block_zeroes[BLOCK_ZEROES] __attribute__((aligned(4096)));
 
-int64_t bdrv_node_size(BlockDriverState *node)
-{
-    return __atomic_load_n(&node->size, __ATOMIC_ACQUIRE);
-}
-
 bool bdrv_node_can_grow(BlockDriverState *node)
 {
     while (node->file && !node->fixed_length) {
@@ -24,116 +19,11 @@ bool bdrv_node_can_grow(BlockDriverState *node)
     return !node->fixed_length;
 }
 
-static void grow(BlockDriverState *bs, int64_t end)
-{
-    int64_t size = bdrv_node_size(bs);
-
-    while (size < end && !__atomic_compare_exchange_n(&bs->size, &size, end, false, __ATOMIC_RELEASE,
-                                                      __ATOMIC_ACQUIRE)) {
-    }
-}
-
-static bool needs_turns(BlockDriverState *bs)
-{
-    return !bs->drv->parallel && !bs->drv->map;
-}
-
-static void lock_serial(BlockDriverState *bs)
-{
-    if (needs_turns(bs)) {
-        pthread_mutex_lock(&bs->layer->serial);
-    }
-}
-
-static void unlock_serial(BlockDriverState *bs)
-{
-    if (needs_turns(bs)) {
-        pthread_mutex_unlock(&bs->layer->serial);
-    }
-}
-
-static _Thread_local int64_t again_from;
-
-int block_again(int64_t offset)
-{
-    again_from = offset;
-    return -EAGAIN;
-}
-
-/* A request that was rounded out to units of request_alignment may have stopped outside of what was asked for */
-int64_t block_done(int64_t offset, int64_t bytes)
-{
-    return CLAMP(again_from - offset, 0, bytes);
-}
-
-static bool is_over_format(BlockDriverState *node)
-{
-    do {
-        node = node->file;
-    } while (node && !node->drv->map);
-    return node != NULL;
-}
-
 /* A filter may do things on the way that must not be done twice: count, log, fail once. So a request that may have to
  * be alone in a format below is so before it comes to the filter */
 static bool must_be_alone(BlockDriverState *node)
 {
-    return !node->drv->map && !node->layer->tree->alone && is_over_format(node);
-}
-
-/* Only a format may ask to be alone. From another it is an error like others, and nothing is made again for it */
-static int from_driver(BlockDriverState *bs, int ret)
-{
-    return ret == -EAGAIN && !bs->drv->map && !is_over_format(bs) ? -EIO : ret;
-}
-
-int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
-{
-    lock_serial(bs);
-    int ret = block_answer(bs, "read", bs->drv->read(bs, offset, vec));
-    unlock_serial(bs);
-    return from_driver(bs, ret);
-}
-
-/* A write that failed may have grown the file, but nothing is known of how far */
-static int wrote(BlockDriverState *bs, int64_t end, int ret)
-{
-    __atomic_add_fetch(&bs->layer->written, 1, __ATOMIC_RELEASE);
-    if (ret == 0 && !bs->drv->map) {
-        grow(bs, end);
-    }
-    return from_driver(bs, ret);
-}
-
-int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
-{
-    lock_serial(bs);
-    int ret = block_answer(bs, "write", bs->drv->write(bs, offset, vec));
-    unlock_serial(bs);
-    return wrote(bs, offset + vec.bytes, ret);
-}
-
-/* The same for the last, partial unit of a file */
-int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
-{
-    if (!bs->drv->write_end) {
-        return -ENOTSUP;
-    }
-    lock_serial(bs);
-    int ret = block_answer(bs, "write_end", bs->drv->write_end(bs, offset, vec));
-    unlock_serial(bs);
-    return wrote(bs, offset + vec.bytes, ret);
-}
-
-static int driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
-{
-    if (!bs->drv->zero) {
-        return -ENOTSUP;
-    }
-    lock_serial(bs);
-    int ret = block_answer(bs, "zero", bs->drv->zero(bs, offset, bytes, flags));
-    unlock_serial(bs);
-    return ret == -ENOTSUP ? ret : wrote(bs, (flags & BLOCK_ZERO_DISCARD) ? 0 : offset + bytes, ret);
+    return !node->drv->map && !node->layer->tree->alone && block_is_over_format(node);
 }
 
 int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec)
@@ -238,12 +128,12 @@ static int write_zeroes(BlockDriverState *node, int64_t offset, int64_t bytes)
 static int zero_beside_rmw(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags)
 {
     if (node->request_alignment <= 1) {
-        return driver_zero(node, offset, bytes, flags);
+        return block_driver_zero(node, offset, bytes, flags);
     }
     BlockRange range = block_range(node, offset, bytes, false);
 
     ranges_enter(&node->layer->writes, &range);
-    int ret = driver_zero(node, offset, bytes, flags);
+    int ret = block_driver_zero(node, offset, bytes, flags);
     ranges_leave(&node->layer->writes, &range);
     return ret;
 }
@@ -264,11 +154,8 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
     if (ret < 0) {
         return ret;
     }
-    if (node->drv->map) {
-        return block_mapped_zero(node, offset, bytes, flags);
-    }
     ret = zero_beside_rmw(node, offset, bytes, flags);
-    return ret == -ENOTSUP && !(flags & (BLOCK_ZERO_DISCARD | BLOCK_ZERO_CHEAPLY)) ? write_zeroes(node, offset, bytes) : ret;
+    return ret == -ENOTSUP && !(flags & (BLOCK_ZERO_DISCARD | BLOCK_ZERO_NO_FALLBACK)) ? write_zeroes(node, offset, bytes) : ret;
 }
 
 static int flush_format(BlockDriverState *node)
@@ -277,7 +164,7 @@ static int flush_format(BlockDriverState *node)
     int ret = 0;
 
     pthread_mutex_lock(&layer->map_lock);
-    if (bdrv_meta_is_dirty(node) || node->needs_flush) {
+    if (layer->dirty_pages > 0 || node->needs_flush) {
         ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;
     }
     pthread_mutex_unlock(&layer->map_lock);
@@ -294,7 +181,7 @@ static int flush_protocol(BlockDriverState *node)
         written == __atomic_load_n(&layer->flushed, __ATOMIC_ACQUIRE)) {
         return 0;
     }
-    int ret = from_driver(node, block_answer(node, "flush", node->drv->flush(node)));
+    int ret = block_from_driver(node, block_answer(node, "flush", node->drv->flush(node)));
     if (ret == 0) {
         __atomic_store_n(&layer->flushed, written, __ATOMIC_RELEASE);
     }
@@ -313,7 +200,7 @@ int bdrv_node_flush(BlockDriverState *node)
     if (node->drv->map) {
         ret = flush_format(node);
     } else if (node->drv->flush && !(node->flags & BDRV_O_NO_FLUSH)) {
-        ret = from_driver(node, node->drv->flush(node));
+        ret = block_from_driver(node, node->drv->flush(node));
     }
     if (ret != 0) {
         return ret == 1 ? 0 : block_answer(node, "flush", ret);
@@ -380,26 +267,17 @@ static int status_here(BlockDriverState *node, int64_t offset, int64_t bytes, un
 {
     int64_t have = bdrv_node_size(node) - offset;
 
+    if (have > 0) {
+        return block_driver_status(node, offset, MIN(bytes, have), flags, st);
+    }
     *st = (BlockStatus) { .bytes = bytes, .zero = true, .here = true, .leaf_offset = offset };
-    if (have <= 0) {
-        st->leaf = node->drv->is_protocol ? node : NULL;
-        return 0;
-    }
-    bytes = MIN(bytes, have);
-    if (node->drv->map) {
-        return block_mapped_status(node, offset, bytes, flags, st);
-    }
-    *st = (BlockStatus) { bytes, .data = true, .here = true, .leaf = node, .leaf_offset = offset };
-    int ret = node->drv->status ? node->drv->status(node, offset, bytes, st) : 0;
+    st->leaf = node->drv->is_protocol ? node : NULL;
+    return 0;
+}
 
-    ret = block_status_answer(node, ret, bytes, st);
-    if (ret < 0) {
-        st->bytes = 0;
-    }
-    if (ret < 0 || node->drv->is_protocol || !node->drv->status) {
-        return from_driver(node, MIN(ret, 0));
-    }
-    *st = (BlockStatus) { .bytes = bytes, .leaf = node->file, .leaf_offset = offset };
+int bdrv_filter_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
+{
+    *st = (BlockStatus) { .bytes = bytes, .leaf = bs->file, .leaf_offset = offset };
     return 1;
 }
 

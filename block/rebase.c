@@ -151,8 +151,7 @@ bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOpti
     Rebase r = { bs };
 
     opts = opts ? opts : &defaults;
-    gate_enter(&tree->gate, true);
-    tree->alone = true;
+    block_enter_alone(tree);
     BlockChain other = block_swap_chain(bs, (BlockChain) { 0 });    /* images of the old one may be in the new one */
     bool ok = check(bs, opts, errp) && (!parent || open_new_parent(&r, parent, opts, errp)) &&
               change_parent(&r, opts, errp);
@@ -169,7 +168,6 @@ bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOpti
     }
     bdrv_close_backing(r.parent);
     g_clear_pointer(&other.files, g_hash_table_unref);
-    tree->alone = false;
-    gate_leave(&tree->gate, true);
+    block_leave_alone(tree);
     return ok;
 }

@@ -43,6 +43,20 @@ static bool is_ovf(const uint8_t *bytes)
     return memmem(bytes, BLOCK_PROBE_BYTES - 3, "Envelope", 8) != NULL;
 }
 
+/* Look for VirtualBox, the first element of a machine's settings, behind the comment that they begin with */
+static bool is_vbox(const uint8_t *bytes)
+{
+    return memmem(bytes, BLOCK_PROBE_BYTES - 3, "<VirtualBox", 11) != NULL;
+}
+
+/* Look for a name that all of VMware's machines have a value for */
+static bool is_vmx(const uint8_t *bytes)
+{
+    return memmem(bytes, BLOCK_PROBE_BYTES, "config.version = ", 17) != NULL;
+}
+
+static const char machine[] = "it describes a machine, and names the files that its disks are in";
+
 static const Signature heads[] = {
     { "qcow2 or qcow", 0, 4, "QFI\xfb" },
     { "QED", 0, 4, "QED" },                                 /* and a zero byte */
@@ -81,6 +95,13 @@ static const Signature heads[] = {
     { "OVF description", 3, 5, "<?xml", "the disks are in the files that it lists", is_ovf },     /* behind a byte order mark */
     { "OVF description", 0, 5, "<?xml", "the disks are in the files that it lists", is_ovf },
     { "OVF description", 0, 9, "<Envelope", "the disks are in the files that it lists" },
+    { "LUKS", 0, 6, "LUKS\xba\xbe", "a guest that decrypts it has it as a raw disk, and qemu-img converts it" },
+    { "VMX (VMware)", 0, 9, ".encoding", machine, is_vmx },
+    { "VMX (VMware)", 0, 14, "config.version", machine, is_vmx },
+    { "VMX (VMware)", 0, 17, "#!/usr/bin/vmware", machine, is_vmx },
+    { "settings of VirtualBox", 3, 5, "<?xml", machine, is_vbox },
+    { "settings of VirtualBox", 0, 5, "<?xml", machine, is_vbox },
+    { "settings of VirtualBox", 0, 11, "<VirtualBox", machine },
 };
 
 static const Signature tails[] = {

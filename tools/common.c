@@ -219,25 +219,29 @@ static void append_value(GString *all, const char *key, const char *value, size_
     }
 }
 
-/* Does the filename end as that of a VHD, and is the file one? A guest can write a footer to its raw disk, and can't
- * name the file: the name is the user's word */
-static bool is_called_vhd(const char *filename, const char *options, unsigned flags)
+bool tool_is_called_vhd(const char *filename)
 {
     static const char *const suffixes[] = { ".vhd", ".avhd", ".vpc" };
-    const BlockOpenArgs args = { .filename = filename, .options = options,
-                                 .flags = BDRV_O_PROBE | BDRV_O_NO_BACKING | BDRV_O_NO_LOCK | (flags & BDRV_O_SALVAGE) };
-    bool called = false, is = false;
+    bool called = false;
 
     for (size_t i = 0; filename && i < G_N_ELEMENTS(suffixes); i++) {
         size_t length = strlen(filename), end = strlen(suffixes[i]);
 
         called |= length > end && !g_ascii_strcasecmp(filename + length - end, suffixes[i]);
     }
-    BlockDriverState *bs = called ? bdrv_open_with(&args, NULL) : NULL;
+    return called;
+}
 
-    is = bs && !strcmp(bdrv_get_driver_name(bs), "vpc");
+/* Does the filename end as that of a VHD, and is the file one? A guest can write a footer to its raw disk, and can't
+ * name the file: the name is the user's word */
+static bool is_called_vhd(const char *filename, const char *options, unsigned flags)
+{
+    const BlockOpenArgs args = { .filename = filename, .options = options,
+                                 .flags = BDRV_O_PROBE | BDRV_O_NO_BACKING | BDRV_O_NO_LOCK | (flags & BDRV_O_SALVAGE) };
+    BlockDriverState *bs = tool_is_called_vhd(filename) ? bdrv_open_with(&args, NULL) : NULL;
+    bool is = bs && !strcmp(bdrv_get_driver_name(bs), "vpc");
     if (bs && !is) {
-        tool_warn("%s: it is called as a VHD is, and is none: taken for %s; -f vpc says what is wrong with it", filename,
+        tool_warn("%s: it has the name of a VHD but is not one: read as %s; -f vpc says why it is no VHD", filename,
                   bdrv_get_driver_name(bs));
     }
     bdrv_close(bs);

@@ -49,4 +49,7 @@ void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *s
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
                             unsigned flags, const BlockResolver *resolver, GError **errp);
 
+/* Does the name end as names of VHDs do? */
+bool tool_is_called_vhd(const char *filename);
+
 #endif

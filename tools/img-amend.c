@@ -55,57 +55,13 @@ static bool refuse(const char *format)
     return false;
 }
 
-static char *get_text(BlockDriverState *bs, const char *key)
-{
-    BlockInfo *info = bdrv_get_info(bs, NULL);
-    const BlockInfoItem *item = info ? bdrv_info_find(info, key) : NULL;
-    char *text = item ? g_strdup(item->text) : NULL;
-
-    bdrv_info_free(info);
-    return text;
-}
-
-/* Does the file know its parent by this id? */
-static bool is_child(const char *path, const char *driver, const char *uuid)
-{
-    g_autofree char *options = g_strdup_printf("driver=%s,file.locking=off", driver);
-    BlockDriverState *bs = bdrv_open(path, options, BDRV_O_NO_BACKING | BDRV_O_NO_LOCK, NULL);
-    g_autofree char *parent = bs ? get_text(bs, "parent-uuid") : NULL;
-
-    bdrv_close(bs);
-    return parent && !g_ascii_strcasecmp(parent, uuid);
-}
-
-/* Return the path of a child in the image's folder. NULL: there is none, or the folder can't be listed, which is warned of.
- * g_free() it */
-static char *find_child(const ImgImage *image, const char *uuid)
-{
-    const char *filename = bdrv_get_filename(image->bs);
-    g_autofree char *real = realpath(filename, NULL), *folder = g_path_get_dirname(real ? real : filename);
-    g_autoptr(GDir) dir = *filename ? g_dir_open(folder, 0, NULL) : NULL;
-    const char *name;
-
-    if (!dir) {
-        tool_warn("%s: its folder can't be listed: nobody has looked for children, which would not know it by another id",
-                  image->filename);
-    }
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-
-        if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && is_child(path, bdrv_get_driver_name(image->bs), uuid)) {
-            return g_steal_pointer(&path);
-        }
-    }
-    return NULL;
-}
-
 /* Look for a child that knows the image by the id that it has now. False, after a message: there is one, and no
  * --force */
 static bool may_change_id(const AmendArgs *args)
 {
-    g_autofree char *uuid = get_text(args->image.bs, "uuid");
+    g_autofree char *uuid = img_get_text(args->image.bs, "uuid");
     const char *wanted = keyval_get(args->options, "uuid");
-    g_autofree char *child = uuid && wanted && g_ascii_strcasecmp(uuid, wanted) ? find_child(&args->image, uuid) : NULL;
+    g_autofree char *child = uuid && wanted && g_ascii_strcasecmp(uuid, wanted) ? img_find_child(args->image.bs, args->image.filename, NULL) : NULL;
 
     if (child && !args->force) {
         tool_error("'%s' is a child of this image, and would not find it by another unique id: --force changes it all "

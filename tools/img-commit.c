@@ -91,11 +91,30 @@ static bool write_base(CommitArgs *args, unsigned depth)
     return ok;
 }
 
+/* Another child of the image that is written to has a disk of other bytes afterwards */
+static void warn_of_siblings(const CommitArgs *args, unsigned depth)
+{
+    BlockDriverState *base = args->image.bs;
+
+    for (unsigned i = 0; i < depth; i++) {
+        base = bdrv_get_backing(base);
+    }
+    g_autofree char *child = tool_is_qemu ? NULL : img_find_child(base, bdrv_get_filename(base), args->image.bs);
+
+    if (child) {
+        tool_warn("'%s' is a child of '%s', too: what is written there changes its disk", child, bdrv_get_filename(base));
+    }
+}
+
 static bool commit(CommitArgs *args)
 {
     unsigned depth = img_open_silently(&args->image, NULL) ? find_base(args) : 0;
-    bool ok = depth && reopen(args, depth) && write_base(args, depth);
+    bool ok = depth && reopen(args, depth);
 
+    if (ok) {
+        warn_of_siblings(args, depth);
+        ok = write_base(args, depth);
+    }
     ok = img_close(&args->image) == 0 && ok;
     if (ok && !args->quiet) {
         tool_print("Image committed.\n");

@@ -40,7 +40,7 @@ static void keep_geometry(ConvertArgs *args, const BlockDriver *drv)
     bdrv_info_free(info);
 }
 
-static bool create_target(ConvertArgs *args, const BlockDriver *drv)
+static bool create_target(ConvertArgs *args, const BlockDriver *drv, char **open)
 {
     g_autofree char *size = g_strdup_printf("%" PRId64, args->size);
     g_autofree char *doing = g_strdup_printf("error while converting %s: ", drv->name);
@@ -53,7 +53,7 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv)
     if ((args->to.flags & BDRV_O_NOCACHE) && !drv->is_protocol) {   /* can't be: then better before it is emptied */
         keyval_set(args->options, "file.cache.direct", "on");
     }
-    return img_create_image(args->to.filename, drv, args->options, doing);
+    return img_target_create(args->target, drv, args->options, doing, open);
 }
 
 /* Warn of a range that is lost, in one line; by QEMU's name as QEMU does: a line for each sector, and two passes
@@ -139,16 +139,16 @@ static bool copy(ConvertArgs *args)
 
 static bool copy_and_close(ConvertArgs *args)
 {
-    bool ok = img_open(&args->to) && copy(args);
+    bool ok = img_open(&args->to) && copy(args) && (!args->target || img_target_finish(args->target, args->to.bs));
 
     return img_close_written(&args->to, ok);
 }
 
-/* The parent's driver is named in none of the formats */
-static char *parent_options(const ConvertArgs *args)
+/* @open, and the parent's driver, which is named in none of the formats */
+static char *open_options(const ConvertArgs *args, const char *open)
 {
     const char *driver = keyval_get(args->options, "backing_fmt");
-    g_autoptr(KeyVal) options = keyval_new();
+    g_autoptr(KeyVal) options = keyval_parse(open, NULL);
 
     if (driver) {
         keyval_set(options, "backing.driver", driver);
@@ -158,10 +158,12 @@ static char *parent_options(const ConvertArgs *args)
 
 static bool make_and_copy(ConvertArgs *args, const BlockDriver *drv)
 {
-    if (!create_target(args, drv)) {
+    g_autofree char *open = NULL;
+
+    if (!create_target(args, drv, &open)) {
         return false;
     }
-    g_autofree char *options = parent_options(args);
+    g_autofree char *options = open_options(args, open);
 
     args->to.options = options;
     args->copy.target_is_zero = img_is_regular_file(args->to.filename) && args->copy.sparse >= 0;
@@ -178,6 +180,7 @@ static bool convert_to_new(ConvertArgs *args)
         return false;
     }
     args->differences = keyval_get(args->options, "backing_file") != NULL;
+    args->target = &target;
     args->to.filename = img_target_begin(&target, args->to.filename);
     return img_target_end(&target, make_and_copy(args, drv));
 }

@@ -3,7 +3,7 @@
 #ifndef MINIBLK_TOOLS_IMG_CONVERT_H
 #define MINIBLK_TOOLS_IMG_CONVERT_H
 
-#include "tools/img.h"
+#include "tools/img-target.h"
 
 typedef struct ConvertArgs {
     ImgImage from;              /* what all sources have in common */
@@ -12,6 +12,7 @@ typedef struct ConvertArgs {
     ImgImage *sources;          /* @count of them */
     int64_t size;               /* of all of them */
     ImgImage to;
+    ImgTarget *target;          /* NULL: -n */
     const char *cache, *from_cache;
     KeyVal *options;
     const char *backing, *backing_format;   /* NULL: not given */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/img.h"
+#include "tools/img-target.h"
 #include "util/size.h"
 
 bool img_add_create_options(KeyVal *options, const char *text)
@@ -185,6 +185,20 @@ static void print_warning(void *filename, const char *text)
     tool_warn("%s: %s", (const char *)filename, text);
 }
 
+const char *img_advice_on_parent(const char *image, const char *parent, const char *format)
+{
+    if (!parent || format || tool_is_qemu || !bdrv_is_path(parent)) {
+        return "";
+    }
+    g_autofree char *path = img_path_from(image, parent);
+    const BlockOpenArgs args = { .filename = path, .flags = BDRV_O_PROBE | BDRV_O_NO_BACKING | BDRV_O_NO_LOCK };
+    BlockDriverState *bs = bdrv_open_with(&args, NULL);
+    bool raw = bs && !strcmp(bdrv_get_driver_name(bs), "raw");
+
+    bdrv_close(bs);
+    return raw ? "; without -F a parent is taken for a VHD: -F raw says that it is a raw disk" : "";
+}
+
 bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)
 {
     g_autofree char *text = img_creation_options(options, drv);
@@ -193,7 +207,8 @@ bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *opti
     const BlockCreateArgs args = { .filename = filename, .options = text, .warn = print_warning, .user = (void *)filename };
 
     if (!bdrv_create_with(&args, &err)) {
-        tool_error("%s: %s%s", filename, doing, bdrv_error_message(err));
+        tool_error("%s: %s%s%s", filename, doing, bdrv_error_message(err),
+                   img_advice_on_parent(filename, keyval_get(options, "backing_file"), keyval_get(options, "backing_fmt")));
         bdrv_error_free(err);
         return false;
     }
@@ -217,7 +232,10 @@ static bool create(const BlockDriver *drv, const char *filename, const char *siz
     if (!quiet) {
         print_formatting(drv, filename, options);
     }
-    if (!img_create_image(filename, drv, options, "")) {
+    ImgTarget target;
+    const char *made = img_target_begin(&target, filename);
+
+    if (!img_target_end(&target, img_create_image(made, drv, options, ""))) {
         return false;
     }
     warn_of_old_bytes(drv, filename);
@@ -278,6 +296,17 @@ static bool set_option(KeyVal *options, const BlockDriver *drv, const char *wher
     return true;
 }
 
+/* Does the image at @path, of the format @format, or vpc if that is NULL, need the file @filename? */
+static bool is_parent_of(const char *path, const char *format, const char *filename)
+{
+    g_autofree char *options = g_strdup_printf("driver=%s", format ? format : "vpc");
+    BlockDriverState *bs = g_file_test(filename, G_FILE_TEST_EXISTS) ? bdrv_open(path, options, BDRV_O_NO_LOCK, NULL) : NULL;
+    bool found = bs && img_is_file_of(bs, filename);
+
+    bdrv_close(bs);
+    return found;
+}
+
 bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backing, const char *format,
                      const char *filename, const char *where)
 {
@@ -294,6 +323,10 @@ bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backin
 
     if (path && img_is_same_file(path, filename)) {
         tool_error("%sError: Trying to create an image with the same filename as the backing file", where);
+        return false;
+    }
+    if (path && is_parent_of(path, keyval_get(options, "backing_fmt"), filename)) {
+        tool_error("%sparent '%s': the new image would be written over it, or over an image that it needs", where, path);
         return false;
     }
     return true;

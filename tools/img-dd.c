@@ -74,12 +74,13 @@ static int64_t in_bytes(const DdArgs *args, int64_t units, int64_t most)
     return units > most / args->unit ? most : units * args->unit;
 }
 
-static bool copy(DdArgs *args, int64_t start, int64_t bytes)
+static bool copy(DdArgs *args, ImgTarget *target, int64_t start, int64_t bytes)
 {
     BlockCopyOptions opts = { .target_is_zero = img_is_regular_file(args->to.filename), .from_offset = start,
                               .bytes = bytes };
     GError *err = NULL;
-    bool ok = img_open(&args->to) && (!bytes || bdrv_copy(args->from.bs, args->to.bs, &opts, &err));
+    bool ok = img_open(&args->to) && (!bytes || bdrv_copy(args->from.bs, args->to.bs, &opts, &err)) &&
+              img_target_finish(target, args->to.bs);
 
     ok = img_close_written(&args->to, ok);
     if (err) {
@@ -106,11 +107,14 @@ static bool dd(DdArgs *args)
     ImgTarget target;
 
     args->to.filename = img_target_begin(&target, args->to.filename);
-    bool ok = img_create_image(args->to.filename, drv, options, "error while creating output image: ");
+    g_autofree char *open = NULL;
+    bool ok = img_target_create(&target, drv, options, "error while creating output image: ", &open);
+
+    args->to.options = open;
     if (ok && beyond) {
         tool_error("%s: cannot skip to specified offset", args->from.filename);
     }
-    return img_target_end(&target, ok && copy(args, start, end - start));
+    return img_target_end(&target, ok && copy(args, &target, start, end - start));
 }
 
 int img_dd(int argc, char **argv)

@@ -39,8 +39,8 @@ static bool rebase(const RebaseArgs *args, const char *parent_options)
     ok = bdrv_rebase(args->image.bs, parent, &opts, &err);
     img_progress_end(&progress, ok);
     if (!ok) {
-        tool_error("Could not change the backing file to '%s': %s", args->parent ? args->parent : "",
-                   bdrv_error_message(err));
+        tool_error("Could not change the backing file to '%s': %s%s", args->parent ? args->parent : "",
+                   bdrv_error_message(err), img_advice_on_parent(args->image.filename, parent, args->parent_format));
         bdrv_error_free(err);
     }
     return ok;

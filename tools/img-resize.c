@@ -61,6 +61,16 @@ static bool new_size(const ResizeArgs *args, int64_t old, int64_t n, int64_t *si
     return true;
 }
 
+/* A child that is as long as the image was has lost what it saw of the end */
+static void warn_of_children(const ImgImage *image)
+{
+    g_autofree char *child = tool_is_qemu ? NULL : img_find_child(image->bs, image->filename, NULL);
+
+    if (child) {
+        tool_warn("'%s' is a child of this image: what it has not written of the end reads as zeroes from now on", child);
+    }
+}
+
 static bool resize(const ResizeArgs *args, int64_t n)
 {
     GError *err = NULL;
@@ -72,6 +82,9 @@ static bool resize(const ResizeArgs *args, int64_t n)
     if (args->preallocation == PREALLOC_METADATA) {
         tool_error("Unsupported preallocation mode: metadata");
         return false;
+    }
+    if (size < bdrv_getlength(args->image.bs)) {
+        warn_of_children(&args->image);
     }
     g_autofree char *options = keyval_format(args->options);
 

@@ -4,6 +4,9 @@
  * A new image is made beside the file that it is to become, and renamed when it is finished: whoever is interrupted or
  * killed meanwhile leaves what was there before. A signal that ends the program removes what was made; of one that was
  * killed outright, "NAME.part-PID" is left.
+ *
+ * On a device, on an export and in a file with several names it is made in its place. There a VHD is marked as unfinished
+ * until all is written, and nothing marks a raw disk; a file is emptied if that fails.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +19,23 @@
 #include <unistd.h>
 #include "tools/img-target.h"
 
+#define MOST_LINKS 40           /* symbolic links, one leading to the next, as the kernel follows them */
 #define MOST_LEFTOVERS 100      /* of programs that were killed, and had the same number */
 
 static char unfinished[PATH_MAX];       /* what a signal is to remove; "": nothing */
+static char emptied[PATH_MAX];          /* and what it is to empty; "": nothing */
+static char last_words[PATH_MAX + 256]; /* and what it is to say */
 
 static void remove_and_die(int number)
 {
     if (*unfinished) {
         unlink(unfinished);
+    }
+    if (*emptied && truncate(emptied, 0) < 0) {
+        *emptied = 0;
+    }
+    if (*last_words && write(STDERR_FILENO, last_words, strlen(last_words)) < 0) {
+        *last_words = 0;
     }
     signal(number, SIG_DFL);
     raise(number);
@@ -69,16 +81,44 @@ static char *make_beside(const char *real, mode_t mode)
     return NULL;
 }
 
+/* Return the path that @filename leads to, whether a file is there or not: a link may lead to nothing. NULL: it leads to no
+ * path. g_free() it */
+static char *find_real(const char *filename)
+{
+    char *path = g_strdup(filename);
+
+    for (int links = 0; path && links < MOST_LINKS; links++) {
+        g_autofree char *link = g_file_read_link(path, NULL), *from = g_steal_pointer(&path);
+        char *real = realpath(from, NULL);
+
+        if (real || !link) {
+            path = real ? real : g_steal_pointer(&from);
+            return path;
+        }
+        path = img_path_from(from, link);
+    }
+    g_free(path);
+    return NULL;
+}
+
+/* Can another file take the place of this one? Not of one that is mounted there by itself */
+static bool is_mounted(const char *real)
+{
+    struct statx stx;
+
+    return statx(AT_FDCWD, real, 0, 0, &stx) == 0 && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 /* Make a file beside @filename, by whose name the image is to be made, and return that. NULL: it can only be made in its
  * place. A file that is there is kept open for writing, and so locked, until the end */
 static char *begin_beside(ImgTarget *target, const char *filename)
 {
     struct stat st;
 
-    target->there = lstat(filename, &st) == 0;
-    g_autofree char *real = target->there ? realpath(filename, NULL) : g_strdup(filename);
+    g_autofree char *real = find_real(filename);
 
-    if (!real || (target->there && (stat(real, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 || !may_own(&st)))) {
+    target->there = real && stat(real, &st) == 0;
+    if (!real || (target->there && (!S_ISREG(st.st_mode) || st.st_nlink > 1 || !may_own(&st) || is_mounted(real)))) {
         return NULL;
     }
     if (target->there) {
@@ -117,6 +157,72 @@ const char *img_target_begin(ImgTarget *target, const char *filename)
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
     return target->made ? target->made : filename;
+}
+
+/* What is to be said of a part of an image at the filename, which is in the place of all of it; g_free() it */
+static char *about_part(const ImgTarget *target, bool file)
+{
+    return g_strdup_printf("'%s' %s", target->filename,
+                           file ? "is empty now, as it had a part of the new image only, and is no more what it was before"
+                           : target->marked ? "has a part of the new image only, and is marked as unfinished: it is not opened"
+                           : "has a part of the new image only, and nothing in it says so");
+}
+
+/* From now on what is at the filename is not what was there, and is not all of the image */
+static void begin_part(ImgTarget *target)
+{
+    bool file = bdrv_is_path(target->filename) && img_is_regular_file(target->filename);
+    g_autofree char *text = about_part(target, file), *printable = tool_printable(text);
+    sigset_t all, before;
+
+    target->begun = true;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    if (file) {
+        g_strlcpy(emptied, target->filename, sizeof(emptied));
+    }
+    snprintf(last_words, sizeof(last_words), "%s: %s\n", tool_name, printable);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Leave no part that looks like the image, as far as that can be had */
+static void end_part(const ImgTarget *target)
+{
+    bool file = *emptied && truncate(emptied, 0) == 0;
+    g_autofree char *text = about_part(target, file);
+
+    tool_error("%s", text);
+}
+
+bool img_target_create(ImgTarget *target, const BlockDriver *drv, KeyVal *options, const char *doing, char **open)
+{
+    target->marked = !target->made && img_has_create_option(drv, "unfinished");
+    if (target->marked) {
+        keyval_set(options, "unfinished", "on");
+    } else if (!target->made && img_has_create_option(drv, "clear")) {
+        keyval_set(options, "clear", "on");
+    }
+    *open = g_strdup(target->marked ? "unfinished=on" : "");
+    if (!img_create_image(target->made ? target->made : target->filename, drv, options, doing)) {
+        return false;
+    }
+    if (!target->made) {
+        begin_part(target);
+    }
+    return true;
+}
+
+bool img_target_finish(ImgTarget *target, BlockDriverState *bs)
+{
+    GError *err = NULL;
+
+    if (target->marked && !bdrv_amend(bs, "unfinished=off", &err)) {
+        tool_error("error while writing %s: %s", target->filename, bdrv_error_message(err));
+        bdrv_error_free(err);
+        return false;
+    }
+    target->marked = false;
+    return true;
 }
 
 /* Give @to the extended attributes of @from: ACLs and labels among them. A warning for each that can't be set */
@@ -190,10 +296,13 @@ bool img_target_end(ImgTarget *target, bool ok)
         tool_error("Could not rename '%s' to '%s': %s", target->made, target->real, g_strerror(errno));
     }
     ok = ok && (renamed || !target->made);
+    if (target->begun && !ok) {
+        end_part(target);
+    }
     if (target->made && !renamed) {
         unlink(target->made);
     }
-    *unfinished = 0;
+    *unfinished = *emptied = *last_words = 0;
     tool_call_it(NULL, NULL);
     bdrv_close(target->held);
     free(target->made);

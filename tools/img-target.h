@@ -13,11 +13,19 @@ typedef struct ImgTarget {
     BlockDriverState *held;         /* the file that is to be replaced; NULL: there is none */
     bool there;                     /* one of that name was there at the beginning, */
     struct stat was;                /* and this is what it was */
+    bool marked;                    /* the image says that it is unfinished, as long as it is */
+    bool begun;                     /* what was in the place of the image is lost */
 } ImgTarget;
 
 /* Return the name by which to create the image. There is one target at a time. Messages have @filename in its place */
 const char *img_target_begin(ImgTarget *target, const char *filename);
-/* Rename what was made, and is closed, to its filename if @ok, else remove it. False, after a message, if that
+/* Make the image of a target, by @options and what its place needs besides, as img_create_image() does. *@open: options
+ * to open it with, "" if none; g_free() it */
+bool img_target_create(ImgTarget *target, const BlockDriver *drv, KeyVal *options, const char *doing, char **open);
+/* All is written to @bs: let it be an image if it was marked as none. False after a message */
+bool img_target_finish(ImgTarget *target, BlockDriverState *bs);
+/* Rename what was made, and is closed, to its filename if @ok, else remove it; what is made in its place is emptied if it is a file,
+ * and else a message says that it has a part. False, after a message, if that
  * fails, or if @ok is false */
 bool img_target_end(ImgTarget *target, bool ok);
 

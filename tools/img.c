@@ -1,14 +1,17 @@
 /* img.c - miniblk-img: make, describe, check, convert, compare and resize disk images, in qemu-img's words */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <glib.h>
+#include <linux/loop.h>
 #include "tools/img.h"
 #include "tools/img-help.h"
 #include "util/size.h"
@@ -234,8 +237,7 @@ bool img_refuse_snapshot(const ImgImage *image)
     return false;
 }
 
-/* Is it a file of @bs, or of an image behind it? */
-static bool is_file_of(BlockDriverState *bs, const char *path)
+bool img_is_file_of(BlockDriverState *bs, const char *path)
 {
     while (bs && !img_is_same_file(bdrv_get_filename(bs), path)) {
         bs = bdrv_get_backing(bs);
@@ -251,7 +253,7 @@ static bool option_is_file_of(BlockDriverState *bs, const KeyVal *options)
         const char *key = keyval_key(options, i);
 
         found = (g_str_equal(key, "filename") || g_str_has_suffix(key, ".filename")) &&
-                is_file_of(bs, keyval_value(options, i));
+                img_is_file_of(bs, keyval_value(options, i));
     }
     return found;
 }
@@ -260,7 +262,7 @@ bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *opti
 {
     g_autofree char *text = bdrv_is_path(filename) ? NULL : bdrv_name_options(filename, NULL);
     g_autoptr(KeyVal) named = keyval_parse(text, NULL);
-    bool found = is_file_of(bs, filename) || (named && option_is_file_of(bs, named)) || option_is_file_of(bs, options);
+    bool found = img_is_file_of(bs, filename) || (named && option_is_file_of(bs, named)) || option_is_file_of(bs, options);
 
     if (found) {
         tool_error("'%s' is both input and output", filename);
@@ -282,19 +284,46 @@ void img_warn_of_rest(const ImgImage *image)
     int64_t all = item && item->type == BLOCK_INFO_INT ? item->number : 0, read = bdrv_getlength(image->bs);
 
     if (all > read) {
-        tool_warn("%s: %" PRId64 " of the %" PRId64 " bytes are read that its footer names, as its geometry counts by who made "
-                  "it; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
+        tool_warn("%s: only %" PRId64 " of the %" PRId64 " bytes in its footer are read, since the geometry counts for the creator in "
+                  "the footer; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
                   image->filename, read, all);
     }
     bdrv_info_free(info);
 }
 
+/* Which file, or which device */
+typedef struct Place {
+    bool device;
+    uint64_t dev, ino;          /* of a device: its number, and 0 */
+} Place;
+
+/* Of a loop device, the place of the file that it shows */
+static bool find_place(const char *path, Place *place)
+{
+    struct loop_info64 loop;
+    struct stat st;
+
+    if (stat(path, &st) < 0) {
+        return false;
+    }
+    *place = S_ISBLK(st.st_mode) ? (Place) { true, st.st_rdev, 0 } : (Place) { false, st.st_dev, st.st_ino };
+    int fd = S_ISBLK(st.st_mode) ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+
+    if (fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &loop) == 0) {
+        *place = loop.lo_rdevice ? (Place) { true, loop.lo_rdevice, 0 } : (Place) { false, loop.lo_device, loop.lo_inode };
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return true;
+}
+
 bool img_is_same_file(const char *a, const char *b)
 {
-    struct stat first, second;
+    Place first, second;
 
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev
-        && first.st_ino == second.st_ino;
+    return find_place(a, &first) && find_place(b, &second) && first.device == second.device && first.dev == second.dev &&
+           first.ino == second.ino;
 }
 
 char *img_path_from(const char *image, const char *path)

@@ -88,6 +88,14 @@ bool img_refuse_snapshot(const ImgImage *image);
 /* Is the file that @filename names, a path or not, or one that @options name, a file of @bs, or of one of its parents?
  * After a message, then */
 bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *options);
+/* What the driver's info has by this key; NULL: nothing. g_free() it */
+char *img_get_text(BlockDriverState *bs, const char *key);
+/* Return the path of an image in the folder of @bs that has it for its parent, and is no file of @except, a child, or its
+ * parents. NULL: there is none, or the folder can't be listed, which is warned of by @name, as are images that can't be
+ * opened. g_free() it */
+char *img_find_child(BlockDriverState *bs, const char *name, BlockDriverState *except);
+/* Is the file at @path one of @bs, or of one of its parents? */
+bool img_is_file_of(BlockDriverState *bs, const char *path);
 /* Is it one, and no link to one? A device and an export have bytes from before */
 bool img_is_regular_file(const char *filename);
 /* Warn if the disk is shorter than its footer says, since its geometry counts: a copy has not all of it. By QEMU's name
@@ -112,6 +120,9 @@ bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backin
                      const char *filename, const char *where);
 /* For bdrv_create(): @options, and what they say by default; g_free() it */
 char *img_creation_options(KeyVal *options, const BlockDriver *drv);
+/* How to name the format of @parent, as from @image's folder, as the end of a message: it is no VHD, and @format is NULL.
+ * "" in all other cases */
+const char *img_advice_on_parent(const char *image, const char *parent, const char *format);
 /* Make the image. False after a message, in which the reason stands behind @doing */
 bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing);
 /* True, after printing them, if @options ask for the options that there are */

@@ -198,7 +198,7 @@ const IoCommand io_commands[] = {
     { "readv", NULL, io_cmd_readv, 2, -1, IO_NEEDS_IMAGE, "[-Cqv] [-P pattern] off len [len..]",
       "read bytes into several buffers", READ_HELP },
     { "remove_break", NULL, io_cmd_remove_break, 1, 1, IO_NEEDS_IMAGE, "tag",
-      "forget a breakpoint; who was stopped by it goes on", NULL },
+      "remove a breakpoint; requests stopped by it go on", NULL },
     { "reopen", NULL, io_cmd_reopen, 0, -1, IO_NEEDS_IMAGE, "[(-r|-w)] [-c cache] [-o options]",
       "close the image and open it in another way",
       "  -r          for reading only\n"
@@ -210,7 +210,7 @@ const IoCommand io_commands[] = {
       "By its number. Of most signals it dies, and nothing is flushed or closed.\n" },
     { "sleep", NULL, io_cmd_sleep, 1, 1, 0, "ms", "wait, in milliseconds", NULL },
     { "truncate", "t", io_cmd_truncate, 1, 3, CHANGES, "[-m mode] len", "change the length of the image",
-      "  -m mode     off (default): what is added has no space of its own; nothing else is supported\n" },
+      "  -m mode     off (default): added bytes get no space in the file; nothing else is supported\n" },
     { "wait_break", NULL, io_cmd_wait_break, 1, 1, IO_NEEDS_IMAGE, "tag", "wait until a request is stopped",
       "Fails if none is running any more, or after a minute.\n" },
     { "write", "w", io_cmd_write, 2, -1, CHANGES, "[-bcCfnpquz] [-P pattern | -s file] off len",

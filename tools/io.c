@@ -1,6 +1,7 @@
 /* io.c - miniblk-io: send single requests to a disk image, in qemu-io's words */
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,7 @@ int main(int argc, char **argv)
     bool ok;
 
     tool_init(argv[0]);
+    signal(SIGUSR1, SIG_IGN);           /* it asks miniblk-img for its progress, perhaps by the name of a group */
     if (argc > 0) {
         argv[0] = (char *)tool_name;        /* getopt's messages begin with it */
     }

@@ -256,11 +256,6 @@ static bool blklogwrites_truncate(BlockDriverState *bs, int64_t size, GError **e
     return ok && ret == 0;
 }
 
-static int blklogwrites_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
-{
-    return 0;
-}
-
 static bool check_log(BlklogwritesState *s, const LogWritesSuper *super, GError **errp)
 {
     uint64_t magic = le64_load(super->magic), version = le64_load(super->version);
@@ -444,7 +439,7 @@ const BlockDriver bdrv_blklogwrites = {
     .write        = blklogwrites_write,
     .flush        = blklogwrites_flush,
     .close        = blklogwrites_close,
-    .status       = blklogwrites_status,
+    .status       = bdrv_filter_status,
     .zero         = blklogwrites_zero,
     .truncate     = blklogwrites_truncate,
     .info         = blklogwrites_info,

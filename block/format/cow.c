@@ -140,6 +140,8 @@ const BlockDriver bdrv_cow = {
     .read           = bdrv_mapped_read,
     .write          = bdrv_mapped_write,
     .close          = cow_close,
+    .zero           = bdrv_mapped_zero,
+    .status         = bdrv_mapped_status,
     .map            = cow_map,
     .commit         = cow_commit,
 };

@@ -2,8 +2,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <string.h>
 #include <glib.h>
 #include "block/drivers.h"
 #include "util/checked.h"
@@ -19,8 +17,6 @@
 
 typedef struct RawState {
     int64_t offset;                 /* where the disk begins in the file */
-    pthread_mutex_t *head_lock;     /* around writes to the first sector of a disk that was guessed to be raw: it has to
-                                     * stay one. NULL: it was not */
 } RawState;
 
 typedef struct RawOpenOptions {
@@ -46,6 +42,7 @@ static const char *const raw_preallocation_words[] = { "off", "falloc", "full", 
 typedef struct RawCreateOptions {
     int64_t size, extent_size_hint;
     int preallocation;              /* RawPreallocation */
+    bool clear;
 } RawCreateOptions;
 
 static const BlockOption raw_create_options[] = {
@@ -55,6 +52,8 @@ static const BlockOption raw_create_options[] = {
       raw_preallocation_words, .help = "leave a hole, reserve the space, fill it with zeroes, or fill the first 4 KiB" },
     { "extent_size_hint", BLOCK_OPT_SIZE, offsetof(RawCreateOptions, extent_size_hint), "0",
       .help = "bytes that the file system shall allocate at once, if it takes such a hint (XFS does); 0: no hint" },
+    { "clear", BLOCK_OPT_BOOL, offsetof(RawCreateOptions, clear), "off",
+      .help = "on a device: zero the first and the last sector where they tell of another format, from an older image" },
     { NULL }
 };
 
@@ -64,26 +63,24 @@ static int raw_probe(const BlockProbe *probe)
     return 1;
 }
 
-/* How a LUKS disk begins. QEMU has a driver for it; as a raw disk it is what a guest that decrypts it wants to see */
-#define RAW_LUKS "LUKS\xba\xbe"
+static const uint8_t raw_nothing[BLOCK_PROBE_BYTES];
 
-/* What the first bytes say */
-static bool raw_is_another(const uint8_t *head, int64_t size)
+/* Name the format that the first and last bytes tell of; NULL: raw */
+static const char *raw_other_format(const uint8_t *head, const uint8_t *tail, int64_t size)
 {
-    static const uint8_t nothing[BLOCK_PROBE_BYTES];
-    const BlockProbe probe = { head, nothing, BLOCK_PROBE_BYTES, size, "" };
+    const BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, "" };
     const BlockDriver *drv = NULL;
-    const char *advice;
+    const char *advice, *foreign = bdrv_foreign_format(&probe, &advice);
 
-    if (bdrv_foreign_format(&probe, &advice) || !memcmp(head, RAW_LUKS, strlen(RAW_LUKS))) {
-        return true;
+    if (foreign) {
+        return foreign;
     }
     while ((drv = bdrv_next_driver(drv))) {
         if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
-            return true;
+            return drv->name;
         }
     }
-    return false;
+    return NULL;
 }
 
 /* Rounds up; the result is safe to add to @offset */
@@ -101,6 +98,13 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
 {
     const RawOpenOptions *o = opts;
     RawState *s = bs->state;
+
+    if ((flags & BDRV_O_PROBE_QEMU) && (flags & BDRV_O_RDWR)) {
+        bdrv_warn(bs, "guess", RAW_GUESSED, bs->filename);
+        if (!bdrv_wrap_file(bs, "probe-guard", errp)) {
+            return false;
+        }
+    }
     int64_t have = bdrv_node_size(bs->file);
 
     if (o->offset > have) {
@@ -116,11 +120,6 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
     if (o->size > 0 && o->size % RAW_SECTOR) {
         bdrv_set_error(errp, EINVAL, "size %" PRId64 " is not a multiple of %d", o->size, RAW_SECTOR);
         return false;
-    }
-    if ((flags & BDRV_O_PROBE_QEMU) && (flags & BDRV_O_RDWR)) {
-        s->head_lock = g_new0(pthread_mutex_t, 1);
-        pthread_mutex_init(s->head_lock, NULL);
-        bdrv_warn(bs, "guess", RAW_GUESSED, bs->filename);
     }
     s->offset = o->offset;
     bs->fixed_length = o->size >= 0;
@@ -143,6 +142,46 @@ static bool raw_preallocate(BlockDriverState *file, int64_t size, RawPreallocati
     return ret == 0;
 }
 
+/* Zero the sector at @at, an end of a medium of a fixed length, which is of the format @name, or warn of it if not @clear */
+static int raw_clear_end(BlockDriverState *bs, int64_t at, const char *name, bool clear)
+{
+    static const uint8_t zeroes[RAW_SECTOR];
+    int ret = clear ? bdrv_node_pwrite(bs->file, at, zeroes, RAW_SECTOR) : 0;
+
+    if (ret == 0 && at > 0) {
+        bdrv_warn(bs, "stale", clear ? "the last sector, behind the new disk, was the end of an older image (%s), and is zeroed"
+                  : "the last sector, behind the new disk, is the end of an older image (%s), and is taken for one where no "
+                  "format is named", name);
+    }
+    return ret;
+}
+
+/* Look for another format at both ends of a medium of a fixed length, whose old image the disk of @size bytes goes over: at
+ * the start, which the disk will have, and at the end if that is behind it */
+static bool raw_clear_ends(BlockDriverState *bs, int64_t size, bool clear, GError **errp)
+{
+    uint8_t head[BLOCK_PROBE_BYTES] = { 0 }, tail[BLOCK_PROBE_BYTES] = { 0 };
+    int64_t have = bdrv_node_can_grow(bs->file) ? 0 : bdrv_node_size(bs->file), some = MIN(have, BLOCK_PROBE_BYTES);
+    const char *name;
+
+    if (have < RAW_SECTOR || size == 0) {
+        return true;
+    }
+    int ret = bdrv_node_pread(bs->file, 0, head, some);
+
+    ret = ret < 0 ? ret : bdrv_node_pread(bs->file, have - some, tail + (BLOCK_PROBE_BYTES - some), some);
+    if (ret == 0 && clear && raw_other_format(head, raw_nothing, have)) {
+        ret = raw_clear_end(bs, 0, "", true);
+    }
+    if (ret == 0 && have - RAW_SECTOR >= size && (name = raw_other_format(raw_nothing, tail, have))) {
+        ret = raw_clear_end(bs, have - RAW_SECTOR, name, clear);
+    }
+    if (ret < 0 && clear) {
+        bdrv_set_error(errp, -ret, "could not clear what an older image has left at its ends: %s", g_strerror(-ret));
+    }
+    return ret == 0 || !clear;
+}
+
 static bool raw_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     const RawCreateOptions *o = opts;
@@ -150,6 +189,7 @@ static bool raw_create(BlockDriverState *bs, const void *opts, GError **errp)
 
     return raw_check_size(&size, 0, errp) &&
            bdrv_create_file_for(bs, &(BlockFilePlan) { size, o->extent_size_hint }, errp) &&
+           raw_clear_ends(bs, size, o->clear, errp) &&
            raw_preallocate(bs->file, size, (RawPreallocation)o->preallocation, errp) &&
            bdrv_node_truncate(bs->file, size, errp);
 }
@@ -160,43 +200,6 @@ static int raw_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
 
     *ext = (BlockExtent) { 0, bdrv_node_size(bs), bs->file, s->offset, BLOCK_EXTENT_WINDOW };
     return 0;
-}
-
-static int raw_write_head(BlockDriverState *bs, int64_t offset, BlockVec vec)
-{
-    RawState *s = bs->state;
-    uint8_t head[BLOCK_PROBE_BYTES];
-    int64_t bytes = MIN(vec.bytes, (int64_t)sizeof(head) - offset);
-    int ret = bdrv_node_pread(bs->file, s->offset, head, sizeof(head));
-
-    if (ret < 0) {
-        return ret;
-    }
-    block_vec_to_buf(block_vec_slice(vec, 0, bytes), head + offset);
-    return raw_is_another(head, bdrv_node_size(bs)) ? -EPERM : bdrv_mapped_write(bs, offset, vec);
-}
-
-static int raw_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
-{
-    RawState *s = bs->state;
-
-    if (!s->head_lock || offset >= RAW_SECTOR || !vec.iov) {
-        return bdrv_mapped_write(bs, offset, vec);
-    }
-    pthread_mutex_lock(s->head_lock);
-    int ret = raw_write_head(bs, offset, vec);
-    pthread_mutex_unlock(s->head_lock);
-    return ret;
-}
-
-static void raw_close(BlockDriverState *bs)
-{
-    RawState *s = bs->state;
-
-    if (s->head_lock) {
-        pthread_mutex_destroy(s->head_lock);
-        g_clear_pointer(&s->head_lock, g_free);
-    }
 }
 
 static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
@@ -243,9 +246,10 @@ const BlockDriver bdrv_raw = {
     .probe          = raw_probe,
     .open           = raw_open,
     .read           = bdrv_mapped_read,     /* the layer moves the bytes */
-    .write          = raw_write,
-    .close          = raw_close,
+    .write          = bdrv_mapped_write,
     .create         = raw_create,
+    .zero           = bdrv_mapped_zero,
+    .status         = bdrv_mapped_status,
     .map            = raw_map,              /* we say where they are */
     .truncate       = raw_truncate,
     .preallocate    = raw_preallocate_more,

@@ -183,6 +183,8 @@ const BlockDriver bdrv_split = {
     .open        = split_open,
     .read        = bdrv_mapped_read,     /* the layer moves the bytes */
     .close       = split_close,
+    .zero        = bdrv_mapped_zero,
+    .status      = bdrv_mapped_status,
     .map         = split_map,
     .info        = split_info,
 };

@@ -524,7 +524,7 @@ static void file_status_at_end(FileState *s, int64_t offset, int64_t size, Block
     }
 }
 
-static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     FileState *s = bs->state;
     int64_t known = file_known_data(s, offset), size = bdrv_node_size(bs);
@@ -648,8 +648,12 @@ static void file_remove(BlockDriverState *bs)
     if (fd < 0) {
         return;
     }
-    if (file_is_ours(bs, fd) && (s->made ? unlink(bs->filename) : ftruncate(fd, 0)) < 0) {
+    bool ours = file_is_ours(bs, fd);
+
+    if (ours && (s->made ? unlink(bs->filename) : ftruncate(fd, 0)) < 0) {
         bdrv_warn(bs, "leftover", "'%s' was left behind half-made: %s", bs->filename, g_strerror(errno));
+    } else if (ours && !s->made) {
+        bdrv_warn(bs, "emptied", "'%s' is empty now: what was in it is lost", bs->filename);
     }
     close(fd);
 }
@@ -751,7 +755,7 @@ int bdrv_find_file(const char *root, bool by_image, const char *filename, GError
     } else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
         file_wrong_kind(&bdrv_file, filename, errp);
     } else if (by_image && S_ISREG(st.st_mode) && beneath_is_made_up(fd)) {
-        bdrv_set_error(errp, EACCES, "'%s' is none of a disk's files: the kernel makes it up", filename);
+        bdrv_set_error(errp, EACCES, "'%s' is no file on a disk: the kernel makes it up", filename);
     } else {
         return fd;
     }

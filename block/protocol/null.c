@@ -71,7 +71,7 @@ static int null_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return null_wait(bs);
 }
 
-static int null_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+static int null_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     const NullState *s = bs->state;
 

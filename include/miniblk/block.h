@@ -1,5 +1,78 @@
 /* block.h - open a disk image, read it, write it */
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A program opens an image with bdrv_open(), makes requests (bdrv_pread(), bdrv_pwrite(), bdrv_flush(), ...) and ends
+ * with bdrv_close(). What follows holds for every function below, unless its own comment says otherwise.
+ *
+ * UNITS
+ *
+ * Offsets, lengths and sizes are bytes in an int64_t. Offsets count from the start of the disk as the guest sees it;
+ * BlockStatus.leaf_offset and BlockCheckCase.offset count from the start of a file, and say so. A request may have any
+ * alignment. An "errno number" is positive (EIO); a request returns it negated (-EIO).
+ *
+ * ERRORS
+ *
+ * A request returns 0 or -errno. Functions with a parameter @errp return false or NULL on failure and set *@errp,
+ * which is to be NULL before the call. Free it with bdrv_error_free(). @errp may be NULL; the text is lost then.
+ *
+ * Requests fail with
+ *   -EIO      the range is not inside the disk; or the image is damaged there, which bdrv_get_warning() explains; or
+ *             storage failed
+ *   -EINVAL   bad iovecs: @niov is negative, or they are longer than BDRV_MAX_BYTES together
+ *   -EPERM    a write, zeroes or a discard on an image that is open for reading only; or a write that
+ *             BDRV_O_PROBE_QEMU forbids
+ *   -ENOTSUP  BDRV_REQ_NO_FALLBACK was given, and zeroes would have to be written out
+ *   -ENOSPC, -EFBIG, -EDQUOT   the file cannot grow
+ *   -ENOMEM   there was no memory for a buffer
+ *   others    as the host's system call, the NBD server, or the program's BlockStorage gave them. Never -EAGAIN
+ * A failed write, zeroes or discard may have changed any byte of its range, and no other byte of the disk.
+ *
+ * bdrv_error_code() of *@errp is one of
+ *   EINVAL    an option or argument is wrong, or the file is no valid image
+ *   ENOENT    a file, parent or driver is not there
+ *   EACCES    the host or an option forbids it; or BDRV_O_RDWR was given for an image whose format was only guessed
+ *   EPERM     the image is open for reading only
+ *   EAGAIN    another open file has the image locked
+ *   EBUSY     the image says that it is in use: by a suspended machine, or hidden by Xen's tools
+ *   ELOOP     the chain of parents leads back to an image that is in it, or is longer than max-depth
+ *   ENOTSUP   the driver, or this version of the format, does not have this
+ *   EFBIG, ENOSPC   too large for the format or the host
+ *   others    as the host's system calls gave them
+ *
+ * THREADS
+ *
+ * Any thread may call any function on an open image at any time, also while another thread is inside one, except
+ *   bdrv_close()         no other thread is inside the image, or enters it
+ *   bdrv_get_backing()   no bdrv_rebase() runs meanwhile, and none has run since: what was returned is gone then
+ * Requests, bdrv_block_status(), bdrv_lie_apart() and bdrv_get_info() run beside each other. bdrv_truncate(),
+ * bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until nobody else is
+ * inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
+ * allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside it.
+ * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() wait for
+ * nothing of this. Two images have nothing in common: two threads may use two images without a lock. The library starts
+ * threads in bdrv_copy() only, which ends them before it returns.
+ *
+ * CALLBACKS
+ *
+ * progress() and salvage() of bdrv_copy(), bdrv_commit(), bdrv_rebase() and bdrv_check_telling(), and the functions of
+ * a BlockStorage, run while the library holds locks of the image. They may call on this image (of bdrv_copy(): on both
+ * images) only the five functions that wait for nothing; any other call may wait for ever. All calls on other images
+ * are allowed.
+ * find() of a BlockResolver and warn() of BlockCreateArgs run in the thread that opens or creates, before there is a
+ * handle. They may open, create and use other images.
+ * No callback may longjmp() or throw an exception through the library.
+ *
+ * OWNERS
+ *
+ * Arguments stay the caller's. The library copies what it needs and keeps no pointer to them after the call, but for
+ * BlockStorage.user, which must live until the image is closed. What the library returns is the library's, and lives
+ *   until bdrv_close() (of a parent also: until bdrv_rebase() replaces it)    the strings of bdrv_get_filename(),
+ *             bdrv_get_driver_name(), bdrv_get_warning() and bdrv_get_warning_code(), BlockInfo.filename, and the node
+ *             BlockStatus.leaf
+ *   until bdrv_info_free() or bdrv_check_free(), even if the image was closed before    the rest of the struct
+ *   until bdrv_error_free()             bdrv_error_message()
+ *   until the callback returns          strings given to a callback
+ */
 #ifndef MINIBLK_BLOCK_H
 #define MINIBLK_BLOCK_H
 
@@ -12,61 +85,62 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* An open image: a tree of nodes with one way in. Share the handle between threads, not the file between handles, and
- * not the handle between processes: after fork(), one of the two may use it, and the other only _exit() or exec. Both
- * have memory of their own of where the next block goes, and would put two into one place. */
+/* An open image: a tree of nodes, entered at its root. Threads share one handle; two handles must not write to one
+ * file. Two processes must not share a handle either: after fork() one of them may use it, and the other may only
+ * _exit() or exec. Each process remembers by itself where the next block goes, and both would put a block into the
+ * same place. */
 typedef struct BlockDriverState BlockDriverState;
 
-/* GLib's error; no GLib header is needed. NULL for errp: the text is not wanted */
+/* GLib's error; no GLib header is needed */
 typedef struct _GError GError;
 
 enum {
     BDRV_O_RDWR         = 1 << 0,
     BDRV_O_PROBE        = 1 << 1,   /* no driver= given: guess. Without it a driver must be named */
-    BDRV_O_SNAPSHOT     = 1 << 2,   /* writes go to a scratch file, and away on close */
+    BDRV_O_SNAPSHOT     = 1 << 2,   /* writes go to a scratch file, which bdrv_close() removes */
     BDRV_O_NOCACHE      = 1 << 3,   /* O_DIRECT */
     BDRV_O_NO_FLUSH     = 1 << 4,   /* flush does nothing: for images that may be lost */
     BDRV_O_NO_LOCK      = 1 << 5,   /* do not lock files against other programs */
     BDRV_O_WRITETHROUGH = 1 << 6,   /* every write is flushed before it is reported done */
     BDRV_O_UNMAP        = 1 << 7,   /* discards and BDRV_REQ_MAY_UNMAP give space back; ignored without it */
-    BDRV_O_NO_BACKING   = 1 << 8,   /* do not look for a parent: reads of what is there give zeroes */
-    BDRV_O_CHECK        = 1 << 9,   /* for bdrv_check() and nothing else: the image may be one that can't be opened
-                                     * otherwise, and may read as empty. Its parent is opened by bdrv_check(),
-                                     * which asks no resolver */
-    BDRV_O_SALVAGE      = 1 << 11,  /* read as much of a damaged image as there is, for reading only: as the option salvage=on
-                                     * of a driver that has it; others take no notice */
-    BDRV_O_PROBE_QEMU   = 1 << 10,  /* BDRV_O_PROBE as QEMU does it: by the first bytes only, and what was guessed may
-                                     * be written to. A raw disk then has a warning, and writes that would make
-                                     * another format of it fail with -EPERM */
+    BDRV_O_NO_BACKING   = 1 << 8,   /* open no parent: bytes that only the parent has read as zeroes */
+    BDRV_O_CHECK        = 1 << 9,   /* for bdrv_check() only: opens images that are too damaged to be opened otherwise.
+                                     * Such an image may have a size of 0. bdrv_check() opens the parent itself, and
+                                     * does not ask the resolver */
+    BDRV_O_SALVAGE      = 1 << 11,  /* read as much of a damaged image as possible, and do not write to it: the option
+                                     * salvage=on of the drivers that have it. Other drivers ignore the flag */
+    BDRV_O_PROBE_QEMU   = 1 << 10,  /* BDRV_O_PROBE as QEMU does it: look at the first bytes only, and allow writes to
+                                     * an image whose format was guessed. A disk guessed to be raw has a warning, and
+                                     * writes that would make it look like another format fail with -EPERM */
 };
 
 /* Set or clear the flags above that @mode stands for, in QEMU's words: writeback, writethrough, none, directsync,
- * unsafe; or "killsafe", which is BDRV_O_WRITETHROUGH | BDRV_O_NO_FLUSH: what was reported done is in the host's page
- * cache, so a killed process loses nothing, and nothing waits for the disk; a power cut may spoil the image, as with
- * unsafe. False, and *@flags as it was, if @mode is none of these. */
+ * unsafe; or "killsafe", which is BDRV_O_WRITETHROUGH | BDRV_O_NO_FLUSH: a write is reported done when it is in the
+ * host's page cache, so a killed process loses no write, and no write waits for the disk. A power cut may spoil the
+ * image, as with unsafe. Returns false and leaves *@flags if @mode is another word. */
 bool bdrv_parse_cache_mode(const char *mode, unsigned *flags);
 
-/* @options: "driver=vpc,file.driver=blkdebug,file.image.filename=a.vhd"; a comma in a value is
- * doubled; NULL for none. @filename is given to the lowest node of the chain of "file" children;
- * NULL if the options name it. It may also be "json:{…}", which is options, or begin with a driver's prefix,
- * "nbd://…", and then stands for options: a program that opens what others name gives "file.filename=…"
- * instead, which is a path whatever is in it. What @options has as well counts.
- * NULL and @errp set on failure; the text does not repeat @filename. */
+/* Open an image. @options: "driver=vpc,file.driver=blkdebug,file.image.filename=a.vhd"; a comma in a value is doubled;
+ * NULL: no options. @filename is the file of the lowest node; NULL if @options name it. It may also stand for options:
+ * "json:{…}", or a name that begins with a driver's prefix, such as "nbd://…". A program that opens files named by
+ * others passes the option "file.filename=…" instead, whose value is always a path. Where @filename and @options both
+ * set an option, @options counts. On failure the text in @errp does not repeat @filename. */
 BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned flags, GError **errp);
 
-/* Make an image: "driver=vpc,size=10G,subformat=fixed". An existing file is not touched before all options, also
- * those of the nodes below, were found good, the file could be opened with them and locked, and found to be able to
- * have the length that the image will have, as far as that is known. Then it is emptied: if a write fails after that
- * (there may be no space), what was in it is lost, and it is left empty. A new file is removed again. */
+/* Make an image: "driver=vpc,size=10G,subformat=fixed". Before the library empties an existing file, it checks all
+ * options, also those of the nodes below, opens and locks the file with them, and checks that the file can have the
+ * length of the new image, as far as that is known. If a write fails later (the disk may be full), the old contents are
+ * lost and the file is left empty. A file that did not exist is removed again. */
 bool bdrv_create(const char *filename, const char *options, GError **errp);
 
-/* Flush, then free all. 0, or -errno if what was written may not have reached the disk; the handle
- * is gone in any case. NULL is allowed. No other thread may be using @bs. */
+/* Flush, then free @bs with all of its nodes, also if the flush failed. 0, or -errno of the flush: written data may not
+ * have reached the disk. @bs may be NULL. No other thread may be using @bs. */
 int bdrv_close(BlockDriverState *bs);
 
-/* Storage of the caller's own, in place of a file. Offsets and lengths are bytes, any alignment,
- * inside the size; functions return 0 or -errno, all the bytes or an error, and may be called from several threads at
- * once. Any other number, such as the count that pread() returns, is an error: -EIO, and a warning that names it. */
+/* Functions of the program in place of a file. The library calls them from several threads at once. Each moves all
+ * @bytes and returns 0, or returns -errno. Any other number, such as the count that pread() returns, makes the request
+ * fail with -EIO and a warning that names the number. Offsets have any alignment. Reads and writes are inside the
+ * size: the library calls truncate before it writes past the end. */
 typedef struct BlockStorage {
     int64_t size;                   /* when opened */
     void *user;                     /* handed to every function */
@@ -85,8 +159,8 @@ typedef struct BlockCreateArgs {
     const char *filename;           /* the first three as above */
     const BlockStorage *storage;    /* in place of a file; NULL: none */
     const char *options;
-    /* Called with each warning, before the file is made if it is about the options: what a reader will not take, or
-     * see. @text is gone when it returns. NULL: warnings are dropped */
+    /* Called with each warning, such as a size that some reader will refuse or see in part. A warning about options
+     * comes before the file is made. NULL: warnings are dropped */
     void (*warn)(void *user, const char *text);
     void *user;
 } BlockCreateArgs;
@@ -94,13 +168,13 @@ typedef struct BlockCreateArgs {
 /* Make an image, in any of the ways above */
 bool bdrv_create_with(const BlockCreateArgs *args, GError **errp);
 
-/* Which image is the parent of this one? The strings are the library's, and good until find() returns. Names
- * and places are what the image says: believe none of it. */
+/* Question to find(): which image is the parent of this one? @names and @places are copied from the image file, so a
+ * hostile image can put anything there. */
 typedef struct BlockParentQuery {
     const char *child;              /* filename of the image whose parent is wanted; "" if it has none */
     const BlockStorage *storage;    /* which storage of the program's that image is in; NULL: none */
-    unsigned depth;                 /* of that parent: 1 is behind the image that is opened, and 2 behind that one. What
-                                     * BDRV_O_SNAPSHOT puts over it does not count */
+    unsigned depth;                 /* of the parent: 1 is the parent of the image that is being opened, 2 the parent of
+                                     * that parent. The scratch file of BDRV_O_SNAPSHOT does not count */
     const char *uuid;               /* unique id of the parent, as "01234567-89ab-cdef-0123-456789abcdef"; NULL:
                                      * the image gives none, its parent is raw */
     const char *const *names;       /* what the image calls it, without folders, */
@@ -109,20 +183,18 @@ typedef struct BlockParentQuery {
 
 typedef struct BlockParentAnswer BlockParentAnswer;
 
-/* In find(): the parent may be this. @driver NULL: the same as the child's. What is handed over is copied;
- * the storage's user must outlive the image, or bdrv_open_with() if that fails. */
+/* For find() to call: offer an image as the parent. @driver NULL: the child's driver. The library copies the arguments;
+ * @storage->user must outlive the image, or, if opening fails, the call of bdrv_open_with(). */
 void bdrv_offer_file(BlockParentAnswer *answer, const char *filename, const char *driver);
 void bdrv_offer_storage(BlockParentAnswer *answer, const BlockStorage *storage, const char *driver);
 
-/* A program that knows where parents are. An image whose options name its parent has that one, and find() is
- * not asked. Else it is, once for each image of the chain and before any place is looked at, and may make any
- * number of offers. They are tried in this order, and the first that is right is the parent: as in a place that
- * the image names, it must have the unique id (unless that is to be ignored) and be none of the images that
- * lead to it, and a file must be a regular one or a block device, and inside "parent-root", where that is given: what
- * leads out of it, or is something else, is not touched. If none is right, true: the places are looked at as
- * well; false: they are not, and the image is not opened.
- * It is called by the thread that opens the image, before bdrv_open_with() returns and never afterwards; it may
- * open other images, and must return. It is not asked for an image whose driver was only guessed. */
+/* For a program that knows where parents are. The library calls find() once for each image of the chain, in the thread
+ * that calls bdrv_open_with(), before it looks at any place that the image names. It does not call find() if options
+ * name the parent, or if the driver of the image was only guessed. find() makes any number of offers. The library
+ * tries them in this order, and the first one that fits is the parent. It fits if it has the unique id that the child
+ * expects (unless "ignore-parent-id" is on), is none of the images that lead to it, is a regular file or a block
+ * device, and is inside "parent-root", if that option is given. Other files are not opened. If no offer fits: true has
+ * the library look at the places that the image names; false makes opening fail. */
 typedef struct BlockResolver {
     void *user;                     /* handed to find() */
     bool (*find)(void *user, const BlockParentQuery *query, BlockParentAnswer *answer);
@@ -136,24 +208,22 @@ typedef struct BlockOpenArgs {
     const BlockResolver *resolver;  /* asked for parents; NULL: parents are where images say */
 } BlockOpenArgs;
 
-/* All ways to open an image in one. What @args points to is not needed afterwards, but for the storage's user */
+/* Open an image in any of the ways above */
 BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp);
 
-/* Requests: 0 or -errno; all the bytes or an error. Offsets and lengths are bytes, any alignment,
- * inside bdrv_getlength(), at most BDRV_MAX_BYTES. Safe from any thread, any number at once.
- * A write that failed may have changed any of its bytes, and nothing else.
+/* Requests move all bytes or fail. The range is inside bdrv_getlength(); a read or write has at most BDRV_MAX_BYTES.
  *
- * Requests that overlap and run at the same time have an order for each byte, which all readers of that byte agree
- * on: a request that was made after another was reported done comes after it, and no request comes twice. Two bytes
- * may have two orders. An aligned sector of 512 bytes has one where storage moves sectors whole: disks do, a host's
- * page cache may not while it is read.
- * The disk may become shorter while a request waits for bdrv_truncate(): what is not inside then fails with -EIO. */
+ * Requests that overlap and run at the same time take effect, byte by byte, in some order that all readers of this byte
+ * agree on; two bytes may have different orders. A request made after another one was reported done comes after it. No
+ * request takes effect twice. An aligned sector of 512 bytes has a single order if the storage writes sectors whole:
+ * disks do, but a host's page cache may not while the sector is read.
+ * If bdrv_truncate() makes the disk shorter while a request waits for it, bytes outside fail with -EIO. */
 #define BDRV_MAX_BYTES ((int64_t)0x7fffffff & -512)
 
 enum {
-    BDRV_REQ_FUA       = 1 << 0,    /* on stable storage before it is reported done */
-    BDRV_REQ_MAY_UNMAP = 1 << 1,    /* pwrite_zeroes may give the space back, see BDRV_O_UNMAP */
-    BDRV_REQ_NO_FALLBACK = 1 << 2,  /* pwrite_zeroes fails with -ENOTSUP where zeroes would have to be written out */
+    BDRV_REQ_FUA       = 1 << 0,    /* writes and zeroes: on stable storage before they are reported done */
+    BDRV_REQ_MAY_UNMAP = 1 << 1,    /* zeroes: may give the space back, see BDRV_O_UNMAP; no effect on writes */
+    BDRV_REQ_NO_FALLBACK = 1 << 2,  /* zeroes: fail with -ENOTSUP rather than write them out; no effect on writes */
 };
 
 int bdrv_pread(BlockDriverState *bs, int64_t offset, void *buf, int64_t bytes, unsigned flags);
@@ -161,50 +231,51 @@ int bdrv_pwrite(BlockDriverState *bs, int64_t offset, const void *buf, int64_t b
 int bdrv_preadv(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, unsigned flags);
 int bdrv_pwritev(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, unsigned flags);
 
-/* Zeroes, of any length up to the end of the image. Holes stay holes. */
+/* Write zeroes, up to the end of the disk in one call. Holes stay holes. */
 int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
 
-/* These bytes are no longer needed: each of them is zero afterwards, or what it was. */
+/* Say that these bytes are no longer needed. Each byte is zero afterwards, or what it was. Does nothing without
+ * BDRV_O_UNMAP. */
 int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
 
-/* What was reported done before the call is on stable storage after it: also what other programs wrote to the files
- * before @bs was opened.
+/* Put all writes that were reported done before the call on stable storage, also those that other programs made to the
+ * files before @bs was opened. 0 and nothing else on an image that is open for reading only.
  *
- * Without it, a killed process loses nothing of a raw, fixed or dynamic image. Of a differencing one it may lose what was
- * written since the last flush; the option "flush-after" has the library flush by itself: "flush-after=16M" when so
- * much was written, "flush-after=5s" when a request comes so long after the first write that no flush covers. The
- * library has no thread for that: while no request comes, it does not flush. */
+ * If the process is killed without a flush, a raw, fixed or dynamic image loses nothing. A differencing image may lose
+ * the writes since the last flush. The option "flush-after" makes the library flush: "flush-after=16M" when 16 MiB
+ * were written since the last flush, "flush-after=5s" at the first request that comes 5 seconds after the first write
+ * that no flush covers. The library has no thread for that: while no request comes, it does not flush. */
 int bdrv_flush(BlockDriverState *bs);
 
 typedef struct BlockStatus {
     int64_t bytes;              /* how far this answer holds, from the offset asked for */
     bool zero;                  /* reads as zeroes */
-    bool data;                  /* has a place in storage, even if that is a hole there. Neither: not known */
-    bool here;                  /* held by this image, not by a parent */
-    unsigned depth;             /* whose it is: 0 this image, 1 its parent, and so on */
-    BlockDriverState *leaf;     /* who has the bytes; NULL if nobody */
-    int64_t leaf_offset;
+    bool data;                  /* has a place in storage, even if that is a hole. Neither zero nor data: not known */
+    bool here;                  /* this image has the bytes, not a parent */
+    unsigned depth;             /* which image has them: 0 this image, 1 its parent, and so on */
+    BlockDriverState *leaf;     /* the node that has them, for bdrv_get_filename(); NULL: none */
+    int64_t leaf_offset;        /* where they are in the file of @leaf */
 } BlockStatus;
 
 enum {
     BDRV_STATUS_WANT_ZERO = 1 << 0, /* look for holes under allotted blocks, too; may ask the file system */
 };
 
-/* Describe [@offset, @offset + @bytes), or the first part of it. 0 or -errno: then nothing of the first @st->bytes, as
- * far as that is known, can be read */
+/* Describe [@offset, @offset + @bytes), or the first st->bytes of it. On failure, if st->bytes is not 0, none of the
+ * first st->bytes can be read */
 int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 
 int64_t bdrv_getlength(BlockDriverState *bs);           /* bytes, as the guest sees the disk */
 bool bdrv_is_read_only(BlockDriverState *bs);
 const char *bdrv_get_driver_name(BlockDriverState *bs);
 const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "" if it has none */
-/* The image that has what this one does not; NULL: none. It is for bdrv_get_info() and the functions
- * above only, and goes with @bs, or when bdrv_rebase() gives that another. */
+/* The parent of @bs: the image that has the bytes which @bs does not have; NULL: none. It may be given to
+ * bdrv_get_info() and the functions above. bdrv_close() and bdrv_rebase() of @bs close it. */
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
-/* Give the disk another length: @size, or a little more, with a warning, where the format can't have that. What is
- * added reads as zeroes. If it is interrupted, or fails, the disk has the old length or the new one, and can be
- * truncated again. */
+/* Change the length of the disk to @size. If the format cannot have this size, the disk becomes a little longer, with a
+ * warning. Added bytes read as zeroes. If the call fails or the process is killed, the disk has the old length or the
+ * new one, and the call can be made again. */
 bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp);
 
 typedef enum BlockPreallocation {
@@ -213,7 +284,8 @@ typedef enum BlockPreallocation {
     BDRV_PREALLOC_FULL,         /* or write zeroes */
 } BlockPreallocation;
 
-/* The same for images that are not to be shorter. If there is no such space, they have the old length afterwards */
+/* Do as bdrv_truncate(), and preallocate the added bytes: if @how is not BDRV_PREALLOC_OFF, a smaller @size fails. If
+ * there is no space, the disk has its old length afterwards */
 bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp);
 /* Do as bdrv_grow(), with @options for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
 bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp);
@@ -225,56 +297,61 @@ typedef struct BlockCopyOptions {
     bool target_is_zero;        /* @to is known to read as zeroes: leave zeroes out */
     int64_t from_offset, to_offset;     /* where in each of them to begin */
     int64_t bytes;              /* how many; 0: up to the end of @from */
-    /* Not NULL: what can't be read, in units of 512 bytes, becomes zeroes, and each range of it is told of, from
-     * front to back: in a first pass "reading block status", after which it is read all the same if it may be
-     * anywhere, and then "reading". @err is an errno */
+    /* Not NULL: sectors of 512 bytes that cannot be read become zeroes, and salvage() is called for each range of
+     * them, from front to back. In the first pass @doing is "reading block status"; the range is read all the same if
+     * its status does not rule that out. In the second pass @doing is "reading". @err is an errno number. One worker
+     * only */
     void (*salvage)(void *user, const char *doing, int64_t offset, int64_t bytes, int err);
-    void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; from any worker, one at a time */
+    void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; by any worker, one at a time */
     void *user;
 } BlockCopyOptions;
 
-/* Copy all of @from to the start of @to, or what @opts say; there must be room for it. @opts may be NULL. Both may be
- * in one file, or one image, if the two places have no byte in common; EINVAL if they have, or may have. */
+/* Copy @from to @to: all of it to the start, or the ranges in @opts. @to must be long enough (else ENOSPC). @opts may
+ * be NULL. @from and @to may be one image, or in one file, if the two ranges do not overlap there (else EINVAL). */
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp);
 
-/* Write into the @depth-th image behind @bs, 1 its parent, what @bs and those between have of their own. That
- * image must be open for writing, "backing.read-only=off"; what lies between, and its other children, if there
- * are any, see a changed parent afterwards. @bs itself is not changed: the call can be made again after it was
- * interrupted. @progress may be NULL. */
+/* Do @bytes at @start of @from, and at @at of @to, lie apart in the files at the bottom? False and *@errp if they
+ * overlap, or if a format may have its tables there. */
+bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to, int64_t at, int64_t bytes, GError **errp);
+
+/* Write into the parent at depth @depth (1: the parent of @bs, 2: its parent) what @bs and the images between have of
+ * their own. The parent must be open for writing ("backing.read-only=off"). The images between, and other children of
+ * the parent that is written to, see a changed parent afterwards. @bs itself is not changed, so the call can be made
+ * again after an interruption. @progress may be NULL. */
 bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
                  void *user, GError **errp);
 
 typedef struct BlockRebaseOptions {
     const char *driver;         /* of the new parent; NULL: vpc */
     const char *options;        /* to open it with, as bdrv_open()'s; NULL: none */
-    bool names_only;            /* compare and copy nothing: where the parent was moved. @bs may have been opened
-                                 * with BDRV_O_NO_BACKING */
+    bool names_only;            /* for a parent that was moved: change only its names in @bs; compare and copy nothing.
+                                 * @bs may have been opened with BDRV_O_NO_BACKING */
     void (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } BlockRebaseOptions;
 
-/* Give @bs another parent: @parent, a path as from the image's folder; NULL: none, it stands alone then. First,
- * what the image has from the old parent and would not have from the new one is copied into it, so that it reads
- * the same at every moment: also after the call was interrupted, and made again. @opts may be NULL. After a
- * failure @bs still has the parent that it had; open it anew to be sure of what is on disk. */
+/* Give @bs another parent: @parent is a path, relative to the folder of the image; NULL: no parent, the image stands
+ * alone. Bytes that would read differently are first copied from the old parent into @bs, so that the disk reads the
+ * same at every moment. After an interruption the call can be made again. @opts may be NULL. After a failure this
+ * handle goes on with the old parent; open the image again to see which parent the file names. */
 bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp);
 
-/* Change what @bs says of itself, in place: @options as bdrv_create() has them, those that the driver can change.
- * Children of an image know it by its unique id: with another one they do not find it any more, and no image knows
- * its children. All is changed on stable storage, or, after an error, perhaps nothing: open it anew to be sure.
- * ENOTSUP: the driver changes nothing. */
+/* Change fields of the image in place: its unique id, creator, time or geometry. @options are those of bdrv_create()
+ * that the driver can change. The children of an image find it by its unique id: after a change of the id they do not
+ * find it, and no image knows its children. On success the change is on stable storage. After a failure, open the
+ * image again to see what it says. ENOTSUP: the driver can change nothing. */
 bool bdrv_amend(BlockDriverState *bs, const char *options, GError **errp);
 
-/* For tests: stop a request at a point of its way, and let it go on. The image must have a blkdebug node below; the
- * first on the way down is meant. @event is one that happens there, @tag any name. Stopped requests are still inside
- * the image, and others may have to wait for them. Requests may run meanwhile. 0, or -ENOTSUP: there is no such
- * node, or the event never happens; -ENOENT: there is no such event, or tag. */
+/* For tests: stop a request at an event, and let it go on later. The image must have a blkdebug node; the first one on
+ * the way down is used. @event is one of its events, @tag any name. A stopped request stays inside the image, and
+ * other requests may have to wait for it. These functions may be called while requests run. 0, or -ENOTSUP: there is
+ * no blkdebug node, or the event never happens; -ENOENT: there is no such event, or tag. */
 int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *tag);    /* for the next request */
 int bdrv_debug_resume(BlockDriverState *bs, const char *tag);   /* of several, the one with the latest breakpoint */
-int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of them; who was stopped goes on */
+int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of @tag; stopped requests go on */
 bool bdrv_debug_is_suspended(BlockDriverState *bs, const char *tag);        /* is a request stopped there? */
 
-/* What an image says of itself. Keys are lower case with '-', as in JSON. */
+/* One fact about an image. Keys are lower case with '-', as in JSON. */
 typedef struct BlockInfoItem {
     const char *key;
     enum { BLOCK_INFO_TEXT, BLOCK_INFO_INT, BLOCK_INFO_BOOL } type;
@@ -301,12 +378,12 @@ BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp);   /* NULL and @er
 void bdrv_info_free(BlockInfo *info);
 const BlockInfoItem *bdrv_info_find(const BlockInfo *info, const char *key);    /* NULL if it has none */
 
-/* How bad it is */
+/* How bad a finding is */
 typedef enum BlockCheckLevel {
-    BLOCK_CHECK_NOTE,           /* harms nobody */
-    BLOCK_CHECK_LEAK,           /* space that nobody uses */
-    BLOCK_CHECK_CORRUPTION,     /* data is lost, or may come to be */
-    BLOCK_CHECK_ERROR,          /* could not be read, so that nobody knows what is wrong there */
+    BLOCK_CHECK_NOTE,           /* unusual, and harmless */
+    BLOCK_CHECK_LEAK,           /* space in the file that no block or table uses */
+    BLOCK_CHECK_CORRUPTION,     /* data is lost, or may be lost later */
+    BLOCK_CHECK_ERROR,          /* a part of the file could not be read, and was not checked */
 } BlockCheckLevel;
 
 typedef struct BlockCheckCase {
@@ -315,22 +392,22 @@ typedef struct BlockCheckCase {
     int64_t cluster;            /* number of the cluster or block; -1: of none */
 } BlockCheckCase;
 
-/* All that was found of one kind */
+/* All findings of one kind */
 typedef struct BlockFinding {
     const char *code;           /* for programs; the driver's manual lists them, and they do not change */
     BlockCheckLevel level;
     const char *name;           /* of the kind, in a few words */
     const char *advice;         /* what a repair does, or what people can do; NULL: nothing is to be done */
-    unsigned fix;               /* the BDRV_CHECK_FIX_… that repairs it; 0: none does, or not before others are gone */
-    int64_t count;              /* how many there are, */
-    int64_t fixed;              /* and how many there were before they were repaired */
+    unsigned fix;               /* the BDRV_CHECK_FIX_… that repairs it; 0: none, or none before others are repaired */
+    int64_t count;              /* how many there are now, */
+    int64_t fixed;              /* and how many were repaired */
     int cases_count;
     const BlockCheckCase *cases;    /* the first few of them */
 } BlockFinding;
 
 /* Clusters, or blocks, are the format's unit of allocation */
 typedef struct BlockCheck {
-    int64_t image_end_offset;   /* what lies behind it in the file is of no use; 0: not known */
+    int64_t image_end_offset;   /* where the image ends in the file: bytes behind it are not used; 0: not known */
     int64_t total_clusters, allocated_clusters, fragmented_clusters;    /* 0 where there are none */
     int64_t notes, leaks, corruptions, errors;                  /* that are there now, */
     int64_t notes_fixed, leaks_fixed, corruptions_fixed;        /* and those that were repaired */
@@ -340,26 +417,27 @@ typedef struct BlockCheck {
 
 enum {
     BDRV_CHECK_FIX_LEAKS  = 1 << 0,     /* give space back; no byte of the disk changes */
-    BDRV_CHECK_FIX_ERRORS = 1 << 1,     /* all that is repairable. Where a block is beyond rescue, it is lost then */
+    BDRV_CHECK_FIX_ERRORS = 1 << 1,     /* all that can be repaired; gives up blocks that can't be rescued */
 };
 
-/* Look for all that is wrong with @bs, opened with BDRV_O_CHECK; with @fix, repair it as well, for which it must
- * be open for writing. A repair that is interrupted leaves the image no worse than it was, and can be done again.
- * NULL and @errp set on failure; with code ENOTSUP, the format has no checks. */
+/* Check @bs, which must have been opened with BDRV_O_CHECK; @fix: repair findings, too, for which it must also be open
+ * for writing. A repair that is interrupted leaves the image no worse than before, and can be made again. NULL on
+ * failure; error code ENOTSUP: the format has no checks. */
 BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp);
-/* Do as bdrv_check(), and call @progress with how many of the clusters were looked at: from the first on again after
- * each repair. NULL: not called */
+/* Do as bdrv_check(), and call @progress with the number of clusters checked so far. After each kind of repair all
+ * clusters are checked again, and the number starts again. NULL: not called */
 BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
                                void *user, GError **errp);
 void bdrv_check_free(BlockCheck *check);
 
-/* The @n-th thing found wrong that did not stop the image from being opened, or that explains an
- * -EIO; NULL past the last. More may be added by any request; each text lives as long as @bs. */
+/* The @n-th warning: a fault that did not keep the image from being opened, or that explains an -EIO. NULL past the
+ * last one. Any call may add warnings; they are 64 at most. */
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n);
-/* Its code, for programs: of what bdrv_check() knows the code there, else a word that stays; miniblk-drivers(7) lists them */
+/* Its code, for programs, which does not change: the one that bdrv_check() has for this fault, or a word.
+ * miniblk-drivers(7) lists the codes */
 const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n);
 
-/* NULL, where nothing failed, is allowed in all three */
+/* @err may be NULL, for "no error" */
 const char *bdrv_error_message(const GError *err);      /* NULL: "no error" */
 int bdrv_error_code(const GError *err);                 /* an errno number; NULL: 0 */
 void bdrv_error_free(GError *err);

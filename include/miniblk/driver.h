@@ -1,5 +1,49 @@
 /* driver.h - write a block driver. See docs/writing-a-driver.md */
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A driver is a table, BlockDriver, of functions that the layer calls. docs/writing-a-driver.md explains each field,
+ * with an example. Units, errors and owners are those of block.h; this page has what is different for a driver.
+ *
+ * UNITS
+ *
+ * Offsets count from the start of the node that a function gets, in bytes. BlockExtent.child_offset counts from the
+ * start of the child.
+ *
+ * ERRORS
+ *
+ * Functions that return int return 0 or -errno (probe(), and status() and flush() with their 1, excepted). A function
+ * with @errp that fails sets it with bdrv_set_error(). Only a format may return -EAGAIN, from map(), commit(), read(),
+ * write(), zero() and flush(): it means that nothing was changed by this call, or that a change stopped at a place that
+ * the layer knows, and the layer makes the rest of the request again, alone. repair() has a meaning of its own for it.
+ * The layer turns any other -EAGAIN, and any positive number, into -EIO.
+ *
+ * THREADS
+ *
+ * open(), open_backing(), close() and create() of a node run in one thread, with no other call on the node. Afterwards
+ *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info();
+ *                              flush() of a protocol, and of a filter with no format below
+ *   one at a time for a node   read(), write(), zero(), write_end() of a driver that neither is parallel nor has map();
+ *                              map() and commit(), under the node's map lock
+ *   alone in the image         map() with BLOCK_MAP_EXCL; flush() of a format; write(), zero() and flush() of a filter
+ *                              with a format below; truncate(), resize(), preallocate(), amend(), check(), repair(),
+ *                              open_parent(), change_backing()
+ *   at any time                probe(), suspect(), identify(), parse_name(), the functions of BlockDebug
+ * "Alone" means that no other request is inside the image.
+ *
+ * WHAT A DRIVER CALLS
+ *
+ * On its children, bdrv_node_...(); from map(), commit() and flush() also bdrv_meta_...(). Never the functions of
+ * block.h on its own image: they would wait for the request that the driver is called for. bdrv_warn(),
+ * bdrv_set_error() and bdrv_node_size() are allowed everywhere.
+ *
+ * OWNERS
+ *
+ * The layer allocates bs->state, zeroed, and frees it after close(). @opts, and strings in it, live until the function
+ * returns: copy what is kept. The bytes of a BlockVec are the caller's; they are gone when the function returns. Text
+ * given to bdrv_warn(), bdrv_info_text() and bdrv_check_found() is copied; codes, names and advice are not: they must be
+ * constants.
+ * A driver closes the nodes that it opened with bdrv_open_child(); the layer closes bs->file and bs->backing.
+ */
 #ifndef MINIBLK_DRIVER_H
 #define MINIBLK_DRIVER_H
 
@@ -11,8 +55,9 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* A window on somebody's iovec, passed by value: slicing costs no allocation.
- * iov NULL: as many zeroes (writes only, and only inside the layer). */
+/* A part of an iovec that belongs to the caller. It is passed by value, and a slice of it needs no allocation.
+ * iov NULL: @bytes zeroes, for bdrv_mapped_write() and bdrv_node_writev(); a driver's write() gets no such vector
+ * unless it is bdrv_mapped_write(). */
 typedef struct BlockVec {
     const struct iovec *iov;
     size_t skip;                /* into iov[0] */
@@ -29,7 +74,8 @@ void block_vec_zero(BlockVec vec);
 /* The first @max pieces as plain iovecs; how many, and in *@bytes how long they are together */
 int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes);
 
-/* Where @bytes at @offset of a node are: at @child_offset of @child, or nowhere */
+/* Where [@offset, @offset + @bytes) of a node is: at @child_offset of @child. @child NULL: nowhere, it reads as zeroes
+ */
 typedef struct BlockExtent {
     int64_t offset, bytes;
     BlockDriverState *child;    /* bs->file; for reading bs->backing, too, or what bdrv_open_child() opened; NULL: nowhere,
@@ -41,7 +87,7 @@ typedef struct BlockExtent {
 enum {
     BLOCK_EXTENT_NEW    = 1 << 0,   /* reserved for this write; the layer will commit() it */
     BLOCK_EXTENT_ZEROED = 1 << 1,   /* new, and already zero in the child: no need to fill the rest */
-    BLOCK_EXTENT_WINDOW = 1 << 2,   /* a plain window on the child: its holes are holes here, too */
+    BLOCK_EXTENT_WINDOW = 1 << 2,   /* the bytes are the child's, one to one: its holes are holes of this node */
 };
 
 enum {                              /* open()'s flags, beside BDRV_O_… */
@@ -58,7 +104,7 @@ enum {                              /* map()'s mode */
 enum {                              /* zero()'s flags */
     BLOCK_ZERO_PUNCH   = 1 << 0,    /* give the space back if that can be done */
     BLOCK_ZERO_DISCARD = 1 << 1,    /* advice only: -ENOTSUP is a good answer */
-    BLOCK_ZERO_CHEAPLY = 1 << 2,    /* the layer shall not write them after -ENOTSUP */
+    BLOCK_ZERO_NO_FALLBACK = 1 << 2,    /* BDRV_REQ_NO_FALLBACK: after -ENOTSUP the layer writes no zeroes */
 };
 
 /* The first and last bytes of what may be an image */
@@ -72,14 +118,14 @@ typedef struct BlockProbe {
 #define BLOCK_PROBE_BYTES   2048        /* @len for probe() */
 #define BLOCK_SUSPECT_BYTES (66 << 10)  /* and for suspect(), where the file can be read so far */
 
-/* Tells what protocols open apart, whatever it is called: of two names of one file it is the same */
+/* Identifies the file that a protocol opened: equal for two names of one file */
 typedef struct BlockIdentity {
     uint64_t where, which;          /* as a file system and an inode; compared within one driver */
 } BlockIdentity;
 
 /* What the host says of a file that is open */
 typedef struct BlockFileFacts {
-    int64_t modified;               /* when its contents were, Unix time */
+    int64_t modified;               /* time of the last change of its contents, Unix time */
     char *path;                     /* absolute, without symbolic links; NULL: not known. free() it */
 } BlockFileFacts;
 
@@ -110,7 +156,7 @@ typedef struct BlockOptionList {
     void *items;                    /* @count structs of the item's type */
 } BlockOptionList;
 
-/* No file is used that is longer: aligning and adding up never comes to more than an int64_t holds */
+/* The longest file that is used. Sums and rounded values of offsets below it fit into an int64_t */
 #define BLOCK_MAX_SIZE (INT64_MAX - (1 << 30) + 1)
 
 typedef struct BlockInfoBuilder BlockInfoBuilder;
@@ -149,7 +195,7 @@ typedef struct BlockDriver {
     size_t open_size, create_size, amend_size;  /* sizeof the structs that the option tables fill */
     const BlockOption *open_options, *create_options, *amend_options;
 
-    /* How sure are you, 0 to 100? Look, do not touch */
+    /* How sure is the driver that the image is its own, 0 to 100? Only looks at @probe */
     int (*probe)(const BlockProbe *probe);
     /* Called where no driver's probe() knows an image, which is about to be taken for a raw disk. If it looks like a
      * damaged one of yours, say how, as a clause that follows "though"; the layer will free() it. NULL: it does not */
@@ -182,10 +228,12 @@ typedef struct BlockDriver {
     int (*map)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
     int (*commit)(BlockDriverState *bs, const BlockExtent *ext);
 
-    /* Protocols: fill *@st, which says "data of mine". Filters: 0 if the child's answer is true here, too;
-     * without this callback all is data, for a filter may turn zeroes into something else */
-    int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st);
-    /* -ENOTSUP: the layer writes zeroes instead */
+    /* Fill *@st for the first st->bytes of [@offset, @offset + @bytes), with @flags of bdrv_block_status(), and return
+     * 0; or return 1: st->leaf, a child, is to be asked for st->bytes at st->leaf_offset; or -errno, and st->bytes
+     * says how far that reaches, 0: not known. Formats: bdrv_mapped_status(). Filters: bdrv_filter_status() where the
+     * child's zeroes are zeroes here, too. Without this callback all is data */
+    int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+    /* Formats: bdrv_mapped_zero(). -ENOTSUP: the layer writes zeroes instead */
     int (*zero)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
     /* With request_alignment, where a file may end in mid-unit: write() for a @vec that ends there, where the
      * file ends or shall end. Only @offset is aligned, and the file must not come out longer */
@@ -257,10 +305,15 @@ struct BlockDriverState {
                                      * up, under the map lock, and clears it when it is done */
 };
 
-/* A format's read() and write(): the layer moves the bytes, map() says where they are. -EAGAIN is for the layer, which
- * knows how far the write came and has the rest made again, alone: a write() that calls this one hands it on at once */
+/* A format's read(), write(), zero() and status(): the layer moves the bytes, map() says where they are. -EAGAIN is
+ * for the layer, which knows how far the write came and has the rest made again, alone: a write() that calls this one
+ * hands it on at once */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
+int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
+int bdrv_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+/* A filter's status(): what the child answers is true here, too */
+int bdrv_filter_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 
 /* For drivers, on their children: requests of any alignment; reads past the end give zeroes, writes
  * past the end make a file grow. 0 or -errno */
@@ -340,7 +393,7 @@ void bdrv_parent_answer_free(BlockParentAnswer *answer);
  * user's options name them, and no file has its time of access changed by being read */
 BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *offer, const char *options,
                                   GError **errp);
-/* Does the user want to commit to it? */
+/* Is the parent of @bs to be opened for writing, so that it can be committed to? */
 bool bdrv_is_backing_written(BlockDriverState *bs);
 /* The value of the user's "backing.KEY", until bs->backing is open; NULL: not given */
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
@@ -369,33 +422,32 @@ void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t b
 void bdrv_meta_put(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes);
 /* Write all dirty sectors to bs->file. What could not be written stays dirty. 0 or -errno */
 int bdrv_meta_write(BlockDriverState *bs);
-/* Anything to write? */
-bool bdrv_meta_is_dirty(BlockDriverState *bs);
 /* Forget all pages that are not dirty: the tables have moved. In truncate(), and outside of the callbacks above */
 void bdrv_meta_forget(BlockDriverState *bs);
 
 /* Errors of open, create, truncate and copy; @code is an errno number */
 void bdrv_set_error(GError **errp, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Something is wrong, but not enough to stop, or a request is about to fail with -EIO because of it */
-/* @code: for programs, stable, and good as long as the driver is: of what check() knows its code, else a word */
+/* Add a warning: for a fault that does not keep the image from being opened, or that makes a request fail with -EIO.
+ * @code: for programs, a constant that does not change: the code that check() has for the fault, else a word */
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* In info(): one fact more; texts are copied */
+/* In info(): add a fact. @key and the text are copied */
 void bdrv_info_text(BlockInfoBuilder *items, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void bdrv_info_int(BlockInfoBuilder *items, const char *key, int64_t number);
 void bdrv_info_bool(BlockInfoBuilder *items, const char *key, bool on);
 
-/* In check(): one thing of a kind, an index into the table; -1: this could not be read. @offset and @cluster as in
- * BlockCheckCase */
+/* In check(): report one finding. @kind: index into check_kinds; -1: a part that could not be read. @offset and
+ * @cluster as in BlockCheckCase */
 void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_t cluster, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-/* So many more of a kind, of which one was described: for what can be counted without a look at each */
+/* In check(): report @count more findings of @kind, of which one was described: for those that can be counted without a
+ * look at each */
 void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
 /* In check(): tell the caller's progress function that @done of @total steps are done */
 void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total);
 
-/* The drivers that there are, in probing order; NULL after the last. Start with NULL */
+/* The driver after @drv, in probing order; NULL after the last one. @drv NULL: the first one */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);
 const BlockDriver *bdrv_find_driver(const char *name);          /* NULL: none of that name */
 /* "  name=<type>  help" lines, for people; free() it */

@@ -237,7 +237,7 @@ static int bad_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigne
     return answer;
 }
 
-static int bad_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+static int bad_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     *st = (BlockStatus) { .bytes = told, .data = true };
     return answer;

@@ -17,7 +17,14 @@ int kit_run(void);
 /* False: no higher seed has anything new to try */
 typedef bool KitScript(unsigned seed, const void *data);
 
-/* Run @script with seeds 0, 1, 2 ... @count - 1, or with those that were asked for. Where it dies, the
+/* True where MINIBLK_TEST_LONG is set: "./test --all" does so for the tests of the suite "long" */
+bool kit_is_long(void);
+
+/* True of each @share-th seed, from @phase on. True of all where kit_is_long(), or where seeds were asked for */
+bool kit_takes(unsigned seed, unsigned share, unsigned phase);
+
+/* Run @script with seeds 0, 1, 2 ... @count - 1, or with those that were asked for; with the first quarter of them
+ * unless kit_is_long(). Where it dies, the
  * command that runs it again with this seed is printed. */
 void kit_each_seed(unsigned count, KitScript *script, const void *data);
 

@@ -22,7 +22,7 @@ static TrialOptions options(void)
     TrialOptions opts = trial_defaults;
 
     opts.cuts.bits = opts.cuts.samples = opts.most = 3;
-    opts.every *= 2;
+    opts.every *= kit_is_long() ? 2 : 8;
     opts.peers = 0;
     opts.failed = trial_die;
     return opts;
@@ -56,7 +56,7 @@ static bool fail_in_a_row(unsigned seed, const void *data)
 {
     TrialOptions opts = options();
 
-    opts.every = MAX(opts.every / 3, 1);
+    opts.every = MAX(opts.every / (kit_is_long() ? 3 : 2), 1);
     opts.runs = 6;
     opts.in_turn = true;
     try_once(trial_runs, data, seed, &opts);

@@ -14,7 +14,7 @@ static bool run_seed(unsigned seed, const void *data)
 
     opts.cuts.killed = true;
     opts.peers = 0;
-    opts.most = opts.most ? opts.most : 100;
+    opts.most = kit_is_long() ? (opts.most ? opts.most : 100) : 20;
     opts.failed = trial_die;
     TrialResult result = trial_record(data, &(RecordOptions) { seed, .killed = true }, &opts, folder);
 
@@ -24,7 +24,7 @@ static bool run_seed(unsigned seed, const void *data)
 
 static void test_scenario(const void *data)
 {
-    kit_each_seed(MIN(scenario_seeds(data), 4), run_seed, data);
+    kit_each_seed(kit_is_long() ? MIN(scenario_seeds(data), 4) : 1, run_seed, data);
 }
 
 int main(int argc, char **argv)

@@ -89,7 +89,7 @@ MUTANTS = [
          '        ret = set_length(bs, s->tail_at + VPC_SECTOR);\n        vpc_move_tail(bs, s->blocks_end);\n')]),
     ('close cuts off the footer, too', 'block/format/vpc/tail.c', 'dynamic/4k/reopen', [
         ('set_length(bs, s->tail_at + VPC_SECTOR)', 'set_length(bs, s->tail_at)')]),
-    ('close does not flush', 'block/block.c', 'child/16k/reopen fixed/overwrite', [
+    ('close does not flush', 'block/open.c', 'child/16k/reopen fixed/overwrite', [
         ('    int ret = bdrv_flush(bs);\n\n    tree->alone = true;', '    int ret = 0;\n\n    tree->alone = true;')]),
     ('FUA is forgotten', 'block/io.c', 'fixed/overwrite dynamic/4k/allocate', [
         ('    if (ret == 0 && promised) {', '    if (ret == 0 && promised && !(flags & BDRV_REQ_FUA)) {')]),
@@ -100,7 +100,7 @@ MUTANTS = [
     ('zeroes hide nothing of the parent', 'block/map.c', 'child/16k/zero', [
         ('    if (ret == 0 && !st.zero) {\n        ret = bdrv_mapped_write(bs, offset,',
          '    if (ret == 0 && false) {\n        ret = bdrv_mapped_write(bs, offset,')]),
-    ('create does not flush', 'block/block.c', 'dynamic/4k/create fixed/create', [
+    ('create does not flush', 'block/create.c', 'dynamic/4k/create fixed/create', [
         ('    int ret = bs->file ? bdrv_node_flush(bs->file) : 0;', '    int ret = 0;')]),
     ('a commit does not flush', 'block/commit.c', 'base', [
         ('return n < 0 ? n : bdrv_node_flush(c->base);', 'return n < 0 ? n : 0;')]),

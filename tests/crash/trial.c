@@ -22,6 +22,8 @@ Cuts *trial_cuts(const Recording *r, const TrialOptions *opts)
     return cuts_new(r->start, r->log, &cuts);
 }
 
+const TrialOptions trial_sample = { .cuts = { .seed = 1, .bits = 4, .samples = 4 }, .every = 24, .most = 80, .peers = 1 };
+
 static char *judge_one(Judge *judge, Cuts *cuts, uint64_t n, bool show_peers, TrialResult *result)
 {
     Disk *disk = cuts_make(cuts, n);
@@ -120,8 +122,9 @@ static const Fault runs[] = {
     { "flush", .err = EIO }, { "truncate", .err = EIO },
 };
 
-/* An error may hurt nobody, or only the next one's close, so a few more are tried after the last that was seen */
-enum { UNSEEN = 4 };
+/* An error may hurt nobody, or only the next one's close, so a few more are tried after the last that was seen: of these
+ * one, if that is far enough behind */
+enum { UNSEEN = 4, FAR = 12 };
 
 static bool is_enough(const TrialOptions *opts, const TrialResult *result)
 {
@@ -133,9 +136,9 @@ static void try_fault(const Scenario *s, const RecordOptions *how, const TrialOp
                       TrialResult *total)
 {
     RecordOptions with = *how;
-    unsigned turn = 0;
+    unsigned turn = 0, enough = opts->every < FAR ? UNSEEN : 1;
 
-    for (unsigned unseen = 0; unseen < UNSEEN && !is_enough(opts, total); with.fault.skip += opts->every) {
+    for (unsigned unseen = 0; unseen < enough && !is_enough(opts, total); with.fault.skip += opts->every) {
         if (opts->in_turn) {
             with.fault.times = 2 + turn++ % (opts->runs - 1);
         }

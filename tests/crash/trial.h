@@ -27,6 +27,9 @@ typedef struct TrialResult {
 /* What the tests try of each scenario: a minute for all of them; less under AddressSanitizer */
 extern const TrialOptions trial_defaults;
 
+/* And where MINIBLK_TEST_LONG is not set: some states of each stretch */
+extern const TrialOptions trial_sample;
+
 /* Adds @b to @a */
 void trial_add(TrialResult *a, const TrialResult *b);
 

@@ -104,9 +104,17 @@ def table_options():
     return {tuple(line.split('\t')) for line in output(OPTIONS).splitlines()}
 
 
+def expand(name, when, option, table):
+    """`server.*` in README.md stands for all options that begin so, unless an option has this very name"""
+    ours = {word.split('=')[0] for driver, at, word, _ in table if (driver, at) == (name, when)}
+    if option in ours or not option.endswith('.*'):
+        return {option}
+    return {word for word in ours if word.startswith(option[:-1])} or {option}
+
+
 def readme_options():
     """Of the table in README.md: | `name` (`alias`) | what | `open options` | `create options` |"""
-    found = set()
+    found, table = set(), table_options()
     for line in read('README.md').splitlines():
         cells = [cell.strip() for cell in line.split('|')]
         if len(cells) == 6 and cells[1].startswith('`'):
@@ -114,13 +122,14 @@ def readme_options():
             if not is_built_in(names[0]):
                 continue
             for when, cell in (('open', cells[3]), ('create', cells[4])):
-                found |= {(names[0], when, option) for option in re.findall(r'`([^`]*)`', cell)}
+                for option in re.findall(r'`([^`]*)`', cell):
+                    found |= {(names[0], when, word) for word in expand(names[0], when, option, table)}
             found.add((names[0], 'driver', names[1] if len(names) > 1 else ''))
     return found
 
 
 def node_options():
-    table = re.search(r'node_options\[\] = \{(.*?)\n\};', read('block/block.c'), re.S).group(1)
+    table = re.search(r'node_options\[\] = \{(.*?)\n\};', read('block/tree.c'), re.S).group(1)
     return set(re.findall(r'\{ "([^"]+)"', table))
 
 

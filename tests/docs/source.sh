@@ -66,6 +66,20 @@ listed() {
     done | nothing
 }
 
+# What a folder of block/ is for, its files keep to
+formats_have_no_locks() {
+    grep -rnE '#include (<pthread.h>|<sys/|"block/layer.h")' block/format | nothing
+}
+
+only_vpc_knows_vhd() {
+    grep -rlE '\bVpcState\b|format/vpc/state.h' --include='*.[ch]' block tools util | grep -v '^block/format/vpc/' | nothing
+}
+
+only_protocols_open_images() {
+    grep -rnE '[^_>.](open|open64|fopen|stat|lstat|fstat|pread|pwrite|preadv|pwritev|fallocate|fsync|fdatasync)\(' \
+        --include='*.c' block/*.c block/format | grep -vE ':[0-9]+:( \*|/\*)|/\*.*(open|stat)\(\)' | nothing
+}
+
 check "every file has one SPDX line" spdx
 check "every C file begins with its name and what it is" head_comment
 check "every exported symbol begins with bdrv_ or block_" exported
@@ -74,4 +88,7 @@ check "no public header includes GLib's" no_glib_header
 check "the library does not print, exit or assert" well_behaved
 check "the manual pages are well-formed" manual_is_clean
 check "block/README.md lists every file of block/" listed
+check "no format has a lock, asks the system, or sees into the layer" formats_have_no_locks
+check "nothing outside of format/vpc/ knows VpcState" only_vpc_knows_vhd
+check "neither the layer nor a format opens, reads or writes a file of the host" only_protocols_open_images
 check_end

@@ -1,6 +1,8 @@
 # amend.py - what a VHD says of itself, changed in place
 # SPDX-License-Identifier: MIT
 import json
+import os
+import re
 
 from harness import IMG, IO, Suite, check, equal, facts, fails, info, need, run, works
 from vhd import MIB
@@ -82,6 +84,65 @@ def of_a_parent(folder):
     fails(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'b.vhd', folder / 'c.raw')
     works(IMG, 'rebase', '-u', '-f', 'vpc', '-b', 'a.vhd', folder / 'b.vhd')
     works(IMG, 'compare', '-f', 'vpc', '-F', 'vpc', folder / 'a.vhd', folder / 'b.vhd')
+
+
+@suite.fact
+def of_a_damaged_one(folder):
+    """an image beside it that can't be opened may be a child, and that is said; other files are none"""
+    make(folder, 'subformat=dynamic')
+    (folder / 'c.avhd').write_bytes(b'conectix' + bytes(MIB))
+    (folder / 'notes').write_bytes(b'conectix')
+    done = run(IMG, 'amend', '-f', 'vpc', '-o', f'uuid={UUID}', folder / 'a.vhd')
+    equal(done.returncode, 0, done.stderr)
+    check(re.search(r"'.*c.avhd' could not be read, and may be a child of this image: .*checksum", done.stderr), done.stderr)
+    check('notes' not in done.stderr, done.stderr)
+
+
+@suite.fact
+def unlisted(folder):
+    """a folder that can't be listed: nobody has looked for children, and that is said; of a link the real file's folder counts"""
+    (folder / 'real').mkdir()
+    make(folder / 'real', 'subformat=dynamic')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'a.vhd', folder / 'real/b.vhd')
+    (folder / 'link.vhd').symlink_to('real/a.vhd')
+    check('b.vhd' in fails(IMG, 'amend', '-f', 'vpc', '-o', f'uuid={UUID}', folder / 'link.vhd'), 'by a link')
+    if os.geteuid() == 0:
+        need('setpriv')
+        folder.chmod(0o755)
+        (folder / 'real').chmod(0o311)
+        (folder / 'real/a.vhd').chmod(0o666)
+        done = run('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', IMG, 'amend', '-f', 'vpc', '-o', f'uuid={UUID}',
+                   folder / 'real/a.vhd')
+        equal(done.returncode, 0, done.stderr)
+        check("its folder can't be listed" in done.stderr, done.stderr)
+
+
+@suite.fact
+def siblings(folder):
+    """commit into a base that another child has, and a base that is cut, name that child; the chain itself is none"""
+    make(folder, 'subformat=dynamic,force_size=on')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'a.vhd', folder / 'b.vhd')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'b.vhd', folder / 'c.vhd')
+    for words in ([folder / 'b.vhd'], ['-b', 'a.vhd', folder / 'c.vhd']):
+        equal(run(IMG, 'commit', '-q', '-f', 'vpc', *words).stderr, '', 'no sibling')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'a.vhd', folder / 'd.vhd')
+    for words in ([folder / 'b.vhd'], ['-b', 'a.vhd', folder / 'c.vhd']):
+        done = run(IMG, 'commit', '-q', '-f', 'vpc', *words)
+        equal(done.returncode, 0, done.stderr)
+        check(re.search("d.vhd' is a child of '.*a.vhd', too", done.stderr), done.stderr)
+    done = run(IMG, 'resize', '-q', '-f', 'vpc', '--shrink', folder / 'a.vhd', '1M')
+    equal(done.returncode, 0, done.stderr)
+    check('.vhd\' is a child of this image: what it has not written of the end' in done.stderr, done.stderr)
+    equal(run(IMG, 'resize', '-q', '-f', 'vpc', folder / 'a.vhd', '9M').stderr, '', 'made longer')
+
+
+@suite.fact
+def sizes(folder):
+    """a creator by which QEMU up to 9 reads another size is told of"""
+    make(folder, 'force_size=on')
+    text = run(IMG, 'amend', '-f', 'vpc', '-o', 'creator=xyz', folder / 'a.vhd').stderr
+    check(re.search(r'QEMU up to 9 reads a disk of \d+ bytes now', text), text)
+    equal(run(IMG, 'amend', '-f', 'vpc', '-o', 'creator=abc', folder / 'a.vhd').stderr, '', 'the same size')
 
 
 WRONG = {

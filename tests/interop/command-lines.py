@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 import vhd
-from harness import IMG, IO, environment
+from harness import IMG, IO, as_text, start
 from vhd import MIB
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 300
@@ -166,11 +166,10 @@ def result(program, words, template, base):
     with tempfile.TemporaryDirectory(dir=base) as folder:
         shutil.copytree(template, folder, dirs_exist_ok=True)
         try:
-            done = subprocess.run([program, *words], cwd=folder, capture_output=True, timeout=HANGS, errors='replace',
-                                  stdin=subprocess.DEVNULL, env=environment(), text=True)
+            done = start([str(program), *words], HANGS, cwd=folder)
         except subprocess.TimeoutExpired:
             return None, ''
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, as_text(done.stdout + done.stderr)
 
 
 # Differences in exit status that there may be: their name, of which command, theirs, ours, a pattern of the command line,

@@ -77,6 +77,12 @@ FOREIGN = {
     'seSparse': ('VMDK (seSparse)', by_bytes(lambda: b'\xbe\xba\xfe\xca\0\0\0\0' + RAW)),
     'OVF with a mark': ('OVF', by_bytes(lambda: b'\xef\xbb\xbf<?xml version="1.0"?><ovf:Envelope>' + RAW)),
     'OVF with a prefix': ('OVF', by_bytes(lambda: b'<ovf:Envelope ovf:version="1.0">' + RAW)),
+    'LUKS': ('LUKS', by_bytes(lambda: b'LUKS\xba\xbe\0\2' + RAW)),
+    'VMX': ('VMX', by_bytes(lambda: b'.encoding = "UTF-8"\nconfig.version = "8"\nvirtualHW.version = "16"\n')),
+    'older VMX': ('VMX', by_bytes(lambda: b'#!/usr/bin/vmware\nconfig.version = "6"\n' + RAW)),
+    'bare VMX': ('VMX', by_bytes(lambda: b'config.version = "8"\n' + RAW)),
+    'vbox': ('settings of VirtualBox', by_bytes(lambda: b'<?xml version="1.0"?>\n<!--\n** DO NOT EDIT\n-->\n<VirtualBox xmlns="x">' + RAW)),
+    'vbox without a prolog': ('settings of VirtualBox', by_bytes(lambda: b'<VirtualBox version="1.16">' + RAW)),
     'ESX VMDK': ('VMDK (ESX', by_bytes(lambda: b'COWD\1\0\0\0' + RAW)),
 }
 
@@ -124,6 +130,7 @@ for kind, (text, maker) in FOREIGN.items():
 RAW_DISKS = {
     'nothing': b'', 'one byte': b'Q', 'zeroes': bytes(MIB), 'a boot sector': b'\xeb\x3c\x90MSDOS5.0'.ljust(510, b'\0') + b'\x55\xaa',
     'almost gzip': b'\x1f\x8b\x07\0' + RAW, 'gzip with reserved flags': b'\x1f\x8b\x08\xe0' + RAW, 'text with BZh': b'BZh9' + RAW,
+    'LUKS without its number': b'LUKS\xba\xbf' + RAW, 'other settings': b'.encoding = "UTF-8"\nversion = "8"\n' + RAW,
     'HTML': b'<?xml version="1.0"?><html>' + RAW, 'a script': b'#!/bin/sh\necho\n' + RAW, 'QFI only': b'QFI\0' + RAW,
     'a qcow2 further in': RAW[:SECTOR] + b'QFI\xfb' + RAW, 'koly further in': RAW[:-2 * SECTOR] + b'koly' + bytes(2 * SECTOR),
     'QED without its zero': b'QEDx' + RAW, 'a VDI without its number': b'<<< QEMU VM Virtual Disk Image >>>\n'.ljust(80, b'\0') + RAW,

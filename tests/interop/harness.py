@@ -15,11 +15,15 @@ import tempfile
 import threading
 import traceback
 
+from starters import Starters
+
 TIMEOUT = 120                   # seconds; nothing here takes ten
 BUILD = pathlib.Path(os.environ.get('MINIBLK_BUILD', 'build')).resolve()
 IMG = os.environ.get('MINIBLK_IMG', str(BUILD / 'tools/miniblk-img'))
 IO = os.environ.get('MINIBLK_IO', str(BUILD / 'tools/miniblk-io'))
 POKE = os.environ.get('MINIBLK_POKE', str(BUILD / 'tests/interop/poke'))
+STARTERS = Starters(BUILD / 'tests/interop/libstarter.so', [IMG, IO, POKE, str(BUILD / 'tests/interop/mend'),
+                                                            shutil.which('qemu-img'), shutil.which('qemu-io')])
 
 
 class Failure(Exception):
@@ -67,16 +71,27 @@ def environment(extra=None):
     return {**env, 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC', **(extra or {})}
 
 
+def as_text(output):
+    """As subprocess does it, line ends included"""
+    return output.decode('utf-8', 'replace').replace('\r\n', '\n').replace('\r', '\n')
+
+
+def start(command, timeout, env=None, stdin=subprocess.DEVNULL, **more):
+    """As subprocess.run() does it, or starter.c; with the output in bytes"""
+    if STARTERS.may_fork(command, env, more):
+        return STARTERS.run(command, environment(env), stdin, timeout, **more)
+    return subprocess.run(command, capture_output=True, timeout=timeout, stdin=stdin, env=environment(env), **more)
+
+
 def run(*command, env=None, binary=False, **more):
     """The finished process; a Failure if it took too long or was killed by a signal"""
     command = [str(word) for word in command]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT,
-                              stdin=more.pop('stdin', subprocess.DEVNULL),
-                              env=environment(env), text=not binary, errors=None if binary else 'replace',
-                              **more)
+        done = start(command, TIMEOUT, env, **more)
     except subprocess.TimeoutExpired:
         raise Failure(f'hangs: {shlex.join(command)}') from None
+    if not binary:
+        done.stdout, done.stderr = as_text(done.stdout), as_text(done.stderr)
     if done.returncode < 0 or 'Sanitizer' in str(done.stderr) or 'runtime error' in str(done.stderr):
         raise Failure(f'ended with {done.returncode}: {shlex.join(command)}\n{done.stderr}')
     return done
@@ -185,18 +200,20 @@ class Holder:
         self.process.wait(TIMEOUT)
 
 
-# Programs with a sanitizer take five times as long. Of a suite with many cases they try one in three, the plain ones all
-MANY, SHARE = 100, 3
+# Programs with a sanitizer take five times as long, and it is paths through the code that they look at. Of a suite with
+# many cases they try one in eight, the plain ones all
+MANY, SHARE = 100, 8
 
 
 class Suite:
     def __init__(self, script):
         self.script = pathlib.Path(script).resolve()
-        self.tests = []
+        self.tests, self.names = [], set()
 
     def test(self, name, function, *args):
         """@function gets an empty folder of its own, and @args"""
-        assert name not in (n for n, _, _ in self.tests), f'two tests "{name}"'
+        assert name not in self.names, f'two tests "{name}"'
+        self.names.add(name)
         self.tests.append((name, function, args))
 
     def fact(self, function):

@@ -268,4 +268,19 @@ def progress(folder):
     equal(works(IMG, *slow, cwd=folder), '', 'a pipe')
 
 
+@suite.fact
+def io_signal(folder):
+    """SIGUSR1, which asks miniblk-img for its progress, does nothing to miniblk-io"""
+    make(folder / 'a.vhd')
+    process = subprocess.Popen([IO, '-f', 'vpc', folder / 'a.vhd'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(),
+                               text=True, bufsize=1)
+    process.stdin.write('write -P 7 0 64k\n')
+    while ' ops;' not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGUSR1)
+    process.communicate('write -P 8 64k 64k\nquit\n', 30)
+    equal(process.returncode, 0, 'status')
+    works(IO, '-f', 'vpc', '-c', 'read -P 7 0 64k', '-c', 'read -P 8 64k 64k', folder / 'a.vhd')
+
+
 suite.main()

@@ -3,6 +3,7 @@
 
 import json
 import re
+import socket
 import struct
 import subprocess
 import threading
@@ -582,6 +583,46 @@ def patterns(folder):
         works(IMG, 'convert', '-n', '-W', '-m', '8', '-f', 'raw', '-O', 'raw', folder / 'a.raw', uri(kit))
         works(IMG, 'convert', '-m', '8', '-f', 'raw', '-O', 'raw', uri(kit), folder / 'b.raw')
         check((folder / 'a.raw').read_bytes() == (folder / 'b.raw').read_bytes(), 'it came back different')
+
+
+def test_shown(folder, words, image_options):
+    """What info shows of an export opens it again"""
+    (folder / 'a b').mkdir()
+    with Nbdkit(folder, *words, 'memory', 'size=1M') as kit:
+        options = image_options.format(socket=kit.path)
+        name = json.loads(works(IMG, 'info', '--output=json', '--image-opts', options))['filename']
+        works(IO, '-f', 'raw', '-c', 'write -P 7 0 512', name)
+        equal(json.loads(works(IMG, 'info', '--output=json', '-f', 'raw', name))['filename'], name, 'shown again')
+        check(' ' not in name, name)
+
+
+suite.test('an export whose name has blanks and signs, as shown', test_shown, ['-e', 'my disk %41?&#'],
+           'driver=raw,file.driver=nbd,file.server.type=unix,file.server.path={socket},file.export=my disk %41?&#')
+
+
+@suite.fact
+def shown_address(folder):
+    """an export of an IPv6 host, as shown"""
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(('::1', 0))
+        except OSError as why:
+            raise Skip(f'no IPv6 here: {why}')
+        port = probe.getsockname()[1]
+    need('nbdkit')
+    process = subprocess.Popen(['nbdkit', '-f', '-p', str(port), '-i', '::1', 'memory', 'size=1M'], stderr=subprocess.DEVNULL)
+    options = f'driver=raw,file.driver=nbd,file.server.type=inet,file.server.host=::1,file.server.port={port}'
+    try:
+        for _ in range(100):
+            done = run(IMG, 'info', '--output=json', '--image-opts', options)
+            if done.returncode == 0:
+                break
+            time.sleep(0.05)
+        equal(json.loads(done.stdout)['filename'], f'nbd://[::1]:{port}', 'name')
+        works(IO, '-f', 'raw', '-c', 'write -P 7 0 512', f'nbd://[::1]:{port}')
+    finally:
+        process.kill()
+        process.wait()
 
 
 suite.main()

@@ -32,7 +32,7 @@ MAKERS = {
     'us, for=xen': (IMG, 'for=xen'),
     'us, for=qemu': (IMG, 'for=qemu'),
 }
-SIZES = (3 * MIB + 3584, 24 * MIB)
+SIZES = (3 * MIB + 3584, 9 * MIB)
 
 
 def make(path, maker, size):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import IMG, IO, Failure, Holder, Suite, check, environment, equal, fails, need, run, without_leak_check, works
+from harness import IMG, IO, Failure, Holder, Skip, Suite, check, environment, equal, fails, need, run, without_leak_check, works
 from vhd import MIB
 
 suite = Suite(__file__)
@@ -219,5 +219,85 @@ def test_dd(folder, number):
 
 for number in signal.SIGINT, signal.SIGKILL:
     suite.test(f'dd, {number.name}', test_dd, number)
+
+
+def mounted(folder, script):
+    """What a shell script does that may mount; its folder is $1"""
+    need('unshare', 'mount')
+    done = run('unshare', '-m', 'sh', '-c', f'set -e; img="$2"; cd "$1"; {script}', 'sh', folder, IMG)
+    if done.returncode == 77:
+        raise Skip('nothing can be mounted here')
+    return done
+
+
+@suite.fact
+def no_space(folder):
+    """a file that a new image was to go over is what it was if there is no space for that"""
+    for words in ('-f raw -o preallocation=full', '-f raw -o preallocation=falloc', '-f vpc -o block_size=512,force_size=on'):
+        done = mounted(folder, 'mkdir -p m; mount -t tmpfs -o size=1m none m || exit 77; echo old > m/out; cp m/out m/other; '
+                       f'"$img" create -q {words} m/out 1G && exit 3; ls m; cmp m/out m/other')
+        equal((done.returncode, done.stdout), (0, 'other\nout\n'), f'{words}: {done.stderr}')
+        check('m/out: could not ' in done.stderr and '.part-' not in done.stderr, done.stderr)
+
+
+@suite.fact
+def no_space_to_grow(folder):
+    """a preallocation that fails is taken back: a disk that was to be longer is as long as it was, and whole"""
+    for make in ('-f raw m/out 64k', '-f vpc -o subformat=fixed,force_size=on m/out 64k'):
+        words = make.split()
+        done = mounted(folder, f'mkdir -p m; mount -t tmpfs -o size=1m none m || exit 77; "$img" create -q {make}; '
+                       f'before=$(sha1sum m/out); "$img" resize -q -f {words[1]} --preallocation=full m/out 8M && exit 3; '
+                       'test "$before" = "$(sha1sum m/out)"')
+        equal(done.returncode, 0, f'{make}: {done.stderr}')
+
+
+@suite.fact
+def created(folder):
+    """create over a file keeps mode and links, and leaves nothing else; an image that the new one needs is refused"""
+    (folder / 'out').write_bytes(OLD)
+    (folder / 'out').chmod(0o640)
+    (folder / 'link').symlink_to('out')
+    works(IMG, 'create', '-q', '-f', 'vpc', folder / 'link', '1M')
+    equal(((folder / 'link').is_symlink(), (folder / 'out').stat().st_mode & 0o777), (True, 0o640), 'link and mode')
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'out', folder / 'child')
+    before = (folder / 'out').read_bytes()
+    text = fails(IMG, 'create', '-q', '-f', 'vpc', '-b', 'child', folder / 'out')
+    check('would be written over it, or over an image that it needs' in text, text)
+    equal((files(folder), (folder / 'out').read_bytes() == before), (['child', 'link', 'out'], True), 'files')
+
+
+@suite.fact
+def dangling(folder):
+    """a link to nothing: the file is made that it leads to, and not if the copy fails"""
+    (folder / 'sub').mkdir()
+    (folder / 'sub/link').symlink_to('../next')
+    (folder / 'next').symlink_to(folder / 'real')
+    source = make_source(folder)
+    for words in (['convert', '-f', 'raw', '-O', 'raw', source, folder / 'sub/link'],
+                  ['dd', '-f', 'raw', '-O', 'raw', f'if={source}', f'of={folder}/sub/link']):
+        works(IMG, *words)
+        equal((folder / 'real').read_bytes() == source.read_bytes(), True, 'contents')
+        (folder / 'real').unlink()
+    works(IMG, 'create', '-q', '-f', 'raw', folder / 'next', '1M')
+    equal((folder / 'real').stat().st_size, MIB, 'length')
+    (folder / 'real').unlink()
+    fails(IMG, 'convert', '--image-opts', f'driver=raw,file.filename={source},offset=1M,size=512M', folder / 'next')
+    equal(files(folder), ['next', 'sub'], 'files')
+    (folder / 'loop').symlink_to('loop')
+    check('symbolic links' in fails(IMG, 'convert', '-f', 'raw', '-O', 'raw', source, folder / 'loop'), 'a loop')
+
+
+@suite.fact
+def mounted_file(folder):
+    """a file that is mounted by itself is written in its place"""
+    (folder / 'out').write_bytes(OLD)
+    (folder / 'point').touch()
+    make_source(folder)
+    done = mounted(folder, 'mount --bind out point || exit 77; "$img" convert -f raw -O raw a.raw point; '
+                   '"$img" convert -f raw -O raw out point && exit 3; cmp out a.raw')
+    equal(done.returncode, 0, done.stderr)
+    check("'point' is both input and output" in done.stderr, done.stderr)
+    equal(files(folder), ['out', 'point'], 'files')
+
 
 suite.main()

@@ -175,7 +175,7 @@ def called_vhd(folder):
     """a file that is called as a VHD is, and is none, is not taken for a raw disk in silence; by its driver it is"""
     for data in b'', b'x' * 511, b'a text\n' * 1000:
         (folder / 'x.vhd').write_bytes(data)
-        check('it is called as a VHD is, and is none' in told(IMG, 'convert', '-O', 'raw', folder / 'x.vhd', folder / 'out'), data[:9])
+        check('it has the name of a VHD but is not one' in told(IMG, 'convert', '-O', 'raw', folder / 'x.vhd', folder / 'out'), data[:9])
         equal(told(IMG, 'convert', '-f', 'raw', '-O', 'raw', folder / 'x.vhd', folder / 'out'), '', 'with -f raw')
 
 
@@ -271,6 +271,62 @@ def attributes(folder):
         raise Skip(f'no extended attributes here: {error}') from None
     equal(told(IMG, 'convert', '-f', 'raw', '-O', 'raw', folder / 'a.raw', folder / 'b.raw'), '', 'warnings')
     equal(os.getxattr(folder / 'b.raw', 'user.origin'), b'kept', 'attribute')
+
+
+@suite.fact
+def raw_parent_advice(folder):
+    """a parent that is no VHD and has no format named: the error says how to name a raw disk's"""
+    (folder / 'base.raw').write_bytes(bytes(MIB))
+    works(IMG, 'create', '-q', '-f', 'vpc', '-b', 'base.raw', '-F', 'raw', folder / 'a.vhd')
+    for words in (['create', '-f', 'vpc', '-b', 'base.raw', folder / 'b.vhd'], ['rebase', '-f', 'vpc', '-b', 'base.raw', folder / 'a.vhd'],
+                  ['rebase', '-u', '-f', 'vpc', '-b', 'base.raw', folder / 'a.vhd'],
+                  ['convert', '-f', 'raw', '-O', 'vpc', '-B', 'base.raw', folder / 'base.raw', folder / 'b.vhd']):
+        text = fails(IMG, *words)
+        check('-F raw says that it is a raw disk' in text, f'{words}: {text}')
+    (folder / 'bad.vhd').write_bytes(b'conectix' + bytes(MIB))
+    check('-F raw' not in fails(IMG, 'create', '-f', 'vpc', '-b', 'bad.vhd', folder / 'b.vhd'), 'a VHD')
+    check('-F raw' not in fails(IMG, 'create', '-f', 'vpc', '-b', 'none', folder / 'b.vhd'), 'nothing')
+
+
+@suite.fact
+def failed_open(folder):
+    """what was warned of before an open failed stands in its message, and how an option that it names is given"""
+    data = bytearray(make(folder / 'a.vhd').read_bytes())
+    data[512] = 0
+    (folder / 'b.vhd').write_bytes(data[:-512])
+    text = fails(IMG, 'info', '-f', 'vpc', folder / 'b.vhd')
+    check('no dynamic header at 512' in text and 'the footer at the end of the file is missing' in text, text)
+    make(folder / 'c.vhd', '-b', 'a.vhd')
+    (folder / 'a.vhd').unlink()
+    text = fails(IMG, 'map', '-f', 'vpc', folder / 'c.vhd')
+    check(f'--image-opts driver=vpc,file.filename={folder}/c.vhd,parent=FILE' in text, text)
+    text = fails(IMG, 'map', '--image-opts', f'driver=vpc,file.filename={folder}/c.vhd')
+    check('are given so' not in text, text)
+
+
+@suite.fact
+def raw_in_chain(folder):
+    """a raw parent is named by check --backing-chain, and has nothing to be checked"""
+    (folder / 'base.raw').write_bytes(bytes(4 * MIB))
+    make(folder / 'a.vhd', '-b', 'base.raw', '-F', 'raw')
+    done = run(IMG, 'check', '--backing-chain', '-f', 'vpc', make(folder / 'b.vhd', '-b', 'a.vhd'))
+    equal((done.returncode, re.findall('image: (.*)', done.stdout)[-1].rsplit('/')[-1]), (0, 'base.raw'), done.stdout)
+    check('This image format does not support checks' in done.stderr, done.stderr)
+
+
+@suite.fact
+def trim(folder):
+    """room that can't be taken back at close is left: the image is sound, and check tells of a leak only"""
+    make(folder / 'a.vhd')
+    broken = (f'driver=vpc,file.driver=blkdebug,file.image.filename={folder}/a.vhd,file.inject-error.0.event=none,'
+              'file.inject-error.0.iotype=truncate,file.inject-error.0.errno=28')
+    works(IO, '-c', 'write -P 7 0 64k', '--image-opts', broken)
+    check((folder / 'a.vhd').stat().st_size > 8 * MIB, 'it was cut')
+    for _ in range(2):
+        done = run(IMG, 'check', '-f', 'vpc', folder / 'a.vhd')
+        equal((done.returncode, re.findall('(?:leak|corruption) [A-Z0-9]+', done.stdout)), (3, ['leak G1']), done.stdout)
+        text = works(IO, '-f', 'vpc', '-c', 'read -P 7 0 64k', '-c', 'write -P 8 2M 64k', '-c', 'read -P 8 2M 64k', folder / 'a.vhd')
+        check('failed' not in text, text)
 
 
 suite.main()

@@ -1,6 +1,8 @@
 # twins.py - two programs, the same command line: is what they say the same?
 # SPDX-License-Identifier: MIT
+import os
 import re
+import shutil
 
 from harness import check, equal
 
@@ -37,3 +39,51 @@ def compare(found, expected, filters):
 
 def lines_of(text):
     return [line.strip() for line in text.strip().splitlines()]
+
+
+def copy_sparse(source, target):
+    """The data of a file, its holes and its times"""
+    with open(source, 'rb', buffering=0) as old, open(target, 'wb', buffering=0) as new:
+        size, at = os.fstat(old.fileno()).st_size, 0
+        new.truncate(size)
+        while at < size:
+            try:
+                at = os.lseek(old.fileno(), at, os.SEEK_DATA)
+            except OSError:                 # no more
+                break
+            end = os.lseek(old.fileno(), at, os.SEEK_HOLE)
+            os.lseek(new.fileno(), at, os.SEEK_SET)
+            while at < end:
+                at += os.sendfile(new.fileno(), old.fileno(), at, end - at)
+    shutil.copystat(source, target)
+
+
+def is_untouched(copy, source):
+    """Was nothing written to what copy_sparse() made? To read the whole of it takes far longer"""
+    now, then = os.stat(copy), os.stat(source)
+    return (now.st_mtime_ns, now.st_size) == (then.st_mtime_ns, then.st_size)
+
+
+PIECE = 1 << 20
+
+
+def next_data(fd, at, size):
+    """Where the next data is in a file, from @at on; @size if there is none"""
+    try:
+        return os.lseek(fd, at, os.SEEK_DATA) if at < size else size
+    except OSError:
+        return size
+
+
+def same_bytes(a, b):
+    """Do two files hold the same? Where both have a hole nothing is read"""
+    with open(a, 'rb', buffering=0) as one, open(b, 'rb', buffering=0) as other:
+        fds = one.fileno(), other.fileno()
+        size, at = os.fstat(fds[0]).st_size, 0
+        if os.fstat(fds[1]).st_size != size:
+            return False
+        while (at := min(next_data(fd, at, size) for fd in fds)) < size:
+            if os.pread(fds[0], PIECE, at) != os.pread(fds[1], PIECE, at):
+                return False
+            at += PIECE
+    return True

@@ -162,9 +162,11 @@ static void blkdebug_close(BlockDriverState *bs)
     pthread_mutex_destroy(&s->mutex);
 }
 
-static int blkdebug_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+static int blkdebug_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
-    return -judge(bs, BLKDEBUG_BLOCK_STATUS, offset, bytes).err;
+    int err = judge(bs, BLKDEBUG_BLOCK_STATUS, offset, bytes).err;
+
+    return err ? -err : bdrv_filter_status(bs, offset, bytes, flags, st);
 }
 
 /* Where zeroes are not asked for in whole units */

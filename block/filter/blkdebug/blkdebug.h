@@ -130,7 +130,6 @@ typedef struct BlkdebugOptions {
 } BlkdebugOptions;
 
 extern const BlockOption blkdebug_options[];
-extern const BlockOption blkdebug_lists[];      /* fills BlkdebugLists */
 
 bool blkdebug_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
 /* "blkdebug:CONFIG:NAME", where CONFIG may be empty */
@@ -138,22 +137,22 @@ char *blkdebug_parse_name(const char *name, const char **rest, GError **errp);
 
 /* ---- blkdebug/config.c */
 
-/* The rules of a file, in the form that QEMU has for it; block_options_clear(blkdebug_lists, @lists) */
-bool blkdebug_read_config(const char *filename, BlkdebugLists *lists, GError **errp);
+/* Fill @lists, as @table says, with the rules of a file in the form that QEMU has for it; block_options_clear(@table, @lists) */
+bool blkdebug_read_config(const char *filename, const BlockOption *table, BlkdebugLists *lists, GError **errp);
 
 /* ---- blkdebug/rules.c */
 
 BlkdebugEvent blkdebug_find_event(const char *name);
-/* Rules that waited for this event hold now, and breakpoints stop the caller */
-void blkdebug_event(BlkdebugState *s, BlkdebugEvent event);
+/* Under the mutex: rules that waited for this event hold from now on */
+void blkdebug_begin_rules(BlkdebugState *s, BlkdebugEvent event);
 /* Ask the rules, and wait as long as they say */
 BlkdebugFate blkdebug_judge(BlkdebugState *s, const BlkdebugRequest *req);
 uint64_t blkdebug_mix(uint64_t x);              /* any two numbers give different ones, that look random */
 
 /* ---- blkdebug/breakpoint.c */
 
-/* Under the mutex, which is let go of meanwhile: return when all breakpoints met here are resumed */
-void blkdebug_stop(BlkdebugState *s, BlkdebugEvent event);
+/* Begin the rules that waited for this event, and return when all breakpoints met here are resumed */
+void blkdebug_event(BlkdebugState *s, BlkdebugEvent event);
 /* When no request is left */
 void blkdebug_forget_breaks(BlkdebugState *s);
 extern const BlockDebug blkdebug_debug;

@@ -15,8 +15,8 @@ static BlkdebugBreak *break_at(const BlkdebugState *s, guint i)
     return s->breaks->pdata[i];
 }
 
-/* A breakpoint is for one request */
-void blkdebug_stop(BlkdebugState *s, BlkdebugEvent event)
+/* Under the mutex, which is let go of meanwhile. A breakpoint is for one request */
+static void stop(BlkdebugState *s, BlkdebugEvent event)
 {
     unsigned holding = 0;
 
@@ -31,6 +31,14 @@ void blkdebug_stop(BlkdebugState *s, BlkdebugEvent event)
     while (holding > 0) {
         pthread_cond_wait(&s->resumed, &s->mutex);
     }
+}
+
+void blkdebug_event(BlkdebugState *s, BlkdebugEvent event)
+{
+    pthread_mutex_lock(&s->mutex);
+    blkdebug_begin_rules(s, event);
+    stop(s, event);
+    pthread_mutex_unlock(&s->mutex);
 }
 
 static int breakpoint(BlockDriverState *bs, const char *name, const char *tag)

@@ -121,7 +121,7 @@ static bool parse_file(Parser *p, FILE *file, GError **errp)
     return end_group(p, errp);
 }
 
-bool blkdebug_read_config(const char *filename, BlkdebugLists *lists, GError **errp)
+bool blkdebug_read_config(const char *filename, const BlockOption *table, BlkdebugLists *lists, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_new();
     Parser parser = { .kv = kv };
@@ -135,5 +135,5 @@ bool blkdebug_read_config(const char *filename, BlkdebugLists *lists, GError **e
 
     fclose(file);
     g_free(parser.prefix);
-    return ok && block_options_fill(blkdebug_lists, kv, lists, "blkdebug", errp);
+    return ok && block_options_fill(table, kv, lists, "blkdebug", errp);
 }

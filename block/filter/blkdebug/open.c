@@ -92,11 +92,11 @@ static const BlockOption transition_options[] = {
 
 #define LISTS(type, at) \
     { "inject-error", BLOCK_OPT_LIST, offsetof(type, at errors), "", .items = rule_options, \
-      .item_size = sizeof(RuleOptions), .help = "who fails" }, \
+      .item_size = sizeof(RuleOptions), .help = "which requests fail" }, \
     { "set-state", BLOCK_OPT_LIST, offsetof(type, at states), "", .items = transition_options, \
       .item_size = sizeof(TransitionOptions), .help = "when to go from one state to another" }
 
-const BlockOption blkdebug_lists[] = { LISTS(BlkdebugLists, ), { NULL } };
+static const BlockOption blkdebug_lists[] = { LISTS(BlkdebugLists, ), { NULL } };
 
 const BlockOption blkdebug_options[] = {
     LISTS(BlkdebugOptions, lists.),
@@ -265,7 +265,7 @@ static bool add_lists(BlockDriverState *bs, const BlkdebugLists *lists, GError *
 static bool add_config(BlockDriverState *bs, const char *filename, GError **errp)
 {
     BlkdebugLists lists = { 0 };
-    bool ok = blkdebug_read_config(filename, &lists, errp) && add_lists(bs, &lists, errp);
+    bool ok = blkdebug_read_config(filename, blkdebug_lists, &lists, errp) && add_lists(bs, &lists, errp);
 
     if (!ok) {
         g_prefix_error(errp, "config file '%s': ", filename);

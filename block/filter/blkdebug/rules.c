@@ -80,13 +80,10 @@ static void change_state(BlkdebugState *s, BlkdebugEvent event)
     }
 }
 
-void blkdebug_event(BlkdebugState *s, BlkdebugEvent event)
+void blkdebug_begin_rules(BlkdebugState *s, BlkdebugEvent event)
 {
-    pthread_mutex_lock(&s->mutex);
     activate_rules(s, event);
     change_state(s, event);
-    blkdebug_stop(s, event);
-    pthread_mutex_unlock(&s->mutex);
 }
 
 /* These constants are those of SplitMix64 */

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/size.h"
@@ -20,6 +21,8 @@ const BlockOption vpc_amend_options[] = {
     { "geometry", BLOCK_OPT_STRING, offsetof(VpcAmendOptions, geometry), "", .help = "cylinders/heads/sectors" },
     { "saved_state", BLOCK_OPT_ON_OFF, offsetof(VpcAmendOptions, saved_state), "",
       .help = "a suspended machine refers to the disk" },
+    { "unfinished", BLOCK_OPT_ON_OFF, offsetof(VpcAmendOptions, unfinished), "",
+      .help = "the image has a part of the disk only, and is not opened" },
     { NULL }
 };
 
@@ -57,12 +60,18 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
         (o->geometry && !vpc_set_geometry(&f, o->geometry, errp))) {
         return false;
     }
+    if (o->unfinished >= 0 && memcmp(f.cookie, VPC_COOKIE_POISON, 8)) {
+        memcpy(f.cookie, o->unfinished ? VPC_COOKIE_PART : VPC_COOKIE, 8);
+    }
     f.saved_state = o->saved_state >= 0 ? (uint8_t)o->saved_state : f.saved_state;
     if (!keeps_size(bs, &f, errp)) {
         return false;
     }
     int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
 
+    if (ret == 0 && vpc_is_unfinished(&s->footer)) {    /* what was written so far comes before the word that it is all */
+        ret = bdrv_node_flush(bs);
+    }
     ret = ret < 0 ? ret : vpc_change_footer(bs, &f);
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not write the footers: %s", g_strerror(-ret));

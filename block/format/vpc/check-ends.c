@@ -260,6 +260,9 @@ static void report_marks(VpcCheck *c)
     if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8)) {
         vpc_found(c, VPC_POISONED, -1, -1, "Xen's tools have put the image out of use (cookie v_poison)");
     }
+    if (vpc_is_unfinished(f)) {
+        vpc_found(c, VPC_UNFINISHED, -1, -1, "the image is marked as unfinished (cookie unfinish): it has a part of the disk only");
+    }
     if (f->hidden && vpc_creator_is(f, "tap")) {
         vpc_found(c, VPC_MARKED, -1, -1, "Xen's tools have hidden the image: it has children");
     }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include "block/drivers.h"
 #include "block/format/vpc/backing.h"
@@ -20,6 +19,7 @@
 #include "block/format/vpc/vpc.h"
 #include "util/be.h"
 #include "util/checked.h"
+#include "util/random.h"
 
 static const char *const subformats[] = { "dynamic", "fixed", NULL };
 enum { SUBFORMAT_DYNAMIC, SUBFORMAT_FIXED };
@@ -45,6 +45,8 @@ const BlockOption vpc_create_options[] = {
     { "geometry", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, geometry), "",
       .help = "cylinders/heads/sectors; the parent's, or by the specification's algorithm, if not given. max: 65535/16/255, "
               "also of a smaller disk, as QEMU has it with force_size" },
+    { "unfinished", BLOCK_OPT_BOOL, offsetof(VpcCreateOptions, unfinished), "off",
+      .help = "mark it as one that is not opened before amend says that it is finished" },
     { "backing_file", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent), "",
       .help = "make a differencing disk with this parent, named as from the new image's folder" },
     { "backing_fmt", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent_driver), "",
@@ -166,7 +168,7 @@ static bool set_uuid(VpcFooter *f, const char *text, GError **errp)
     if (text) {
         return vpc_parse_uuid(text, f->uuid, errp);
     }
-    if (getrandom(f->uuid, sizeof(f->uuid), 0) != sizeof(f->uuid)) {
+    if (!random_bytes(f->uuid, sizeof(f->uuid))) {
         bdrv_set_error(errp, EIO, "could not get random bytes for the uuid");
         return false;
     }
@@ -240,7 +242,7 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
         !set_timestamp(f, o->timestamp, errp)) {
         return false;
     }
-    memcpy(f->cookie, VPC_COOKIE, 8);
+    memcpy(f->cookie, o->unfinished ? VPC_COOKIE_PART : VPC_COOKIE, 8);
     be32_store(f->features, VPC_FEATURES);
     be32_store(f->version, VPC_VERSION);
     be64_store(f->data_offset, plan->fixed ? UINT64_MAX : sizeof(VpcFooter));

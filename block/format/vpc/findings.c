@@ -19,6 +19,8 @@
 
 const BlockCheckKind vpc_check_kinds[] = {
     [VPC_POISONED]          = { "P", NOTE, 0, true, "put out of use by Xen's tools", "nothing is repaired" },
+    [VPC_UNFINISHED]        = { "U", CORRUPTION, 0, true, "marked as unfinished: what made it did not come to its end",
+                                "it has a part of the disk only, and is to be made again; salvage=on reads what is there" },
 
     [VPC_NO_FOOTER]         = { "F2", CORRUPTION, 0, true, "no footer at all",
                                 "nothing says how large the disk is; salvage=on reads what its BAT has" },

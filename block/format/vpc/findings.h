@@ -12,7 +12,7 @@ extern const BlockCheckKind vpc_check_kinds[];
 
 /* Rows of vpc_check_kinds[], in its order: that in which they are repaired. docs/VHD.md explains the codes */
 typedef enum VpcKind {
-    VPC_POISONED, VPC_NO_FOOTER,
+    VPC_POISONED, VPC_UNFINISHED, VPC_NO_FOOTER,
     VPC_NO_CHECKSUM, VPC_BAD_CHECKSUM, VPC_NO_HEAD, VPC_NO_TAIL,
     VPC_ENDS_ONE_WRONG, VPC_ENDS_DISAGREE, VPC_ENDS_DIFFER, VPC_TAIL_511, VPC_BEHIND_FOOTER,
     VPC_FOOTER_UNKNOWN, VPC_SIZE_IMPOSSIBLE, VPC_FILE_SHORT, VPC_FOOTER_ODD, VPC_SIZE_ODD,

@@ -49,9 +49,14 @@ static bool is_old_hidden(const VpcFooter *f)
            be32_load(f->checksum) == vpc_footer_sum(f) + f->hidden;
 }
 
+bool vpc_is_unfinished(const VpcFooter *f)
+{
+    return !memcmp(f->cookie, VPC_COOKIE_PART, 8);
+}
+
 bool vpc_footer_is_valid(const VpcFooter *f)
 {
-    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8)) &&
+    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8) || vpc_is_unfinished(f)) &&
            (be32_load(f->checksum) == vpc_footer_sum(f) || is_old_hidden(f));
 }
 

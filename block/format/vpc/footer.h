@@ -15,6 +15,8 @@ void vpc_seal_footer(VpcFooter *footer);
 
 /* Are cookie and checksum right, with what old tapdisks are forgiven? */
 bool vpc_footer_is_valid(const VpcFooter *footer);
+/* Does it have the mark of an image that is being made, and has a part of its disk only? */
+bool vpc_is_unfinished(const VpcFooter *footer);
 uint32_t vpc_type(const VpcFooter *footer);
 /* Is it the footer of a dynamic or differencing disk? */
 bool vpc_is_sparse(const VpcFooter *footer);

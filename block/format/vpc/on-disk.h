@@ -13,6 +13,7 @@ typedef struct VpcFooter {
     uint8_t cookie[8];
 #define VPC_COOKIE          "conectix"
 #define VPC_COOKIE_POISON   "v_poison"      /* put out of use by Xen's tools */
+#define VPC_COOKIE_PART     "unfinish"      /* ours: has only a part of what it is to have */
     uint8_t features[4];
 #define VPC_FEATURES        2               /* always set */
     uint8_t version[4];

@@ -45,6 +45,8 @@ const BlockOption vpc_open_options[] = {
       .help = "take a parent whose unique id is another" },
     { "max-depth", BLOCK_OPT_INT, offsetof(VpcOptions, max_depth), "4096",
       .help = "how many parents there may be, one behind the other" },
+    { "unfinished", BLOCK_OPT_BOOL, offsetof(VpcOptions, unfinished), "off",
+      .help = "open an image that is marked as unfinished, too" },
     { "salvage", BLOCK_OPT_BOOL, offsetof(VpcOptions, salvage), "off",
       .help = "read what is left of a damaged image; what is not there reads as zeroes" },
     { "salvage-size", BLOCK_OPT_SIZE, offsetof(VpcOptions, salvage_size), "",
@@ -134,6 +136,11 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
 
     if (fault != VPC_FOOTER_GOOD && fault != VPC_FOOTER_SIZE_HUGE) {
         bdrv_set_error(errp, fault == VPC_FOOTER_VERSION_BAD ? ENOTSUP : EINVAL, "footer: %s", why);
+        return false;
+    }
+    if (vpc_is_unfinished(f) && !s->options.unfinished) {
+        bdrv_set_error(errp, EINVAL, "the image is marked as unfinished: what made it did not come to its end, and it has a part "
+                       "of the disk only; salvage=on reads what is there");
         return false;
     }
     if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {

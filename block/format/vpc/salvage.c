@@ -262,6 +262,9 @@ static bool make_out(VpcCheck *c, GError **errp)
         bdrv_set_error(errp, EINVAL, "nothing can be read of a disk of that kind");
         return false;
     }
+    if (vpc_is_unfinished(&s->footer)) {
+        bdrv_warn(bs, "salvage", "the image is marked as unfinished: it has a part of the disk only");
+    }
     bs->size = vpc_size(&s->footer, s->options.size_rule);
     if (s->fixed) {
         s->read_limit = s->read_limit ? s->read_limit : c->ends.tail_at;

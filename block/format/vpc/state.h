@@ -32,7 +32,7 @@ typedef struct VpcOptions {
     char *parent, *search, *root, *drives;      /* NULL: not given */
     bool ignore_id;
     int64_t max_depth;
-    bool salvage;
+    bool unfinished, salvage;
     int64_t salvage_size;                       /* -1: not given */
 } VpcOptions;
 

@@ -36,6 +36,7 @@ typedef struct VpcCreateOptions {
     char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
     char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
+    bool unfinished;            /* see vpc_is_unfinished() */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
@@ -44,7 +45,7 @@ bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
 typedef struct VpcAmendOptions {
     char *uuid, *creator, *geometry;    /* NULL, -1: as it is */
     int64_t timestamp;
-    int saved_state;
+    int saved_state, unfinished;
 } VpcAmendOptions;
 extern const BlockOption vpc_amend_options[];
 bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp);

@@ -200,7 +200,7 @@ static bool may_pass(int err)
     return false;
 }
 
-bool nbd_connect_first(NbdState *s, GError **errp)
+bool nbdc_connect_first(NbdState *s, GError **errp)
 {
     const struct timespec pause = { 0, PAUSE_MS * 1000000L };
     int64_t end = now_ms() + s->open_timeout;
@@ -521,7 +521,7 @@ static int try_request(NbdState *s, NbdLink *link, NbdRequest *req, bool *lost)
     return -req->err;
 }
 
-int nbd_request(NbdState *s, NbdRequest *req)
+int nbdc_request(NbdState *s, NbdRequest *req)
 {
     int64_t deadline = 0;
 
@@ -544,7 +544,7 @@ int nbd_request(NbdState *s, NbdRequest *req)
     }
 }
 
-bool nbd_is_in_doubt(NbdState *s)
+bool nbdc_is_in_doubt(NbdState *s)
 {
     pthread_mutex_lock(&s->lock);
     bool doubt = s->in_doubt;
@@ -552,7 +552,7 @@ bool nbd_is_in_doubt(NbdState *s)
     return doubt;
 }
 
-void nbd_disconnect(NbdState *s)
+void nbdc_disconnect(NbdState *s)
 {
     if (s->link) {
         nbd_aio_disconnect(s->link->handle, 0);

@@ -8,7 +8,7 @@
 
 #define EXPORT ":exportname="
 
-const char *const nbd_prefixes[] = { "nbd", "nbd+tcp", "nbd+unix", NULL };
+const char *const nbdc_prefixes[] = { "nbd", "nbd+tcp", "nbd+unix", NULL };
 
 static bool no_url(GError **errp)
 {
@@ -114,7 +114,7 @@ static bool take_old_name(KeyVal *kv, const char *address, GError **errp)
     return true;
 }
 
-char *nbd_parse_name(const char *name, const char **rest, GError **errp)
+char *nbdc_parse_name(const char *name, const char **rest, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_new();
     const char *after = strchr(name, ':') + 1;
@@ -129,10 +129,18 @@ char *nbd_parse_name(const char *name, const char **rest, GError **errp)
     return take_old_name(kv, after, errp) ? keyval_format(kv) : NULL;
 }
 
-char *nbd_name_of(const NbdState *s)
+char *nbdc_name_of(const NbdState *s)
 {
+    static const char plain[] = "/:@!$'()*+,;=";
     const char *slash = *s->export ? "/" : "";
+    g_autofree char *export = g_uri_escape_string(s->export, plain, true);
 
-    return s->path ? g_strdup_printf("nbd+unix://%s%s?socket=%s", slash, s->export, s->path)
-                   : g_strdup_printf("nbd://%s:%s%s%s", s->host, s->port, slash, s->export);
+    if (s->path) {
+        g_autofree char *path = g_uri_escape_string(s->path, plain, true);
+
+        return g_strdup_printf("nbd+unix://%s%s?socket=%s", slash, export, path);
+    }
+    bool colons = strchr(s->host, ':') != NULL;     /* an address of IPv6 */
+
+    return g_strdup_printf("nbd://%s%s%s:%s%s%s", colons ? "[" : "", s->host, colons ? "]" : "", s->port, slash, export);
 }

@@ -16,7 +16,7 @@
 
 typedef enum NbdServerType { NBD_SERVER_INET, NBD_SERVER_UNIX } NbdServerType;
 
-static const char *const nbd_server_words[] = { "inet", "unix", NULL };
+static const char *const nbdc_server_words[] = { "inet", "unix", NULL };
 
 typedef struct NbdOptions {
     int server_type;                /* NbdServerType; -1: not given */
@@ -28,7 +28,7 @@ typedef struct NbdOptions {
 } NbdOptions;
 
 #define NBD_SERVER \
-    { "server.type", BLOCK_OPT_ENUM, offsetof(NbdOptions, server_type), "", nbd_server_words, \
+    { "server.type", BLOCK_OPT_ENUM, offsetof(NbdOptions, server_type), "", nbdc_server_words, \
       .help = "where the server is: a network address, or a socket of this machine" }, \
     { "server.host", BLOCK_OPT_STRING, offsetof(NbdOptions, server_host), "", .help = "its name or address" }, \
     { "server.port", BLOCK_OPT_STRING, offsetof(NbdOptions, server_port), "", .help = "its port" }, \
@@ -40,7 +40,7 @@ typedef struct NbdOptions {
     { "export", BLOCK_OPT_STRING, offsetof(NbdOptions, export), "", \
       .help = "which export; the server's default if not given" }
 
-static const BlockOption nbd_open_options[] = {
+static const BlockOption nbdc_open_options[] = {
     NBD_SERVER,
     { "reconnect-delay", BLOCK_OPT_INT, offsetof(NbdOptions, reconnect_delay), "0",
       .help = "seconds to try to connect anew after the connection was lost; 0: requests fail then" },
@@ -53,39 +53,39 @@ static const BlockOption nbd_open_options[] = {
     { NULL }
 };
 
-static const BlockOption nbd_create_options[] = {
+static const BlockOption nbdc_create_options[] = {
     NBD_SERVER,
     { "size", BLOCK_OPT_SIZE, offsetof(NbdOptions, size), "0", .help = "how long the export has to be" },
     { NULL }
 };
 
-static bool nbd_bad(GError **errp, const char *text)
+static bool nbdc_bad(GError **errp, const char *text)
 {
     bdrv_set_error(errp, EINVAL, "%s", text);
     return false;
 }
 
 /* server.type says which of the others there are; without it, host or path does */
-static bool nbd_take_server(NbdState *s, const NbdOptions *o, GError **errp)
+static bool nbdc_take_server(NbdState *s, const NbdOptions *o, GError **errp)
 {
     bool local = o->server_type == NBD_SERVER_UNIX, named = o->server_type >= 0;
     const char *path = named ? o->server_path : o->path, *host = named ? o->server_host : o->host;
     const char *port = named ? o->server_port : o->port ? o->port : "10809";
 
     if (named ? o->path || o->host || o->port : o->server_path || o->server_host || o->server_port) {
-        return nbd_bad(errp, "'server' and path/host/port cannot be used at the same time, and 'server' has a type");
+        return nbdc_bad(errp, "'server' and path/host/port cannot be used at the same time, and 'server' has a type");
     }
     if (path && (host || (named ? o->server_port : o->port))) {
-        return nbd_bad(errp, "path and host may not be used at the same time");
+        return nbdc_bad(errp, "path and host may not be used at the same time");
     }
     if (named && local && !path) {
-        return nbd_bad(errp, "Parameter 'path' is missing");
+        return nbdc_bad(errp, "Parameter 'path' is missing");
     }
     if (named && !local && (!host || !port)) {
-        return nbd_bad(errp, host ? "Parameter 'port' is missing" : "Parameter 'host' is missing");
+        return nbdc_bad(errp, host ? "Parameter 'port' is missing" : "Parameter 'host' is missing");
     }
     if ((named && !local && path) || (!path && !host)) {
-        return nbd_bad(errp, "NBD server address missing");
+        return nbdc_bad(errp, "NBD server address missing");
     }
     s->path = g_strdup(path);
     s->host = g_strdup(path ? NULL : host);
@@ -95,7 +95,7 @@ static bool nbd_take_server(NbdState *s, const NbdOptions *o, GError **errp)
     return true;
 }
 
-static bool nbd_seconds(const char *name, int64_t seconds, int64_t *ms, GError **errp)
+static bool nbdc_seconds(const char *name, int64_t seconds, int64_t *ms, GError **errp)
 {
     if (seconds < 0 || seconds > NBD_MAX_SECONDS) {
         bdrv_set_error(errp, EINVAL, "%s %" PRId64 " is not between 0 and %d", name, seconds, NBD_MAX_SECONDS);
@@ -105,7 +105,7 @@ static bool nbd_seconds(const char *name, int64_t seconds, int64_t *ms, GError *
     return true;
 }
 
-static void nbd_init(NbdState *s)
+static void nbdc_init(NbdState *s)
 {
     pthread_condattr_t attr;
 
@@ -117,9 +117,9 @@ static void nbd_init(NbdState *s)
     s->ready = true;
 }
 
-static void nbd_clear(NbdState *s)
+static void nbdc_clear(NbdState *s)
 {
-    nbd_disconnect(s);
+    nbdc_disconnect(s);
     if (s->ready) {
         pthread_mutex_destroy(&s->lock);
         pthread_cond_destroy(&s->changed);
@@ -132,21 +132,21 @@ static void nbd_clear(NbdState *s)
     *s = (NbdState) { 0 };
 }
 
-static void nbd_driver_close(BlockDriverState *bs)
+static void nbdc_close(BlockDriverState *bs)
 {
-    nbd_clear(bs->state);
+    nbdc_clear(bs->state);
 }
 
-static bool nbd_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
+static bool nbdc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
 {
     const NbdOptions *o = opts;
     NbdState *s = bs->state;
 
-    nbd_init(s);
-    if (!nbd_take_server(s, o, errp) ||
-        !nbd_seconds("reconnect-delay", o->reconnect_delay, &s->reconnect_delay, errp) ||
-        !nbd_seconds("open-timeout", o->open_timeout, &s->open_timeout, errp) ||
-        !nbd_seconds("request-timeout", o->request_timeout, &s->request_timeout, errp) || !nbd_connect_first(s, errp)) {
+    nbdc_init(s);
+    if (!nbdc_take_server(s, o, errp) ||
+        !nbdc_seconds("reconnect-delay", o->reconnect_delay, &s->reconnect_delay, errp) ||
+        !nbdc_seconds("open-timeout", o->open_timeout, &s->open_timeout, errp) ||
+        !nbdc_seconds("request-timeout", o->request_timeout, &s->request_timeout, errp) || !nbdc_connect_first(s, errp)) {
         return false;
     }
     if ((flags & BDRV_O_RDWR) && s->facts.read_only) {
@@ -157,12 +157,12 @@ static bool nbd_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
     bs->fixed_length = true;
     bs->request_alignment = s->facts.min;
     g_free(bs->filename);
-    bs->filename = nbd_name_of(s);
+    bs->filename = nbdc_name_of(s);
     return true;
 }
 
 /* The first @max bytes of @vec at most, in one piece of memory: its own, or *@bounce */
-static void *nbd_flat(BlockVec vec, int64_t max, int64_t *bytes, void **bounce)
+static void *nbdc_flat(BlockVec vec, int64_t max, int64_t *bytes, void **bounce)
 {
     struct iovec iov;
 
@@ -176,7 +176,7 @@ static void *nbd_flat(BlockVec vec, int64_t max, int64_t *bytes, void **bounce)
     return *bounce;
 }
 
-static int nbd_move(BlockDriverState *bs, int64_t offset, BlockVec vec, NbdCommand command)
+static int nbdc_move(BlockDriverState *bs, int64_t offset, BlockVec vec, NbdCommand command)
 {
     NbdState *s = bs->state;
     int ret = 0;
@@ -185,13 +185,13 @@ static int nbd_move(BlockDriverState *bs, int64_t offset, BlockVec vec, NbdComma
         NbdRequest req = { .command = command, .offset = offset };
         void *bounce;
 
-        req.buf = nbd_flat(vec, s->facts.max, &req.bytes, &bounce);
+        req.buf = nbdc_flat(vec, s->facts.max, &req.bytes, &bounce);
         BlockVec piece = block_vec_slice(vec, 0, req.bytes);
 
         if (bounce && command == NBD_WRITE) {
             block_vec_to_buf(piece, bounce);
         }
-        ret = req.buf ? nbd_request(s, &req) : -ENOMEM;
+        ret = req.buf ? nbdc_request(s, &req) : -ENOMEM;
         if (bounce && command == NBD_READ && ret == 0) {
             block_vec_from_buf(piece, bounce);
         }
@@ -202,45 +202,45 @@ static int nbd_move(BlockDriverState *bs, int64_t offset, BlockVec vec, NbdComma
     return ret;
 }
 
-static int nbd_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
+static int nbdc_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    return nbd_move(bs, offset, vec, NBD_READ);
+    return nbdc_move(bs, offset, vec, NBD_READ);
 }
 
-static int nbd_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
+static int nbdc_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    return offset + vec.bytes > bs->size ? -ENOSPC : nbd_move(bs, offset, vec, NBD_WRITE);
+    return offset + vec.bytes > bs->size ? -ENOSPC : nbdc_move(bs, offset, vec, NBD_WRITE);
 }
 
 /* Another server's flush says nothing of what the one before it had not flushed, and what was built on that can't be
  * trusted until the image is opened again */
-static int nbd_driver_flush(BlockDriverState *bs)
+static int nbdc_flush(BlockDriverState *bs)
 {
     NbdState *s = bs->state;
     NbdRequest req = { .command = NBD_FLUSH };
-    int ret = s->facts.can_flush ? nbd_request(s, &req) : 0;
+    int ret = s->facts.can_flush ? nbdc_request(s, &req) : 0;
 
-    return ret == 0 && nbd_is_in_doubt(s) ? -EIO : ret;
+    return ret == 0 && nbdc_is_in_doubt(s) ? -EIO : ret;
 }
 
 /* Of one block; the layer lets nobody else change a part of one meanwhile */
-static int nbd_zero_part(NbdState *s, int64_t offset, int64_t bytes)
+static int nbdc_zero_part(NbdState *s, int64_t offset, int64_t bytes)
 {
     int64_t start = align_down(offset, s->facts.min);
     g_autofree uint8_t *block = g_malloc((size_t)s->facts.min);
     NbdRequest req = { .command = NBD_READ, .offset = start, .bytes = s->facts.min, .buf = block };
-    int ret = bytes > 0 ? nbd_request(s, &req) : 0;
+    int ret = bytes > 0 ? nbdc_request(s, &req) : 0;
 
     if (ret < 0 || bytes <= 0) {
         return ret;
     }
     memset(block + (offset - start), 0, (size_t)bytes);
     req.command = NBD_WRITE;
-    return nbd_request(s, &req);
+    return nbdc_request(s, &req);
 }
 
 /* Whole blocks */
-static int nbd_zero_blocks(NbdState *s, int64_t offset, int64_t bytes, unsigned flags)
+static int nbdc_zero_blocks(NbdState *s, int64_t offset, int64_t bytes, unsigned flags)
 {
     bool discard = flags & BLOCK_ZERO_DISCARD;
     NbdRequest req = { .command = discard ? NBD_TRIM : NBD_ZERO };
@@ -251,12 +251,12 @@ static int nbd_zero_blocks(NbdState *s, int64_t offset, int64_t bytes, unsigned 
     for (; bytes > 0 && ret == 0; offset += req.bytes, bytes -= req.bytes) {
         req.offset = offset;
         req.bytes = MIN(bytes, max);
-        ret = nbd_request(s, &req);
+        ret = nbdc_request(s, &req);
     }
     return ret;
 }
 
-static int nbd_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
+static int nbdc_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
     NbdState *s = bs->state;
     bool discard = flags & BLOCK_ZERO_DISCARD;
@@ -269,17 +269,17 @@ static int nbd_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, 
     if (end > bs->size) {
         return -ENOSPC;
     }
-    int ret = nbd_zero_blocks(s, first, last - first, flags);
+    int ret = nbdc_zero_blocks(s, first, last - first, flags);
 
     if (ret == 0 && !discard) {
-        ret = nbd_zero_part(s, offset, first - offset);
-        ret = ret < 0 ? ret : nbd_zero_part(s, last, end - last);
+        ret = nbdc_zero_part(s, offset, first - offset);
+        ret = ret < 0 ? ret : nbdc_zero_part(s, last, end - last);
     }
     return ret;
 }
 
 /* An answer of no bytes is none; one of too many, or that ends inside a block, is cut */
-static int nbd_status(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockStatus *st)
+static int nbdc_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     NbdState *s = bs->state;
     int64_t start = align_down(offset, s->facts.min);
@@ -292,14 +292,12 @@ static int nbd_status(BlockDriverState *bs, int64_t offset, int64_t bytes, Block
     if (!s->facts.has_context) {
         return 0;
     }
-    int ret = nbd_request(s, &req);
+    int ret = nbdc_request(s, &req);
     int64_t known = align_down(MIN(req.extent_bytes, end - start), s->facts.min);
 
-    if (ret < 0) {
-        return ret;
-    }
-    if (req.extent_bytes <= 0) {
-        return -EIO;
+    if (ret < 0 || req.extent_bytes <= 0) {
+        st->bytes = 0;
+        return ret < 0 ? ret : -EIO;
     }
     st->bytes = MIN(bytes, known > offset - start ? known - (offset - start) : start + s->facts.min - offset);
     st->data = !known || !(req.extent_flags & LIBNBD_STATE_HOLE);
@@ -307,7 +305,7 @@ static int nbd_status(BlockDriverState *bs, int64_t offset, int64_t bytes, Block
     return 0;
 }
 
-static bool nbd_truncate(BlockDriverState *bs, int64_t size, GError **errp)
+static bool nbdc_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 {
     if (size > bs->size) {
         bdrv_set_error(errp, EINVAL, "Cannot grow NBD nodes");
@@ -317,11 +315,11 @@ static bool nbd_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 }
 
 /* An export is there already, and has to do */
-static bool nbd_driver_create(BlockDriverState *bs, const void *opts, GError **errp)
+static bool nbdc_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     const NbdOptions *o = opts;
     NbdState s = { 0 };
-    bool ok = nbd_take_server(&s, o, errp) && nbd_connect_first(&s, errp);
+    bool ok = nbdc_take_server(&s, o, errp) && nbdc_connect_first(&s, errp);
 
     if (ok && s.facts.read_only) {
         bdrv_set_error(errp, EACCES, "the NBD server exports it for reading only");
@@ -330,7 +328,7 @@ static bool nbd_driver_create(BlockDriverState *bs, const void *opts, GError **e
         bdrv_set_error(errp, EINVAL, "Cannot grow NBD nodes");
         ok = false;
     }
-    nbd_clear(&s);
+    nbdc_clear(&s);
     return ok;
 }
 
@@ -342,17 +340,17 @@ const BlockDriver bdrv_nbd = {
     .state_size     = sizeof(NbdState),
     .open_size      = sizeof(NbdOptions),
     .create_size    = sizeof(NbdOptions),
-    .open_options   = nbd_open_options,
-    .create_options = nbd_create_options,
-    .open           = nbd_open,
-    .read           = nbd_read,
-    .write          = nbd_write,
-    .flush          = nbd_driver_flush,
-    .close          = nbd_driver_close,
-    .create         = nbd_driver_create,
-    .status         = nbd_status,
-    .zero           = nbd_driver_zero,
-    .truncate       = nbd_truncate,
-    .prefixes       = nbd_prefixes,
-    .parse_name     = nbd_parse_name,
+    .open_options   = nbdc_open_options,
+    .create_options = nbdc_create_options,
+    .open           = nbdc_open,
+    .read           = nbdc_read,
+    .write          = nbdc_write,
+    .flush          = nbdc_flush,
+    .close          = nbdc_close,
+    .create         = nbdc_create,
+    .status         = nbdc_status,
+    .zero           = nbdc_zero,
+    .truncate       = nbdc_truncate,
+    .prefixes       = nbdc_prefixes,
+    .parse_name     = nbdc_parse_name,
 };

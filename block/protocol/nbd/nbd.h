@@ -64,19 +64,19 @@ typedef struct NbdRequest {
 } NbdRequest;
 
 /* nbd/connection.c */
-bool nbd_connect_first(NbdState *s, GError **errp);
+bool nbdc_connect_first(NbdState *s, GError **errp);
 /* 0 or -errno; connects anew where the options allow it */
-int nbd_request(NbdState *s, NbdRequest *req);
+int nbdc_request(NbdState *s, NbdRequest *req);
 /* Something that was answered may be lost, with a server that was */
-bool nbd_is_in_doubt(NbdState *s);
+bool nbdc_is_in_doubt(NbdState *s);
 /* Nobody is using @s any more */
-void nbd_disconnect(NbdState *s);
+void nbdc_disconnect(NbdState *s);
 
 /* nbd/name.c */
-extern const char *const nbd_prefixes[];
+extern const char *const nbdc_prefixes[];
 /* "nbd:unix:PATH:exportname=NAME", "nbd:HOST:PORT", "nbd://HOST:PORT/NAME", "nbd+unix:///NAME?socket=PATH" */
-char *nbd_parse_name(const char *name, const char **rest, GError **errp);
+char *nbdc_parse_name(const char *name, const char **rest, GError **errp);
 /* The name of what is open, as QEMU says it */
-char *nbd_name_of(const NbdState *s);
+char *nbdc_name_of(const NbdState *s);
 
 #endif

@@ -1,0 +1,272 @@
+/* create.c - make an image: the file at the bottom, and what its format writes into it */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include "block/drivers.h"
+#include "block/layer.h"
+#include "block/options.h"
+
+/* The same for create(). @lenient: keys that only open() knows are not an error */
+static bool call_create(BlockDriverState *bs, KeyVal *kv, bool lenient, GError **errp)
+{
+    const BlockDriver *drv = bs->drv;
+    g_autofree void *opts = g_malloc0(MAX(drv->create_size, 1));
+
+    if (!block_options_fill(drv->create_options, kv, opts, drv->name, errp)) {
+        return false;
+    }
+    bool ok = (lenient || block_options_unknown(drv->create_options, kv, drv->name, errp)) &&
+              block_says_why(bs, "create", drv->create(bs, opts, errp), errp);
+
+    block_options_clear(drv->create_options, opts);
+    return ok;
+}
+
+/* Set option @name of the file at the bottom, if the table has it */
+static bool want(KeyVal *kv, const BlockOption *table, const char *name, int64_t value)
+{
+    while (table && table->name && !g_str_equal(table->name, name)) {
+        table++;
+    }
+    if (!table || !table->name) {
+        return false;
+    }
+    g_autofree char *text = g_strdup_printf("%" PRId64, value);
+
+    keyval_set(kv, name, text);
+    return true;
+}
+
+/* Set the options of @maker's create() that @plan has values for: with a size, it makes room before it empties a file */
+static void want_plan(BlockDriverState *maker, KeyVal *kv, const BlockFilePlan *plan)
+{
+    want(kv, maker->drv->create_options, "size", plan->bytes);
+    if (plan->extent_size_hint && !want(kv, maker->drv->create_options, "extent_size_hint", plan->extent_size_hint)) {
+        bdrv_warn(maker, "ignored", "driver '%s' makes files without an extent size hint", maker->drv->name);
+    }
+}
+
+/* The file at the bottom of @kv, a chain of filters over a protocol, made empty. The node that made it
+ * remembers whether it was there before; NULL on failure */
+static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, const BlockFilePlan *plan, GError **errp)
+{
+    const BlockDriver *drv = block_take_driver(kv, block_default_protocol(from, kv), errp);
+
+    if (!drv) {
+        return NULL;
+    }
+    if (!drv->is_protocol && !drv->map) {
+        g_autoptr(KeyVal) below = keyval_take_subtree(kv, block_file_key(drv));
+
+        return make_file(from, below, plan, errp);
+    }
+    if (!drv->create || drv->map) {
+        bdrv_set_error(errp, ENOTSUP, "Protocol driver '%s' does not support image creation", drv->name);
+        return NULL;
+    }
+    BlockDriverState *maker = block_node_new(from->tree, drv, BDRV_O_RDWR);
+
+    block_name_file(kv, drv->create_options, from->filename);
+    want_plan(maker, kv, plan);
+    maker->layer->storage = block_copy_storage(from->storage);
+    maker->layer->options = keyval_new();
+    if (!call_create(maker, kv, true, errp)) {
+        block_node_free(maker);
+        maker = NULL;
+    }
+    return maker;
+}
+
+/* The protocol that make_file() would have make a file, and in *@filename, to be g_free()d, which; NULL: there is none.
+ * Eats @kv */
+static const BlockDriver *find_maker(const BlockSource *from, KeyVal *kv, char **filename)
+{
+    const BlockDriver *drv = block_take_driver(kv, block_default_protocol(from, kv), NULL);
+    const char *said = keyval_get(kv, "filename");
+
+    if (!drv || drv->map) {
+        return NULL;
+    }
+    if (!drv->is_protocol) {
+        g_autoptr(KeyVal) below = keyval_take_subtree(kv, block_file_key(drv));
+
+        return find_maker(from, below, filename);
+    }
+    *filename = g_strdup(said ? said : from->filename);
+    return drv;
+}
+
+/* Might make_file() empty a file, or storage, that is there already? Eats @kv */
+static bool has_file(const BlockSource *from, KeyVal *kv)
+{
+    g_autofree char *filename = NULL;
+    const BlockDriver *drv = find_maker(from, kv, &filename);
+    BlockIdentity id;
+
+    return drv && drv->create &&
+           (from->storage || (filename && drv->identify && drv->identify(NULL, filename, &id)));
+}
+
+/* What is below a new image, to be written to. Eats @kv */
+static BlockDriverState *open_below(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
+{
+    BlockDriverState *below = block_open_child(from, kv, flags, errp);
+
+    for (BlockDriverState *node = below; node; node = node->file) {
+        if (!(node->flags & BDRV_O_RDWR)) {
+            bdrv_set_error(errp, EACCES, "driver '%s' is told not to write: an image can't be created there",
+                           node->drv->name);
+            block_close(below);
+            return NULL;
+        }
+    }
+    return below;
+}
+
+/* An existing file is opened by the options of all nodes above it before it is emptied */
+static bool try_file(const BlockSource *from, const char *options, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp), again = keyval_parse(options, NULL);
+
+    if (!kv || !has_file(from, kv)) {
+        return kv;
+    }
+    BlockDriverState *below = open_below(from, again, BDRV_O_RDWR | BLOCK_OPEN_TO_CREATE, errp);
+
+    block_close(below);
+    return below;
+}
+
+/* @options are those of the node; the driver at its bottom is the maker */
+static BlockDriverState *try_and_make(const BlockSource *from, const char *options, const BlockFilePlan *plan,
+                                      GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(options, errp);
+
+    return kv && try_file(from, options, errp) ? make_file(from, kv, plan, errp) : NULL;
+}
+
+bool bdrv_create_file_for(BlockDriverState *bs, const BlockFilePlan *plan, GError **errp)
+{
+    BlockLayer *layer = bs->layer;
+    BlockSource from = { layer->tree, bs->filename, layer->storage };
+
+    if (plan->bytes > BLOCK_MAX_SIZE) {
+        bdrv_set_error(errp, EFBIG, "a file of %" PRId64 " bytes is more than the %" PRId64 " that can be used",
+                       plan->bytes, BLOCK_MAX_SIZE);
+        return false;
+    }
+    g_autofree char *text = keyval_format(layer->options);
+
+    layer->maker = try_and_make(&from, text, plan, errp);
+    if (!layer->maker) {
+        return false;
+    }
+    from.storage = layer->maker->layer->storage;        /* it is empty now, and says so */
+    bs->file = open_below(&from, layer->options, BDRV_O_RDWR, errp);
+    return bs->file != NULL;
+}
+
+bool bdrv_create_file(BlockDriverState *bs, GError **errp)
+{
+    return bdrv_create_file_for(bs, &(BlockFilePlan) { 0 }, errp);
+}
+
+bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp)
+{
+    const BlockSource from = { .tree = bs->layer->tree };
+    BlockDriverState *maker = try_and_make(&from, options, &(BlockFilePlan) { 0 }, errp);
+
+    if (maker) {
+        block_node_free(maker);
+    }
+    return maker != NULL;
+}
+
+static bool flush_created(BlockDriverState *bs, GError **errp)
+{
+    int ret = bs->file ? bdrv_node_flush(bs->file) : 0;
+
+    if (ret < 0) {
+        bdrv_set_error(errp, -ret, "could not flush the new image: %s", g_strerror(-ret));
+    }
+    return ret == 0;
+}
+
+/* By the file that will be made, which the options may name */
+static void name_new(BlockDriverState *bs, const BlockSource *from)
+{
+    g_autofree char *text = keyval_format(bs->layer->options), *said = NULL;
+    g_autoptr(KeyVal) kv = keyval_parse(text, NULL);
+    const char *name = !bs->drv->is_protocol && kv && find_maker(from, kv, &said) ? said : from->filename;
+
+    g_free(bs->filename);
+    bs->filename = g_strdup(name ? name : "");
+}
+
+static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, GError **errp)
+{
+    BlockDriverState *bs = block_node_new(from->tree, drv, BDRV_O_RDWR);
+    BlockLayer *layer = bs->layer;
+
+    if (drv->is_protocol) {
+        block_name_file(kv, drv->create_options, from->filename);
+    }
+    layer->storage = block_copy_storage(from->storage);
+    layer->options = drv->is_protocol ? keyval_new() : keyval_take_subtree(kv, block_file_key(drv));
+    name_new(bs, from);
+
+    bool ok = call_create(bs, kv, false, errp) && flush_created(bs, errp);
+
+    block_close(bs->file);
+    if (layer->maker) {
+        if (!ok && layer->maker->drv->remove) {
+            layer->maker->drv->remove(layer->maker);
+        }
+        block_node_free(layer->maker);
+    }
+    block_node_free(bs);
+    return ok;
+}
+
+bool bdrv_create_with(const BlockCreateArgs *args, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(args->options, errp);
+    g_autofree char *lowest = NULL;
+
+    if (!kv || !block_take_name(args->filename, kv, &lowest, errp)) {
+        return false;
+    }
+    GError *err = NULL;
+    const BlockDriver *drv = block_take_driver(kv, NULL, &err);
+
+    if (err) {
+        g_propagate_error(errp, err);
+    } else if (!drv) {
+        bdrv_set_error(errp, EINVAL, "no driver named");
+    } else if (drv && !drv->create) {
+        bdrv_set_error(errp, ENOTSUP, "Format driver '%s' does not support image creation", drv->name);
+    }
+    if (!drv || !drv->create) {
+        return false;
+    }
+    const BlockSource from = { block_tree_new(), lowest, args->storage };
+
+    from.tree->warn = args->warn;
+    from.tree->warn_user = args->user;
+    bool ok = create_node(&from, drv, kv, errp);
+
+    block_tell_warning(from.tree, false, errp);
+    block_tree_free(from.tree);
+    return ok;
+}
+
+bool bdrv_create(const char *filename, const char *options, GError **errp)
+{
+    return bdrv_create_with(&(BlockCreateArgs) { .filename = filename, .options = options }, errp);
+}
+
+bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp)
+{
+    return bdrv_create_with(&(BlockCreateArgs) { .storage = storage, .options = options }, errp);
+}

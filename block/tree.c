@@ -1,0 +1,398 @@
+/* tree.c - the nodes of an image: made by options, one over the other, and closed */
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "block/drivers.h"
+#include "block/layer.h"
+#include "block/options.h"
+
+/* What every node understands, whatever its driver */
+typedef struct NodeOptions {
+    int read_only, direct, no_flush, writeback, discard, force_share;   /* -1: as the node above */
+    char *node_name, *flush_after;
+    int64_t cache_size;
+} NodeOptions;
+
+static const char *const off_on[] = { "off", "on", NULL };
+static const char *const discard_words[] = { "ignore", "unmap", "off", "on", NULL };
+
+static const BlockOption node_options[] = {
+    { "read-only", BLOCK_OPT_ENUM, offsetof(NodeOptions, read_only), "", .values = off_on,
+      .help = "do not write to this node" },
+    { "cache.direct", BLOCK_OPT_ENUM, offsetof(NodeOptions, direct), "", .values = off_on,
+      .help = "bypass the host's page cache (O_DIRECT)" },
+    { "cache.writeback", BLOCK_OPT_ENUM, offsetof(NodeOptions, writeback), "", .values = off_on,
+      .help = "off: flush every write before it is reported done" },
+    { "cache.no-flush", BLOCK_OPT_ENUM, offsetof(NodeOptions, no_flush), "", .values = off_on,
+      .help = "ignore flushes" },
+    { "discard", BLOCK_OPT_ENUM, offsetof(NodeOptions, discard), "", .values = discard_words,
+      .help = "do discards give space back?" },
+    { "force-share", BLOCK_OPT_ENUM, offsetof(NodeOptions, force_share), "", .values = off_on,
+      .help = "do not lock it: others may write to it meanwhile" },
+    { "node-name", BLOCK_OPT_STRING, offsetof(NodeOptions, node_name), "",
+      .help = "accepted: a name for people" },
+    { "metadata-cache-size", BLOCK_OPT_SIZE, offsetof(NodeOptions, cache_size), "32M",
+      .help = "memory for a format's tables" },
+    { "flush-after", BLOCK_OPT_STRING, offsetof(NodeOptions, flush_after), "",
+      .help = "of the image on top: flush when so much was written since the last flush (16M), or so long ago (5s)" },
+    { NULL }
+};
+
+bool bdrv_parse_cache_mode(const char *mode, unsigned *flags)
+{
+    static const struct { const char *name; unsigned flags; } modes[] = {
+        { "writeback",    0 },
+        { "writethrough", BDRV_O_WRITETHROUGH },
+        { "none",         BDRV_O_NOCACHE },
+        { "off",          BDRV_O_NOCACHE },
+        { "directsync",   BDRV_O_NOCACHE | BDRV_O_WRITETHROUGH },
+        { "unsafe",       BDRV_O_NO_FLUSH },
+        { "killsafe",     BDRV_O_NO_FLUSH | BDRV_O_WRITETHROUGH },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        if (g_str_equal(modes[i].name, mode)) {
+            *flags = (*flags & ~(unsigned)(BDRV_O_NOCACHE | BDRV_O_WRITETHROUGH | BDRV_O_NO_FLUSH)) | modes[i].flags;
+            return true;
+        }
+    }
+    return false;
+}
+
+BlockTree *block_tree_new(void)
+{
+    BlockTree *tree = g_new0(BlockTree, 1);
+
+    gate_init(&tree->gate);
+    pthread_mutex_init(&tree->notes_lock, NULL);
+    tree->warnings = g_ptr_array_new_with_free_func(g_free);
+    tree->warning_codes = g_ptr_array_new();
+    return tree;
+}
+
+void block_tree_free(BlockTree *tree)
+{
+    gate_destroy(&tree->gate);
+    pthread_mutex_destroy(&tree->notes_lock);
+    g_ptr_array_unref(tree->warnings);
+    g_ptr_array_unref(tree->warning_codes);
+    block_shortcuts_free(tree);
+    g_free(tree);
+}
+
+BlockDriverState *block_node_new(BlockTree *tree, const BlockDriver *drv, unsigned flags)
+{
+    BlockDriverState *bs = g_new0(BlockDriverState, 1);
+
+    bs->drv = drv;
+    bs->flags = flags;
+    bs->state = g_malloc0(MAX(drv->state_size, 1));
+    bs->filename = g_strdup("");
+    bs->layer = g_new0(BlockLayer, 1);
+    bs->layer->tree = tree;
+    pthread_mutex_init(&bs->layer->map_lock, NULL);
+    pthread_cond_init(&bs->layer->page_read, NULL);
+    pthread_mutex_init(&bs->layer->serial, NULL);
+    ranges_init(&bs->layer->writes);
+    bs->layer->written = 1;     /* by a program that was killed, perhaps: what can be read need not be on the disk */
+    return bs;
+}
+
+void block_node_free(BlockDriverState *bs)
+{
+    BlockLayer *layer = bs->layer;
+
+    block_meta_free(bs);
+    pthread_mutex_destroy(&layer->map_lock);
+    pthread_cond_destroy(&layer->page_read);
+    pthread_mutex_destroy(&layer->serial);
+    ranges_destroy(&layer->writes);
+    keyval_free(layer->options);
+    keyval_free(layer->backing_options);
+    g_free(layer->storage);
+    g_free(layer->root);
+    if (layer->chain && layer->depth == 0) {
+        g_hash_table_unref(layer->chain);
+    }
+    g_free(layer);
+    g_free(bs->state);
+    g_free(bs->filename);
+    g_free(bs);
+}
+
+/* Drivers may still use their children while they close. A chain may be long: only what is below an image is
+ * closed inside of it */
+static void close_drivers(BlockDriverState *bs)
+{
+    for (; bs; bs = bs->backing) {
+        if (bs->drv->close) {
+            bs->drv->close(bs);
+        }
+        close_drivers(bs->file);
+    }
+}
+
+static void free_nodes(BlockDriverState *bs)
+{
+    while (bs) {
+        BlockDriverState *backing = bs->backing;
+
+        free_nodes(bs->file);
+        block_node_free(bs);
+        bs = backing;
+    }
+}
+
+void block_close(BlockDriverState *bs)
+{
+    close_drivers(bs);
+    free_nodes(bs);
+}
+
+static bool takes_filename(const BlockOption *table)
+{
+    while (table && table->name && !g_str_equal(table->name, "filename")) {
+        table++;
+    }
+    return table && table->name;
+}
+
+/* @filename is for a driver that takes one, and wasn't given another among its options */
+void block_name_file(KeyVal *kv, const BlockOption *table, const char *filename)
+{
+    if (takes_filename(table) && filename && *filename && !keyval_get(kv, "filename")) {
+        keyval_set(kv, "filename", filename);
+    }
+}
+
+/* False if the user named a file for a driver that has none */
+static bool may_be_named(const BlockDriver *drv, const char *filename, GError **errp)
+{
+    bool may = !filename || !*filename || takes_filename(drv->open_options) || takes_filename(drv->create_options);
+
+    if (!may) {
+        bdrv_set_error(errp, EINVAL, "driver '%s' opens no file, and '%s' is named", drv->name, filename);
+    }
+    return may;
+}
+
+const BlockDriver *block_take_driver(KeyVal *kv, const BlockDriver *fallback, GError **errp)
+{
+    g_autofree char *name = keyval_take(kv, "driver");
+    const BlockDriver *drv = name ? bdrv_find_driver(name) : fallback;
+
+    if (!drv && name && g_str_equal(name, "nbd")) {
+        bdrv_set_error(errp, ENOTSUP, "driver 'nbd' is not built in");
+    } else if (!drv && name) {
+        bdrv_set_error(errp, ENOENT, "Unknown driver '%s'", name);
+    }
+    return drv;
+}
+
+/* Parents may be named by an image: it picks no tape or terminal */
+const BlockDriver *block_default_protocol(const BlockSource *from, const KeyVal *kv)
+{
+    const char *said = keyval_get(kv, "filename"), *filename = said ? said : from->filename;
+
+    if (from->storage) {
+        return &bdrv_mem;
+    }
+    return from->place ? bdrv_driver_of_place(*from->place) : bdrv_driver_of_file(filename, !from->chain);
+}
+
+BlockStorage *block_copy_storage(const BlockStorage *storage)
+{
+    return storage ? g_memdup2(storage, sizeof(*storage)) : NULL;
+}
+
+const char *block_file_key(const BlockDriver *drv)
+{
+    return drv->file_key ? drv->file_key : "file";
+}
+
+static void set_flag(unsigned *flags, unsigned flag, int on)
+{
+    if (on >= 0) {
+        *flags = on ? *flags | flag : *flags & ~flag;
+    }
+}
+
+static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
+{
+    NodeOptions opts = { 0 };
+
+    if (!block_options_fill(node_options, kv, &opts, bs->drv->name, errp)) {
+        return false;
+    }
+    if (opts.read_only == 1) {
+        bs->flags &= ~(unsigned)BDRV_O_RDWR;
+    }
+    set_flag(&bs->flags, BDRV_O_NOCACHE, opts.direct);
+    set_flag(&bs->flags, BDRV_O_NO_FLUSH, opts.no_flush);
+    set_flag(&bs->flags, BDRV_O_WRITETHROUGH, opts.writeback >= 0 ? !opts.writeback : -1);
+    set_flag(&bs->flags, BDRV_O_UNMAP, opts.discard >= 0 ? opts.discard % 2 : -1);
+    set_flag(&bs->flags, BDRV_O_NO_LOCK, opts.force_share);
+    bool ok = block_flush_after(bs->layer->tree, opts.flush_after, errp);
+
+    block_options_clear(node_options, &opts);
+    if (!ok) {
+        return false;
+    }
+    if (opts.force_share == 1 && (bs->flags & BDRV_O_RDWR)) {
+        bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
+        return false;
+    }
+    bs->layer->meta_limit = opts.cache_size;
+    return true;
+}
+
+/* The driver's own open(), with its options struct for as long as that takes */
+static bool call_open(BlockDriverState *bs, KeyVal *kv, GError **errp)
+{
+    const BlockDriver *drv = bs->drv;
+    g_autofree void *opts = g_malloc0(MAX(drv->open_size, 1));
+
+    if (!block_options_fill(drv->open_options, kv, opts, drv->name, errp)) {
+        return false;
+    }
+    bool ok = block_options_unknown(drv->open_options, kv, drv->name, errp);
+
+    if (ok && (!block_says_why(bs, "open", drv->open(bs, opts, bs->flags, errp), errp) ||
+               !block_opened_well(bs, errp))) {
+        ok = false;
+        if (drv->close) {
+            drv->close(bs);
+        }
+    }
+    block_options_clear(drv->open_options, opts);
+    return ok;
+}
+
+/* A protocol is told what to open */
+static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv, GError **errp)
+{
+    if (!from->storage && !may_be_named(bs->drv, from->filename, errp)) {
+        return false;
+    }
+    block_name_file(kv, bs->drv->open_options, from->filename);
+    bs->layer->storage = block_copy_storage(from->storage);
+    bs->layer->place = from->place;
+    return block_may_open(from->chain, bs, keyval_get(kv, "filename"), errp);
+}
+
+/* Take "backing=", or JSON's null, for BDRV_O_NO_BACKING. False: it has a value */
+static bool take_no_backing(BlockDriverState *bs, KeyVal *kv, GError **errp)
+{
+    g_autofree char *backing = keyval_take(kv, "backing");
+
+    if (backing && *backing) {
+        bdrv_set_error(errp, EINVAL, "backing=%s: an image behind this one is named by backing.file.filename=, and none "
+                       "by backing=", backing);
+        return false;
+    }
+    bs->flags |= backing ? BDRV_O_NO_BACKING : 0;
+    return true;
+}
+
+BlockDriverState *block_open_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, unsigned flags,
+                                   BlockDriverState *file, GError **errp)
+{
+    BlockDriverState *bs = block_node_new(from->tree, drv, flags);
+
+    bs->file = file;
+    bs->layer->behind = from->chain != NULL;
+    if (!take_node_options(bs, kv, errp)) {
+        goto fail;
+    }
+    if (!drv->is_protocol && keyval_get(kv, block_file_key(drv))) {
+        const char *node = keyval_get(kv, block_file_key(drv));
+
+        bdrv_set_error(errp, ENODEV, "Cannot find device='%s' nor node-name='%s'", node, node);
+        goto fail;
+    }
+    if (!drv->is_protocol && !bs->file) {
+        g_autoptr(KeyVal) below = keyval_take_subtree(kv, block_file_key(drv));
+
+        bs->file = block_open_child(from, below, bs->flags & ~(unsigned)BDRV_O_CHECK, errp);
+        if (!bs->file) {
+            goto fail;
+        }
+    }
+    if (drv->is_protocol && !use_source(bs, from, kv, errp)) {
+        goto fail;
+    }
+    bs->layer->root = g_strdup(from->root);
+    if (drv->open_backing && !take_no_backing(bs, kv, errp)) {
+        goto fail;
+    }
+    if (drv->open_backing) {
+        bs->layer->backing_options = keyval_take_subtree(kv, "backing");
+    }
+    const char *name = bs->file ? bs->file->filename : keyval_get(kv, "filename");
+
+    g_free(bs->filename);
+    bs->filename = g_strdup(name ? name : "");
+    if (call_open(bs, kv, errp)) {
+        bs->layer->place = NULL;
+        return bs;
+    }
+fail:
+    block_close(bs->file);
+    block_node_free(bs);
+    return NULL;
+}
+
+/* If @kv is a protocol's, and not every file may be opened: what the filename leads to, as a descriptor in *@place. The
+ * node's own options are the user's, and bound by the root only */
+static bool find_place(const BlockSource *from, const KeyVal *kv, int *place, GError **errp)
+{
+    const char *named = keyval_get(kv, "driver"), *said = keyval_get(kv, "filename");
+    const BlockDriver *drv = named ? bdrv_find_driver(named) : &bdrv_file;
+    const char *filename = said ? said : from->filename;
+
+    if (!from->chain || from->storage || !drv || !drv->is_protocol || (said && !from->root)) {
+        return true;
+    }
+    if (!takes_filename(drv->open_options)) {
+        if (from->root) {
+            bdrv_set_error(errp, EACCES, "driver '%s' opens no file, and parents are to be inside the folder '%s'",
+                           drv->name, from->root);
+        }
+        return !from->root;
+    }
+    if (!filename || !*filename) {
+        return true;
+    }
+    *place = bdrv_find_file(from->root, from->by_image && !said, filename, errp);
+    return *place >= 0;
+}
+
+BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
+{
+    BlockSource here = *from;
+    int place = -1;
+
+    if (keyval_get(kv, "flush-after")) {
+        bdrv_set_error(errp, EINVAL, "flush-after can be given to the topmost node only");
+        return NULL;
+    }
+    if (!find_place(from, kv, &place, errp)) {
+        return NULL;
+    }
+    here.place = place >= 0 ? &place : NULL;
+    const BlockDriver *protocol = keyval_get(kv, "driver") ? NULL : block_default_protocol(&here, kv);
+    const BlockDriver *drv = block_take_driver(kv, protocol, errp);
+    bool vain = keyval_get(kv, "cache.writeback") || keyval_get(kv, "discard");
+    BlockDriverState *bs = drv ? block_open_node(&here, drv, kv, flags, NULL, errp) : NULL;
+
+    if (bs && vain) {
+        bdrv_warn(bs, "ignored", "cache.writeback= and discard= are without effect here: those of the topmost node count");
+    }
+    if (place >= 0) {
+        close(place);
+    }
+    return bs;
+}
