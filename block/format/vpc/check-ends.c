@@ -278,7 +278,9 @@ static bool check_fields(VpcCheck *c)
     VpcFooterFault fault = vpc_judge_footer(f, &why);
 
     if (fault != VPC_FOOTER_GOOD) {
-        vpc_found(c, fault == VPC_FOOTER_SIZE_BAD ? VPC_SIZE_IMPOSSIBLE : VPC_FOOTER_UNKNOWN, -1, -1, "%s", why);
+        bool size = fault == VPC_FOOTER_SIZE_BAD || fault == VPC_FOOTER_SIZE_HUGE;
+
+        vpc_found(c, size ? VPC_SIZE_IMPOSSIBLE : VPC_FOOTER_UNKNOWN, -1, -1, "%s", why);
         return false;
     }
     if (!(be32_load(f->features) & VPC_FEATURES)) {

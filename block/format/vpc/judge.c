@@ -26,7 +26,7 @@ VpcFooterFault vpc_judge_footer(const VpcFooter *f, char **why)
     }
     if (size > INT64_MAX - VPC_MAX_BLOCK) {
         *why = g_strdup_printf("current size is %" PRIu64 " bytes, more than can be", size);
-        return VPC_FOOTER_SIZE_BAD;
+        return size > INT64_MAX ? VPC_FOOTER_SIZE_BAD : VPC_FOOTER_SIZE_HUGE;
     }
     return VPC_FOOTER_GOOD;
 }

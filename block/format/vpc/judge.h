@@ -14,7 +14,9 @@
 
 /* What may be wrong with a footer whose checksum is right, in the order in which it is looked for */
 typedef enum VpcFooterFault {
-    VPC_FOOTER_GOOD, VPC_FOOTER_VERSION_BAD, VPC_FOOTER_TYPE_BAD, VPC_FOOTER_SIZE_BAD,
+    VPC_FOOTER_GOOD, VPC_FOOTER_VERSION_BAD, VPC_FOOTER_TYPE_BAD,
+    VPC_FOOTER_SIZE_BAD,        /* the size is 2^63 or more */
+    VPC_FOOTER_SIZE_HUGE,       /* it is less, but a block behind it would not end below 2^63: open() can do with that */
 } VpcFooterFault;
 
 /* Return the first fault, and in *@why the clause that says so; g_free() it. NULL: there is none */

@@ -134,7 +134,7 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
     g_autofree char *why = NULL;
     VpcFooterFault fault = vpc_judge_footer(f, &why);
 
-    if (fault != VPC_FOOTER_GOOD) {
+    if (fault != VPC_FOOTER_GOOD && fault != VPC_FOOTER_SIZE_HUGE) {
         bdrv_set_error(errp, fault == VPC_FOOTER_VERSION_BAD ? ENOTSUP : EINVAL, "footer: %s", why);
         return false;
     }

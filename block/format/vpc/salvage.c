@@ -232,7 +232,7 @@ static bool salvage_choose_footer(VpcCheck *c, GError **errp)
     }
     g_autofree char *why = NULL;
 
-    if (vpc_judge_footer(&s->footer, &why) == VPC_FOOTER_SIZE_BAD) {
+    if (vpc_judge_footer(&s->footer, &why) >= VPC_FOOTER_SIZE_BAD) {
         bdrv_set_error(errp, EINVAL, "%s; salvage-size says how long the disk is", why);
         return false;
     }
