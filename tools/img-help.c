@@ -193,8 +193,8 @@ static void print_formats(void)
     print_wrapped(list, (int)strlen(head), tool_is_qemu ? WIDTH + 1 : (int)strlen(head));     /* scripts want one line */
 }
 
-/* QEMU has all of a command in its line */
-void img_print_list(void)
+/* Print all commands, with a line each. QEMU has all of a command in its line */
+static void print_list(void)
 {
     tool_print("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
     for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
@@ -210,7 +210,8 @@ void img_print_list(void)
     print_formats();
 }
 
-void img_print_page(const char *command)
+/* Print all that there is to say of @command, which is one of them */
+static void print_page(const char *command)
 {
     const Page *page = pages;
 
@@ -226,5 +227,17 @@ void img_print_page(const char *command)
     print_row("-h, --help", "print this", COLUMN);
     if (page->example) {
         tool_print("\nExample:\n  %s %s\n", tool_name, page->example);
+    }
+}
+
+void img_print_help(const char *command)
+{
+    if (tool_is_qemu) {
+        tool_print_version();
+    }
+    if (command && !tool_is_qemu) {
+        print_page(command);
+    } else {
+        print_list();
     }
 }

@@ -5,9 +5,7 @@
 
 #include "tools/common.h"
 
-/* All commands, with a line each */
-void img_print_list(void);
-/* What there is to say of @command, which is one of them */
-void img_print_page(const char *command);
+/* Print the page of @command; NULL, and by QEMU's name, the list of all commands */
+void img_print_help(const char *command);
 
 #endif

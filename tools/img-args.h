@@ -1,0 +1,46 @@
+/* img-args.h - the command lines of miniblk-img: options, numbers, and what is said of wrong ones */
+/* SPDX-License-Identifier: MIT */
+#ifndef MINIBLK_TOOLS_IMG_ARGS_H
+#define MINIBLK_TOOLS_IMG_ARGS_H
+
+#include <getopt.h>
+#include "tools/common.h"
+
+/* Begin with the arguments of @command: help and usage errors are about it from now on. The text is not copied */
+void img_args_begin(const char *command);
+
+/* Long options that have no letter */
+enum { IMG_OPT_IMAGE_OPTS = 256, IMG_OPT_TARGET_IMAGE_OPTS, IMG_OPT_TARGET_IS_ZERO, IMG_OPT_OUTPUT,
+       IMG_OPT_BACKING_CHAIN, IMG_OPT_OBJECT, IMG_OPT_SALVAGE, IMG_OPT_BITMAPS, IMG_OPT_SKIP_BROKEN_BITMAPS,
+       IMG_OPT_FLUSH_INTERVAL, IMG_OPT_NO_DRAIN, IMG_OPT_PATTERN, IMG_OPT_SIZE,
+       IMG_OPT_LAST };            /* the first that a subcommand may use for itself */
+
+#define IMG_HELP_OPTION { "help", 0, NULL, 'h' }
+#define IMG_COMMON_OPTIONS IMG_HELP_OPTION, { "object", 1, NULL, IMG_OPT_OBJECT }
+/* What img_take_option() takes, beside -f and -U */
+#define IMG_IMAGE_OPTIONS { "format", 1, NULL, 'f' }, { "force-share", 0, NULL, 'U' }, \
+                          { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }
+
+/* getopt_long(), where @letters begins with ':'. Help and usage errors end the program. */
+int img_getopt(int argc, char **argv, const char *letters, const struct option *options);
+
+/* The message, a hint at --help, and exit(1) */
+void img_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* False after a message about @what if @text is no size, or not from @min to @max; for the second, not from 0 on */
+bool img_parse_range(const char *what, const char *text, int64_t min, int64_t max, int64_t *bytes);
+bool img_parse_size(const char *what, const char *text, int64_t *bytes);
+/* That a size is none, in the words that QEMU has for options; @where stands before them */
+void img_refuse_size(const char *where);
+/* A number as C writes it; false if it is none, or not from @min to @max */
+bool img_parse_count(const char *text, long min, long max, long *count);
+
+/* --output: false after a message if @text is neither "human" nor "json" */
+bool img_parse_output(const char *text, bool *json);
+
+/* A message, and false, if @cache, @what's, is none of QEMU's cache modes. @what: "" or "source " */
+bool img_parse_cache(const char *what, const char *cache, unsigned *flags);
+/* -l: "snapshot.id=ID,snapshot.name=NAME" or anything else. False after a message */
+bool img_check_snapshot(const char *text);
+
+#endif
