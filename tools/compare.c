@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tools/compare.h"
+#include "tools/img-progress.h"
 #include "util/iszero.h"
 
 #define PIECE_BYTES (INT64_C(1) << 20)

@@ -3,7 +3,8 @@
 #ifndef MINIBLK_TOOLS_COMPARE_H
 #define MINIBLK_TOOLS_COMPARE_H
 
-#include "tools/img.h"
+#include <miniblk/block.h>
+#include "tools/img-progress.h"
 
 /* As exit statuses they mean what they mean for qemu-img */
 typedef enum CompareResult {

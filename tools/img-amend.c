@@ -4,8 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-children.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "util/checked.h"
+#include "util/keyval.h"
 
 enum { OPT_FORCE = IMG_OPT_LAST };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
 #include "tools/img-args.h"
 #include "tools/img-help.h"
 #include "util/keyval.h"

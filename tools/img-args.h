@@ -4,7 +4,8 @@
 #define MINIBLK_TOOLS_IMG_ARGS_H
 
 #include <getopt.h>
-#include "tools/common.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Begin with the arguments of @command: help and usage errors are about it from now on. The text is not copied */
 void img_args_begin(const char *command);

@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
 #include "tools/img.h"
 
 #define MAX_WORKERS 256

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "tools/common.h"
 #include "tools/img-chain.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
+#include "util/keyval.h"
 
 typedef struct Chain {
     GPtrArray *images;          /* ChainImage */

@@ -4,7 +4,7 @@
 #define MINIBLK_TOOLS_IMG_CHAIN_H
 
 #include <glib.h>
-#include "tools/img.h"
+#include "tools/img-image.h"
 
 typedef struct ChainImage {
     char *filename;

@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
 #include "tools/img-chain.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
+#include "tools/img.h"
 #include "tools/json.h"
 
 /* Exit statuses, qemu-img's */

@@ -3,6 +3,12 @@
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-children.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
+#include "tools/img-progress.h"
 #include "tools/img.h"
 
 typedef struct CommitArgs {

@@ -3,7 +3,12 @@
 #include <glib.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include "tools/common.h"
 #include "tools/compare.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
+#include "tools/img.h"
 
 typedef struct CompareArgs {
     ImgImage images[2];

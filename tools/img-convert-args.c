@@ -1,7 +1,12 @@
 /* img-convert-args.c - miniblk-img convert: its command line */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
 #include "tools/img-convert.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
+#include "util/keyval.h"
 
 #define MAX_SPARSE (16 << 20)
 

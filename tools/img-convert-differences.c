@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tools/img-convert.h"
+#include "tools/img-progress.h"
 #include "util/iszero.h"
 
 #define PIECE_BYTES (INT64_C(1) << 20)

@@ -7,9 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "tools/common.h"
+#include "tools/img-backing.h"
 #include "tools/img-convert.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
+#include "tools/img-progress.h"
 #include "tools/img-target.h"
+#include "tools/img.h"
 #include "util/checked.h"
+#include "util/keyval.h"
 
 static int64_t get_number(const BlockInfo *info, const char *key)
 {

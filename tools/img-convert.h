@@ -3,7 +3,10 @@
 #ifndef MINIBLK_TOOLS_IMG_CONVERT_H
 #define MINIBLK_TOOLS_IMG_CONVERT_H
 
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
 #include "tools/img-target.h"
+#include "util/keyval.h"
 
 typedef struct ConvertArgs {
     ImgImage from;              /* what all sources have in common */

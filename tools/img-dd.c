@@ -5,8 +5,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/img.h"
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
 #include "tools/img-target.h"
+#include "tools/img.h"
+#include "util/keyval.h"
 
 typedef struct DdArgs {
     ImgImage from, to;

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
 #include "tools/img-help.h"
 
 #define WIDTH 79                /* of a line, in characters */

@@ -3,8 +3,6 @@
 #ifndef MINIBLK_TOOLS_IMG_HELP_H
 #define MINIBLK_TOOLS_IMG_HELP_H
 
-#include "tools/common.h"
-
 /* Print the page of @command; NULL, and by QEMU's name, the list of all commands */
 void img_print_help(const char *command);
 

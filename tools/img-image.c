@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
 #include "tools/img-args.h"
 #include "tools/img-image.h"
 #include "util/keyval.h"

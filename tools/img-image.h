@@ -3,7 +3,7 @@
 #ifndef MINIBLK_TOOLS_IMG_IMAGE_H
 #define MINIBLK_TOOLS_IMG_IMAGE_H
 
-#include "tools/common.h"
+#include <miniblk/block.h>
 
 /* An image named on the command line */
 typedef struct ImgImage {

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "tools/json.h"
 #include "util/size.h"

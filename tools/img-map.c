@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 
 /* One line of the map, in QEMU's terms */

@@ -13,9 +13,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "tools/json.h"
 #include "util/checked.h"
+#include "util/keyval.h"
 
 typedef struct MeasureArgs {
     ImgImage image;             /* no filename: none */

@@ -8,6 +8,7 @@
 #include <linux/loop.h>
 #include "tools/common.h"
 #include "tools/img-paths.h"
+#include "util/keyval.h"
 
 /* Which file, or which device */
 typedef struct Place {

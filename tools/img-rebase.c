@@ -2,6 +2,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include <stdlib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-backing.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
 #include "tools/img.h"
 
 typedef struct RebaseArgs {

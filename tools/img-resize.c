@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-children.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
+#include "util/keyval.h"
 #include "util/size.h"
 
 #define PREALLOC_METADATA 3     /* one that QEMU knows */

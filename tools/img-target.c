@@ -17,7 +17,13 @@
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include <glib.h>
+#include "tools/common.h"
+#include "tools/img-backing.h"
+#include "tools/img-create-options.h"
+#include "tools/img-paths.h"
 #include "tools/img-target.h"
+#include "util/keyval.h"
 
 #define MOST_LINKS 40           /* symbolic links, one leading to the next, as the kernel follows them */
 #define MOST_LEFTOVERS 100      /* of programs that were killed, and had the same number */
@@ -192,6 +198,27 @@ static void end_part(const ImgTarget *target)
     g_autofree char *text = about_part(target, file);
 
     tool_error("%s", text);
+}
+
+static void print_warning(void *filename, const char *text)
+{
+    tool_warn("%s: %s", (const char *)filename, text);
+}
+
+bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)
+{
+    g_autofree char *text = img_creation_options(options, drv);
+    GError *err = NULL;
+
+    const BlockCreateArgs args = { .filename = filename, .options = text, .warn = print_warning, .user = (void *)filename };
+
+    if (!bdrv_create_with(&args, &err)) {
+        tool_error("%s: %s%s%s", filename, doing, bdrv_error_message(err),
+                   img_advice_on_parent(filename, keyval_get(options, "backing_file"), keyval_get(options, "backing_fmt")));
+        bdrv_error_free(err);
+        return false;
+    }
+    return true;
 }
 
 bool img_target_create(ImgTarget *target, const BlockDriver *drv, KeyVal *options, const char *doing, char **open)

@@ -4,7 +4,8 @@
 #define MINIBLK_TOOLS_IMG_TARGET_H
 
 #include <sys/stat.h>
-#include "tools/img.h"
+#include <miniblk/driver.h>
+#include "util/keyval.h"
 
 typedef struct ImgTarget {
     const char *filename;           /* the user's word */
@@ -19,6 +20,8 @@ typedef struct ImgTarget {
 
 /* Return the name by which to create the image. There is one target at a time. Messages have @filename in its place */
 const char *img_target_begin(ImgTarget *target, const char *filename);
+/* Create an image by @options. False after a message, in which the reason follows @doing */
+bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing);
 /* Make the image of a target, by @options and what its place needs besides, as img_create_image() does. *@open: options
  * to open it with, "" if none; g_free() it */
 bool img_target_create(ImgTarget *target, const BlockDriver *drv, KeyVal *options, const char *doing, char **open);

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "util/checked.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
 #include "tools/img-args.h"
 #include "tools/img-progress.h"
 #include "tools/img.h"
