@@ -54,20 +54,20 @@ static bool take_option(IoRwArgs *args, int c)
     }
 }
 
-bool io_rw_options(IoRwArgs *args, const char *usage, int argc, char **argv, const char *letters, bool exact)
+bool io_rw_options(IoRwArgs *args, int argc, char **argv, const char *letters, bool exact)
 {
     int c;
 
     while ((c = getopt(argc, argv, letters)) != -1) {
         if (c == '?') {
-            return io_usage(usage);
+            return io_usage(args->cmd);
         }
         if (!take_option(args, c)) {
             return false;
         }
     }
     if (argc - optind < 2 || (exact && argc - optind > 2)) {
-        return io_usage(usage);
+        return io_usage(args->cmd);
     }
     return true;
 }
@@ -109,7 +109,7 @@ bool io_rw_settle_read(IoRwArgs *args)
     IoRequest *req = args->req;
 
     if (args->part && req->pattern < 0) {
-        return io_usage("read");
+        return io_usage(args->cmd);
     }
     req->unsupported = args->vmstate;
     return true;

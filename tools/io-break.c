@@ -24,7 +24,7 @@ static bool failed(const char *what, int ret)
     return false;
 }
 
-bool io_cmd_break(int argc, char **argv)
+bool io_cmd_break(const IoCommand *cmd, int argc, char **argv)
 {
     int ret = bdrv_debug_breakpoint(io_bs, argv[1], argv[2]);
 
@@ -38,7 +38,7 @@ bool io_cmd_break(int argc, char **argv)
     return true;
 }
 
-bool io_cmd_wait_break(int argc, char **argv)
+bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv)
 {
     gint64 end = g_get_monotonic_time() + (gint64)PATIENCE * G_USEC_PER_SEC;
 
@@ -68,12 +68,12 @@ static bool resume_one(const char *tag)
     return bdrv_debug_resume(io_bs, tag) == 0;
 }
 
-bool io_cmd_resume(int argc, char **argv)
+bool io_cmd_resume(const IoCommand *cmd, int argc, char **argv)
 {
     return resume_one(argv[1]) || failed("resume request", bdrv_debug_resume(io_bs, argv[1]));
 }
 
-bool io_cmd_remove_break(int argc, char **argv)
+bool io_cmd_remove_break(const IoCommand *cmd, int argc, char **argv)
 {
     bool any = false;
 

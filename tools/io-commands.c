@@ -24,13 +24,9 @@ static void print_summary(const IoCommand *cmd)
     tool_print("%s%s%s -- %s\n", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
 }
 
-bool io_usage(const char *name)
+bool io_usage(const IoCommand *cmd)
 {
-    const IoCommand *cmd = io_find_command(name);
-
-    if (cmd) {
-        print_summary(cmd);
-    }
+    print_summary(cmd);
     return false;
 }
 
@@ -44,27 +40,27 @@ bool io_parse_size(const char *text, int64_t *bytes)
     return false;
 }
 
-static bool cmd_help(int argc, char **argv)
+static bool cmd_help(const IoCommand *cmd, int argc, char **argv)
 {
     if (argc > 1) {
-        const IoCommand *cmd = io_find_command(argv[1]);
+        const IoCommand *asked = io_find_command(argv[1]);
 
-        if (!cmd) {
+        if (!asked) {
             tool_print("command %s not found\n", argv[1]);
             return false;
         }
-        print_summary(cmd);
-        tool_print("%s", cmd->help ? cmd->help : "");
+        print_summary(asked);
+        tool_print("%s", asked->help ? asked->help : "");
         return true;
     }
-    for (const IoCommand *cmd = io_commands; cmd->name; cmd++) {
-        print_summary(cmd);
+    for (const IoCommand *each = io_commands; each->name; each++) {
+        print_summary(each);
     }
     tool_print("\nUse 'help commandname' for extended help.\n");
     return true;
 }
 
-static bool cmd_quit(int argc, char **argv)
+static bool cmd_quit(const IoCommand *cmd, int argc, char **argv)
 {
     io_quit_wanted = true;
     return true;
@@ -106,7 +102,7 @@ static bool run_words(int argc, char **argv)
         return false;
     }
     optind = 0;                     /* glibc's way to make getopt() start anew */
-    return cmd->run(argc, argv);
+    return cmd->run(cmd, argc, argv);
 }
 
 /* Words are parted by spaces; nothing quotes */

@@ -127,7 +127,7 @@ bool io_close_image(void)
     return ok;
 }
 
-bool io_cmd_close(int argc, char **argv)
+bool io_cmd_close(const IoCommand *cmd, int argc, char **argv)
 {
     return io_close_image();
 }
@@ -142,7 +142,7 @@ static void add_options(char **all, const char *more)
 }
 
 /* The options that 'open' shares with the command line. @options: what -o says, to be g_free()d */
-static bool take_open_option(IoOpenArgs *args, char **options, int c)
+static bool take_open_option(const IoCommand *cmd, IoOpenArgs *args, char **options, int c)
 {
     switch (c) {
     case 'r':
@@ -171,23 +171,23 @@ static bool take_open_option(IoOpenArgs *args, char **options, int c)
         args->copy_on_read = true;
         return true;
     default:
-        return io_usage("open");
+        return io_usage(cmd);
     }
 }
 
-bool io_cmd_open(int argc, char **argv)
+bool io_cmd_open(const IoCommand *cmd, int argc, char **argv)
 {
     IoOpenArgs args = { .flags = BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH };
     g_autofree char *options = NULL;
     int c;
 
     while ((c = getopt(argc, argv, "Cd:i:kno:rst:U")) != -1) {
-        if (!take_open_option(&args, &options, c)) {
+        if (!take_open_option(cmd, &args, &options, c)) {
             return false;
         }
     }
     if (argc - optind > 1) {
-        return io_usage("open");
+        return io_usage(cmd);
     }
     if (io_bs) {
         tool_error("file open already, try 'help close'");
@@ -204,7 +204,7 @@ typedef struct ReopenArgs {
     const char *options;
 } ReopenArgs;
 
-static bool take_reopen_option(ReopenArgs *args, char **options, int c)
+static bool take_reopen_option(const IoCommand *cmd, ReopenArgs *args, char **options, int c)
 {
     switch (c) {
     case 'r':
@@ -223,7 +223,7 @@ static bool take_reopen_option(ReopenArgs *args, char **options, int c)
         add_options(options, optarg);
         return true;
     default:
-        return io_usage("reopen");
+        return io_usage(cmd);
     }
 }
 
@@ -274,19 +274,19 @@ static bool reopen(const ReopenArgs *args)
     return false;
 }
 
-bool io_cmd_reopen(int argc, char **argv)
+bool io_cmd_reopen(const IoCommand *cmd, int argc, char **argv)
 {
     ReopenArgs args = { .flags = opened.flags };
     g_autofree char *options = NULL;
     int c;
 
     while ((c = getopt(argc, argv, "c:o:rw")) != -1) {
-        if (!take_reopen_option(&args, &options, c)) {
+        if (!take_reopen_option(cmd, &args, &options, c)) {
             return false;
         }
     }
     if (optind != argc) {
-        return io_usage("reopen");
+        return io_usage(cmd);
     }
     args.options = options;
     return check_reopen_options(&args) && reopen(&args);

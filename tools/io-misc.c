@@ -33,17 +33,17 @@ static bool check_error(GError *err)
     return !err;
 }
 
-bool io_cmd_aio_flush(int argc, char **argv)
+bool io_cmd_aio_flush(const IoCommand *cmd, int argc, char **argv)
 {
     return io_aio_drain();
 }
 
-bool io_cmd_flush(int argc, char **argv)
+bool io_cmd_flush(const IoCommand *cmd, int argc, char **argv)
 {
     return check_result("flush", bdrv_flush(io_bs));
 }
 
-bool io_cmd_length(int argc, char **argv)
+bool io_cmd_length(const IoCommand *cmd, int argc, char **argv)
 {
     g_autofree char *text = size_format_exact3(bdrv_getlength(io_bs));
 
@@ -51,7 +51,7 @@ bool io_cmd_length(int argc, char **argv)
     return true;
 }
 
-bool io_cmd_info(int argc, char **argv)
+bool io_cmd_info(const IoCommand *cmd, int argc, char **argv)
 {
     GError *err = NULL;
     BlockInfo *info = bdrv_get_info(io_bs, &err);
@@ -87,7 +87,7 @@ static int64_t allocation_run(int64_t offset, int64_t bytes, bool *here)
     return run;
 }
 
-bool io_cmd_map(int argc, char **argv)
+bool io_cmd_map(const IoCommand *cmd, int argc, char **argv)
 {
     int64_t length = bdrv_getlength(io_bs), run = 0;
 
@@ -108,7 +108,7 @@ bool io_cmd_map(int argc, char **argv)
     return true;
 }
 
-bool io_cmd_alloc(int argc, char **argv)
+bool io_cmd_alloc(const IoCommand *cmd, int argc, char **argv)
 {
     int64_t offset, bytes = SECTOR, sum = 0, run = 0, length = bdrv_getlength(io_bs);
 
@@ -145,7 +145,7 @@ static bool parse_preallocation(const char *mode, BlockPreallocation *how)
     return false;
 }
 
-bool io_cmd_truncate(int argc, char **argv)
+bool io_cmd_truncate(const IoCommand *cmd, int argc, char **argv)
 {
     BlockPreallocation how = BDRV_PREALLOC_OFF;
     GError *err = NULL;
@@ -154,14 +154,14 @@ bool io_cmd_truncate(int argc, char **argv)
 
     while ((c = getopt(argc, argv, "m:")) != -1) {
         if (c == '?') {
-            return io_usage("truncate");
+            return io_usage(cmd);
         }
         if (!parse_preallocation(optarg, &how)) {
             return false;
         }
     }
     if (argc == optind) {       /* of several, QEMU takes the first */
-        return io_usage("truncate");
+        return io_usage(cmd);
     }
     if (!io_parse_size(argv[optind], &size)) {
         return false;
@@ -171,13 +171,13 @@ bool io_cmd_truncate(int argc, char **argv)
     return check_error(err);
 }
 
-bool io_cmd_abort(int argc, char **argv)
+bool io_cmd_abort(const IoCommand *cmd, int argc, char **argv)
 {
     fflush(stdout);
     abort();
 }
 
-bool io_cmd_sigraise(int argc, char **argv)
+bool io_cmd_sigraise(const IoCommand *cmd, int argc, char **argv)
 {
     int64_t number;
 
@@ -192,7 +192,7 @@ bool io_cmd_sigraise(int argc, char **argv)
     return raise((int)number) == 0;
 }
 
-bool io_cmd_sleep(int argc, char **argv)
+bool io_cmd_sleep(const IoCommand *cmd, int argc, char **argv)
 {
     char *end;
     long ms;

@@ -17,7 +17,7 @@ enum {
 
 typedef struct IoCommand {
     const char *name, *alt;         /* @alt: a shorter name; NULL: none */
-    bool (*run)(int argc, char **argv);     /* false: it failed, and said so */
+    bool (*run)(const struct IoCommand *cmd, int argc, char **argv);   /* false, after a message: it failed */
     int min, max;                   /* arguments; @max -1: any number */
     unsigned flags;
     const char *args;               /* for the usage line; NULL: none */
@@ -29,8 +29,8 @@ typedef struct IoCommand {
 extern const IoCommand io_commands[];
 const IoCommand *io_find_command(const char *name);     /* NULL: there is none */
 
-/* Print how the command is called; always false, so that it can be returned */
-bool io_usage(const char *name);
+/* Print how @cmd is called. Always false, so that it can be returned */
+bool io_usage(const IoCommand *cmd);
 /* Run one line. False: it failed, and said so */
 bool io_run_line(const char *line);
 
@@ -97,6 +97,7 @@ bool io_request_report(const IoRequest *req);
 
 /* A command's options, before they were checked against each other */
 typedef struct IoRwArgs {
+    const IoCommand *cmd;
     IoRequest *req;
     bool vmstate, compressed, no_fallback, invalid;     /* -b -c -n -i */
     bool zeroes, unmap, fua;                            /* -z -u -f */
@@ -104,8 +105,8 @@ typedef struct IoRwArgs {
     const char *source;                                 /* -s, of a write: a file */
 } IoRwArgs;
 
-/* The options, then two words or more; @exact: not more. @usage: the command's name */
-bool io_rw_options(IoRwArgs *args, const char *usage, int argc, char **argv, const char *letters, bool exact);
+/* The options, then two words or more; @exact: not more */
+bool io_rw_options(IoRwArgs *args, int argc, char **argv, const char *letters, bool exact);
 bool io_rw_settle_write(IoRwArgs *args);
 bool io_rw_settle_read(IoRwArgs *args);
 /* Which part is to be checked, now that the length is known */
@@ -132,32 +133,32 @@ void io_break_clear(void);          /* before the image is closed: nobody is sto
 
 /* ---- the commands themselves */
 
-bool io_cmd_aio_read(int argc, char **argv);        /* io-rw.c */
-bool io_cmd_aio_write(int argc, char **argv);
-bool io_cmd_discard(int argc, char **argv);
-bool io_cmd_read(int argc, char **argv);
-bool io_cmd_readv(int argc, char **argv);
-bool io_cmd_write(int argc, char **argv);
-bool io_cmd_writev(int argc, char **argv);
+bool io_cmd_aio_read(const IoCommand *cmd, int argc, char **argv);        /* io-rw.c */
+bool io_cmd_aio_write(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_discard(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_read(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_readv(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_write(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_writev(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_break(int argc, char **argv);           /* io-break.c */
-bool io_cmd_remove_break(int argc, char **argv);
-bool io_cmd_resume(int argc, char **argv);
-bool io_cmd_wait_break(int argc, char **argv);
+bool io_cmd_break(const IoCommand *cmd, int argc, char **argv);           /* io-break.c */
+bool io_cmd_remove_break(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_resume(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_close(int argc, char **argv);           /* io-image.c */
-bool io_cmd_open(int argc, char **argv);
-bool io_cmd_reopen(int argc, char **argv);
+bool io_cmd_close(const IoCommand *cmd, int argc, char **argv);           /* io-image.c */
+bool io_cmd_open(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_reopen(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_abort(int argc, char **argv);           /* io-misc.c */
-bool io_cmd_aio_flush(int argc, char **argv);
-bool io_cmd_alloc(int argc, char **argv);
-bool io_cmd_flush(int argc, char **argv);
-bool io_cmd_info(int argc, char **argv);
-bool io_cmd_length(int argc, char **argv);
-bool io_cmd_map(int argc, char **argv);
-bool io_cmd_sigraise(int argc, char **argv);
-bool io_cmd_sleep(int argc, char **argv);
-bool io_cmd_truncate(int argc, char **argv);
+bool io_cmd_abort(const IoCommand *cmd, int argc, char **argv);           /* io-misc.c */
+bool io_cmd_aio_flush(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_alloc(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_flush(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_info(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_length(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_map(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_sigraise(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_sleep(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_truncate(const IoCommand *cmd, int argc, char **argv);
 
 #endif
