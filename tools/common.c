@@ -187,6 +187,15 @@ void tool_warn(const char *format, ...)
     va_end(ap);
 }
 
+bool tool_check_error(GError *err)
+{
+    if (err) {
+        tool_error("%s", bdrv_error_message(err));
+        bdrv_error_free(err);
+    }
+    return !err;
+}
+
 void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen)
 {
     const char *text;

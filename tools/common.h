@@ -20,6 +20,9 @@ void tool_print_version(void);
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* "NAME: warning: text" */
 
+/* True if @err is NULL. Else print its message, and free it */
+bool tool_check_error(GError *err);
+
 /* Let messages have @name in place of @file, from now on; NULL: no longer. The texts are not copied */
 void tool_call_it(const char *file, const char *name);
 

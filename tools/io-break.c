@@ -9,8 +9,6 @@
 
 #define PATIENCE 60                 /* seconds: who waits for longer waits in vain */
 
-static GPtrArray *tags;             /* of all breakpoints since the image was opened; char *, NULL: none */
-
 static void nap(void)
 {
     const struct timespec ms = { 0, 1000000 };
@@ -31,10 +29,7 @@ bool io_cmd_break(const IoCommand *cmd, int argc, char **argv)
     if (ret < 0) {
         return failed("set breakpoint", ret);
     }
-    if (!tags) {
-        tags = g_ptr_array_new_with_free_func(g_free);
-    }
-    g_ptr_array_add(tags, g_strdup(argv[2]));
+    io_break_remember(argv[2]);
     return true;
 }
 
@@ -86,30 +81,4 @@ bool io_cmd_remove_break(const IoCommand *cmd, int argc, char **argv)
         tool_print("Could not remove breakpoint %s: %s\n", argv[1], g_strerror(-ret));
     }
     return ret == 0 || any;
-}
-
-const char *io_break_stopped(void)
-{
-    for (guint i = 0; tags && i < tags->len; i++) {
-        if (bdrv_debug_is_suspended(io_bs, tags->pdata[i])) {
-            return tags->pdata[i];
-        }
-    }
-    return NULL;
-}
-
-bool io_break_any(void)
-{
-    return tags != NULL;
-}
-
-void io_break_clear(void)
-{
-    for (guint i = 0; tags && i < tags->len; i++) {
-        bdrv_debug_remove_breakpoint(io_bs, tags->pdata[i]);
-    }
-    if (tags) {
-        g_ptr_array_free(tags, TRUE);
-    }
-    tags = NULL;
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <glib.h>
 #include "tools/io.h"
-#include "util/size.h"
 
 bool io_quit_wanted;
 
@@ -19,27 +18,6 @@ const IoCommand *io_find_command(const char *name)
     return NULL;
 }
 
-static void print_summary(const IoCommand *cmd)
-{
-    tool_print("%s%s%s -- %s\n", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
-}
-
-bool io_usage(const IoCommand *cmd)
-{
-    print_summary(cmd);
-    return false;
-}
-
-bool io_parse_size(const char *text, int64_t *bytes)
-{
-    if (size_parse(text, bytes)) {
-        return true;
-    }
-    tool_print("Parsing error: %s -- %s\n", tool_is_too_large(text) ? "argument too large"
-               : "non-numeric argument, or extraneous/unrecognized suffix", text);
-    return false;
-}
-
 static bool cmd_help(const IoCommand *cmd, int argc, char **argv)
 {
     if (argc > 1) {
@@ -49,12 +27,12 @@ static bool cmd_help(const IoCommand *cmd, int argc, char **argv)
             tool_print("command %s not found\n", argv[1]);
             return false;
         }
-        print_summary(asked);
+        io_print_usage(asked);
         tool_print("%s", asked->help ? asked->help : "");
         return true;
     }
     for (const IoCommand *each = io_commands; each->name; each++) {
-        print_summary(each);
+        io_print_usage(each);
     }
     tool_print("\nUse 'help commandname' for extended help.\n");
     return true;

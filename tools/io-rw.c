@@ -1,4 +1,4 @@
-/* io-rw.c - the commands that move data: read, write, readv, writev, discard, aio_read, aio_write */
+/* io-rw.c - the commands that move data, and those that wait for it: read, write, …, discard, flush, aio_flush */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <getopt.h>
@@ -144,4 +144,14 @@ bool io_cmd_aio_write(const IoCommand *cmd, int argc, char **argv)
                            : io_rw_vector(req, argv + optind, argc - optind, write_fill(req)));
 
     return start(&req, ok, args.invalid);
+}
+
+bool io_cmd_flush(const IoCommand *cmd, int argc, char **argv)
+{
+    return io_check_result("flush", bdrv_flush(io_bs));
+}
+
+bool io_cmd_aio_flush(const IoCommand *cmd, int argc, char **argv)
+{
+    return io_aio_drain();
 }

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include "tools/common.h"
 
-/* ---- commands: io-commands.c */
+/* ---- the table of the commands, help, and running a line: io-commands.c */
 
 enum {
     IO_NEEDS_IMAGE = 1 << 0,
@@ -29,15 +29,22 @@ typedef struct IoCommand {
 extern const IoCommand io_commands[];
 const IoCommand *io_find_command(const char *name);     /* NULL: there is none */
 
-/* Print how @cmd is called. Always false, so that it can be returned */
-bool io_usage(const IoCommand *cmd);
 /* Run one line. False: it failed, and said so */
 bool io_run_line(const char *line);
 
+extern bool io_quit_wanted;         /* 'quit' was given */
+
+/* ---- the words of commands: io-args.c */
+
+/* Print how @cmd is called */
+void io_print_usage(const IoCommand *cmd);
+/* The same. Always false, so that it can be returned */
+bool io_usage(const IoCommand *cmd);
 /* A length or an offset. False: it is none, which was reported */
 bool io_parse_size(const char *text, int64_t *bytes);
-
-extern bool io_quit_wanted;         /* 'quit' was given */
+/* Options that the command line and 'open' have in common. False: a bad mode, which was reported */
+bool io_parse_cache(const char *mode, unsigned *flags);
+bool io_parse_discard(const char *mode, unsigned *flags);
 
 /* ---- the image: io-image.c */
 
@@ -52,13 +59,14 @@ typedef struct IoOpenArgs {
 extern BlockDriverState *io_bs;     /* NULL: no image is open */
 extern bool io_misalign;            /* buffers at odd addresses */
 
-/* Options that the command line and 'open' have in common. False: a bad mode, which was reported */
-bool io_parse_cache(const char *mode, unsigned *flags);
-bool io_parse_discard(const char *mode, unsigned *flags);
-
-/* False on failure, which was reported */
-bool io_open_image(const IoOpenArgs *args);
-bool io_close_image(void);
+/* Open the image. False and @errp set on failure */
+bool io_image_open(const IoOpenArgs *args, GError **errp);
+/* How the image was opened. The strings are valid until it is closed */
+const IoOpenArgs *io_image_args(void);
+/* Print the last warnings, and close the image. False after a message: bytes that were written may be lost */
+bool io_image_close(void);
+/* True if @ret is 0. Else print that the command @name failed, and the warnings of the image */
+bool io_check_result(const char *name, int ret);
 /* Say what the image found wrong since the last call. Any thread */
 void io_print_warnings(void);
 
@@ -93,7 +101,7 @@ void io_request_run(IoRequest *req);
 /* Print what came of it, in one go. Any thread. False: it failed, or the pattern was not there */
 bool io_request_report(const IoRequest *req);
 
-/* ---- the words of the commands that make one: io-args.c. False: a bad one, which was reported */
+/* ---- the words of the commands that make one: io-rw-args.c. False: a bad one, which was reported */
 
 /* A command's options, before they were checked against each other */
 typedef struct IoRwArgs {
@@ -116,6 +124,13 @@ bool io_rw_range(IoRequest *req, char **words, const char *unless, bool any_leng
 /* "off len len …", @count words, and a buffer in as many pieces */
 bool io_rw_vector(IoRequest *req, char **words, int count, int fill);
 
+/* ---- breakpoints: io-breakpoints.c */
+
+void io_break_remember(const char *tag);    /* one was set */
+bool io_break_any(void);            /* was one set since the image was opened? */
+const char *io_break_stopped(void); /* the tag of a request that is stopped; NULL: none */
+void io_break_clear(void);          /* before the image is closed: nobody is stopped any more */
+
 /* ---- requests in the background: io-aio.c */
 
 /* Takes @req over. False: it could not be started, which was reported */
@@ -125,40 +140,48 @@ bool io_aio_drain(void);
 /* Is one of them not done yet? */
 bool io_aio_is_busy(void);
 
-/* ---- breakpoints: io-break.c */
+/* ---- the image with its requests and breakpoints: io-open.c */
 
-bool io_break_any(void);            /* was one set since the image was opened? */
-const char *io_break_stopped(void); /* the tag of a request that is stopped; NULL: none */
-void io_break_clear(void);          /* before the image is closed: nobody is stopped any more */
+/* False on failure, which was reported */
+bool io_open_image(const IoOpenArgs *args);
+bool io_close_image(void);
 
 /* ---- the commands themselves */
 
-bool io_cmd_aio_read(const IoCommand *cmd, int argc, char **argv);        /* io-rw.c */
+/* io-rw.c */
+bool io_cmd_aio_flush(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_aio_read(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_aio_write(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_discard(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_flush(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_read(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_readv(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_write(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_writev(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_break(const IoCommand *cmd, int argc, char **argv);           /* io-break.c */
+/* io-break.c */
+bool io_cmd_break(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_remove_break(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_resume(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_close(const IoCommand *cmd, int argc, char **argv);           /* io-image.c */
+/* io-open.c */
+bool io_cmd_close(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_open(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_reopen(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_abort(const IoCommand *cmd, int argc, char **argv);           /* io-misc.c */
-bool io_cmd_aio_flush(const IoCommand *cmd, int argc, char **argv);
+/* io-info.c */
 bool io_cmd_alloc(const IoCommand *cmd, int argc, char **argv);
-bool io_cmd_flush(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_info(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_length(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_map(const IoCommand *cmd, int argc, char **argv);
+
+/* io-truncate.c */
+bool io_cmd_truncate(const IoCommand *cmd, int argc, char **argv);
+
+/* io-process.c */
+bool io_cmd_abort(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_sigraise(const IoCommand *cmd, int argc, char **argv);
 bool io_cmd_sleep(const IoCommand *cmd, int argc, char **argv);
-bool io_cmd_truncate(const IoCommand *cmd, int argc, char **argv);
 
 #endif
