@@ -54,6 +54,14 @@ int img_getopt(int argc, char **argv, const char *letters, const struct option *
     return c;
 }
 
+const char *img_one_filename(int argc, char **argv)
+{
+    if (optind != argc - 1) {
+        img_usage_error("Expecting one image file name");
+    }
+    return argv[optind];
+}
+
 bool img_parse_range(const char *what, const char *text, int64_t min, int64_t max, int64_t *bytes)
 {
     int64_t value = -1;

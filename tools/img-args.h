@@ -19,14 +19,17 @@ enum { IMG_OPT_IMAGE_OPTS = 256, IMG_OPT_TARGET_IMAGE_OPTS, IMG_OPT_TARGET_IS_ZE
 #define IMG_HELP_OPTION { "help", 0, NULL, 'h' }
 #define IMG_COMMON_OPTIONS IMG_HELP_OPTION, { "object", 1, NULL, IMG_OPT_OBJECT }
 /* What img_take_option() takes, beside -f and -U */
-#define IMG_IMAGE_OPTIONS { "format", 1, NULL, 'f' }, { "force-share", 0, NULL, 'U' }, \
-                          { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }
+#define IMG_FORMAT_OPTIONS { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }
+#define IMG_IMAGE_OPTIONS IMG_FORMAT_OPTIONS, { "force-share", 0, NULL, 'U' }
 
 /* getopt_long(), where @letters begins with ':'. Help and usage errors end the program. */
 int img_getopt(int argc, char **argv, const char *letters, const struct option *options);
 
 /* The message, a hint at --help, and exit(1) */
 void img_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Return the only word after the options. If it is not one, that is a usage error, and ends the program */
+const char *img_one_filename(int argc, char **argv);
 
 /* False after a message about @what if @text is no size, or not from @min to @max; for the second, not from 0 on */
 bool img_parse_range(const char *what, const char *text, int64_t min, int64_t max, int64_t *bytes);

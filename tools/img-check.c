@@ -98,11 +98,6 @@ static void print_findings(const BlockCheck *check)
     }
 }
 
-static double percent(int64_t part, int64_t all)
-{
-    return 100.0 * (double)part / (double)all;
-}
-
 static void print_totals(const BlockCheck *check)
 {
     if (!check->corruptions && !check->leaks && !check->errors) {
@@ -121,9 +116,9 @@ static void print_totals(const BlockCheck *check)
     }
     if (check->total_clusters && check->allocated_clusters) {
         tool_print("%" PRId64 "/%" PRId64 " = %.2f%% allocated, %.2f%% fragmented, 0.00%% compressed clusters\n",
-                   check->allocated_clusters, check->total_clusters, percent(check->allocated_clusters,
+                   check->allocated_clusters, check->total_clusters, img_percent(check->allocated_clusters,
                                                                              check->total_clusters),
-                   percent(check->fragmented_clusters, check->allocated_clusters));
+                   img_percent(check->fragmented_clusters, check->allocated_clusters));
     }
     if (check->image_end_offset) {
         tool_print("Image end offset: %" PRId64 "\n", check->image_end_offset);
@@ -376,7 +371,7 @@ static void parse_fix(CheckArgs *args, const char *text)
     }
 }
 
-static bool parse_args(CheckArgs *args, int argc, char **argv)
+static bool check_parse_args(CheckArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
         IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "repair", 1, NULL, 'r' }, { "output", 1, NULL, IMG_OPT_OUTPUT },
@@ -400,13 +395,10 @@ static bool parse_args(CheckArgs *args, int argc, char **argv)
             img_take_option(&args->image, c);
         }
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
+    args->image.filename = img_one_filename(argc, argv);
     if (args->chain && args->fix) {
         img_usage_error("-r repairs one image: name each of the chain that is to be repaired");
     }
-    args->image.filename = argv[optind];
     return img_parse_cache("source ", cache, &args->image.flags);
 }
 
@@ -414,7 +406,7 @@ int img_check(int argc, char **argv)
 {
     CheckArgs args = { 0 };
 
-    if (!parse_args(&args, argc, argv)) {
+    if (!check_parse_args(&args, argc, argv)) {
         return CHECK_FAILED;
     }
     Json json = { 0 };

@@ -65,7 +65,7 @@ static char *writing_options(unsigned depth)
 }
 
 /* Open again, for writing. False after a message */
-static bool reopen(CommitArgs *args, unsigned depth)
+static bool reopen_for_writing(CommitArgs *args, unsigned depth)
 {
     ImgImage *image = &args->image;
     g_autofree char *options = writing_options(depth);
@@ -90,11 +90,7 @@ static bool write_base(CommitArgs *args, unsigned depth)
     img_progress_start(&progress, args->progress, args->quiet, args->rate);
     ok = bdrv_commit(args->image.bs, depth, img_progress_report, &progress, &err);
     img_progress_end(&progress, ok);
-    if (!ok) {
-        tool_error("%s", bdrv_error_message(err));
-        bdrv_error_free(err);
-    }
-    return ok;
+    return tool_check_error(err) && ok;
 }
 
 /* Another child of the image that is written to has a disk of other bytes afterwards */
@@ -115,7 +111,7 @@ static void warn_of_siblings(const CommitArgs *args, unsigned depth)
 static bool commit(CommitArgs *args)
 {
     unsigned depth = img_open_silently(&args->image, NULL) ? find_base(args) : 0;
-    bool ok = depth && reopen(args, depth);
+    bool ok = depth && reopen_for_writing(args, depth);
 
     if (ok) {
         warn_of_siblings(args, depth);
@@ -131,7 +127,7 @@ static bool commit(CommitArgs *args)
 int img_commit(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }, { 0 }
+        IMG_COMMON_OPTIONS, IMG_FORMAT_OPTIONS, { 0 }
     };
     CommitArgs args = { .cache = "writeback" };
     int c;
@@ -159,9 +155,6 @@ int img_commit(int argc, char **argv)
             img_take_option(&args.image, c);
         }
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    args.image.filename = argv[optind];
+    args.image.filename = img_one_filename(argc, argv);
     return img_parse_cache("", args.cache, &args.image.flags) && commit(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -124,7 +124,7 @@ bool convert_parse_args(ConvertArgs *args, int argc, char **argv)
 }
 
 /* What is wrong with the options as a whole; NULL: nothing */
-static const char *find_conflict(const ConvertArgs *args)
+static const char *convert_find_conflict(const ConvertArgs *args)
 {
     bool options = keyval_count(args->options) > 0;
 
@@ -173,7 +173,7 @@ static bool parse_caches(ConvertArgs *args)
 
 bool convert_check_args(ConvertArgs *args)
 {
-    const char *conflict = find_conflict(args);
+    const char *conflict = convert_find_conflict(args);
 
     if (conflict) {
         tool_error("%s", conflict);

@@ -87,11 +87,6 @@ static void count_loss(void *user, const char *doing, int64_t offset, int64_t by
     ((ImgProgress *)user)->lost += bytes;
 }
 
-static double percent(int64_t part, int64_t all)
-{
-    return all ? 100.0 * (double)part / (double)all : 100;
-}
-
 /* One source, to where the ones before it end */
 static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *progress, GError **errp)
 {
@@ -100,7 +95,7 @@ static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *
     if (args->differences) {
         return convert_differences(args, from, progress, errp);
     }
-    img_progress_part(progress, percent(at, args->size), percent(bytes, args->size));
+    img_progress_part(progress, img_percent(at, args->size), img_percent(bytes, args->size));
     args->copy.to_offset += bytes;
     BlockCopyOptions opts = args->copy;
 
@@ -119,7 +114,7 @@ static const char *advice_on(const ConvertArgs *args, const GError *err)
            : "; convert --salvage copies what can be read, and check --backing-chain says what is wrong";
 }
 
-static bool copy(ConvertArgs *args)
+static bool copy_sources(ConvertArgs *args)
 {
     ImgProgress progress;
     GError *err = NULL;
@@ -147,7 +142,7 @@ static bool copy(ConvertArgs *args)
 
 static bool copy_and_close(ConvertArgs *args)
 {
-    bool ok = img_open(&args->to) && copy(args) && (!args->target || img_target_finish(args->target, args->to.bs));
+    bool ok = img_open(&args->to) && copy_sources(args) && (!args->target || img_target_finish(args->target, args->to.bs));
 
     return img_close_written(&args->to, ok);
 }

@@ -108,7 +108,7 @@ typedef struct CreateArgs {
     KeyVal *options;
 } CreateArgs;
 
-static bool parse_args(CreateArgs *args, int argc, char **argv)
+static bool create_parse_args(CreateArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = { IMG_COMMON_OPTIONS, { 0 } };
     int c;
@@ -167,5 +167,5 @@ int img_create(int argc, char **argv)
     g_autoptr(KeyVal) options = keyval_new();
     CreateArgs args = { .format = "raw", .options = options };
 
-    return parse_args(&args, argc, argv) && create_from_args(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+    return create_parse_args(&args, argc, argv) && create_from_args(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -252,10 +252,7 @@ int img_info(int argc, char **argv)
         chain |= c == IMG_OPT_BACKING_CHAIN;
         img_take_option(&image, c);
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    image.filename = argv[optind];
+    image.filename = img_one_filename(argc, argv);
     image.flags |= chain ? 0 : BDRV_O_NO_BACKING;
     ok = img_open(&image) && print_info(&image, chain, json);
     img_close(&image);

@@ -138,10 +138,7 @@ int img_map(int argc, char **argv)
             img_take_option(&image, c);
         }
     }
-    if (ok && optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    image.filename = ok ? argv[optind] : NULL;
+    image.filename = ok ? img_one_filename(argc, argv) : NULL;
     ok = ok && img_open(&image) && map(&image, start, length, json);
     img_close(&image);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -159,11 +159,7 @@ static bool measure_lengths(const MeasureArgs *args, const BlockDriver *drv, Len
     bool ok = try_out(drv->name, options, fd, lengths, &err);
 
     close(fd);
-    if (!ok) {
-        tool_error("%s", bdrv_error_message(err));
-        bdrv_error_free(err);
-    }
-    return ok;
+    return ok || tool_check_error(err);
 }
 
 static bool measure(MeasureArgs *args, Measure *m)
@@ -204,7 +200,7 @@ static void print_measure(const Measure *m, bool json)
     tool_print("\n");
 }
 
-static bool take_option(MeasureArgs *args, int c)
+static bool measure_take_option(MeasureArgs *args, int c)
 {
     switch (c) {
     case 'l':
@@ -226,7 +222,7 @@ static bool take_option(MeasureArgs *args, int c)
 }
 
 /* What is wrong with the arguments as a whole; NULL: nothing */
-static const char *find_conflict(const MeasureArgs *args, int filenames)
+static const char *measure_find_conflict(const MeasureArgs *args, int filenames)
 {
     if (filenames > 1) {
         return "At most one filename argument is allowed.";
@@ -240,7 +236,7 @@ static const char *find_conflict(const MeasureArgs *args, int filenames)
     return filenames && args->size >= 0 ? "--size N cannot be used together with a filename." : NULL;
 }
 
-static bool parse_args(MeasureArgs *args, int argc, char **argv)
+static bool measure_parse_args(MeasureArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
         IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT },
@@ -250,12 +246,12 @@ static bool parse_args(MeasureArgs *args, int argc, char **argv)
     int c;
 
     while ((c = img_getopt(argc, argv, ":hf:l:o:O:U", long_options)) != -1) {
-        if (!take_option(args, c)) {
+        if (!measure_take_option(args, c)) {
             return false;
         }
     }
     args->image.filename = argv[optind];
-    conflict = find_conflict(args, argc - optind);
+    conflict = measure_find_conflict(args, argc - optind);
     if (conflict) {
         tool_error("%s", conflict);
     }
@@ -263,7 +259,7 @@ static bool parse_args(MeasureArgs *args, int argc, char **argv)
 }
 
 /* False after a message */
-static bool open_image(MeasureArgs *args)
+static bool measure_open_image(MeasureArgs *args)
 {
     if (!args->image.filename) {
         return true;
@@ -280,7 +276,7 @@ int img_measure(int argc, char **argv)
     g_autoptr(KeyVal) options = keyval_new();
     MeasureArgs args = { .format = "raw", .options = options, .size = -1 };
     Measure m;
-    bool ok = parse_args(&args, argc, argv) && open_image(&args) && measure(&args, &m);
+    bool ok = measure_parse_args(&args, argc, argv) && measure_open_image(&args) && measure(&args, &m);
 
     if (ok) {
         print_measure(&m, args.json);

@@ -74,7 +74,7 @@ static bool open_and_rebase(RebaseArgs *args)
     return img_close_written(image, ok);
 }
 
-static void parse_args(RebaseArgs *args, int argc, char **argv)
+static void rebase_parse_args(RebaseArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = { IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { 0 } };
     int c;
@@ -106,17 +106,14 @@ static void parse_args(RebaseArgs *args, int argc, char **argv)
             img_take_option(&args->image, c);
         }
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    args->image.filename = argv[optind];
+    args->image.filename = img_one_filename(argc, argv);
 }
 
 int img_rebase(int argc, char **argv)
 {
     RebaseArgs args = { .cache = "writeback" };
 
-    parse_args(&args, argc, argv);
+    rebase_parse_args(&args, argc, argv);
     if (!args.unsafe && !args.parent) {
         img_usage_error("Must specify backing file (-b) or use unsafe mode (-u)");
     }

@@ -25,7 +25,7 @@ typedef struct ResizeArgs {
 
 enum { OPT_PREALLOCATION = 512, OPT_SHRINK };
 
-static bool parse_preallocation(const char *text, int *how)
+static bool resize_parse_preallocation(const char *text, int *how)
 {
     static const char *const modes[] = { "off", "falloc", "full", "metadata" };
 
@@ -94,12 +94,7 @@ static bool resize(const ResizeArgs *args, int64_t n)
     }
     g_autofree char *options = keyval_format(args->options);
 
-    if (!bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err)) {
-        tool_error("%s", bdrv_error_message(err));
-        bdrv_error_free(err);
-        return false;
-    }
-    return true;
+    return bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err) || tool_check_error(err);
 }
 
 /* 2^63 bytes and more are less than none, as QEMU has it */
@@ -147,10 +142,10 @@ static bool open_and_resize(ResizeArgs *args)
     return ok;
 }
 
-static bool parse_args(ResizeArgs *args, int argc, char **argv)
+static bool resize_parse_args(ResizeArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
+        IMG_COMMON_OPTIONS, IMG_FORMAT_OPTIONS,
         { "preallocation", 1, NULL, OPT_PREALLOCATION }, { "shrink", 0, NULL, OPT_SHRINK }, { 0 }
     };
     int c;
@@ -163,7 +158,7 @@ static bool parse_args(ResizeArgs *args, int argc, char **argv)
             }
             break;
         case OPT_PREALLOCATION:
-            if (!parse_preallocation(optarg, &args->preallocation)) {
+            if (!resize_parse_preallocation(optarg, &args->preallocation)) {
                 return false;
             }
             break;
@@ -198,5 +193,5 @@ int img_resize(int argc, char **argv)
         args.size = argv[--argc];
         argv[argc] = NULL;
     }
-    return parse_args(&args, argc, argv) && open_and_resize(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+    return resize_parse_args(&args, argc, argv) && open_and_resize(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

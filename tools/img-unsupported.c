@@ -157,10 +157,7 @@ int img_snapshot(int argc, char **argv)
         }
         img_take_option(&image, c);
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    image.filename = argv[optind];
+    image.filename = img_one_filename(argc, argv);
     bool ok = snapshot(&image, action, name);
 
     img_close(&image);

@@ -3,18 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <glib.h>
 #include "tools/io.h"
 
 #define PATIENCE 60                 /* seconds: who waits for longer waits in vain */
-
-static void nap(void)
-{
-    const struct timespec ms = { 0, 1000000 };
-
-    nanosleep(&ms, NULL);
-}
 
 static bool failed(const char *what, int ret)
 {
@@ -46,7 +38,7 @@ bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv)
             tool_print("No request was suspended as '%s' within %d seconds\n", argv[1], PATIENCE);
             return false;
         }
-        nap();
+        g_usleep(1000);
     }
     tool_print("blkdebug: Suspended request '%s'\n", argv[1]);
     return true;

@@ -5,7 +5,7 @@
 #include "tools/io.h"
 #include "util/size.h"
 
-#define SECTOR 512                  /* what 'alloc' looks at if no length is given */
+#define ALLOC_BYTES 512                  /* what 'alloc' looks at if no length is given */
 
 bool io_cmd_length(const IoCommand *cmd, int argc, char **argv)
 {
@@ -74,7 +74,7 @@ bool io_cmd_map(const IoCommand *cmd, int argc, char **argv)
 
 bool io_cmd_alloc(const IoCommand *cmd, int argc, char **argv)
 {
-    int64_t offset, bytes = SECTOR, sum = 0, run = 0, length = bdrv_getlength(io_bs);
+    int64_t offset, bytes = ALLOC_BYTES, sum = 0, run = 0, length = bdrv_getlength(io_bs);
 
     if (!io_parse_size(argv[1], &offset) || (argc > 2 && !io_parse_size(argv[2], &bytes))) {
         return false;

@@ -7,6 +7,63 @@
 #include "tools/io.h"
 #include "util/keyval.h"
 
+static bool parse_cache(const char *mode, unsigned *flags)
+{
+    if (!bdrv_parse_cache_mode(mode, flags)) {
+        tool_error("Invalid cache option: %s", mode);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_discard(const char *mode, unsigned *flags)
+{
+    if (!strcmp(mode, "unmap") || !strcmp(mode, "on")) {
+        *flags |= BDRV_O_UNMAP;
+    } else if (!strcmp(mode, "ignore") || !strcmp(mode, "off")) {
+        *flags &= ~(unsigned)BDRV_O_UNMAP;
+    } else {
+        tool_error("Invalid discard option: %s", mode);
+        return false;
+    }
+    return true;
+}
+
+bool io_take_open_option(IoOpenArgs *args, int c, bool *ok)
+{
+    switch (c) {
+    case 'r':
+        args->flags &= ~(unsigned)BDRV_O_RDWR;
+        break;
+    case 'n':
+        *ok = parse_cache("none", &args->flags);
+        break;
+    case 't':
+        *ok = parse_cache(optarg, &args->flags);
+        break;
+    case 'd':
+        *ok = parse_discard(optarg, &args->flags);
+        break;
+    case 'i':
+        *ok = tool_check_aio(optarg);
+        break;
+    case 'k':
+        break;
+    case 'U':
+        args->flags |= BDRV_O_NO_LOCK;
+        break;
+    case 's':
+        args->flags |= BDRV_O_SNAPSHOT;
+        break;
+    case 'C':
+        args->copy_on_read = true;
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
 bool io_open_image(const IoOpenArgs *args)
 {
     GError *err = NULL;
@@ -48,43 +105,21 @@ static void add_options(char **all, const char *more)
     g_free(before);
 }
 
-/* The options that 'open' shares with the command line. @options: what -o says, to be g_free()d */
+/* @options: what -o says, to be g_free()d */
 static bool take_open_option(const IoCommand *cmd, IoOpenArgs *args, char **options, int c)
 {
-    switch (c) {
-    case 'r':
-        args->flags &= ~(unsigned)BDRV_O_RDWR;
-        return true;
-    case 'n':
-        return io_parse_cache("none", &args->flags);
-    case 't':
-        return io_parse_cache(optarg, &args->flags);
-    case 'd':
-        return io_parse_discard(optarg, &args->flags);
-    case 'i':
-        return tool_check_aio(optarg);
-    case 'k':
-        return true;
-    case 'U':
-        args->flags |= BDRV_O_NO_LOCK;
-        return true;
-    case 'o':
+    bool ok = true;
+
+    if (c == 'o') {
         add_options(options, optarg);
         return true;
-    case 's':
-        args->flags |= BDRV_O_SNAPSHOT;
-        return true;
-    case 'C':
-        args->copy_on_read = true;
-        return true;
-    default:
-        return io_usage(cmd);
     }
+    return io_take_open_option(args, c, &ok) ? ok : io_usage(cmd);
 }
 
 bool io_cmd_open(const IoCommand *cmd, int argc, char **argv)
 {
-    IoOpenArgs args = { .flags = BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH };
+    IoOpenArgs args = { .flags = IO_OPEN_FLAGS };
     g_autofree char *options = NULL;
     int c;
 
@@ -125,7 +160,7 @@ static bool take_reopen_option(const IoCommand *cmd, ReopenArgs *args, char **op
         return true;
     case 'c':
         args->cache_given = true;
-        return io_parse_cache(optarg, &args->flags);
+        return parse_cache(optarg, &args->flags);
     case 'o':
         add_options(options, optarg);
         return true;
@@ -176,8 +211,7 @@ static bool reopen(const ReopenArgs *args)
     if (io_image_open(&after, &err)) {
         return ok;
     }
-    tool_error("%s", bdrv_error_message(err));
-    bdrv_error_free(err);
+    tool_check_error(err);
     io_open_image(&before);
     return false;
 }

@@ -31,7 +31,7 @@ static bool take_s(IoRwArgs *args)
     return io_parse_size(optarg, &args->req->check_at);
 }
 
-static bool take_option(IoRwArgs *args, int c)
+static bool rw_take_option(IoRwArgs *args, int c)
 {
     IoRequest *req = args->req;
 
@@ -62,7 +62,7 @@ bool io_rw_options(IoRwArgs *args, int argc, char **argv, const char *letters, b
         if (c == '?') {
             return io_usage(args->cmd);
         }
-        if (!take_option(args, c)) {
+        if (!rw_take_option(args, c)) {
             return false;
         }
     }

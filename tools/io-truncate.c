@@ -6,7 +6,7 @@
 #include "tools/io.h"
 
 /* QEMU has a mode more */
-static bool parse_preallocation(const char *mode, BlockPreallocation *how)
+static bool truncate_parse_preallocation(const char *mode, BlockPreallocation *how)
 {
     static const char *const modes[] = { "off", "falloc", "full" };
 
@@ -31,7 +31,7 @@ bool io_cmd_truncate(const IoCommand *cmd, int argc, char **argv)
         if (c == '?') {
             return io_usage(cmd);
         }
-        if (!parse_preallocation(optarg, &how)) {
+        if (!truncate_parse_preallocation(optarg, &how)) {
             return false;
         }
     }

@@ -42,9 +42,6 @@ void io_print_usage(const IoCommand *cmd);
 bool io_usage(const IoCommand *cmd);
 /* A length or an offset. False: it is none, which was reported */
 bool io_parse_size(const char *text, int64_t *bytes);
-/* Options that the command line and 'open' have in common. False: a bad mode, which was reported */
-bool io_parse_cache(const char *mode, unsigned *flags);
-bool io_parse_discard(const char *mode, unsigned *flags);
 
 /* ---- the image: io-image.c */
 
@@ -142,8 +139,15 @@ bool io_aio_is_busy(void);
 
 /* ---- the image with its requests and breakpoints: io-open.c */
 
-/* False on failure, which was reported */
+#define IO_OPEN_FLAGS (BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH)     /* where no option says otherwise */
+
+/* Take option @c into @args if it is one that the command line and the command open have in common. False: it is none.
+ * *@ok: false after a message about its argument, else as before */
+bool io_take_open_option(IoOpenArgs *args, int c, bool *ok);
+/* Open the image. False after a message */
 bool io_open_image(const IoOpenArgs *args);
+/* Forget the breakpoints, wait for the requests in the background, and close the image. True if none is open. False after
+ * a message: a request failed, or bytes that were written may be lost */
 bool io_close_image(void);
 
 /* ---- the commands themselves */
