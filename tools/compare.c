@@ -1,8 +1,8 @@
 /* compare.c - find the first difference between two images */
-/* SPDX-License-Identifier: MIT */
-/*
- * Two threads take pieces in ascending order: runs that read as zeroes in both images are skipped, and
- * the rest is cut at COMPARE_BYTES. Every piece before a difference is finished, so the first one is found.
+/* SPDX-License-Identifier: MIT
+ *
+ * Two threads take pieces in ascending order. Runs that read as zeroes in both images are skipped, the rest is cut
+ * at COMPARE_BYTES. Every piece before a difference is compared to its end, so the first difference is found.
  */
 #include <errno.h>
 #include <glib.h>
@@ -39,7 +39,7 @@ typedef struct Piece {
     bool zero[2];
 } Piece;
 
-/* The lock is held */
+/* Keep @finding if it is the first. The lock is held */
 static void report(Compare *cmp, const CompareFinding *finding)
 {
     if (finding->offset < cmp->first.offset) {
@@ -69,7 +69,7 @@ static bool same_status(const BlockStatus *a, const BlockStatus *b)
     return a->zero == b->zero && a->data == b->data && a->here == b->here;
 }
 
-/* Describe the piece at cmp->next. False, and reported, if it cannot be compared */
+/* Describe the piece at cmp->next. False, and reported: it cannot be compared */
 static bool look_at(Compare *cmp, Piece *piece)
 {
     Side *a = &cmp->sides[0], *b = &cmp->sides[1];
@@ -91,7 +91,7 @@ static bool look_at(Compare *cmp, Piece *piece)
     return true;
 }
 
-/* False: there is nothing left to do */
+/* Take the next piece that is to be compared. False: there is none left */
 static bool take_piece(Compare *cmp, Piece *piece)
 {
     bool taken = false;
@@ -107,7 +107,7 @@ static bool take_piece(Compare *cmp, Piece *piece)
     return taken;
 }
 
-/* Where the first difference is; -1: nowhere. A buffer of NULL is all zero. */
+/* Find the first difference. -1: there is none. A buffer of NULL is all zero */
 static int64_t find_difference(const char *a, const char *b, int64_t offset, int64_t bytes)
 {
     for (int64_t at = 0, n; at < bytes; at += n) {
@@ -124,7 +124,7 @@ static bool are_same(const char *a, const char *b, int64_t bytes)
     return a && b ? !memcmp(a, b, (size_t)bytes) : block_is_zero(a ? a : b, (size_t)bytes);
 }
 
-/* @buf: COMPARE_BYTES for each side */
+/* Compare one piece. @buf: COMPARE_BYTES for each side */
 static void compare_piece(const Compare *cmp, const Piece *piece, char *buf, CompareFinding *finding)
 {
     char *data[2] = { NULL, NULL };
@@ -173,7 +173,7 @@ static void *compare_worker(void *user)
     return NULL;
 }
 
-/* With what threads there are; this one is one of them */
+/* Run the workers on as many threads as can be started. The caller is one of them */
 static void compare_run_workers(Compare *cmp)
 {
     pthread_t threads[WORKERS - 1];

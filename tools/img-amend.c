@@ -49,7 +49,7 @@ static bool amend_parse_args(AmendArgs *args, int argc, char **argv)
     return true;
 }
 
-/* Can its images be amended? By the name qemu-img none can, as QEMU's driver for VHDs can't */
+/* Return true if images of @drv can be amended. By the name qemu-img none can: the VHD driver of QEMU cannot do it */
 static bool can_amend(const BlockDriver *drv)
 {
     return drv->amend && !tool_is_qemu;
@@ -61,13 +61,13 @@ static bool refuse_format(const char *format)
     return false;
 }
 
-/* Look for a child that knows the image by the id that it has now. False, after a message: there is one, and no
- * --force */
+/* Look for a child that knows the image by its present id. False after a message: there is a child, and no --force */
 static bool may_change_id(const AmendArgs *args)
 {
     g_autofree char *uuid = img_get_text(args->image.bs, "uuid");
     const char *wanted = keyval_get(args->options, "uuid");
-    g_autofree char *child = uuid && wanted && g_ascii_strcasecmp(uuid, wanted) ? img_find_child(args->image.bs, args->image.filename, NULL) : NULL;
+    bool changes = uuid && wanted && g_ascii_strcasecmp(uuid, wanted);
+    g_autofree char *child = changes ? img_find_child(args->image.bs, args->image.filename, NULL) : NULL;
 
     if (child && !args->force) {
         tool_error("'%s' is a child of this image, and would not find it by another unique id: --force changes it all "

@@ -22,29 +22,30 @@ enum { IMG_OPT_IMAGE_OPTS = 256, IMG_OPT_TARGET_IMAGE_OPTS, IMG_OPT_TARGET_IS_ZE
 #define IMG_FORMAT_OPTIONS { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }
 #define IMG_IMAGE_OPTIONS IMG_FORMAT_OPTIONS, { "force-share", 0, NULL, 'U' }
 
-/* getopt_long(), where @letters begins with ':'. Help and usage errors end the program. */
+/* Call getopt_long(); @letters begins with ':'. Help and usage errors end the program */
 int img_getopt(int argc, char **argv, const char *letters, const struct option *options);
 
-/* The message, a hint at --help, and exit(1) */
+/* Print the message and a hint at --help, and end the program */
 void img_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* Return the only word after the options. If it is not one, that is a usage error, and ends the program */
 const char *img_one_filename(int argc, char **argv);
 
-/* False after a message about @what if @text is no size, or not from @min to @max; for the second, not from 0 on */
+/* Parse @text as a size of @min to @max bytes, or of 0 and more. False after a message about @what */
 bool img_parse_range(const char *what, const char *text, int64_t min, int64_t max, int64_t *bytes);
 bool img_parse_size(const char *what, const char *text, int64_t *bytes);
-/* That a size is none, in the words that QEMU has for options; @where stands before them */
+/* Print that a size is none, as QEMU does for options. @where begins the message */
 void img_refuse_size(const char *where);
-/* A number as C writes it; false if it is none, or not from @min to @max */
+/* Parse a number as C writes it. False: it is none, or not from @min to @max */
 bool img_parse_count(const char *text, long min, long max, long *count);
 
-/* --output: false after a message if @text is neither "human" nor "json" */
+/* Parse the argument of --output, "human" or "json". False after a message */
 bool img_parse_output(const char *text, bool *json);
 
-/* A message, and false, if @cache, @what's, is none of QEMU's cache modes. @what: "" or "source " */
+/* Add the cache mode @cache to @flags. @what: "" or "source ", for the message. False after a message: QEMU has no
+ * such mode */
 bool img_parse_cache(const char *what, const char *cache, unsigned *flags);
-/* -l: "snapshot.id=ID,snapshot.name=NAME" or anything else. False after a message */
+/* Check the argument of -l: "snapshot.id=ID,snapshot.name=NAME", or any other name. False after a message */
 bool img_check_snapshot(const char *text);
 
 #endif

@@ -21,7 +21,7 @@ static bool set_option(KeyVal *options, const BlockDriver *drv, const char *wher
     return true;
 }
 
-/* Does the image at @path, of the format @format, or vpc if that is NULL, need the file @filename? */
+/* Return true if the image at @path is the file @filename, or needs it. @format NULL: vpc */
 static bool is_parent_of(const char *path, const char *format, const char *filename)
 {
     g_autofree char *options = g_strdup_printf("driver=%s", format ? format : "vpc");

@@ -40,7 +40,7 @@ static bool flush_is_due(const Bench *b)
     return b->flush_interval && b->unflushed >= b->flush_interval;
 }
 
-/* The lock is held */
+/* Take the next task, which may wait. The lock is held */
 static BenchTask take(Bench *b, int64_t *offset)
 {
     while (b->flushing) {
@@ -74,7 +74,7 @@ static int run_task(const Bench *b, BenchTask task, int64_t offset, char *buf)
                       : bdrv_pread(b->image.bs, offset, buf, b->bytes, 0);
 }
 
-/* The lock is held */
+/* Count a task that is done. @ret: its result. The lock is held */
 static void finish(Bench *b, BenchTask task, int ret)
 {
     if (task == FLUSH) {
@@ -114,7 +114,7 @@ static void *bench_worker(void *user)
     return NULL;
 }
 
-/* With what threads there are; this one is one of them */
+/* Run the workers on as many threads as can be started. The caller is one of them */
 static void bench_run_workers(Bench *b)
 {
     long want = MIN(MIN(b->depth, b->count), MAX_WORKERS), started = 0;
@@ -206,7 +206,7 @@ static bool bench_take_option(Bench *b, int c)
     return true;
 }
 
-/* What is wrong with the options as a whole; NULL: nothing */
+/* Find two options that exclude each other, or one that lacks another. NULL: there are none */
 static const char *bench_find_conflict(Bench *b)
 {
     if (!bdrv_parse_cache_mode(b->cache, &b->image.flags)) {

@@ -26,7 +26,7 @@ typedef struct CheckArgs {
     Json *out;
 } CheckArgs;
 
-/* Findings quote what images say */
+/* Print a line, which may quote an image */
 static void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void print_line(const char *format, ...)
@@ -84,7 +84,7 @@ static void print_repaired(const BlockCheck *check)
                check->corruptions_fixed);
 }
 
-/* What is worst comes first. QEMU prints no notes */
+/* Print the findings, the worst first. QEMU prints no notes */
 static void print_findings(const BlockCheck *check)
 {
     for (int level = BLOCK_CHECK_ERROR; level >= (tool_is_qemu ? BLOCK_CHECK_LEAK : BLOCK_CHECK_NOTE); level--) {
@@ -116,8 +116,8 @@ static void print_totals(const BlockCheck *check)
     }
     if (check->total_clusters && check->allocated_clusters) {
         tool_print("%" PRId64 "/%" PRId64 " = %.2f%% allocated, %.2f%% fragmented, 0.00%% compressed clusters\n",
-                   check->allocated_clusters, check->total_clusters, img_percent(check->allocated_clusters,
-                                                                             check->total_clusters),
+                   check->allocated_clusters, check->total_clusters,
+                   img_percent(check->allocated_clusters, check->total_clusters),
                    img_percent(check->fragmented_clusters, check->allocated_clusters));
     }
     if (check->image_end_offset) {
@@ -169,7 +169,7 @@ static void json_finding(Json *json, const BlockFinding *f, int64_t count)
     json_end(json);
 }
 
-/* @fixed: what was repaired; else what is there still */
+/* List the findings that were repaired if @fixed, else those that remain */
 static void json_findings(Json *json, const char *key, const BlockCheck *check, bool fixed)
 {
     json_key(json, key);
@@ -185,7 +185,7 @@ static void json_findings(Json *json, const char *key, const BlockCheck *check, 
     json_end_list(json);
 }
 
-/* In an object that was begun. @repaired: NULL: nothing was */
+/* Fill an object that was begun. @repaired: the check that repaired; NULL: nothing was repaired */
 static void json_check(Json *json, const CheckArgs *args, const BlockCheck *check, const BlockCheck *repaired)
 {
     json_int_if(json, "image-end-offset", check->image_end_offset);
@@ -235,7 +235,7 @@ static void print_check(const CheckArgs *args, const BlockCheck *check, const Bl
     }
 }
 
-/* In a chain, to keep its place */
+/* Print an image of a chain that could not be checked, to keep its place in the list */
 static void print_unchecked(const CheckArgs *args, const char *why)
 {
     if (args->chain && args->json && !args->quiet) {
@@ -294,7 +294,7 @@ static int check(const CheckArgs *args)
     return status;
 }
 
-/* Open, check, close */
+/* Open the image, check it, and close it. Returns the exit status */
 static int check_image(CheckArgs *args)
 {
     GError *err = NULL;
@@ -320,7 +320,7 @@ static int check_image(CheckArgs *args)
     return ret < 0 ? CHECK_FAILED : status;
 }
 
-/* Of two statuses. A parent whose format has no checks, a raw one, makes nothing worse */
+/* Return the worse of two statuses. A parent whose format has no checks, such as raw, makes nothing worse */
 static int worse(int a, int b)
 {
     static const int order[] = { CHECK_FAILED, CHECK_CORRUPT, CHECK_LEAKS, CHECK_SOUND };
@@ -333,7 +333,7 @@ static int worse(int a, int b)
     return CHECK_UNSUPPORTED;
 }
 
-/* From the image to the one that has no parent */
+/* Check the image and all its parents */
 static int check_chain(const CheckArgs *args)
 {
     CheckArgs one = *args;

@@ -8,8 +8,8 @@
 #include "tools/img-image.h"
 #include "tools/img-paths.h"
 
-/* Does the file know its parent by this id? Of one that is called as an image and can't be opened nobody knows: that is
- * warned of */
+/* Return true if the file knows its parent by @uuid. A file that is called as an image and cannot be opened is
+ * warned of: it may be a child */
 static bool is_child(const char *path, const char *driver, const char *uuid)
 {
     g_autofree char *options = g_strdup_printf("driver=%s,file.locking=off", driver);

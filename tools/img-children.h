@@ -5,9 +5,9 @@
 
 #include <miniblk/block.h>
 
-/* Return the path of an image in the folder of @bs that has it for its parent, and is no file of @except, a child, or its
- * parents. NULL: there is none, or the folder can't be listed, which is warned of by @name, as are images that can't be
- * opened. g_free() it */
+/* Return the path of a child of @bs in its folder. A file of @except, which is a child, or of its parents does not
+ * count. Images that cannot be opened are warned of, as is a folder that cannot be listed, with @name. NULL: no
+ * child was found. g_free() it */
 char *img_find_child(BlockDriverState *bs, const char *name, BlockDriverState *except);
 
 #endif

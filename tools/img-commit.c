@@ -19,8 +19,8 @@ typedef struct CommitArgs {
     bool quiet, progress;
 } CommitArgs;
 
-/* How many images behind @bs the file @path is; 0: nowhere. @beside: a path as from the folder of the image
- * whose parent it is, which is how an image would name it; else as from here */
+/* Find the file @path behind @bs, and return its depth; 0: it is not there. @beside: @path is seen from the folder
+ * of the image whose parent it is, as that image would name it; else from the current folder */
 static unsigned find_file(BlockDriverState *bs, const char *path, bool beside)
 {
     BlockDriverState *backing;
@@ -35,7 +35,7 @@ static unsigned find_file(BlockDriverState *bs, const char *path, bool beside)
     return 0;
 }
 
-/* 0 after a message */
+/* Find the image that is written to, and return its depth. 0 after a message */
 static unsigned find_base(const CommitArgs *args)
 {
     BlockDriverState *bs = args->image.bs;
@@ -52,7 +52,8 @@ static unsigned find_base(const CommitArgs *args)
     return depth;
 }
 
-/* "backing.backing.read-only=off": only the image that is written to is opened for that */
+/* Return "backing.backing.read-only=off", with @depth times "backing.": only the image that is written to is opened
+ * for writing */
 static char *writing_options(unsigned depth)
 {
     GString *options = g_string_new(NULL);
@@ -64,7 +65,7 @@ static char *writing_options(unsigned depth)
     return g_string_free(options, FALSE);
 }
 
-/* Open again, for writing. False after a message */
+/* Open the image again, the one at @depth for writing. False after a message */
 static bool reopen_for_writing(CommitArgs *args, unsigned depth)
 {
     ImgImage *image = &args->image;
@@ -93,7 +94,7 @@ static bool write_base(CommitArgs *args, unsigned depth)
     return tool_check_error(err) && ok;
 }
 
-/* Another child of the image that is written to has a disk of other bytes afterwards */
+/* Warn if the image at @depth has another child, whose disk reads differently afterwards */
 static void warn_of_siblings(const CommitArgs *args, unsigned depth)
 {
     BlockDriverState *base = args->image.bs;

@@ -39,7 +39,7 @@ static bool parse_workers(const char *text, unsigned *workers)
     return true;
 }
 
-/* False: it is none of those that are on or off */
+/* Take an option that is on or off. False: @c is none of those */
 static bool take_switch(ConvertArgs *args, int c)
 {
     const struct {
@@ -123,7 +123,7 @@ bool convert_parse_args(ConvertArgs *args, int argc, char **argv)
     return true;
 }
 
-/* What is wrong with the options as a whole; NULL: nothing */
+/* Find two options that exclude each other, or one that lacks another. NULL: there are none */
 static const char *convert_find_conflict(const ConvertArgs *args)
 {
     bool options = keyval_count(args->options) > 0;

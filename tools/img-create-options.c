@@ -80,7 +80,7 @@ bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, con
     return true;
 }
 
-/* QEMU fills the first 4 KiB of a raw file */
+/* Set the defaults of QEMU for raw: it fills the first 4 KiB of a file */
 static void set_qemu_defaults_of_raw(KeyVal *options)
 {
     const char *preallocation = keyval_get(options, "preallocation");
@@ -90,8 +90,8 @@ static void set_qemu_defaults_of_raw(KeyVal *options)
     }
 }
 
-/* QEMU rounds the size of a VHD up to one that the geometry can say, if it is not told to keep it: then the geometry is
- * the largest. Options that QEMU has not leave both alone */
+/* Set the defaults of QEMU for VHDs. It rounds the size up to one that a geometry can express, unless force_size is
+ * on, with which the geometry is the largest. An option that QEMU does not have leaves both as they are */
 static void set_qemu_defaults_of_vpc(KeyVal *options)
 {
     bool own = keyval_get(options, "for") || keyval_get(options, "backing_file") || keyval_get(options, "geometry");

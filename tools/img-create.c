@@ -25,7 +25,8 @@ static void print_option(const BlockOption *opt, const char *value)
     }
 }
 
-/* "Formatting …", with the options that were given, size first and the rest as in the driver's table */
+/* Print "Formatting …" with the options that were given: the size first, the others in the order of the table of
+ * @drv */
 static void print_formatting(const BlockDriver *drv, const char *filename, const KeyVal *options)
 {
     const BlockOption *size = img_find_create_option(drv, "size");
@@ -74,7 +75,7 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
     return true;
 }
 
-/* Warn of bytes that a new raw disk has from before: a device and an export are not emptied */
+/* Warn that a new raw disk keeps the bytes of a device or an export, which are not emptied */
 static void warn_of_old_bytes(const BlockDriver *drv, const char *filename)
 {
     if (!tool_is_qemu && !strcmp(drv->name, "raw") && (!bdrv_is_path(filename) || !img_is_regular_file(filename))) {

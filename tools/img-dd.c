@@ -21,7 +21,7 @@ typedef struct DdArgs {
     int64_t skip;
 } DdArgs;
 
-/* "NAME=VALUE"; what @operand points to is cut up */
+/* Take the operand "NAME=VALUE", which is cut in two in place. False after a message */
 static bool take_operand(DdArgs *args, char *operand)
 {
     char *value = strchr(operand, '=');
@@ -74,7 +74,7 @@ static bool dd_parse_args(DdArgs *args, int argc, char **argv)
     return true;
 }
 
-/* @units of bs in bytes, no more than @most */
+/* Return the bytes of @units blocks, at most @most */
 static int64_t in_bytes(const DdArgs *args, int64_t units, int64_t most)
 {
     return units > most / args->unit ? most : units * args->unit;

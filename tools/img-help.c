@@ -132,7 +132,7 @@ static gint compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* How many bytes of @text are one word: what stands in brackets is not parted, if it can be in @most */
+/* Return the length of the first word of @text. Brackets are kept in one piece if they fit in @most */
 static int word_length(const char *text, int most)
 {
     int depth = 0, n = 0;
@@ -143,7 +143,7 @@ static int word_length(const char *text, int most)
     return n <= most ? n : (int)strcspn(text, " ");
 }
 
-/* The words of @text, in lines that begin at @column, of which the first has something before it, up to @at */
+/* Print @text in lines that begin at @column. The first line already has @at characters */
 static void print_wrapped(const char *text, int at, int column)
 {
     bool first = true;
@@ -194,7 +194,7 @@ static void print_formats(void)
     print_wrapped(list, (int)strlen(head), tool_is_qemu ? WIDTH + 1 : (int)strlen(head));     /* scripts want one line */
 }
 
-/* Print all commands, with a line each. QEMU has all of a command in its line */
+/* Print all commands, with a line each. QEMU prints the whole usage of a command in its line */
 static void print_list(void)
 {
     tool_print("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
@@ -211,7 +211,7 @@ static void print_list(void)
     print_formats();
 }
 
-/* Print all that there is to say of @command, which is one of them */
+/* Print the page of @command, which is one of the commands */
 static void print_page(const char *command)
 {
     const Page *page = pages;

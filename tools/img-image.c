@@ -21,7 +21,7 @@ void img_take_option(ImgImage *image, int c)
     }
 }
 
-/* An error that advises an option of the image: show how it is given */
+/* Show how an option is given, if the error @message advises one */
 static void show_option(const ImgImage *image, const char *message)
 {
     const char *option = strstr(message, "parent=FILE") ? "parent=FILE" : strstr(message, "salvage=on") ? "salvage=on" : NULL;

@@ -17,23 +17,24 @@ typedef struct ImgImage {
     unsigned warnings;          /* how many were printed */
 } ImgImage;
 
-/* An option about the image; others are ignored */
+/* Take option @c if it is about the image; ignore others */
 void img_take_option(ImgImage *image, int c);
-/* False after a message */
+/* Open the image, and print its warnings. False after a message */
 bool img_open(ImgImage *image);
-/* The same, with its warnings left for img_close(). @errp: after the message, why, as the library says it */
+/* Do the same, but leave the warnings to img_close(). @errp: the error of the library, after the message */
 bool img_open_silently(ImgImage *image, GError **errp);
-/* Print what warnings came since, and close. 0 or -errno */
+/* Print the warnings since the last ones, and close the image. 0 or -errno */
 int img_close(ImgImage *image);
-/* The same, of an image that was written to. False if not @ok, or after a message if what was written is not on disk */
+/* Do the same for an image that was written to. False if not @ok, or after a message if the bytes did not reach the
+ * disk */
 bool img_close_written(ImgImage *image, bool ok);
 
-/* Always false, after a message: @image has no snapshot to be read in its place */
+/* Print that @image has no snapshot to read. Always false */
 bool img_refuse_snapshot(const ImgImage *image);
-/* Warn if the disk is shorter than its footer says, since its geometry counts: a copy has not all of it. By QEMU's name
- * nothing is said */
+/* Warn if the disk is shorter than its footer says, because its geometry counts: a copy is not complete. By the name
+ * of QEMU nothing is printed */
 void img_warn_of_rest(const ImgImage *image);
-/* What the driver's info has by this key; NULL: nothing. g_free() it */
+/* Return the text of the item @key in the info of the driver. NULL: there is none. g_free() it */
 char *img_get_text(BlockDriverState *bs, const char *key);
 
 #endif

@@ -10,7 +10,7 @@
 #include "tools/img-image.h"
 #include "tools/img.h"
 
-/* One line of the map, in QEMU's terms */
+/* One line of the map, in the terms of QEMU */
 typedef struct Entry {
     int64_t start, length;
     unsigned depth;
@@ -63,7 +63,7 @@ static int get_entry(BlockDriverState *bs, int64_t start, int64_t length, Entry 
     return 0;
 }
 
-/* Does @next go on where @entry ends, with the same properties? */
+/* Return true if @next begins where @entry ends, and has the same properties */
 static bool can_join(const Entry *entry, const Entry *next)
 {
     return entry->depth == next->depth && entry->zero == next->zero && entry->data == next->data

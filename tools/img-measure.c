@@ -1,8 +1,8 @@
 /* img-measure.c - miniblk-img measure: how long will a file be? */
-/* SPDX-License-Identifier: MIT */
-/*
- * It is tried out: an image of this size is made in memory, and a byte written to its first clusters. What comes
- * after these is as the second one.
+/* SPDX-License-Identifier: MIT
+ *
+ * The command tries it out: it makes an image of this size in memory, and writes a byte to each of its first
+ * clusters. Later clusters are taken to need as much room as the second one.
  */
 #include <errno.h>
 #include <glib.h>
@@ -36,7 +36,7 @@ typedef struct Measure {
     int64_t full;               /* with all its clusters */
 } Measure;
 
-/* A file in memory, of which holes take none */
+/* A file in memory: the storage in which the image is made. Its holes take no memory */
 
 static int scratch_read(void *user, int64_t offset, void *buf, int64_t bytes)
 {
@@ -60,7 +60,7 @@ static int64_t scratch_length(int fd)
     return fstat(fd, &st) < 0 ? 0 : st.st_size;
 }
 
-/* How many of the pieces of @unit bytes have data in @bs? -1 after a message */
+/* Count the pieces of @unit bytes that have data in @bs. -1 after a message */
 static int64_t count_clusters(BlockDriverState *bs, int64_t unit)
 {
     int64_t size = bdrv_getlength(bs), count = 0, next = 0;    /* @next: the first that was not counted */
@@ -85,14 +85,14 @@ static int64_t count_clusters(BlockDriverState *bs, int64_t unit)
 
 #define TRIALS 3                /* without clusters, with one, with two */
 
-/* Of a file with the tried number of clusters */
+/* The lengths of the file with no cluster, with one and with two */
 typedef struct Lengths {
     int64_t of[TRIALS];
     int64_t unit;               /* bytes of a cluster; 0: there are none, and of[0] is all */
     int64_t total;              /* number of clusters */
 } Lengths;
 
-/* Write into the @n-th cluster, from 1 on; 0: into none */
+/* Write into the @n-th cluster, from 1 on. 0: write nothing */
 static bool touch(BlockDriverState *bs, Lengths *lengths, int n, GError **errp)
 {
     BlockInfo *info = bdrv_get_info(bs, errp);
@@ -137,7 +137,7 @@ static int64_t length_with(const Lengths *lengths, int64_t clusters)
     return clusters ? of[1] + (clusters - 1) * (of[2] - of[1]) : of[0];
 }
 
-/* False after a message */
+/* Make the image in memory, and measure it. False after a message */
 static bool measure_lengths(const MeasureArgs *args, const BlockDriver *drv, Lengths *lengths)
 {
     g_autofree char *size = g_strdup_printf("%" PRId64, args->size);
@@ -221,7 +221,7 @@ static bool measure_take_option(MeasureArgs *args, int c)
     return true;
 }
 
-/* What is wrong with the arguments as a whole; NULL: nothing */
+/* Find two arguments that exclude each other, or a missing one. NULL: there are none */
 static const char *measure_find_conflict(const MeasureArgs *args, int filenames)
 {
     if (filenames > 1) {
@@ -258,7 +258,7 @@ static bool measure_parse_args(MeasureArgs *args, int argc, char **argv)
     return !conflict;
 }
 
-/* False after a message */
+/* Open the image that is measured, if there is one. False after a message */
 static bool measure_open_image(MeasureArgs *args)
 {
     if (!args->image.filename) {

@@ -10,13 +10,13 @@
 #include "tools/img-paths.h"
 #include "util/keyval.h"
 
-/* Which file, or which device */
+/* The identity of a file or a device */
 typedef struct Place {
     bool device;
     uint64_t dev, ino;          /* of a device: its number, and 0 */
 } Place;
 
-/* Of a loop device, the place of the file that it shows */
+/* Find the place of @path. A loop device has the place of the file that it shows. False: there is no such file */
 static bool find_place(const char *path, Place *place)
 {
     struct loop_info64 loop;

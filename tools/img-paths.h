@@ -6,16 +6,16 @@
 #include <miniblk/block.h>
 #include "util/keyval.h"
 
-/* @path as from the folder of @image, itself a path; g_free() it */
+/* Return @path as seen from the folder of @image, which is a path, too. g_free() it */
 char *img_path_from(const char *image, const char *path);
-/* Do these paths lead to the same file? */
+/* Return true if both paths lead to the same file */
 bool img_is_same_file(const char *a, const char *b);
-/* Is it one, and no link to one? A device and an export have bytes from before */
+/* Return true if a regular file has this name, and not a link to one. Devices and exports keep bytes from before */
 bool img_is_regular_file(const char *filename);
-/* Is the file at @path one of @bs, or of one of its parents? */
+/* Return true if @path is the file of @bs, or of one of its parents */
 bool img_is_file_of(BlockDriverState *bs, const char *path);
-/* Is the file that @filename names, a path or not, or one that @options name, a file of @bs, or of one of its parents?
- * After a message, then */
+/* Return true, after a message, if a file that @filename or @options name is one of @bs, or of its parents.
+ * @filename need not be a path */
 bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *options);
 
 #endif

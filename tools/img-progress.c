@@ -61,7 +61,7 @@ static bool is_due(const ImgProgress *progress, double percent, int64_t now)
             (progress->with_time && now >= progress->shown_at + G_USEC_PER_SEC));
 }
 
-/* ", 210 MiB/s, 1:05 left", as far as it is known; "" in the first second */
+/* Return ", 210 MiB/s, 1:05 left", as far as it is known; "" in the first second */
 static char *describe_time(const ImgProgress *progress, double percent, int64_t now)
 {
     double seconds = (double)(now - progress->started) / G_USEC_PER_SEC;
@@ -114,7 +114,7 @@ void img_progress_end(ImgProgress *progress, bool done)
     }
 }
 
-/* Sleep until so much may have been done */
+/* Sleep until the bytes that are done are within the rate */
 static void wait_for_rate(const ImgProgress *progress)
 {
     double seconds = (double)(progress->earlier + progress->done) / (double)progress->rate;

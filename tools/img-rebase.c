@@ -17,7 +17,8 @@ typedef struct RebaseArgs {
     bool quiet, progress;
 } RebaseArgs;
 
-/* "PREFIXforce-share=off,PREFIXcache.direct=on,PREFIXcache.no-flush=off", the latter two if @cached */
+/* Return "PREFIXforce-share=off,PREFIXcache.direct=on,PREFIXcache.no-flush=off", without the latter two if not
+ * @cached */
 static char *parent_options(const char *prefix, unsigned flags, bool cached)
 {
     GString *options = g_string_new(NULL);

@@ -39,7 +39,7 @@ static bool resize_parse_preallocation(const char *text, int *how)
     return false;
 }
 
-/* "+1G" and "-1G" are from the size that it has */
+/* Compute the new size: "+1G" and "-1G" are relative to @old. False after a message */
 static bool new_size(const ResizeArgs *args, int64_t old, int64_t n, int64_t *size)
 {
     bool fits = true;
@@ -67,7 +67,7 @@ static bool new_size(const ResizeArgs *args, int64_t old, int64_t n, int64_t *si
     return true;
 }
 
-/* A child that is as long as the image was has lost what it saw of the end */
+/* Warn of a child: bytes beyond the new end that it has not written itself read as zeroes from now on */
 static void warn_of_children(const ImgImage *image)
 {
     g_autofree char *child = tool_is_qemu ? NULL : img_find_child(image->bs, image->filename, NULL);
@@ -94,10 +94,11 @@ static bool resize(const ResizeArgs *args, int64_t n)
     }
     g_autofree char *options = keyval_format(args->options);
 
-    return bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err) || tool_check_error(err);
+    return bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err) ||
+           tool_check_error(err);
 }
 
-/* 2^63 bytes and more are less than none, as QEMU has it */
+/* Parse the size. As in QEMU, a size of 2^63 bytes and more becomes a negative one */
 static bool parse_size(const char *text, int64_t *n)
 {
     const double most = 18446744073709551616.0;
@@ -179,7 +180,7 @@ static bool resize_parse_args(ResizeArgs *args, int argc, char **argv)
     return true;
 }
 
-/* The last word is the size, also where it looks like an option: "-1G" */
+/* Run the command. The last word is the size, even if it looks like an option, as "-1G" does */
 int img_resize(int argc, char **argv)
 {
     g_autoptr(KeyVal) options = keyval_new();

@@ -65,7 +65,7 @@ static bool parse_bitmap(BitmapArgs *args, int argc, char **argv)
     return true;
 }
 
-/* What is wrong with the options as a whole; NULL: nothing */
+/* Find two options that exclude each other, or one that lacks another. NULL: there are none */
 static const char *find_bitmap_conflict(const BitmapArgs *args)
 {
     if (!args->first) {
@@ -121,7 +121,7 @@ int img_bitmap(int argc, char **argv)
 
 /* snapshot */
 
-/* @action: 'l', which lists none, 'a', 'c' or 'd'; 0: none */
+/* Open the image, and do the @action: 'l', which lists none, 'a', 'c' or 'd', which fail; 0: none */
 static bool snapshot(ImgImage *image, int action, const char *name)
 {
     image->flags |= action == 'l' ? 0 : BDRV_O_RDWR;

@@ -76,7 +76,8 @@ bool io_aio_is_busy(void)
     return jobs.head;
 }
 
-/* As long as breakpoints are about. False: a request is stopped, and there is nobody else to resume it */
+/* Wait for all requests while breakpoints are set. False after a message: a request is stopped, and no command can
+ * resume it any more */
 static bool drain_carefully(void)
 {
     while (io_aio_is_busy()) {

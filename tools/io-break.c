@@ -44,7 +44,7 @@ bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv)
     return true;
 }
 
-/* False: there is none */
+/* Resume one request that is stopped as @tag. False: there is none */
 static bool resume_one(const char *tag)
 {
     if (!bdrv_debug_is_suspended(io_bs, tag)) {

@@ -83,7 +83,7 @@ static bool run_words(int argc, char **argv)
     return cmd->run(cmd, argc, argv);
 }
 
-/* Words are parted by spaces; nothing quotes */
+/* Run a line. Spaces separate its words, and there are no quotes */
 bool io_run_line(const char *line)
 {
     g_autofree char *copy = g_strdup(line);

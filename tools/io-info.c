@@ -29,8 +29,8 @@ bool io_cmd_info(const IoCommand *cmd, int argc, char **argv)
     return tool_check_error(err);
 }
 
-/* How many bytes of [@offset, @offset + @bytes) are alike, and in *@here if this image, not a parent, has
- * them; or -errno */
+/* Return how many bytes from @offset on are alike, at most @bytes, or -errno. *@here: this image has them, and not a
+ * parent */
 static int64_t allocation_run(int64_t offset, int64_t bytes, bool *here)
 {
     BlockStatus st;

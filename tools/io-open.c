@@ -96,7 +96,7 @@ bool io_cmd_close(const IoCommand *cmd, int argc, char **argv)
     return io_close_image();
 }
 
-/* A second -o goes on where the first ends */
+/* Append the argument of one more -o */
 static void add_options(char **all, const char *more)
 {
     char *before = *all;
@@ -105,7 +105,7 @@ static void add_options(char **all, const char *more)
     g_free(before);
 }
 
-/* @options: what -o says, to be g_free()d */
+/* Take an option of open. *@options: the arguments of -o, which the caller g_free()s */
 static bool take_open_option(const IoCommand *cmd, IoOpenArgs *args, char **options, int c)
 {
     bool ok = true;
@@ -169,7 +169,7 @@ static bool take_reopen_option(const IoCommand *cmd, ReopenArgs *args, char **op
     }
 }
 
-/* False after a message: -o goes with the other options */
+/* Check that -o does not contradict other options. False after a message */
 static bool check_reopen_options(const ReopenArgs *args)
 {
     g_autoptr(KeyVal) given = keyval_parse(args->options, NULL);
@@ -194,8 +194,8 @@ static bool check_reopen_options(const ReopenArgs *args)
     return !conflict;
 }
 
-/* Not both at once: the image is locked. If it cannot be opened anew, the old way ought to work still.
- * Of two values that an option has, the later one counts. */
+/* Close the image, and open it with @args. It is locked, so both cannot be open at once. If that fails, the image is
+ * opened as before. Of two values of an option, the later one counts */
 static bool reopen(const ReopenArgs *args)
 {
     const IoOpenArgs *opened = io_image_args();

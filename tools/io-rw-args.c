@@ -20,7 +20,7 @@ static bool parse_pattern(const char *text, int *pattern)
     return true;
 }
 
-/* -s means two things */
+/* Take -s, which is a file for writes, and an offset for reads */
 static bool take_s(IoRwArgs *args)
 {
     if (args->req->kind == IO_WRITE) {
@@ -138,7 +138,7 @@ bool io_rw_range(IoRequest *req, char **words, const char *unless, bool any_leng
     return true;
 }
 
-/* "len len …" to @lengths, and their sum to @req */
+/* Parse "len len …" into @lengths, and add their sum to the length of @req */
 static bool parse_lengths(IoRequest *req, char **words, int count, int64_t *lengths)
 {
     for (int i = 0; i < count; i++) {

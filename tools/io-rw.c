@@ -28,7 +28,7 @@ static IoRequest *new_request(IoKind kind, const char *name)
     return req;
 }
 
-/* The file's bytes, again and again */
+/* Fill the buffer with the bytes of the file, repeated */
 static bool fill_from_file(IoRequest *req, const char *filename)
 {
     FILE *file = fopen(filename, "rb");
@@ -107,7 +107,8 @@ bool io_cmd_discard(const IoCommand *cmd, int argc, char **argv)
            run_and_report(req);
 }
 
-/* @ok: all was parsed. An invalid request is for statistics that only a guest's device would keep */
+/* Start the request in the background if @ok: all was parsed. An @invalid request is not sent: only the device of a
+ * guest would count it */
 static bool start(IoRequest **req, bool ok, bool invalid)
 {
     if (ok && invalid) {

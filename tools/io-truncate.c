@@ -5,7 +5,7 @@
 #include <glib.h>
 #include "tools/io.h"
 
-/* QEMU has a mode more */
+/* Parse a mode of preallocation. QEMU has one more. False after a message */
 static bool truncate_parse_preallocation(const char *mode, BlockPreallocation *how)
 {
     static const char *const modes[] = { "off", "falloc", "full" };

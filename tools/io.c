@@ -64,7 +64,7 @@ static void print_help(void)
                "Send single requests to a disk image, and say what came of them.\n\n%s", tool_name, help_text);
 }
 
-/* What qemu-io has and we do not; false */
+/* Refuse an option that qemu-io has and miniblk-io has not. Always false */
 static bool refuse_option(int c)
 {
     switch (c) {
@@ -119,7 +119,7 @@ static bool take_filename(Settings *s, int argc, char **argv)
     return true;
 }
 
-/* Exits for --help and --version */
+/* Read the options. --help and --version end the program */
 static bool parse_options(Settings *s, int argc, char **argv)
 {
     int c;

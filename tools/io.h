@@ -29,7 +29,7 @@ typedef struct IoCommand {
 extern const IoCommand io_commands[];
 const IoCommand *io_find_command(const char *name);     /* NULL: there is none */
 
-/* Run one line. False: it failed, and said so */
+/* Run one line. False after a message */
 bool io_run_line(const char *line);
 
 extern bool io_quit_wanted;         /* 'quit' was given */
@@ -40,7 +40,7 @@ extern bool io_quit_wanted;         /* 'quit' was given */
 void io_print_usage(const IoCommand *cmd);
 /* The same. Always false, so that it can be returned */
 bool io_usage(const IoCommand *cmd);
-/* A length or an offset. False: it is none, which was reported */
+/* Parse a length or an offset. False after a message */
 bool io_parse_size(const char *text, int64_t *bytes);
 
 /* ---- the image: io-image.c */
@@ -64,7 +64,7 @@ const IoOpenArgs *io_image_args(void);
 bool io_image_close(void);
 /* True if @ret is 0. Else print that the command @name failed, and the warnings of the image */
 bool io_check_result(const char *name, int ret);
-/* Say what the image found wrong since the last call. Any thread */
+/* Print the warnings of the image since the last call. Any thread may call it */
 void io_print_warnings(void);
 
 /* ---- one request for data: io-request.c */
@@ -90,15 +90,15 @@ typedef struct IoRequest {
     int64_t nanoseconds;            /* it took */
 } IoRequest;
 
-/* A buffer of @bytes, filled with @fill, in @count pieces of @lengths. False: no memory, reported */
+/* Allocate the buffer of @req, filled with @fill, in @count pieces of @lengths. False after a message: no memory */
 bool io_request_alloc(IoRequest *req, const int64_t *lengths, int count, int fill);
 void io_request_free(IoRequest *req);       /* NULL is allowed */
-/* Send it and wait. Any thread */
+/* Send the request, and wait. Any thread may call it */
 void io_request_run(IoRequest *req);
-/* Print what came of it, in one go. Any thread. False: it failed, or the pattern was not there */
+/* Print the result in one piece. Any thread may call it. False: it failed, or the pattern was not found */
 bool io_request_report(const IoRequest *req);
 
-/* ---- the words of the commands that make one: io-rw-args.c. False: a bad one, which was reported */
+/* ---- the words of the commands that make a request: io-rw-args.c. They return false after a message */
 
 /* A command's options, before they were checked against each other */
 typedef struct IoRwArgs {
@@ -110,31 +110,31 @@ typedef struct IoRwArgs {
     const char *source;                                 /* -s, of a write: a file */
 } IoRwArgs;
 
-/* The options, then two words or more; @exact: not more */
+/* Read the options; two words or more follow. @exact: not more than two */
 bool io_rw_options(IoRwArgs *args, int argc, char **argv, const char *letters, bool exact);
 bool io_rw_settle_write(IoRwArgs *args);
 bool io_rw_settle_read(IoRwArgs *args);
-/* Which part is to be checked, now that the length is known */
+/* Set the part that is checked, now that the length is known */
 bool io_rw_settle_check(IoRequest *req);
-/* "off len"; @unless: which option would allow more, @any_length: and was given */
+/* Parse "off len". @any_length: no limit holds. @unless: the text for the message about the limit */
 bool io_rw_range(IoRequest *req, char **words, const char *unless, bool any_length);
-/* "off len len …", @count words, and a buffer in as many pieces */
+/* Parse "off len len …", @count words, and allocate a buffer in as many pieces */
 bool io_rw_vector(IoRequest *req, char **words, int count, int fill);
 
 /* ---- breakpoints: io-breakpoints.c */
 
-void io_break_remember(const char *tag);    /* one was set */
+void io_break_remember(const char *tag);    /* remember that it was set */
 bool io_break_any(void);            /* was one set since the image was opened? */
 const char *io_break_stopped(void); /* the tag of a request that is stopped; NULL: none */
 void io_break_clear(void);          /* before the image is closed: nobody is stopped any more */
 
 /* ---- requests in the background: io-aio.c */
 
-/* Takes @req over. False: it could not be started, which was reported */
+/* Start @req in the background, and take it over. False after a message */
 bool io_aio_start(IoRequest *req);
-/* Wait for all of them. False: one has failed since the last call, or is stopped, which was reported */
+/* Wait for all of them. False: one has failed since the last call, or, after a message, is stopped */
 bool io_aio_drain(void);
-/* Is one of them not done yet? */
+/* Return true if one of them is not done */
 bool io_aio_is_busy(void);
 
 /* ---- the image with its requests and breakpoints: io-open.c */
@@ -146,8 +146,8 @@ bool io_aio_is_busy(void);
 bool io_take_open_option(IoOpenArgs *args, int c, bool *ok);
 /* Open the image. False after a message */
 bool io_open_image(const IoOpenArgs *args);
-/* Forget the breakpoints, wait for the requests in the background, and close the image. True if none is open. False after
- * a message: a request failed, or bytes that were written may be lost */
+/* Forget the breakpoints, wait for the requests in the background, and close the image. True if none is open. False
+ * after a message: a request failed, or bytes that were written may be lost */
 bool io_close_image(void);
 
 /* ---- the commands themselves */
