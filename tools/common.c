@@ -15,7 +15,8 @@
 const char *tool_name = "miniblk";
 bool tool_is_qemu;
 
-/* Open what is closed of the three: the first image would get the number, and messages for people would be written into it */
+/* Open /dev/null for each of the three standard files that is closed. An image would get its number otherwise, and
+ * messages would be written into the image */
 static void open_standard_files(void)
 {
     int fd;
@@ -73,7 +74,8 @@ bool tool_is_too_large(const char *text)
 
 typedef enum Newlines { NEWLINES_ALL, NEWLINES_INDENTED, NEWLINES_NONE } Newlines;
 
-/* Would a terminal show it, and do no more? Some change the order of all that follows */
+/* Return true if a terminal shows @c and does nothing else. Some characters change the order of all text that
+ * follows */
 static bool is_harmless(gunichar c)
 {
     bool control = c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
@@ -83,7 +85,7 @@ static bool is_harmless(gunichar c)
     return !control && !order;
 }
 
-/* @text with a '?' for each character that does more than to be seen, and each byte that is no UTF-8; g_free() it */
+/* Return @text with a '?' for each character that is not harmless, and for each byte that is no UTF-8. g_free() it */
 static char *make_printable(const char *text, Newlines newlines)
 {
     GString *out = g_string_sized_new(strlen(text));
@@ -152,8 +154,8 @@ void tool_call_it(const char *file, const char *name)
     called_name = name;
 }
 
-/* Texts of the library may quote what an image says. Of their lines, those behind the first are indented: what an image
- * says begins none */
+/* Print a message. The library quotes what an image says: lines after the first are indented, so that no text of an
+ * image begins a line */
 static void print_message(const char *kind, const char *format, va_list ap)
 {
     GString *text = g_string_new(NULL);
@@ -185,6 +187,15 @@ void tool_warn(const char *format, ...)
     va_start(ap, format);
     print_message("warning: ", format, ap);
     va_end(ap);
+}
+
+bool tool_check_error(GError *err)
+{
+    if (err) {
+        tool_error("%s", bdrv_error_message(err));
+        bdrv_error_free(err);
+    }
+    return !err;
 }
 
 void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen)
@@ -232,8 +243,8 @@ bool tool_is_called_vhd(const char *filename)
     return called;
 }
 
-/* Does the filename end as that of a VHD, and is the file one? A guest can write a footer to its raw disk, and can't
- * name the file: the name is the user's word */
+/* Return true if the filename ends as that of a VHD, and the file is a VHD. A guest can write a footer to its raw
+ * disk, but the user chooses the name of the file */
 static bool is_called_vhd(const char *filename, const char *options, unsigned flags)
 {
     const BlockOpenArgs args = { .filename = filename, .options = options,

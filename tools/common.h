@@ -9,47 +9,50 @@
 
 /* The last part of argv[0]; every message of the tools begins with it */
 extern const char *tool_name;
-/* That is "qemu-img" or "qemu-io", by a link perhaps: where ours differ on purpose, QEMU's defaults hold */
+/* True if tool_name is "qemu-img" or "qemu-io", perhaps by a link. Where miniblk differs on purpose, the defaults of
+ * QEMU hold then */
 extern bool tool_is_qemu;
 void tool_init(const char *argv0);
 
-/* "NAME version NUMBER", to standard output */
+/* Print "NAME version NUMBER" to standard output */
 void tool_print_version(void);
 
-/* "NAME: text" and a newline on standard error */
+/* Print "NAME: text" and a newline to standard error */
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* "NAME: warning: text" */
 
-/* Let messages have @name in place of @file, from now on; NULL: no longer. The texts are not copied */
+/* True if @err is NULL. Else print its message, and free it */
+bool tool_check_error(GError *err);
+
+/* Print @name in place of @file in messages from now on; NULL: no longer. The texts are not copied */
 void tool_call_it(const char *file, const char *name);
 
-/* To standard output: all that the tools print goes through these functions and those above. Images choose names: of a
- * text that a terminal would not just show, the characters that do more are printed as '?'. Newlines are printed */
+/* Print to standard output. The tools print only by these functions and those above. Images choose names: characters
+ * that do more than show themselves on a terminal are printed as '?'. Newlines are printed */
 void tool_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same to standard error, without the tool's name */
+/* Print to standard error, without the name of the tool */
 void tool_print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Print "    (25.00/100%)" and @more, for the next to print over it. NULL: nothing more */
+/* Print "    (25.00/100%)" and @more, NULL for nothing more. The next call overwrites the line */
 void tool_print_progress(double percent, const char *more);
 
-/* What an image chose, as it is to be printed in the middle of a line: in it, a newline is another '?'; g_free() it */
+/* Return text of an image as it is printed in the middle of a line: newlines become '?', too. g_free() it */
 char *tool_printable(const char *text);
 
-/* False after a message if @mode is no way of QEMU's to do I/O; all of them are threads here */
+/* Check that @mode is one of QEMU's ways to do I/O; all of them are threads here. False after a message */
 bool tool_check_aio(const char *mode);
 
-/* Of a text that is no size: would it be one with smaller digits? */
+/* Return true if @text, which is no size, would be one with smaller digits */
 bool tool_is_too_large(const char *text);
 
-/* Print the warnings of @bs from the *@seen-th on, with @filename before them; counts *@seen on */
+/* Print the warnings of @bs from number *@seen on, each after @filename, and set *@seen to their number */
 void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *seen);
 
-/* Open with QEMU's habits: @format NULL probes; @image_opts: @filename is an options string itself.
- * @options: more options, "a=b,c=d", or NULL; @resolver: asked for parents; NULL: none is. Errors are returned, not
- * printed. */
+/* Open an image as QEMU does. @format NULL: probe. @image_opts: @filename is an options string. @options: more
+ * options, "a=b,c=d", or NULL. @resolver: is asked for parents; NULL: none. Errors are returned, not printed */
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
                             unsigned flags, const BlockResolver *resolver, GError **errp);
 
-/* Does the name end as names of VHDs do? */
+/* Return true if the name ends as names of VHDs do */
 bool tool_is_called_vhd(const char *filename);
 
 #endif

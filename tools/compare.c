@@ -1,8 +1,8 @@
 /* compare.c - find the first difference between two images */
-/* SPDX-License-Identifier: MIT */
-/*
- * Two threads take pieces in ascending order: runs that read as zeroes in both images are skipped, and
- * the rest is cut at PIECE_BYTES. Every piece before a difference is finished, so the first one is found.
+/* SPDX-License-Identifier: MIT
+ *
+ * Two threads take pieces in ascending order. Runs that read as zeroes in both images are skipped, the rest is cut
+ * at COMPARE_BYTES. Every piece before a difference is compared to its end, so the first difference is found.
  */
 #include <errno.h>
 #include <glib.h>
@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tools/compare.h"
+#include "tools/img-progress.h"
 #include "util/iszero.h"
 
-#define PIECE_BYTES (INT64_C(1) << 20)
+#define COMPARE_BYTES (INT64_C(1) << 20)
 #define SECTOR 512                  /* differences are reported by sector */
 #define WORKERS 2
 
@@ -38,7 +39,7 @@ typedef struct Piece {
     bool zero[2];
 } Piece;
 
-/* The lock is held */
+/* Keep @finding if it is the first. The lock is held */
 static void report(Compare *cmp, const CompareFinding *finding)
 {
     if (finding->offset < cmp->first.offset) {
@@ -68,7 +69,7 @@ static bool same_status(const BlockStatus *a, const BlockStatus *b)
     return a->zero == b->zero && a->data == b->data && a->here == b->here;
 }
 
-/* Describe the piece at cmp->next. False, and reported, if it cannot be compared */
+/* Describe the piece at cmp->next. False, and reported: it cannot be compared */
 static bool look_at(Compare *cmp, Piece *piece)
 {
     Side *a = &cmp->sides[0], *b = &cmp->sides[1];
@@ -90,7 +91,7 @@ static bool look_at(Compare *cmp, Piece *piece)
     return true;
 }
 
-/* False: there is nothing left to do */
+/* Take the next piece that is to be compared. False: there is none left */
 static bool take_piece(Compare *cmp, Piece *piece)
 {
     bool taken = false;
@@ -98,7 +99,7 @@ static bool take_piece(Compare *cmp, Piece *piece)
     pthread_mutex_lock(&cmp->lock);
     while (!taken && cmp->next < MIN(cmp->size, cmp->first.offset) && look_at(cmp, piece)) {
         taken = !piece->zero[0] || !piece->zero[1];
-        piece->bytes = taken ? MIN(piece->bytes, PIECE_BYTES) : piece->bytes;
+        piece->bytes = taken ? MIN(piece->bytes, COMPARE_BYTES) : piece->bytes;
         cmp->next += piece->bytes;
         img_progress_report(cmp->progress, cmp->next, cmp->size);
     }
@@ -106,7 +107,7 @@ static bool take_piece(Compare *cmp, Piece *piece)
     return taken;
 }
 
-/* Where the first difference is; -1: nowhere. A buffer of NULL is all zero. */
+/* Find the first difference. -1: there is none. A buffer of NULL is all zero */
 static int64_t find_difference(const char *a, const char *b, int64_t offset, int64_t bytes)
 {
     for (int64_t at = 0, n; at < bytes; at += n) {
@@ -123,7 +124,7 @@ static bool are_same(const char *a, const char *b, int64_t bytes)
     return a && b ? !memcmp(a, b, (size_t)bytes) : block_is_zero(a ? a : b, (size_t)bytes);
 }
 
-/* @buf: PIECE_BYTES for each side */
+/* Compare one piece. @buf: COMPARE_BYTES for each side */
 static void compare_piece(const Compare *cmp, const Piece *piece, char *buf, CompareFinding *finding)
 {
     char *data[2] = { NULL, NULL };
@@ -134,7 +135,7 @@ static void compare_piece(const Compare *cmp, const Piece *piece, char *buf, Com
         if (piece->zero[i]) {
             continue;
         }
-        data[i] = buf + i * PIECE_BYTES;
+        data[i] = buf + i * COMPARE_BYTES;
         ret = bdrv_pread(cmp->sides[i].bs, piece->offset, data[i], piece->bytes, 0);
         if (ret < 0) {
             *finding = (CompareFinding) { COMPARE_NO_DATA, false, piece->offset, i, -ret };
@@ -148,13 +149,13 @@ static void compare_piece(const Compare *cmp, const Piece *piece, char *buf, Com
     }
 }
 
-static void *run_worker(void *user)
+static void *compare_worker(void *user)
 {
     Compare *cmp = user;
     char *buf = NULL;
     Piece piece;
 
-    if (posix_memalign((void **)&buf, 4096, 2 * PIECE_BYTES)) {
+    if (posix_memalign((void **)&buf, 4096, 2 * COMPARE_BYTES)) {
         pthread_mutex_lock(&cmp->lock);
         report(cmp, &(CompareFinding) { COMPARE_NO_DATA, false, 0, 0, ENOMEM });
         pthread_mutex_unlock(&cmp->lock);
@@ -172,16 +173,16 @@ static void *run_worker(void *user)
     return NULL;
 }
 
-/* With what threads there are; this one is one of them */
-static void run_workers(Compare *cmp)
+/* Run the workers on as many threads as can be started. The caller is one of them */
+static void compare_run_workers(Compare *cmp)
 {
     pthread_t threads[WORKERS - 1];
     int count = 0;
 
-    while (count < WORKERS - 1 && !pthread_create(&threads[count], NULL, run_worker, cmp)) {
+    while (count < WORKERS - 1 && !pthread_create(&threads[count], NULL, compare_worker, cmp)) {
         count++;
     }
-    run_worker(cmp);
+    compare_worker(cmp);
     while (count--) {
         pthread_join(threads[count], NULL);
     }
@@ -196,7 +197,7 @@ CompareFinding compare_images(BlockDriverState *a, BlockDriverState *b, bool str
 
     cmp.size = MAX(cmp.sides[0].size, cmp.sides[1].size);
     pthread_mutex_init(&cmp.lock, NULL);
-    run_workers(&cmp);
+    compare_run_workers(&cmp);
     pthread_mutex_destroy(&cmp.lock);
     return cmp.first;
 }

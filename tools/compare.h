@@ -3,9 +3,10 @@
 #ifndef MINIBLK_TOOLS_COMPARE_H
 #define MINIBLK_TOOLS_COMPARE_H
 
-#include "tools/img.h"
+#include <miniblk/block.h>
+#include "tools/img-progress.h"
 
-/* As exit statuses they mean what they mean for qemu-img */
+/* As exit statuses they have the meanings of qemu-img */
 typedef enum CompareResult {
     COMPARE_SAME = 0,
     COMPARE_DIFFERENT = 1,
@@ -22,7 +23,8 @@ typedef struct CompareFinding {
     int error;                      /* errno */
 } CompareFinding;
 
-/* Where one image is longer the other one reads as zeroes. @strict: block status must be the same, too */
+/* Find the first difference. Where one image is longer, the other one reads as zeroes. @strict: the block status
+ * must be the same, too */
 CompareFinding compare_images(BlockDriverState *a, BlockDriverState *b, bool strict, ImgProgress *progress);
 
 #endif

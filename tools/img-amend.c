@@ -4,8 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-children.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "util/checked.h"
+#include "util/keyval.h"
 
 enum { OPT_FORCE = IMG_OPT_LAST };
 
@@ -16,10 +22,10 @@ typedef struct AmendArgs {
     bool force;                 /* although there are children that will not find it */
 } AmendArgs;
 
-static bool parse_args(AmendArgs *args, int argc, char **argv)
+static bool amend_parse_args(AmendArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
+        IMG_COMMON_OPTIONS, IMG_FORMAT_OPTIONS,
         { "force", 0, NULL, OPT_FORCE }, { 0 }
     };
     bool any = false;
@@ -43,25 +49,25 @@ static bool parse_args(AmendArgs *args, int argc, char **argv)
     return true;
 }
 
-/* Can its images be amended? By the name qemu-img none can, as QEMU's driver for VHDs can't */
+/* Return true if images of @drv can be amended. By the name qemu-img none can: the VHD driver of QEMU cannot do it */
 static bool can_amend(const BlockDriver *drv)
 {
     return drv->amend && !tool_is_qemu;
 }
 
-static bool refuse(const char *format)
+static bool refuse_format(const char *format)
 {
     tool_error("Format driver '%s' does not support option amendment", format);
     return false;
 }
 
-/* Look for a child that knows the image by the id that it has now. False, after a message: there is one, and no
- * --force */
+/* Look for a child that knows the image by its present id. False after a message: there is a child, and no --force */
 static bool may_change_id(const AmendArgs *args)
 {
     g_autofree char *uuid = img_get_text(args->image.bs, "uuid");
     const char *wanted = keyval_get(args->options, "uuid");
-    g_autofree char *child = uuid && wanted && g_ascii_strcasecmp(uuid, wanted) ? img_find_child(args->image.bs, args->image.filename, NULL) : NULL;
+    bool changes = uuid && wanted && g_ascii_strcasecmp(uuid, wanted);
+    g_autofree char *child = changes ? img_find_child(args->image.bs, args->image.filename, NULL) : NULL;
 
     if (child && !args->force) {
         tool_error("'%s' is a child of this image, and would not find it by another unique id: --force changes it all "
@@ -81,7 +87,7 @@ static bool change(AmendArgs *args)
     GError *err = NULL;
 
     if (!can_amend(image->bs->drv)) {
-        return refuse(bdrv_get_driver_name(image->bs));
+        return refuse_format(bdrv_get_driver_name(image->bs));
     }
     if (!may_change_id(args)) {
         return false;
@@ -94,12 +100,12 @@ static bool change(AmendArgs *args)
     return true;
 }
 
-static bool print_help(const AmendArgs *args)
+static bool print_amend_options(const AmendArgs *args)
 {
     const BlockDriver *drv = bdrv_find_driver(args->image.format);
 
     if (!drv || !can_amend(drv)) {
-        return drv ? refuse(drv->name) : img_find_creator(args->image.format, "") != NULL;
+        return drv ? refuse_format(drv->name) : img_find_creator(args->image.format, "") != NULL;
     }
     g_autofree char *help = bdrv_options_help(drv->amend_options);
 
@@ -112,7 +118,7 @@ static bool amend(AmendArgs *args)
     ImgImage *image = &args->image;
 
     if (image->format && (keyval_get(args->options, "help") || keyval_get(args->options, "?"))) {
-        return print_help(args);
+        return print_amend_options(args);
     }
     if (!image->filename) {
         tool_error("Expecting one image file name");
@@ -125,7 +131,7 @@ int img_amend(int argc, char **argv)
 {
     g_autoptr(KeyVal) options = keyval_new();
     AmendArgs args = { .image.flags = BDRV_O_RDWR, .cache = "writeback", .options = options };
-    bool ok = parse_args(&args, argc, argv) && amend(&args);
+    bool ok = amend_parse_args(&args, argc, argv) && amend(&args);
 
     return img_close_written(&args.image, ok) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

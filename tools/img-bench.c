@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
 #include "tools/img.h"
 
 #define MAX_WORKERS 256
@@ -29,15 +33,15 @@ typedef struct Bench {
     ImgProgress progress;
 } Bench;
 
-typedef enum Job { NOTHING, REQUEST, FLUSH } Job;
+typedef enum BenchTask { NOTHING, REQUEST, FLUSH } BenchTask;
 
 static bool flush_is_due(const Bench *b)
 {
     return b->flush_interval && b->unflushed >= b->flush_interval;
 }
 
-/* The lock is held */
-static Job take(Bench *b, int64_t *offset)
+/* Take the next task, which may wait. The lock is held */
+static BenchTask take(Bench *b, int64_t *offset)
 {
     while (b->flushing) {
         pthread_cond_wait(&b->changed, &b->lock);
@@ -63,17 +67,17 @@ static Job take(Bench *b, int64_t *offset)
     return REQUEST;
 }
 
-static int run(const Bench *b, Job job, int64_t offset, char *buf)
+static int run_task(const Bench *b, BenchTask task, int64_t offset, char *buf)
 {
-    return job == FLUSH ? bdrv_flush(b->image.bs)
+    return task == FLUSH ? bdrv_flush(b->image.bs)
            : b->write ? bdrv_pwrite(b->image.bs, offset, buf, b->bytes, 0)
                       : bdrv_pread(b->image.bs, offset, buf, b->bytes, 0);
 }
 
-/* The lock is held */
-static void finish(Bench *b, Job job, int ret)
+/* Count a task that is done. @ret: its result. The lock is held */
+static void finish(Bench *b, BenchTask task, int ret)
 {
-    if (job == FLUSH) {
+    if (task == FLUSH) {
         b->flushing = false;
     }
     if (ret < 0 && !b->error) {
@@ -83,12 +87,12 @@ static void finish(Bench *b, Job job, int ret)
     pthread_cond_broadcast(&b->changed);
 }
 
-static void *run_worker(void *user)
+static void *bench_worker(void *user)
 {
     Bench *b = user;
     char *buf = NULL;
     int64_t offset = 0;
-    Job job;
+    BenchTask task;
 
     int ret = posix_memalign((void **)&buf, 4096, (size_t)MAX(b->bytes, 1));
     pthread_mutex_lock(&b->lock);
@@ -97,29 +101,29 @@ static void *run_worker(void *user)
     } else {
         memset(buf, (int)b->pattern, (size_t)b->bytes);
     }
-    while (!ret && (job = take(b, &offset)) != NOTHING) {
-        b->running += job == REQUEST;
+    while (!ret && (task = take(b, &offset)) != NOTHING) {
+        b->running += task == REQUEST;
         pthread_mutex_unlock(&b->lock);
-        int done = run(b, job, offset, buf);
+        int done = run_task(b, task, offset, buf);
         pthread_mutex_lock(&b->lock);
-        b->running -= job == REQUEST;
-        finish(b, job, done);
+        b->running -= task == REQUEST;
+        finish(b, task, done);
     }
     pthread_mutex_unlock(&b->lock);
     free(buf);
     return NULL;
 }
 
-/* With what threads there are; this one is one of them */
-static void run_workers(Bench *b)
+/* Run the workers on as many threads as can be started. The caller is one of them */
+static void bench_run_workers(Bench *b)
 {
     long want = MIN(MIN(b->depth, b->count), MAX_WORKERS), started = 0;
     pthread_t threads[MAX_WORKERS];
 
-    while (started < want - 1 && !pthread_create(&threads[started], NULL, run_worker, b)) {
+    while (started < want - 1 && !pthread_create(&threads[started], NULL, bench_worker, b)) {
         started++;
     }
-    run_worker(b);
+    bench_worker(b);
     while (started > 0) {
         pthread_join(threads[--started], NULL);
     }
@@ -148,7 +152,7 @@ static bool bench(Bench *b)
     }
     start = g_get_monotonic_time();
     img_progress_start(&b->progress, false, true, 0);
-    run_workers(b);
+    bench_run_workers(b);
     if (b->error) {
         tool_error("Failed request: %s", g_strerror(b->error));
         return false;
@@ -166,7 +170,7 @@ static bool parse_count(const char *what, long min, long max, long *count)
     return true;
 }
 
-static bool take_option(Bench *b, int c)
+static bool bench_take_option(Bench *b, int c)
 {
     switch (c) {
     case 'c':
@@ -202,8 +206,8 @@ static bool take_option(Bench *b, int c)
     return true;
 }
 
-/* What is wrong with the options as a whole; NULL: nothing */
-static const char *find_conflict(Bench *b)
+/* Find two options that exclude each other, or one that lacks another. NULL: there are none */
+static const char *bench_find_conflict(Bench *b)
 {
     if (!bdrv_parse_cache_mode(b->cache, &b->image.flags)) {
         return "Invalid cache mode";
@@ -217,7 +221,7 @@ static const char *find_conflict(Bench *b)
     return NULL;
 }
 
-static bool parse_args(Bench *b, int argc, char **argv)
+static bool bench_parse_args(Bench *b, int argc, char **argv)
 {
     static const struct option long_options[] = {
         IMG_HELP_OPTION, { "flush-interval", 1, NULL, IMG_OPT_FLUSH_INTERVAL },
@@ -228,15 +232,12 @@ static bool parse_args(Bench *b, int argc, char **argv)
     int c;
 
     while ((c = img_getopt(argc, argv, ":hc:d:f:ni:o:qs:S:t:wU", long_options)) != -1) {
-        if (!take_option(b, c)) {
+        if (!bench_take_option(b, c)) {
             return false;
         }
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    b->image.filename = argv[optind];
-    conflict = find_conflict(b);
+    b->image.filename = img_one_filename(argc, argv);
+    conflict = bench_find_conflict(b);
     if (conflict) {
         tool_error("%s", conflict);
     }
@@ -249,7 +250,7 @@ int img_bench(int argc, char **argv)
         .cache = "writeback", .aio = "threads", .count = 75000, .depth = 64, .bytes = 4096,
         .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER,
     };
-    bool ok = parse_args(&b, argc, argv) && img_open(&b.image) && bench(&b);
+    bool ok = bench_parse_args(&b, argc, argv) && img_open(&b.image) && bench(&b);
 
     ok = img_close_written(&b.image, ok);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,13 +1,18 @@
 /* img-chain.c - the images behind an image, also where one of them can't be opened */
 /* SPDX-License-Identifier: MIT
  *
- * The library looks for parents, by its own rules, and refuses a chain that is broken. It asks a resolver for each parent
- * that it is about to look for: so somebody who resolves nothing, and remembers what was asked for, knows how far it came.
+ * The library looks for parents by its own rules, and refuses a chain that is broken. Before it looks for a parent,
+ * it asks a resolver. The resolver of this file finds nothing, and remembers each question: the last one says how
+ * far the library came.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "tools/common.h"
 #include "tools/img-chain.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
+#include "util/keyval.h"
 
 typedef struct Chain {
     GPtrArray *images;          /* ChainImage */
@@ -51,7 +56,8 @@ static void add_image(Chain *chain, const char *filename, const char *driver)
     g_ptr_array_add(chain->images, image);
 }
 
-/* A resolver's find(): the image that asks is one of the chain. Formats that have parents are VHD's */
+/* Remember the question of the library: the image that asks is part of the chain. It is the find() of a
+ * BlockResolver, and finds nothing. Only VHDs have parents */
 static bool remember(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
 {
     Chain *chain = user;
@@ -68,7 +74,7 @@ static bool remember(void *user, const BlockParentQuery *query, BlockParentAnswe
     return true;
 }
 
-/* Is this file, which can be opened by itself, another than the parent? */
+/* Return true if this file can be opened by itself, and is not the parent that was asked for */
 static bool is_another(const Chain *chain, const char *options)
 {
     BlockDriverState *bs = bdrv_open(NULL, options, BDRV_O_NO_BACKING, NULL);
@@ -81,7 +87,7 @@ static bool is_another(const Chain *chain, const char *options)
     return another;
 }
 
-/* A chain may lead to itself */
+/* Return true if the file @filename is in the chain already: a chain may lead to itself */
 static bool is_known(const Chain *chain, const char *filename)
 {
     bool known = chain->top && img_is_same_file(chain->top, filename);
@@ -94,7 +100,7 @@ static bool is_known(const Chain *chain, const char *filename)
     return known;
 }
 
-/* The file that would be the parent, had it been possible to open it */
+/* Add the file which is at the place of the parent, and which the library could not open */
 static void add_broken(Chain *chain)
 {
     struct stat st;
@@ -109,7 +115,7 @@ static void add_broken(Chain *chain)
     }
 }
 
-/* Those of the user's options that hold for parents of parents, too */
+/* Collect those options of the user that hold for parents of parents, too */
 static char *find_rules(const ImgImage *image)
 {
     static const char *const keys[] = { "drives", "parent-search", "parent-root", "force-share", NULL };

@@ -4,16 +4,16 @@
 #define MINIBLK_TOOLS_IMG_CHAIN_H
 
 #include <glib.h>
-#include "tools/img.h"
+#include "tools/img-image.h"
 
 typedef struct ChainImage {
     char *filename;
     char *options;              /* for bdrv_open(), its driver and file among them */
 } ChainImage;
 
-/* The parents of @image, which need not be sound, the nearest first. Where one can't be opened, it is the last that is
- * found, if there is a file where it would be; *@end: why there are no more, to be freed; NULL: the last one has no
- * parent. g_ptr_array_unref() it */
+/* Return the parents of @image as ChainImages, the nearest first; the images need not be sound. A parent that cannot
+ * be opened is the last one, if there is a file at its place. *@end: the message why there are no more, which the
+ * caller frees; NULL: the last image has no parent. g_ptr_array_unref() it */
 GPtrArray *img_find_chain(const ImgImage *image, char **end);
 
 #endif

@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
 #include "tools/img-chain.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
+#include "tools/img.h"
 #include "tools/json.h"
 
 /* Exit statuses, qemu-img's */
@@ -21,7 +26,7 @@ typedef struct CheckArgs {
     Json *out;
 } CheckArgs;
 
-/* Findings quote what images say */
+/* Print a line, which may quote an image */
 static void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void print_line(const char *format, ...)
@@ -79,7 +84,7 @@ static void print_repaired(const BlockCheck *check)
                check->corruptions_fixed);
 }
 
-/* What is worst comes first. QEMU prints no notes */
+/* Print the findings, the worst first. QEMU prints no notes */
 static void print_findings(const BlockCheck *check)
 {
     for (int level = BLOCK_CHECK_ERROR; level >= (tool_is_qemu ? BLOCK_CHECK_LEAK : BLOCK_CHECK_NOTE); level--) {
@@ -91,11 +96,6 @@ static void print_findings(const BlockCheck *check)
             }
         }
     }
-}
-
-static double percent(int64_t part, int64_t all)
-{
-    return 100.0 * (double)part / (double)all;
 }
 
 static void print_totals(const BlockCheck *check)
@@ -116,9 +116,9 @@ static void print_totals(const BlockCheck *check)
     }
     if (check->total_clusters && check->allocated_clusters) {
         tool_print("%" PRId64 "/%" PRId64 " = %.2f%% allocated, %.2f%% fragmented, 0.00%% compressed clusters\n",
-                   check->allocated_clusters, check->total_clusters, percent(check->allocated_clusters,
-                                                                             check->total_clusters),
-                   percent(check->fragmented_clusters, check->allocated_clusters));
+                   check->allocated_clusters, check->total_clusters,
+                   img_percent(check->allocated_clusters, check->total_clusters),
+                   img_percent(check->fragmented_clusters, check->allocated_clusters));
     }
     if (check->image_end_offset) {
         tool_print("Image end offset: %" PRId64 "\n", check->image_end_offset);
@@ -169,7 +169,7 @@ static void json_finding(Json *json, const BlockFinding *f, int64_t count)
     json_end(json);
 }
 
-/* @fixed: what was repaired; else what is there still */
+/* List the findings that were repaired if @fixed, else those that remain */
 static void json_findings(Json *json, const char *key, const BlockCheck *check, bool fixed)
 {
     json_key(json, key);
@@ -185,7 +185,7 @@ static void json_findings(Json *json, const char *key, const BlockCheck *check, 
     json_end_list(json);
 }
 
-/* In an object that was begun. @repaired: NULL: nothing was */
+/* Fill an object that was begun. @repaired: the check that repaired; NULL: nothing was repaired */
 static void json_check(Json *json, const CheckArgs *args, const BlockCheck *check, const BlockCheck *repaired)
 {
     json_int_if(json, "image-end-offset", check->image_end_offset);
@@ -235,7 +235,7 @@ static void print_check(const CheckArgs *args, const BlockCheck *check, const Bl
     }
 }
 
-/* In a chain, to keep its place */
+/* Print an image of a chain that could not be checked, to keep its place in the list */
 static void print_unchecked(const CheckArgs *args, const char *why)
 {
     if (args->chain && args->json && !args->quiet) {
@@ -294,7 +294,7 @@ static int check(const CheckArgs *args)
     return status;
 }
 
-/* Open, check, close */
+/* Open the image, check it, and close it. Returns the exit status */
 static int check_image(CheckArgs *args)
 {
     GError *err = NULL;
@@ -320,7 +320,7 @@ static int check_image(CheckArgs *args)
     return ret < 0 ? CHECK_FAILED : status;
 }
 
-/* Of two statuses. A parent whose format has no checks, a raw one, makes nothing worse */
+/* Return the worse of two statuses. A parent whose format has no checks, such as raw, makes nothing worse */
 static int worse(int a, int b)
 {
     static const int order[] = { CHECK_FAILED, CHECK_CORRUPT, CHECK_LEAKS, CHECK_SOUND };
@@ -333,7 +333,7 @@ static int worse(int a, int b)
     return CHECK_UNSUPPORTED;
 }
 
-/* From the image to the one that has no parent */
+/* Check the image and all its parents */
 static int check_chain(const CheckArgs *args)
 {
     CheckArgs one = *args;
@@ -371,7 +371,7 @@ static void parse_fix(CheckArgs *args, const char *text)
     }
 }
 
-static bool parse_args(CheckArgs *args, int argc, char **argv)
+static bool check_parse_args(CheckArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
         IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "repair", 1, NULL, 'r' }, { "output", 1, NULL, IMG_OPT_OUTPUT },
@@ -395,13 +395,10 @@ static bool parse_args(CheckArgs *args, int argc, char **argv)
             img_take_option(&args->image, c);
         }
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
+    args->image.filename = img_one_filename(argc, argv);
     if (args->chain && args->fix) {
         img_usage_error("-r repairs one image: name each of the chain that is to be repaired");
     }
-    args->image.filename = argv[optind];
     return img_parse_cache("source ", cache, &args->image.flags);
 }
 
@@ -409,7 +406,7 @@ int img_check(int argc, char **argv)
 {
     CheckArgs args = { 0 };
 
-    if (!parse_args(&args, argc, argv)) {
+    if (!check_parse_args(&args, argc, argv)) {
         return CHECK_FAILED;
     }
     Json json = { 0 };

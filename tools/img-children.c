@@ -3,20 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
-#include "tools/img.h"
+#include "tools/common.h"
+#include "tools/img-children.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
 
-char *img_get_text(BlockDriverState *bs, const char *key)
-{
-    BlockInfo *info = bdrv_get_info(bs, NULL);
-    const BlockInfoItem *item = info ? bdrv_info_find(info, key) : NULL;
-    char *text = item ? g_strdup(item->text) : NULL;
-
-    bdrv_info_free(info);
-    return text;
-}
-
-/* Does the file know its parent by this id? Of one that is called as an image and can't be opened nobody knows: that is
- * warned of */
+/* Return true if the file knows its parent by @uuid. A file that is called as an image and cannot be opened is
+ * warned of: it may be a child */
 static bool is_child(const char *path, const char *driver, const char *uuid)
 {
     g_autofree char *options = g_strdup_printf("driver=%s,file.locking=off", driver);

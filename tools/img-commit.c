@@ -3,6 +3,12 @@
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-children.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
+#include "tools/img-progress.h"
 #include "tools/img.h"
 
 typedef struct CommitArgs {
@@ -13,8 +19,8 @@ typedef struct CommitArgs {
     bool quiet, progress;
 } CommitArgs;
 
-/* How many images behind @bs the file @path is; 0: nowhere. @beside: a path as from the folder of the image
- * whose parent it is, which is how an image would name it; else as from here */
+/* Find the file @path behind @bs, and return its depth; 0: it is not there. @beside: @path is seen from the folder
+ * of the image whose parent it is, as that image would name it; else from the current folder */
 static unsigned find_file(BlockDriverState *bs, const char *path, bool beside)
 {
     BlockDriverState *backing;
@@ -29,7 +35,7 @@ static unsigned find_file(BlockDriverState *bs, const char *path, bool beside)
     return 0;
 }
 
-/* 0 after a message */
+/* Find the image that is written to, and return its depth. 0 after a message */
 static unsigned find_base(const CommitArgs *args)
 {
     BlockDriverState *bs = args->image.bs;
@@ -46,7 +52,8 @@ static unsigned find_base(const CommitArgs *args)
     return depth;
 }
 
-/* "backing.backing.read-only=off": only the image that is written to is opened for that */
+/* Return "backing.backing.read-only=off", with @depth times "backing.": only the image that is written to is opened
+ * for writing */
 static char *writing_options(unsigned depth)
 {
     GString *options = g_string_new(NULL);
@@ -58,8 +65,8 @@ static char *writing_options(unsigned depth)
     return g_string_free(options, FALSE);
 }
 
-/* Open again, for writing. False after a message */
-static bool reopen(CommitArgs *args, unsigned depth)
+/* Open the image again, the one at @depth for writing. False after a message */
+static bool reopen_for_writing(CommitArgs *args, unsigned depth)
 {
     ImgImage *image = &args->image;
     g_autofree char *options = writing_options(depth);
@@ -84,14 +91,10 @@ static bool write_base(CommitArgs *args, unsigned depth)
     img_progress_start(&progress, args->progress, args->quiet, args->rate);
     ok = bdrv_commit(args->image.bs, depth, img_progress_report, &progress, &err);
     img_progress_end(&progress, ok);
-    if (!ok) {
-        tool_error("%s", bdrv_error_message(err));
-        bdrv_error_free(err);
-    }
-    return ok;
+    return tool_check_error(err) && ok;
 }
 
-/* Another child of the image that is written to has a disk of other bytes afterwards */
+/* Warn if the image at @depth has another child, whose disk reads differently afterwards */
 static void warn_of_siblings(const CommitArgs *args, unsigned depth)
 {
     BlockDriverState *base = args->image.bs;
@@ -109,7 +112,7 @@ static void warn_of_siblings(const CommitArgs *args, unsigned depth)
 static bool commit(CommitArgs *args)
 {
     unsigned depth = img_open_silently(&args->image, NULL) ? find_base(args) : 0;
-    bool ok = depth && reopen(args, depth);
+    bool ok = depth && reopen_for_writing(args, depth);
 
     if (ok) {
         warn_of_siblings(args, depth);
@@ -125,7 +128,7 @@ static bool commit(CommitArgs *args)
 int img_commit(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS }, { 0 }
+        IMG_COMMON_OPTIONS, IMG_FORMAT_OPTIONS, { 0 }
     };
     CommitArgs args = { .cache = "writeback" };
     int c;
@@ -153,9 +156,6 @@ int img_commit(int argc, char **argv)
             img_take_option(&args.image, c);
         }
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    args.image.filename = argv[optind];
+    args.image.filename = img_one_filename(argc, argv);
     return img_parse_cache("", args.cache, &args.image.flags) && commit(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

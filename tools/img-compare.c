@@ -3,7 +3,12 @@
 #include <glib.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include "tools/common.h"
 #include "tools/compare.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
+#include "tools/img.h"
 
 typedef struct CompareArgs {
     ImgImage images[2];
@@ -11,7 +16,7 @@ typedef struct CompareArgs {
     bool strict, quiet, progress;
 } CompareArgs;
 
-static void print_finding(const CompareArgs *args, const CompareFinding *found)
+static void print_found(const CompareArgs *args, const CompareFinding *found)
 {
     const char *filename = args->images[found->image].filename;
 
@@ -51,12 +56,12 @@ static int compare(const CompareArgs *args)
     if (!same_size && found.offset >= common && !args->quiet) {
         tool_print("Warning: Image size mismatch!\n");
     }
-    print_finding(args, &found);
+    print_found(args, &found);
     img_progress_end(&progress, false);
     return found.result;
 }
 
-static void parse_args(CompareArgs *args, int argc, char **argv)
+static void compare_parse_args(CompareArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = { IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { 0 } };
     ImgImage *a = &args->images[0], *b = &args->images[1];
@@ -97,7 +102,7 @@ int img_compare(int argc, char **argv)
     ImgImage *a = &args.images[0], *b = &args.images[1];
     int result = COMPARE_NOT_OPENED;
 
-    parse_args(&args, argc, argv);
+    compare_parse_args(&args, argc, argv);
     if (!img_parse_cache("source ", args.cache, &a->flags)) {
         return COMPARE_NOT_OPENED;
     }

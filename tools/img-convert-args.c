@@ -1,7 +1,12 @@
 /* img-convert-args.c - miniblk-img convert: its command line */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
 #include "tools/img-convert.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
+#include "util/keyval.h"
 
 #define MAX_SPARSE (16 << 20)
 
@@ -34,7 +39,7 @@ static bool parse_workers(const char *text, unsigned *workers)
     return true;
 }
 
-/* False: it is none of those that are on or off */
+/* Take an option that is on or off. False: @c is none of those */
 static bool take_switch(ConvertArgs *args, int c)
 {
     const struct {
@@ -118,8 +123,8 @@ bool convert_parse_args(ConvertArgs *args, int argc, char **argv)
     return true;
 }
 
-/* What is wrong with the options as a whole; NULL: nothing */
-static const char *find_conflict(const ConvertArgs *args)
+/* Find two options that exclude each other, or one that lacks another. NULL: there are none */
+static const char *convert_find_conflict(const ConvertArgs *args)
 {
     bool options = keyval_count(args->options) > 0;
 
@@ -168,7 +173,7 @@ static bool parse_caches(ConvertArgs *args)
 
 bool convert_check_args(ConvertArgs *args)
 {
-    const char *conflict = find_conflict(args);
+    const char *conflict = convert_find_conflict(args);
 
     if (conflict) {
         tool_error("%s", conflict);

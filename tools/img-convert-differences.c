@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tools/img-convert.h"
+#include "tools/img-progress.h"
 #include "util/iszero.h"
 
 #define PIECE_BYTES (INT64_C(1) << 20)
@@ -18,7 +19,7 @@ typedef struct Differences {
 
 typedef enum Kind { SAME, ZEROES, DATA } Kind;
 
-/* Of the unit at @at of a piece: is it to be written, and as what? */
+/* Tell how the unit at @at of a piece is to be written */
 static Kind kind_of(const Differences *d, int64_t at, int64_t bytes)
 {
     size_t n = (size_t)MIN(UNIT_BYTES, bytes - at);
@@ -48,7 +49,8 @@ static int write_piece(const Differences *d, int64_t offset, int64_t bytes)
     return ret;
 }
 
-/* Make the first part of what is at @offset the same. How much that was, or -errno and @doing what */
+/* Make the first part of [@offset, @offset + @bytes) the same. Returns how many bytes that was, or -errno with
+ * *@doing set to what failed */
 static int64_t copy_first(const Differences *d, int64_t offset, int64_t bytes, const char **doing)
 {
     BlockStatus from, to;

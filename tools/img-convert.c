@@ -7,9 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "tools/common.h"
+#include "tools/img-backing.h"
 #include "tools/img-convert.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
+#include "tools/img-progress.h"
 #include "tools/img-target.h"
+#include "tools/img.h"
 #include "util/checked.h"
+#include "util/keyval.h"
 
 static int64_t get_number(const BlockInfo *info, const char *key)
 {
@@ -18,8 +26,8 @@ static int64_t get_number(const BlockInfo *info, const char *key)
     return item && item->type == BLOCK_INFO_INT ? item->number : 0;
 }
 
-/* Ask for the source's geometry, if the option is not given, so that a guest that goes by it finds the same disk.
- * QEMU does not: by its name it is not done */
+/* Take the geometry of the source if the option is not given, so that a guest that uses it finds the same disk. QEMU
+ * does not do this: by its name it is not done */
 static void keep_geometry(ConvertArgs *args, const BlockDriver *drv)
 {
     bool rounded = keyval_get(args->options, "for") || keyval_get(args->options, "force_size");
@@ -56,8 +64,8 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv, char **open
     return img_target_create(args->target, drv, args->options, doing, open);
 }
 
-/* Warn of a range that is lost, in one line; by QEMU's name as QEMU does: a line for each sector, and two passes
- * that read the block status. Its messages of the block status have an "at", those of data have not */
+/* Warn of a range that is lost, in one line. By the name of QEMU, print as QEMU does: a line for each sector, and
+ * two passes for the block status. Its messages about the block status have an "at", those about data have not */
 static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
     bool status = strcmp(doing, "reading") != 0;
@@ -73,18 +81,13 @@ static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t 
     }
 }
 
-/* With -q nothing is said of a range, and once, of them all */
+/* Count a range that is lost. With -q no range has a message, only their sum has one */
 static void count_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
     ((ImgProgress *)user)->lost += bytes;
 }
 
-static double percent(int64_t part, int64_t all)
-{
-    return all ? 100.0 * (double)part / (double)all : 100;
-}
-
-/* One source, to where the ones before it end */
+/* Copy one source to the place behind the sources before it */
 static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *progress, GError **errp)
 {
     int64_t bytes = bdrv_getlength(from), at = args->copy.to_offset;
@@ -92,7 +95,7 @@ static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *
     if (args->differences) {
         return convert_differences(args, from, progress, errp);
     }
-    img_progress_part(progress, percent(at, args->size), percent(bytes, args->size));
+    img_progress_part(progress, img_percent(at, args->size), img_percent(bytes, args->size));
     args->copy.to_offset += bytes;
     BlockCopyOptions opts = args->copy;
 
@@ -102,7 +105,7 @@ static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *
     return bdrv_copy(from, args->to.bs, &opts, errp);
 }
 
-/* What to do about the error, as the end of its message */
+/* Return the end of the message of @err, which advises what to do */
 static const char *advice_on(const ConvertArgs *args, const GError *err)
 {
     bool read = bdrv_error_code(err) == EIO && strstr(bdrv_error_message(err), "error while reading");
@@ -111,7 +114,7 @@ static const char *advice_on(const ConvertArgs *args, const GError *err)
            : "; convert --salvage copies what can be read, and check --backing-chain says what is wrong";
 }
 
-static bool copy(ConvertArgs *args)
+static bool copy_sources(ConvertArgs *args)
 {
     ImgProgress progress;
     GError *err = NULL;
@@ -139,12 +142,12 @@ static bool copy(ConvertArgs *args)
 
 static bool copy_and_close(ConvertArgs *args)
 {
-    bool ok = img_open(&args->to) && copy(args) && (!args->target || img_target_finish(args->target, args->to.bs));
+    bool ok = img_open(&args->to) && copy_sources(args) && (!args->target || img_target_finish(args->target, args->to.bs));
 
     return img_close_written(&args->to, ok);
 }
 
-/* @open, and the parent's driver, which is named in none of the formats */
+/* Return @open with the driver of the parent, whose format no image names */
 static char *open_options(const ConvertArgs *args, const char *open)
 {
     const char *driver = keyval_get(args->options, "backing_fmt");
@@ -185,7 +188,7 @@ static bool convert_to_new(ConvertArgs *args)
     return img_target_end(&target, make_and_copy(args, drv));
 }
 
-/* False after a message */
+/* Open one source, and add its length to the size. False after a message */
 static bool open_source(ConvertArgs *args, ImgImage *source, const char *filename)
 {
     *source = args->from;

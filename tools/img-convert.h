@@ -3,7 +3,10 @@
 #ifndef MINIBLK_TOOLS_IMG_CONVERT_H
 #define MINIBLK_TOOLS_IMG_CONVERT_H
 
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
 #include "tools/img-target.h"
+#include "util/keyval.h"
 
 typedef struct ConvertArgs {
     ImgImage from;              /* what all sources have in common */
@@ -24,12 +27,13 @@ typedef struct ConvertArgs {
     BlockCopyOptions copy;
 } ConvertArgs;
 
-/* False after a message. What is not on the command line stays as it was; file names are NULL then. */
+/* Read the command line. Options that are not given leave their fields as they were, and file names are NULL. False
+ * after a message */
 bool convert_parse_args(ConvertArgs *args, int argc, char **argv);
-/* Do the options go together? Sets the images' flags. False after a message */
+/* Check that the options go together, and set the flags of the images. False after a message */
 bool convert_check_args(ConvertArgs *args);
 
-/* Make args->to.bs read as @from does, writing only where it does not yet. False and @errp set on failure */
+/* Make args->to.bs read as @from does, writing only where it differs. False and @errp set on failure */
 bool convert_differences(const ConvertArgs *args, BlockDriverState *from, ImgProgress *progress, GError **errp);
 
 #endif

@@ -5,8 +5,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/img.h"
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
+#include "tools/img-paths.h"
 #include "tools/img-target.h"
+#include "tools/img.h"
+#include "util/keyval.h"
 
 typedef struct DdArgs {
     ImgImage from, to;
@@ -15,7 +21,7 @@ typedef struct DdArgs {
     int64_t skip;
 } DdArgs;
 
-/* "NAME=VALUE"; what @operand points to is cut up */
+/* Take the operand "NAME=VALUE", which is cut in two in place. False after a message */
 static bool take_operand(DdArgs *args, char *operand)
 {
     char *value = strchr(operand, '=');
@@ -44,7 +50,7 @@ static bool take_operand(DdArgs *args, char *operand)
     return false;
 }
 
-static bool parse_args(DdArgs *args, int argc, char **argv)
+static bool dd_parse_args(DdArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = { IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { 0 } };
     int c;
@@ -68,13 +74,13 @@ static bool parse_args(DdArgs *args, int argc, char **argv)
     return true;
 }
 
-/* @units of bs in bytes, no more than @most */
+/* Return the bytes of @units blocks, at most @most */
 static int64_t in_bytes(const DdArgs *args, int64_t units, int64_t most)
 {
     return units > most / args->unit ? most : units * args->unit;
 }
 
-static bool copy(DdArgs *args, ImgTarget *target, int64_t start, int64_t bytes)
+static bool copy_part(DdArgs *args, ImgTarget *target, int64_t start, int64_t bytes)
 {
     BlockCopyOptions opts = { .target_is_zero = img_is_regular_file(args->to.filename), .from_offset = start,
                               .bytes = bytes };
@@ -83,11 +89,7 @@ static bool copy(DdArgs *args, ImgTarget *target, int64_t start, int64_t bytes)
               img_target_finish(target, args->to.bs);
 
     ok = img_close_written(&args->to, ok);
-    if (err) {
-        tool_error("%s", bdrv_error_message(err));
-        bdrv_error_free(err);
-    }
-    return ok;
+    return tool_check_error(err) && ok;
 }
 
 static bool dd(DdArgs *args)
@@ -114,13 +116,13 @@ static bool dd(DdArgs *args)
     if (ok && beyond) {
         tool_error("%s: cannot skip to specified offset", args->from.filename);
     }
-    return img_target_end(&target, ok && copy(args, &target, start, end - start));
+    return img_target_end(&target, ok && copy_part(args, &target, start, end - start));
 }
 
 int img_dd(int argc, char **argv)
 {
     DdArgs args = { .unit = 512, .count = -1, .to = { .format = "raw", .flags = BDRV_O_RDWR } };
-    bool ok = parse_args(&args, argc, argv) && img_open(&args.from);
+    bool ok = dd_parse_args(&args, argc, argv) && img_open(&args.from);
 
     if (ok) {
         img_warn_of_rest(&args.from);

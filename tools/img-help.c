@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
 #include "tools/img-help.h"
 
 #define WIDTH 79                /* of a line, in characters */
@@ -131,7 +132,7 @@ static gint compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* How many bytes of @text are one word: what stands in brackets is not parted, if it can be in @most */
+/* Return the length of the first word of @text. Brackets are kept in one piece if they fit in @most */
 static int word_length(const char *text, int most)
 {
     int depth = 0, n = 0;
@@ -142,7 +143,7 @@ static int word_length(const char *text, int most)
     return n <= most ? n : (int)strcspn(text, " ");
 }
 
-/* The words of @text, in lines that begin at @column, of which the first has something before it, up to @at */
+/* Print @text in lines that begin at @column. The first line already has @at characters */
 static void print_wrapped(const char *text, int at, int column)
 {
     bool first = true;
@@ -193,8 +194,8 @@ static void print_formats(void)
     print_wrapped(list, (int)strlen(head), tool_is_qemu ? WIDTH + 1 : (int)strlen(head));     /* scripts want one line */
 }
 
-/* QEMU has all of a command in its line */
-void img_print_list(void)
+/* Print all commands, with a line each. QEMU prints the whole usage of a command in its line */
+static void print_list(void)
 {
     tool_print("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
     for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
@@ -210,7 +211,8 @@ void img_print_list(void)
     print_formats();
 }
 
-void img_print_page(const char *command)
+/* Print the page of @command, which is one of the commands */
+static void print_page(const char *command)
 {
     const Page *page = pages;
 
@@ -226,5 +228,17 @@ void img_print_page(const char *command)
     print_row("-h, --help", "print this", COLUMN);
     if (page->example) {
         tool_print("\nExample:\n  %s %s\n", tool_name, page->example);
+    }
+}
+
+void img_print_help(const char *command)
+{
+    if (tool_is_qemu) {
+        tool_print_version();
+    }
+    if (command && !tool_is_qemu) {
+        print_page(command);
+    } else {
+        print_list();
     }
 }

@@ -3,11 +3,7 @@
 #ifndef MINIBLK_TOOLS_IMG_HELP_H
 #define MINIBLK_TOOLS_IMG_HELP_H
 
-#include "tools/common.h"
-
-/* All commands, with a line each */
-void img_print_list(void);
-/* What there is to say of @command, which is one of them */
-void img_print_page(const char *command);
+/* Print the page of @command; NULL, and by QEMU's name, the list of all commands */
+void img_print_help(const char *command);
 
 #endif

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "tools/json.h"
 #include "util/size.h"
 
-/* What the driver says in the words of every format; NULL: nothing */
+/* Find the text of the item @key. NULL: the driver has no such item */
 static const char *find_text(const BlockInfo *info, const char *key)
 {
     const BlockInfoItem *item = bdrv_info_find(info, key);
@@ -62,8 +65,8 @@ static void json_common(Json *json, const BlockInfo *info, const char *key)
     }
 }
 
-/* An object was begun */
-/* @bs: whose warnings these are; NULL: they stand with another image of the chain */
+/* Fill an object that was begun, and end it. @bs: the image whose warnings are printed; NULL: they are in another
+ * object of the chain */
 static void print_json(Json *json, const BlockInfo *info, const char *filename, BlockDriverState *bs)
 {
     json_common(json, info, "backing-filename-format");
@@ -88,7 +91,7 @@ static void print_json(Json *json, const BlockInfo *info, const char *filename, 
     json_end(json);
 }
 
-/* A raw disk is what is left when nothing was recognised: that is no news */
+/* Print how the format was guessed. Raw is taken when no format is recognised, and is not mentioned */
 static void print_guess(const BlockInfo *info)
 {
     const char *type = find_text(info, "type");
@@ -103,7 +106,7 @@ static void print_guess(const BlockInfo *info)
     }
 }
 
-/* In one line, whatever it is */
+/* Print @text in one line, whatever characters it has */
 static void print_text(const char *before, const char *text, const char *after)
 {
     g_autofree char *printable = tool_printable(text);
@@ -177,7 +180,7 @@ static void free_info(void *info)
     bdrv_info_free(info);
 }
 
-/* Of all of them before the first is printed; NULL after a message */
+/* Collect the facts of all images before the first is printed. NULL after a message */
 static GPtrArray *collect(const ImgImage *image, bool chain)
 {
     g_autoptr(GPtrArray) infos = g_ptr_array_new_with_free_func(free_info);
@@ -249,10 +252,7 @@ int img_info(int argc, char **argv)
         chain |= c == IMG_OPT_BACKING_CHAIN;
         img_take_option(&image, c);
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    image.filename = argv[optind];
+    image.filename = img_one_filename(argc, argv);
     image.flags |= chain ? 0 : BDRV_O_NO_BACKING;
     ok = img_open(&image) && print_info(&image, chain, json);
     img_close(&image);

@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 
-/* One line of the map, in QEMU's terms */
+/* One line of the map, in the terms of QEMU */
 typedef struct Entry {
     int64_t start, length;
     unsigned depth;
@@ -60,7 +63,7 @@ static int get_entry(BlockDriverState *bs, int64_t start, int64_t length, Entry 
     return 0;
 }
 
-/* Does @next go on where @entry ends, with the same properties? */
+/* Return true if @next begins where @entry ends, and has the same properties */
 static bool can_join(const Entry *entry, const Entry *next)
 {
     return entry->depth == next->depth && entry->zero == next->zero && entry->data == next->data
@@ -135,10 +138,7 @@ int img_map(int argc, char **argv)
             img_take_option(&image, c);
         }
     }
-    if (ok && optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    image.filename = ok ? argv[optind] : NULL;
+    image.filename = ok ? img_one_filename(argc, argv) : NULL;
     ok = ok && img_open(&image) && map(&image, start, length, json);
     img_close(&image);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;

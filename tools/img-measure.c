@@ -1,8 +1,8 @@
 /* img-measure.c - miniblk-img measure: how long will a file be? */
-/* SPDX-License-Identifier: MIT */
-/*
- * It is tried out: an image of this size is made in memory, and a byte written to its first clusters. What comes
- * after these is as the second one.
+/* SPDX-License-Identifier: MIT
+ *
+ * The command tries it out: it makes an image of this size in memory, and writes a byte to each of its first
+ * clusters. Later clusters are taken to need as much room as the second one.
  */
 #include <errno.h>
 #include <glib.h>
@@ -13,9 +13,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "tools/json.h"
 #include "util/checked.h"
+#include "util/keyval.h"
 
 typedef struct MeasureArgs {
     ImgImage image;             /* no filename: none */
@@ -31,7 +36,7 @@ typedef struct Measure {
     int64_t full;               /* with all its clusters */
 } Measure;
 
-/* A file in memory, of which holes take none */
+/* A file in memory: the storage in which the image is made. Its holes take no memory */
 
 static int scratch_read(void *user, int64_t offset, void *buf, int64_t bytes)
 {
@@ -55,7 +60,7 @@ static int64_t scratch_length(int fd)
     return fstat(fd, &st) < 0 ? 0 : st.st_size;
 }
 
-/* How many of the pieces of @unit bytes have data in @bs? -1 after a message */
+/* Count the pieces of @unit bytes that have data in @bs. -1 after a message */
 static int64_t count_clusters(BlockDriverState *bs, int64_t unit)
 {
     int64_t size = bdrv_getlength(bs), count = 0, next = 0;    /* @next: the first that was not counted */
@@ -80,14 +85,14 @@ static int64_t count_clusters(BlockDriverState *bs, int64_t unit)
 
 #define TRIALS 3                /* without clusters, with one, with two */
 
-/* Of a file with the tried number of clusters */
+/* The lengths of the file with no cluster, with one and with two */
 typedef struct Lengths {
     int64_t of[TRIALS];
     int64_t unit;               /* bytes of a cluster; 0: there are none, and of[0] is all */
     int64_t total;              /* number of clusters */
 } Lengths;
 
-/* Write into the @n-th cluster, from 1 on; 0: into none */
+/* Write into the @n-th cluster, from 1 on. 0: write nothing */
 static bool touch(BlockDriverState *bs, Lengths *lengths, int n, GError **errp)
 {
     BlockInfo *info = bdrv_get_info(bs, errp);
@@ -132,7 +137,7 @@ static int64_t length_with(const Lengths *lengths, int64_t clusters)
     return clusters ? of[1] + (clusters - 1) * (of[2] - of[1]) : of[0];
 }
 
-/* False after a message */
+/* Make the image in memory, and measure it. False after a message */
 static bool measure_lengths(const MeasureArgs *args, const BlockDriver *drv, Lengths *lengths)
 {
     g_autofree char *size = g_strdup_printf("%" PRId64, args->size);
@@ -154,11 +159,7 @@ static bool measure_lengths(const MeasureArgs *args, const BlockDriver *drv, Len
     bool ok = try_out(drv->name, options, fd, lengths, &err);
 
     close(fd);
-    if (!ok) {
-        tool_error("%s", bdrv_error_message(err));
-        bdrv_error_free(err);
-    }
-    return ok;
+    return ok || tool_check_error(err);
 }
 
 static bool measure(MeasureArgs *args, Measure *m)
@@ -199,7 +200,7 @@ static void print_measure(const Measure *m, bool json)
     tool_print("\n");
 }
 
-static bool take_option(MeasureArgs *args, int c)
+static bool measure_take_option(MeasureArgs *args, int c)
 {
     switch (c) {
     case 'l':
@@ -220,8 +221,8 @@ static bool take_option(MeasureArgs *args, int c)
     return true;
 }
 
-/* What is wrong with the arguments as a whole; NULL: nothing */
-static const char *find_conflict(const MeasureArgs *args, int filenames)
+/* Find two arguments that exclude each other, or a missing one. NULL: there are none */
+static const char *measure_find_conflict(const MeasureArgs *args, int filenames)
 {
     if (filenames > 1) {
         return "At most one filename argument is allowed.";
@@ -235,7 +236,7 @@ static const char *find_conflict(const MeasureArgs *args, int filenames)
     return filenames && args->size >= 0 ? "--size N cannot be used together with a filename." : NULL;
 }
 
-static bool parse_args(MeasureArgs *args, int argc, char **argv)
+static bool measure_parse_args(MeasureArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
         IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { "output", 1, NULL, IMG_OPT_OUTPUT },
@@ -245,20 +246,20 @@ static bool parse_args(MeasureArgs *args, int argc, char **argv)
     int c;
 
     while ((c = img_getopt(argc, argv, ":hf:l:o:O:U", long_options)) != -1) {
-        if (!take_option(args, c)) {
+        if (!measure_take_option(args, c)) {
             return false;
         }
     }
     args->image.filename = argv[optind];
-    conflict = find_conflict(args, argc - optind);
+    conflict = measure_find_conflict(args, argc - optind);
     if (conflict) {
         tool_error("%s", conflict);
     }
     return !conflict;
 }
 
-/* False after a message */
-static bool open_image(MeasureArgs *args)
+/* Open the image that is measured, if there is one. False after a message */
+static bool measure_open_image(MeasureArgs *args)
 {
     if (!args->image.filename) {
         return true;
@@ -275,7 +276,7 @@ int img_measure(int argc, char **argv)
     g_autoptr(KeyVal) options = keyval_new();
     MeasureArgs args = { .format = "raw", .options = options, .size = -1 };
     Measure m;
-    bool ok = parse_args(&args, argc, argv) && open_image(&args) && measure(&args, &m);
+    bool ok = measure_parse_args(&args, argc, argv) && measure_open_image(&args) && measure(&args, &m);
 
     if (ok) {
         print_measure(&m, args.json);

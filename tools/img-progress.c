@@ -40,6 +40,11 @@ void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t 
     img_progress_update(progress, 0);
 }
 
+double img_percent(int64_t part, int64_t all)
+{
+    return all ? 100.0 * (double)part / (double)all : 100;
+}
+
 void img_progress_part(ImgProgress *progress, double begin, double share)
 {
     progress->begin = begin;
@@ -56,7 +61,7 @@ static bool is_due(const ImgProgress *progress, double percent, int64_t now)
             (progress->with_time && now >= progress->shown_at + G_USEC_PER_SEC));
 }
 
-/* ", 210 MiB/s, 1:05 left", as far as it is known; "" in the first second */
+/* Return ", 210 MiB/s, 1:05 left", as far as it is known; "" in the first second */
 static char *describe_time(const ImgProgress *progress, double percent, int64_t now)
 {
     double seconds = (double)(now - progress->started) / G_USEC_PER_SEC;
@@ -76,7 +81,7 @@ static char *describe_time(const ImgProgress *progress, double percent, int64_t 
     return g_string_free(text, FALSE);
 }
 
-static void print_line(ImgProgress *progress, double percent, int64_t now)
+static void print_progress(ImgProgress *progress, double percent, int64_t now)
 {
     g_autofree char *time = progress->with_time ? describe_time(progress, percent, now) : NULL;
 
@@ -93,7 +98,7 @@ void img_progress_update(ImgProgress *progress, double percent)
         tool_print_error("    (%3.2f/100%%)\n", percent);
     }
     if (is_due(progress, percent, now)) {
-        print_line(progress, percent, now);
+        print_progress(progress, percent, now);
     }
 }
 
@@ -102,14 +107,14 @@ void img_progress_end(ImgProgress *progress, bool done)
     int64_t now = g_get_monotonic_time();
 
     if (done && progress->on && now >= progress->after) {
-        print_line(progress, 100, now);     /* once more, as QEMU does */
+        print_progress(progress, 100, now);     /* once more, as QEMU does */
     }
     if (progress->shown >= 0) {
         tool_print("\n");
     }
 }
 
-/* Sleep until so much may have been done */
+/* Sleep until the bytes that are done are within the rate */
 static void wait_for_rate(const ImgProgress *progress)
 {
     double seconds = (double)(progress->earlier + progress->done) / (double)progress->rate;

@@ -25,6 +25,8 @@ typedef struct ImgProgress {
  * for work of more than two seconds. On a terminal a rate and the time left follow. By QEMU's name it is as QEMU has it:
  * with @wanted only, and without them. @rate: of the field above */
 void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate);
+/* Return how much @part is of @all, in percent: 100 if @all is 0 */
+double img_percent(int64_t part, int64_t all);
 /* Take what is reported of from now on for @share percent of the work, which begins at @begin percent */
 void img_progress_part(ImgProgress *progress, double begin, double share);
 /* Say that @done of @total bytes of this part are done. For the library to call, with an ImgProgress for @user */

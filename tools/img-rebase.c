@@ -2,6 +2,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include <stdlib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-backing.h"
+#include "tools/img-image.h"
+#include "tools/img-progress.h"
 #include "tools/img.h"
 
 typedef struct RebaseArgs {
@@ -12,7 +17,8 @@ typedef struct RebaseArgs {
     bool quiet, progress;
 } RebaseArgs;
 
-/* "PREFIXforce-share=off,PREFIXcache.direct=on,PREFIXcache.no-flush=off", the latter two if @cached */
+/* Return "PREFIXforce-share=off,PREFIXcache.direct=on,PREFIXcache.no-flush=off", without the latter two if not
+ * @cached */
 static char *parent_options(const char *prefix, unsigned flags, bool cached)
 {
     GString *options = g_string_new(NULL);
@@ -69,7 +75,7 @@ static bool open_and_rebase(RebaseArgs *args)
     return img_close_written(image, ok);
 }
 
-static void parse_args(RebaseArgs *args, int argc, char **argv)
+static void rebase_parse_args(RebaseArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = { IMG_COMMON_OPTIONS, IMG_IMAGE_OPTIONS, { 0 } };
     int c;
@@ -101,17 +107,14 @@ static void parse_args(RebaseArgs *args, int argc, char **argv)
             img_take_option(&args->image, c);
         }
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    args->image.filename = argv[optind];
+    args->image.filename = img_one_filename(argc, argv);
 }
 
 int img_rebase(int argc, char **argv)
 {
     RebaseArgs args = { .cache = "writeback" };
 
-    parse_args(&args, argc, argv);
+    rebase_parse_args(&args, argc, argv);
     if (!args.unsafe && !args.parent) {
         img_usage_error("Must specify backing file (-b) or use unsafe mode (-u)");
     }

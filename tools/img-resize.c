@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-children.h"
+#include "tools/img-create-options.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
+#include "util/keyval.h"
 #include "util/size.h"
 
 #define PREALLOC_METADATA 3     /* one that QEMU knows */
@@ -19,7 +25,7 @@ typedef struct ResizeArgs {
 
 enum { OPT_PREALLOCATION = 512, OPT_SHRINK };
 
-static bool parse_preallocation(const char *text, int *how)
+static bool resize_parse_preallocation(const char *text, int *how)
 {
     static const char *const modes[] = { "off", "falloc", "full", "metadata" };
 
@@ -33,7 +39,7 @@ static bool parse_preallocation(const char *text, int *how)
     return false;
 }
 
-/* "+1G" and "-1G" are from the size that it has */
+/* Compute the new size: "+1G" and "-1G" are relative to @old. False after a message */
 static bool new_size(const ResizeArgs *args, int64_t old, int64_t n, int64_t *size)
 {
     bool fits = true;
@@ -61,7 +67,7 @@ static bool new_size(const ResizeArgs *args, int64_t old, int64_t n, int64_t *si
     return true;
 }
 
-/* A child that is as long as the image was has lost what it saw of the end */
+/* Warn of a child: bytes beyond the new end that it has not written itself read as zeroes from now on */
 static void warn_of_children(const ImgImage *image)
 {
     g_autofree char *child = tool_is_qemu ? NULL : img_find_child(image->bs, image->filename, NULL);
@@ -88,15 +94,11 @@ static bool resize(const ResizeArgs *args, int64_t n)
     }
     g_autofree char *options = keyval_format(args->options);
 
-    if (!bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err)) {
-        tool_error("%s", bdrv_error_message(err));
-        bdrv_error_free(err);
-        return false;
-    }
-    return true;
+    return bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err) ||
+           tool_check_error(err);
 }
 
-/* 2^63 bytes and more are less than none, as QEMU has it */
+/* Parse the size. As in QEMU, a size of 2^63 bytes and more becomes a negative one */
 static bool parse_size(const char *text, int64_t *n)
 {
     const double most = 18446744073709551616.0;
@@ -141,10 +143,10 @@ static bool open_and_resize(ResizeArgs *args)
     return ok;
 }
 
-static bool parse_args(ResizeArgs *args, int argc, char **argv)
+static bool resize_parse_args(ResizeArgs *args, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        IMG_COMMON_OPTIONS, { "format", 1, NULL, 'f' }, { "image-opts", 0, NULL, IMG_OPT_IMAGE_OPTS },
+        IMG_COMMON_OPTIONS, IMG_FORMAT_OPTIONS,
         { "preallocation", 1, NULL, OPT_PREALLOCATION }, { "shrink", 0, NULL, OPT_SHRINK }, { 0 }
     };
     int c;
@@ -157,7 +159,7 @@ static bool parse_args(ResizeArgs *args, int argc, char **argv)
             }
             break;
         case OPT_PREALLOCATION:
-            if (!parse_preallocation(optarg, &args->preallocation)) {
+            if (!resize_parse_preallocation(optarg, &args->preallocation)) {
                 return false;
             }
             break;
@@ -178,7 +180,7 @@ static bool parse_args(ResizeArgs *args, int argc, char **argv)
     return true;
 }
 
-/* The last word is the size, also where it looks like an option: "-1G" */
+/* Run the command. The last word is the size, even if it looks like an option, as "-1G" does */
 int img_resize(int argc, char **argv)
 {
     g_autoptr(KeyVal) options = keyval_new();
@@ -192,5 +194,5 @@ int img_resize(int argc, char **argv)
         args.size = argv[--argc];
         argv[argc] = NULL;
     }
-    return parse_args(&args, argc, argv) && open_and_resize(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
+    return resize_parse_args(&args, argc, argv) && open_and_resize(&args) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

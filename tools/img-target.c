@@ -1,12 +1,12 @@
 /* img-target.c - an output that is there as a whole or not at all */
 /* SPDX-License-Identifier: MIT
  *
- * A new image is made beside the file that it is to become, and renamed when it is finished: whoever is interrupted or
- * killed meanwhile leaves what was there before. A signal that ends the program removes what was made; of one that was
- * killed outright, "NAME.part-PID" is left.
+ * A new image is made beside the file that it replaces, and renamed when it is finished: a program that is
+ * interrupted or killed leaves the old file as it was. A signal that ends the program removes the unfinished file;
+ * SIGKILL leaves "NAME.part-PID".
  *
- * On a device, on an export and in a file with several names it is made in its place. There a VHD is marked as unfinished
- * until all is written, and nothing marks a raw disk; a file is emptied if that fails.
+ * On a device, on an export and in a file with several names the image is made in its place. A VHD is marked there
+ * as unfinished until all is written; nothing marks a raw disk. If making it fails, a file is emptied.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,13 @@
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include <glib.h>
+#include "tools/common.h"
+#include "tools/img-backing.h"
+#include "tools/img-create-options.h"
+#include "tools/img-paths.h"
 #include "tools/img-target.h"
+#include "util/keyval.h"
 
 #define MOST_LINKS 40           /* symbolic links, one leading to the next, as the kernel follows them */
 #define MOST_LEFTOVERS 100      /* of programs that were killed, and had the same number */
@@ -53,13 +59,13 @@ static void catch_signals(void)
     }
 }
 
-/* Can a new file belong to whom this one does? */
+/* Return true if a new file can have the owner and the group of @st */
 static bool may_own(const struct stat *st)
 {
     return geteuid() == 0 || (st->st_uid == geteuid() && st->st_gid == getegid());
 }
 
-/* Make an empty file beside @real, under a name that nobody has. NULL: it can't be made. g_free() it */
+/* Make an empty file beside @real, with a name that no file has. NULL: it cannot be made. g_free() it */
 static char *make_beside(const char *real, mode_t mode)
 {
     g_autofree char *folder = g_path_get_dirname(real), *name = g_path_get_basename(real);
@@ -81,8 +87,8 @@ static char *make_beside(const char *real, mode_t mode)
     return NULL;
 }
 
-/* Return the path that @filename leads to, whether a file is there or not: a link may lead to nothing. NULL: it leads to no
- * path. g_free() it */
+/* Return the path to which @filename leads; no file need be there, as a link may lead to nothing. NULL: it leads to
+ * no path. g_free() it */
 static char *find_real(const char *filename)
 {
     char *path = g_strdup(filename);
@@ -101,7 +107,7 @@ static char *find_real(const char *filename)
     return NULL;
 }
 
-/* Can another file take the place of this one? Not of one that is mounted there by itself */
+/* Return true if a file is mounted at @real by itself: no other file can take its place */
 static bool is_mounted(const char *real)
 {
     struct statx stx;
@@ -109,8 +115,8 @@ static bool is_mounted(const char *real)
     return statx(AT_FDCWD, real, 0, 0, &stx) == 0 && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
-/* Make a file beside @filename, by whose name the image is to be made, and return that. NULL: it can only be made in its
- * place. A file that is there is kept open for writing, and so locked, until the end */
+/* Make a file beside @filename in which the image is made, and return its path. NULL: the image can only be made in
+ * its place. An old file is kept open for writing, and so locked, until the end */
 static char *begin_beside(ImgTarget *target, const char *filename)
 {
     struct stat st;
@@ -159,7 +165,8 @@ const char *img_target_begin(ImgTarget *target, const char *filename)
     return target->made ? target->made : filename;
 }
 
-/* What is to be said of a part of an image at the filename, which is in the place of all of it; g_free() it */
+/* Return the message about a part of an image that is in the place of the whole one. @file: it is a file, and is emptied.
+ * g_free() it */
 static char *about_part(const ImgTarget *target, bool file)
 {
     return g_strdup_printf("'%s' %s", target->filename,
@@ -168,7 +175,7 @@ static char *about_part(const ImgTarget *target, bool file)
                            : "has a part of the new image only, and nothing in it says so");
 }
 
-/* From now on what is at the filename is not what was there, and is not all of the image */
+/* Note that the old bytes at the filename are lost, and the new image is not complete */
 static void begin_part(ImgTarget *target)
 {
     bool file = bdrv_is_path(target->filename) && img_is_regular_file(target->filename);
@@ -185,13 +192,34 @@ static void begin_part(ImgTarget *target)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Leave no part that looks like the image, as far as that can be had */
+/* Empty the file, so that no part looks like the image, and print the message about it */
 static void end_part(const ImgTarget *target)
 {
     bool file = *emptied && truncate(emptied, 0) == 0;
     g_autofree char *text = about_part(target, file);
 
     tool_error("%s", text);
+}
+
+static void print_warning(void *filename, const char *text)
+{
+    tool_warn("%s: %s", (const char *)filename, text);
+}
+
+bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)
+{
+    g_autofree char *text = img_creation_options(options, drv);
+    GError *err = NULL;
+
+    const BlockCreateArgs args = { .filename = filename, .options = text, .warn = print_warning, .user = (void *)filename };
+
+    if (!bdrv_create_with(&args, &err)) {
+        tool_error("%s: %s%s%s", filename, doing, bdrv_error_message(err),
+                   img_advice_on_parent(filename, keyval_get(options, "backing_file"), keyval_get(options, "backing_fmt")));
+        bdrv_error_free(err);
+        return false;
+    }
+    return true;
 }
 
 bool img_target_create(ImgTarget *target, const BlockDriver *drv, KeyVal *options, const char *doing, char **open)
@@ -225,7 +253,7 @@ bool img_target_finish(ImgTarget *target, BlockDriverState *bs)
     return true;
 }
 
-/* Give @to the extended attributes of @from: ACLs and labels among them. A warning for each that can't be set */
+/* Copy the extended attributes of @from to @to, ACLs and labels among them. Each that cannot be set is warned of */
 static void copy_attributes(int from, int to, const char *filename)
 {
     ssize_t length = flistxattr(from, NULL, 0);
@@ -242,8 +270,8 @@ static void copy_attributes(int from, int to, const char *filename)
     }
 }
 
-/* Let the file that was made have owner and mode of the one that it replaces, and be on stable storage: else a power cut might
- * leave neither. 0 or -1 and errno */
+/* Give the new file the owner and the mode of the old one, and bring it to stable storage: a power cut could lose
+ * both files otherwise. 0 or -1 and errno */
 static int follow_held(const ImgTarget *target)
 {
     int fd = open(target->made, O_RDONLY | O_CLOEXEC);
@@ -268,7 +296,7 @@ static int follow_held(const ImgTarget *target)
     return ret;
 }
 
-/* Give the file that was made the name that it is made for. 0 or -1 and errno: another file has come to have that name */
+/* Rename the new file to its final name. 0 or -1 and errno: EEXIST if another file has got that name */
 static int take_name(const ImgTarget *target)
 {
     struct stat st;

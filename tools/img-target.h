@@ -4,7 +4,8 @@
 #define MINIBLK_TOOLS_IMG_TARGET_H
 
 #include <sys/stat.h>
-#include "tools/img.h"
+#include <miniblk/driver.h>
+#include "util/keyval.h"
 
 typedef struct ImgTarget {
     const char *filename;           /* the user's word */
@@ -17,15 +18,18 @@ typedef struct ImgTarget {
     bool begun;                     /* what was in the place of the image is lost */
 } ImgTarget;
 
-/* Return the name by which to create the image. There is one target at a time. Messages have @filename in its place */
+/* Begin to make @filename, and return the name by which to create the image. There is one target at a time. Messages
+ * print @filename in place of that name */
 const char *img_target_begin(ImgTarget *target, const char *filename);
-/* Make the image of a target, by @options and what its place needs besides, as img_create_image() does. *@open: options
- * to open it with, "" if none; g_free() it */
+/* Create an image by @options. False after a message, in which the reason follows @doing */
+bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing);
+/* Create the image of a target by @options, and by those that its place needs, as img_create_image() does. *@open:
+ * the options to open it with, "" if none; g_free() it */
 bool img_target_create(ImgTarget *target, const BlockDriver *drv, KeyVal *options, const char *doing, char **open);
-/* All is written to @bs: let it be an image if it was marked as none. False after a message */
+/* Take away the mark "unfinished", once all is written to @bs. False after a message */
 bool img_target_finish(ImgTarget *target, BlockDriverState *bs);
-/* Rename what was made, and is closed, to its filename if @ok, else remove it; what is made in its place is emptied if it is a file,
- * and else a message says that it has a part. False, after a message, if that
+/* Rename the new image, which is closed, to its filename if @ok; else remove it. An image that was made in its place
+ * is emptied if it is a file, else a message says that only a part of it is there. False after a message if that
  * fails, or if @ok is false */
 bool img_target_end(ImgTarget *target, bool ok);
 

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
+#include "tools/common.h"
+#include "tools/img-args.h"
+#include "tools/img-image.h"
 #include "tools/img.h"
 #include "util/checked.h"
 
@@ -62,7 +65,7 @@ static bool parse_bitmap(BitmapArgs *args, int argc, char **argv)
     return true;
 }
 
-/* What is wrong with the options as a whole; NULL: nothing */
+/* Find two options that exclude each other, or one that lacks another. NULL: there are none */
 static const char *find_bitmap_conflict(const BitmapArgs *args)
 {
     if (!args->first) {
@@ -118,7 +121,7 @@ int img_bitmap(int argc, char **argv)
 
 /* snapshot */
 
-/* @action: 'l', which lists none, 'a', 'c' or 'd'; 0: none */
+/* Open the image, and do the @action: 'l', which lists none, 'a', 'c' or 'd', which fail; 0: none */
 static bool snapshot(ImgImage *image, int action, const char *name)
 {
     image->flags |= action == 'l' ? 0 : BDRV_O_RDWR;
@@ -154,10 +157,7 @@ int img_snapshot(int argc, char **argv)
         }
         img_take_option(&image, c);
     }
-    if (optind != argc - 1) {
-        img_usage_error("Expecting one image file name");
-    }
-    image.filename = argv[optind];
+    image.filename = img_one_filename(argc, argv);
     bool ok = snapshot(&image, action, name);
 
     img_close(&image);

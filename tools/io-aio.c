@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 #include <glib.h>
 #include "tools/io.h"
 
@@ -77,11 +76,10 @@ bool io_aio_is_busy(void)
     return jobs.head;
 }
 
-/* As long as breakpoints are about. False: a request is stopped, and there is nobody else to resume it */
+/* Wait for all requests while breakpoints are set. False after a message: a request is stopped, and no command can
+ * resume it any more */
 static bool drain_carefully(void)
 {
-    const struct timespec ms = { 0, 1000000 };
-
     while (io_aio_is_busy()) {
         const char *tag = io_break_stopped();
 
@@ -89,7 +87,7 @@ static bool drain_carefully(void)
             tool_print("Request '%s' is suspended, and would be waited for in vain\n", tag);
             return false;
         }
-        nanosleep(&ms, NULL);
+        g_usleep(1000);
     }
     return true;
 }

@@ -3,20 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <glib.h>
 #include "tools/io.h"
 
 #define PATIENCE 60                 /* seconds: who waits for longer waits in vain */
-
-static GPtrArray *tags;             /* of all breakpoints since the image was opened; char *, NULL: none */
-
-static void nap(void)
-{
-    const struct timespec ms = { 0, 1000000 };
-
-    nanosleep(&ms, NULL);
-}
 
 static bool failed(const char *what, int ret)
 {
@@ -24,21 +14,18 @@ static bool failed(const char *what, int ret)
     return false;
 }
 
-bool io_cmd_break(int argc, char **argv)
+bool io_cmd_break(const IoCommand *cmd, int argc, char **argv)
 {
     int ret = bdrv_debug_breakpoint(io_bs, argv[1], argv[2]);
 
     if (ret < 0) {
         return failed("set breakpoint", ret);
     }
-    if (!tags) {
-        tags = g_ptr_array_new_with_free_func(g_free);
-    }
-    g_ptr_array_add(tags, g_strdup(argv[2]));
+    io_break_remember(argv[2]);
     return true;
 }
 
-bool io_cmd_wait_break(int argc, char **argv)
+bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv)
 {
     gint64 end = g_get_monotonic_time() + (gint64)PATIENCE * G_USEC_PER_SEC;
 
@@ -51,13 +38,13 @@ bool io_cmd_wait_break(int argc, char **argv)
             tool_print("No request was suspended as '%s' within %d seconds\n", argv[1], PATIENCE);
             return false;
         }
-        nap();
+        g_usleep(1000);
     }
     tool_print("blkdebug: Suspended request '%s'\n", argv[1]);
     return true;
 }
 
-/* False: there is none */
+/* Resume one request that is stopped as @tag. False: there is none */
 static bool resume_one(const char *tag)
 {
     if (!bdrv_debug_is_suspended(io_bs, tag)) {
@@ -68,12 +55,12 @@ static bool resume_one(const char *tag)
     return bdrv_debug_resume(io_bs, tag) == 0;
 }
 
-bool io_cmd_resume(int argc, char **argv)
+bool io_cmd_resume(const IoCommand *cmd, int argc, char **argv)
 {
     return resume_one(argv[1]) || failed("resume request", bdrv_debug_resume(io_bs, argv[1]));
 }
 
-bool io_cmd_remove_break(int argc, char **argv)
+bool io_cmd_remove_break(const IoCommand *cmd, int argc, char **argv)
 {
     bool any = false;
 
@@ -86,30 +73,4 @@ bool io_cmd_remove_break(int argc, char **argv)
         tool_print("Could not remove breakpoint %s: %s\n", argv[1], g_strerror(-ret));
     }
     return ret == 0 || any;
-}
-
-const char *io_break_stopped(void)
-{
-    for (guint i = 0; tags && i < tags->len; i++) {
-        if (bdrv_debug_is_suspended(io_bs, tags->pdata[i])) {
-            return tags->pdata[i];
-        }
-    }
-    return NULL;
-}
-
-bool io_break_any(void)
-{
-    return tags != NULL;
-}
-
-void io_break_clear(void)
-{
-    for (guint i = 0; tags && i < tags->len; i++) {
-        bdrv_debug_remove_breakpoint(io_bs, tags->pdata[i]);
-    }
-    if (tags) {
-        g_ptr_array_free(tags, TRUE);
-    }
-    tags = NULL;
 }

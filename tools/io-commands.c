@@ -5,7 +5,6 @@
 #include <string.h>
 #include <glib.h>
 #include "tools/io.h"
-#include "util/size.h"
 
 bool io_quit_wanted;
 
@@ -19,52 +18,27 @@ const IoCommand *io_find_command(const char *name)
     return NULL;
 }
 
-static void print_summary(const IoCommand *cmd)
-{
-    tool_print("%s%s%s -- %s\n", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
-}
-
-bool io_usage(const char *name)
-{
-    const IoCommand *cmd = io_find_command(name);
-
-    if (cmd) {
-        print_summary(cmd);
-    }
-    return false;
-}
-
-bool io_parse_size(const char *text, int64_t *bytes)
-{
-    if (size_parse(text, bytes)) {
-        return true;
-    }
-    tool_print("Parsing error: %s -- %s\n", tool_is_too_large(text) ? "argument too large"
-               : "non-numeric argument, or extraneous/unrecognized suffix", text);
-    return false;
-}
-
-static bool cmd_help(int argc, char **argv)
+static bool cmd_help(const IoCommand *cmd, int argc, char **argv)
 {
     if (argc > 1) {
-        const IoCommand *cmd = io_find_command(argv[1]);
+        const IoCommand *asked = io_find_command(argv[1]);
 
-        if (!cmd) {
+        if (!asked) {
             tool_print("command %s not found\n", argv[1]);
             return false;
         }
-        print_summary(cmd);
-        tool_print("%s", cmd->help ? cmd->help : "");
+        io_print_usage(asked);
+        tool_print("%s", asked->help ? asked->help : "");
         return true;
     }
-    for (const IoCommand *cmd = io_commands; cmd->name; cmd++) {
-        print_summary(cmd);
+    for (const IoCommand *each = io_commands; each->name; each++) {
+        io_print_usage(each);
     }
     tool_print("\nUse 'help commandname' for extended help.\n");
     return true;
 }
 
-static bool cmd_quit(int argc, char **argv)
+static bool cmd_quit(const IoCommand *cmd, int argc, char **argv)
 {
     io_quit_wanted = true;
     return true;
@@ -106,10 +80,10 @@ static bool run_words(int argc, char **argv)
         return false;
     }
     optind = 0;                     /* glibc's way to make getopt() start anew */
-    return cmd->run(argc, argv);
+    return cmd->run(cmd, argc, argv);
 }
 
-/* Words are parted by spaces; nothing quotes */
+/* Run a line. Spaces separate its words, and there are no quotes */
 bool io_run_line(const char *line)
 {
     g_autofree char *copy = g_strdup(line);

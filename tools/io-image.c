@@ -1,45 +1,16 @@
-/* io-image.c - the open image of miniblk-io, and the commands open, close and reopen */
+/* io-image.c - the image that is open */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <string.h>
 #include <glib.h>
 #include "tools/io.h"
-#include "util/keyval.h"
 
 BlockDriverState *io_bs;
 
-/* How it was opened, for 'reopen'; the strings are ours */
-static struct {
-    char *filename, *format, *options;
-    unsigned flags;
-} opened;
-
+static IoOpenArgs opened;           /* how it was opened; the strings are ours, and copy_on_read is left out */
 static unsigned warnings_seen;
 static pthread_mutex_t warnings_lock = PTHREAD_MUTEX_INITIALIZER;
-
-bool io_parse_cache(const char *mode, unsigned *flags)
-{
-    if (!bdrv_parse_cache_mode(mode, flags)) {
-        tool_error("Invalid cache option: %s", mode);
-        return false;
-    }
-    return true;
-}
-
-bool io_parse_discard(const char *mode, unsigned *flags)
-{
-    if (!strcmp(mode, "unmap") || !strcmp(mode, "on")) {
-        *flags |= BDRV_O_UNMAP;
-    } else if (!strcmp(mode, "ignore") || !strcmp(mode, "off")) {
-        *flags &= ~(unsigned)BDRV_O_UNMAP;
-    } else {
-        tool_error("Invalid discard option: %s", mode);
-        return false;
-    }
-    return true;
-}
 
 void io_print_warnings(void)
 {
@@ -50,12 +21,21 @@ void io_print_warnings(void)
     pthread_mutex_unlock(&warnings_lock);
 }
 
+bool io_check_result(const char *name, int ret)
+{
+    if (ret < 0) {
+        tool_print("%s failed: %s\n", name, g_strerror(-ret));
+        io_print_warnings();
+    }
+    return ret == 0;
+}
+
 static void forget_image(void)
 {
-    g_free(opened.filename);
-    g_free(opened.format);
-    g_free(opened.options);
-    memset(&opened, 0, sizeof(opened));
+    g_free((char *)opened.filename);
+    g_free((char *)opened.format);
+    g_free((char *)opened.options);
+    opened = (IoOpenArgs) { 0 };
 }
 
 static void remember_image(const IoOpenArgs *args)
@@ -66,7 +46,7 @@ static void remember_image(const IoOpenArgs *args)
     opened.flags = args->flags;
 }
 
-static bool open_image(const IoOpenArgs *args, GError **errp)
+bool io_image_open(const IoOpenArgs *args, GError **errp)
 {
     if (args->copy_on_read && !(args->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EINVAL, "Can't use copy-on-read on read-only device");
@@ -91,203 +71,20 @@ static bool open_image(const IoOpenArgs *args, GError **errp)
     return true;
 }
 
-bool io_open_image(const IoOpenArgs *args)
+const IoOpenArgs *io_image_args(void)
 {
-    GError *err = NULL;
-
-    if (open_image(args, &err)) {
-        return true;
-    }
-    if (args->filename) {
-        tool_error("can't open device %s: %s", args->filename, bdrv_error_message(err));
-    } else {
-        tool_error("can't open: %s", bdrv_error_message(err));
-    }
-    bdrv_error_free(err);
-    return false;
+    return &opened;
 }
 
-bool io_close_image(void)
+bool io_image_close(void)
 {
-    if (!io_bs) {
-        return true;
-    }
-    io_break_clear();
-    bool ok = io_aio_drain();
-    int ret;
-
     io_print_warnings();
-    ret = bdrv_close(io_bs);
+    int ret = bdrv_close(io_bs);
+
     io_bs = NULL;
     if (ret < 0) {
         tool_error("what was written may not have reached the disk: %s", g_strerror(-ret));
-        ok = false;
     }
     forget_image();
-    return ok;
-}
-
-bool io_cmd_close(int argc, char **argv)
-{
-    return io_close_image();
-}
-
-/* A second -o goes on where the first ends */
-static void add_options(char **all, const char *more)
-{
-    char *before = *all;
-
-    *all = before ? g_strconcat(before, ",", more, NULL) : g_strdup(more);
-    g_free(before);
-}
-
-/* The options that 'open' shares with the command line. @options: what -o says, to be g_free()d */
-static bool take_open_option(IoOpenArgs *args, char **options, int c)
-{
-    switch (c) {
-    case 'r':
-        args->flags &= ~(unsigned)BDRV_O_RDWR;
-        return true;
-    case 'n':
-        return io_parse_cache("none", &args->flags);
-    case 't':
-        return io_parse_cache(optarg, &args->flags);
-    case 'd':
-        return io_parse_discard(optarg, &args->flags);
-    case 'i':
-        return tool_check_aio(optarg);
-    case 'k':
-        return true;
-    case 'U':
-        args->flags |= BDRV_O_NO_LOCK;
-        return true;
-    case 'o':
-        add_options(options, optarg);
-        return true;
-    case 's':
-        args->flags |= BDRV_O_SNAPSHOT;
-        return true;
-    case 'C':
-        args->copy_on_read = true;
-        return true;
-    default:
-        return io_usage("open");
-    }
-}
-
-bool io_cmd_open(int argc, char **argv)
-{
-    IoOpenArgs args = { .flags = BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH };
-    g_autofree char *options = NULL;
-    int c;
-
-    while ((c = getopt(argc, argv, "Cd:i:kno:rst:U")) != -1) {
-        if (!take_open_option(&args, &options, c)) {
-            return false;
-        }
-    }
-    if (argc - optind > 1) {
-        return io_usage("open");
-    }
-    if (io_bs) {
-        tool_error("file open already, try 'help close'");
-        return false;
-    }
-    args.filename = argv[optind];
-    args.options = options;
-    return io_open_image(&args);
-}
-
-typedef struct ReopenArgs {
-    bool mode_given, cache_given;   /* -r or -w, -c */
-    unsigned flags;
-    const char *options;
-} ReopenArgs;
-
-static bool take_reopen_option(ReopenArgs *args, char **options, int c)
-{
-    switch (c) {
-    case 'r':
-    case 'w':
-        if (args->mode_given) {
-            tool_error("Only one -r/-w option may be given");
-            return false;
-        }
-        args->mode_given = true;
-        args->flags = (args->flags & ~(unsigned)BDRV_O_RDWR) | (c == 'w' ? BDRV_O_RDWR : 0);
-        return true;
-    case 'c':
-        args->cache_given = true;
-        return io_parse_cache(optarg, &args->flags);
-    case 'o':
-        add_options(options, optarg);
-        return true;
-    default:
-        return io_usage("reopen");
-    }
-}
-
-/* False after a message: -o goes with the other options */
-static bool check_reopen_options(const ReopenArgs *args)
-{
-    g_autoptr(KeyVal) given = keyval_parse(args->options, NULL);
-    const char *conflict = NULL;
-
-    if (!given) {
-        tool_error("Invalid option list: %s", args->options);
-        return false;
-    }
-    const char *driver = keyval_get(given, "driver");
-
-    if (driver && strcmp(driver, bdrv_get_driver_name(io_bs))) {
-        conflict = "Cannot change the option 'driver'";
-    } else if (args->mode_given && keyval_get(given, "read-only")) {
-        conflict = "Cannot set both -r/-w and 'read-only'";
-    } else if (args->cache_given && keyval_has_subtree(given, "cache")) {
-        conflict = "Cannot set both -c and the cache options";
-    }
-    if (conflict) {
-        tool_error("%s", conflict);
-    }
-    return !conflict;
-}
-
-/* Not both at once: the image is locked. If it cannot be opened anew, the old way ought to work still.
- * Of two values that an option has, the later one counts. */
-static bool reopen(const ReopenArgs *args)
-{
-    g_autofree char *filename = g_strdup(opened.filename), *format = g_strdup(opened.format);
-    g_autofree char *options = g_strdup(opened.options);
-    g_autofree char *changed = options && args->options ? g_strconcat(options, ",", args->options, NULL)
-                                                        : g_strdup(args->options ? args->options : options);
-    IoOpenArgs before = { filename, format, options, opened.flags };
-    IoOpenArgs after = { filename, format, changed, args->flags };
-    GError *err = NULL;
-    bool ok = io_close_image();
-
-    if (open_image(&after, &err)) {
-        return ok;
-    }
-    tool_error("%s", bdrv_error_message(err));
-    bdrv_error_free(err);
-    io_open_image(&before);
-    return false;
-}
-
-bool io_cmd_reopen(int argc, char **argv)
-{
-    ReopenArgs args = { .flags = opened.flags };
-    g_autofree char *options = NULL;
-    int c;
-
-    while ((c = getopt(argc, argv, "c:o:rw")) != -1) {
-        if (!take_reopen_option(&args, &options, c)) {
-            return false;
-        }
-    }
-    if (optind != argc) {
-        return io_usage("reopen");
-    }
-    args.options = options;
-    return check_reopen_options(&args) && reopen(&args);
+    return ret == 0;
 }

@@ -81,7 +81,7 @@ void io_request_run(IoRequest *req)
     req->nanoseconds = MAX(now() - start, 1);
 }
 
-/* Bytes all like the first one: the memory equals itself, one byte further on */
+/* Return true if all bytes are the pattern: the first one is, and each equals the next */
 static bool pattern_found(const IoRequest *req)
 {
     const uint8_t *buf = req->buf + req->check_at;
@@ -108,7 +108,7 @@ static void dump(const IoRequest *req)
     }
 }
 
-/* The machine's form always has hours and minutes, and never a unit */
+/* Print a duration. The form for machines always has hours and minutes, and no unit */
 static void print_duration(int64_t nanoseconds, bool machine)
 {
     unsigned hundredths = (unsigned)(nanoseconds / 10000000 % 100);
@@ -129,7 +129,7 @@ static void print_machine_report(const IoRequest *req, double seconds)
     tool_print(",%.3f,%.3f\n", (double)req->bytes / seconds, 1 / seconds);
 }
 
-/* 2 GiB in a nanosecond still fit an int64_t */
+/* Print the report for people. The rate of 2 GiB in a nanosecond still fits an int64_t */
 static void print_report(const IoRequest *req, double seconds)
 {
     static const char *const verbs[] = { "read", "wrote", "wrote", "discard" };

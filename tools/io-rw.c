@@ -1,4 +1,4 @@
-/* io-rw.c - the commands that move data: read, write, readv, writev, discard, aio_read, aio_write */
+/* io-rw.c - the commands that move data, and those that wait for it: read, write, …, discard, flush, aio_flush */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <getopt.h>
@@ -28,7 +28,7 @@ static IoRequest *new_request(IoKind kind, const char *name)
     return req;
 }
 
-/* The file's bytes, again and again */
+/* Fill the buffer with the bytes of the file, repeated */
 static bool fill_from_file(IoRequest *req, const char *filename)
 {
     FILE *file = fopen(filename, "rb");
@@ -54,22 +54,22 @@ static bool run_and_report(IoRequest *req)
     return io_request_report(req);
 }
 
-bool io_cmd_read(int argc, char **argv)
+bool io_cmd_read(const IoCommand *cmd, int argc, char **argv)
 {
     AUTO_REQUEST *req = new_request(IO_READ, "read");
-    IoRwArgs args = { req };
+    IoRwArgs args = { cmd, req };
 
-    return io_rw_options(&args, "read", argc, argv, "bCl:pP:qs:v", true) && io_rw_settle_read(&args) &&
+    return io_rw_options(&args, argc, argv, "bCl:pP:qs:v", true) && io_rw_settle_read(&args) &&
            io_rw_range(req, argv + optind, "", false) && io_rw_settle_check(req) &&
            io_request_alloc(req, &req->bytes, 1, READ_FILL) && run_and_report(req);
 }
 
-bool io_cmd_readv(int argc, char **argv)
+bool io_cmd_readv(const IoCommand *cmd, int argc, char **argv)
 {
     AUTO_REQUEST *req = new_request(IO_READ, "readv");
-    IoRwArgs args = { req };
+    IoRwArgs args = { cmd, req };
 
-    return io_rw_options(&args, "readv", argc, argv, "CP:qv", false) &&
+    return io_rw_options(&args, argc, argv, "CP:qv", false) &&
            io_rw_vector(req, argv + optind, argc - optind, READ_FILL) && run_and_report(req);
 }
 
@@ -78,36 +78,37 @@ static int write_fill(const IoRequest *req)
     return req->pattern >= 0 ? req->pattern : WRITE_FILL;
 }
 
-bool io_cmd_write(int argc, char **argv)
+bool io_cmd_write(const IoCommand *cmd, int argc, char **argv)
 {
     AUTO_REQUEST *req = new_request(IO_WRITE, "write");
-    IoRwArgs args = { req };
+    IoRwArgs args = { cmd, req };
 
-    return io_rw_options(&args, "write", argc, argv, "bcCfnpP:qs:uz", true) && io_rw_settle_write(&args) &&
+    return io_rw_options(&args, argc, argv, "bcCfnpP:qs:uz", true) && io_rw_settle_write(&args) &&
            io_rw_range(req, argv + optind, " without -n", args.no_fallback) &&
            (req->kind == IO_ZERO || io_request_alloc(req, &req->bytes, 1, write_fill(req))) &&
            (!args.source || fill_from_file(req, args.source)) && run_and_report(req);
 }
 
-bool io_cmd_writev(int argc, char **argv)
+bool io_cmd_writev(const IoCommand *cmd, int argc, char **argv)
 {
     AUTO_REQUEST *req = new_request(IO_WRITE, "writev");
-    IoRwArgs args = { req };
+    IoRwArgs args = { cmd, req };
 
-    return io_rw_options(&args, "writev", argc, argv, "CfP:q", false) && io_rw_settle_write(&args) &&
+    return io_rw_options(&args, argc, argv, "CfP:q", false) && io_rw_settle_write(&args) &&
            io_rw_vector(req, argv + optind, argc - optind, write_fill(req)) && run_and_report(req);
 }
 
-bool io_cmd_discard(int argc, char **argv)
+bool io_cmd_discard(const IoCommand *cmd, int argc, char **argv)
 {
     AUTO_REQUEST *req = new_request(IO_DISCARD, "discard");
-    IoRwArgs args = { req };
+    IoRwArgs args = { cmd, req };
 
-    return io_rw_options(&args, "discard", argc, argv, "Cq", true) && io_rw_range(req, argv + optind, "", false) &&
+    return io_rw_options(&args, argc, argv, "Cq", true) && io_rw_range(req, argv + optind, "", false) &&
            run_and_report(req);
 }
 
-/* @ok: all was parsed. An invalid request is for statistics that only a guest's device would keep */
+/* Start the request in the background if @ok: all was parsed. An @invalid request is not sent: only the device of a
+ * guest would count it */
 static bool start(IoRequest **req, bool ok, bool invalid)
 {
     if (ok && invalid) {
@@ -116,11 +117,11 @@ static bool start(IoRequest **req, bool ok, bool invalid)
     return ok && (invalid || io_aio_start(g_steal_pointer(req)));
 }
 
-bool io_cmd_aio_read(int argc, char **argv)
+bool io_cmd_aio_read(const IoCommand *cmd, int argc, char **argv)
 {
     AUTO_REQUEST *req = new_request(IO_READ, "readv");
-    IoRwArgs args = { req };
-    bool ok = io_rw_options(&args, "aio_read", argc, argv, "CiP:qv", false) &&
+    IoRwArgs args = { cmd, req };
+    bool ok = io_rw_options(&args, argc, argv, "CiP:qv", false) &&
               io_rw_vector(req, argv + optind, argc - optind, READ_FILL);
 
     return start(&req, ok, args.invalid);
@@ -135,13 +136,23 @@ static bool parse_aio_zero(IoRequest *req, int argc, char **argv)
     return io_parse_size(argv[optind], &req->offset) && io_parse_size(argv[optind + 1], &req->bytes);
 }
 
-bool io_cmd_aio_write(int argc, char **argv)
+bool io_cmd_aio_write(const IoCommand *cmd, int argc, char **argv)
 {
     AUTO_REQUEST *req = new_request(IO_WRITE, "aio_write");
-    IoRwArgs args = { req };
-    bool ok = io_rw_options(&args, "aio_write", argc, argv, "CfiP:quz", false) && io_rw_settle_write(&args) &&
+    IoRwArgs args = { cmd, req };
+    bool ok = io_rw_options(&args, argc, argv, "CfiP:quz", false) && io_rw_settle_write(&args) &&
               (args.zeroes ? parse_aio_zero(req, argc, argv)
                            : io_rw_vector(req, argv + optind, argc - optind, write_fill(req)));
 
     return start(&req, ok, args.invalid);
+}
+
+bool io_cmd_flush(const IoCommand *cmd, int argc, char **argv)
+{
+    return io_check_result("flush", bdrv_flush(io_bs));
+}
+
+bool io_cmd_aio_flush(const IoCommand *cmd, int argc, char **argv)
+{
+    return io_aio_drain();
 }

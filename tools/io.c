@@ -64,8 +64,8 @@ static void print_help(void)
                "Send single requests to a disk image, and say what came of them.\n\n%s", tool_name, help_text);
 }
 
-/* What qemu-io has and we do not; false */
-static bool refuse(int c)
+/* Refuse an option that qemu-io has and miniblk-io has not. Always false */
+static bool refuse_option(int c)
 {
     switch (c) {
     case 'T':
@@ -82,6 +82,11 @@ static bool refuse(int c)
 
 static bool take_option(Settings *s, int c)
 {
+    bool ok = true;
+
+    if (io_take_open_option(&s->image, c, &ok)) {
+        return ok;
+    }
     switch (c) {
     case 'c':
         g_ptr_array_add(s->commands, optarg);
@@ -89,36 +94,14 @@ static bool take_option(Settings *s, int c)
     case 'f':
         s->image.format = optarg;
         return true;
-    case 'r':
-        s->image.flags &= ~(unsigned)BDRV_O_RDWR;
-        return true;
-    case 't':
-        return io_parse_cache(optarg, &s->image.flags);
-    case 'C':
-        s->image.copy_on_read = true;
-        return true;
-    case 's':
-        s->image.flags |= BDRV_O_SNAPSHOT;
-        return true;
-    case 'n':
-        return io_parse_cache("none", &s->image.flags);
-    case 'd':
-        return io_parse_discard(optarg, &s->image.flags);
-    case 'i':
-        return tool_check_aio(optarg);
-    case 'k':
-        return true;
     case 'm':
         io_misalign = true;
-        return true;
-    case 'U':
-        s->image.flags |= BDRV_O_NO_LOCK;
         return true;
     case OPT_IMAGE_OPTS:
         s->image_opts = true;
         return true;
     default:
-        return refuse(c);
+        return refuse_option(c);
     }
 }
 
@@ -136,7 +119,7 @@ static bool take_filename(Settings *s, int argc, char **argv)
     return true;
 }
 
-/* Exits for --help and --version */
+/* Read the options. --help and --version end the program */
 static bool parse_options(Settings *s, int argc, char **argv)
 {
     int c;
@@ -207,7 +190,7 @@ static bool run(const Settings *s, bool has_image)
 
 int main(int argc, char **argv)
 {
-    Settings s = { .image.flags = BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH };
+    Settings s = { .image.flags = IO_OPEN_FLAGS };
     bool ok;
 
     tool_init(argv[0]);

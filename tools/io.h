@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include "tools/common.h"
 
-/* ---- commands: io-commands.c */
+/* ---- the table of the commands, help, and running a line: io-commands.c */
 
 enum {
     IO_NEEDS_IMAGE = 1 << 0,
@@ -17,7 +17,7 @@ enum {
 
 typedef struct IoCommand {
     const char *name, *alt;         /* @alt: a shorter name; NULL: none */
-    bool (*run)(int argc, char **argv);     /* false: it failed, and said so */
+    bool (*run)(const struct IoCommand *cmd, int argc, char **argv);   /* false, after a message: it failed */
     int min, max;                   /* arguments; @max -1: any number */
     unsigned flags;
     const char *args;               /* for the usage line; NULL: none */
@@ -29,15 +29,19 @@ typedef struct IoCommand {
 extern const IoCommand io_commands[];
 const IoCommand *io_find_command(const char *name);     /* NULL: there is none */
 
-/* Print how the command is called; always false, so that it can be returned */
-bool io_usage(const char *name);
-/* Run one line. False: it failed, and said so */
+/* Run one line. False after a message */
 bool io_run_line(const char *line);
 
-/* A length or an offset. False: it is none, which was reported */
-bool io_parse_size(const char *text, int64_t *bytes);
-
 extern bool io_quit_wanted;         /* 'quit' was given */
+
+/* ---- the words of commands: io-args.c */
+
+/* Print how @cmd is called */
+void io_print_usage(const IoCommand *cmd);
+/* The same. Always false, so that it can be returned */
+bool io_usage(const IoCommand *cmd);
+/* Parse a length or an offset. False after a message */
+bool io_parse_size(const char *text, int64_t *bytes);
 
 /* ---- the image: io-image.c */
 
@@ -52,14 +56,15 @@ typedef struct IoOpenArgs {
 extern BlockDriverState *io_bs;     /* NULL: no image is open */
 extern bool io_misalign;            /* buffers at odd addresses */
 
-/* Options that the command line and 'open' have in common. False: a bad mode, which was reported */
-bool io_parse_cache(const char *mode, unsigned *flags);
-bool io_parse_discard(const char *mode, unsigned *flags);
-
-/* False on failure, which was reported */
-bool io_open_image(const IoOpenArgs *args);
-bool io_close_image(void);
-/* Say what the image found wrong since the last call. Any thread */
+/* Open the image. False and @errp set on failure */
+bool io_image_open(const IoOpenArgs *args, GError **errp);
+/* How the image was opened. The strings are valid until it is closed */
+const IoOpenArgs *io_image_args(void);
+/* Print the last warnings, and close the image. False after a message: bytes that were written may be lost */
+bool io_image_close(void);
+/* True if @ret is 0. Else print that the command @name failed, and the warnings of the image */
+bool io_check_result(const char *name, int ret);
+/* Print the warnings of the image since the last call. Any thread may call it */
 void io_print_warnings(void);
 
 /* ---- one request for data: io-request.c */
@@ -85,18 +90,19 @@ typedef struct IoRequest {
     int64_t nanoseconds;            /* it took */
 } IoRequest;
 
-/* A buffer of @bytes, filled with @fill, in @count pieces of @lengths. False: no memory, reported */
+/* Allocate the buffer of @req, filled with @fill, in @count pieces of @lengths. False after a message: no memory */
 bool io_request_alloc(IoRequest *req, const int64_t *lengths, int count, int fill);
 void io_request_free(IoRequest *req);       /* NULL is allowed */
-/* Send it and wait. Any thread */
+/* Send the request, and wait. Any thread may call it */
 void io_request_run(IoRequest *req);
-/* Print what came of it, in one go. Any thread. False: it failed, or the pattern was not there */
+/* Print the result in one piece. Any thread may call it. False: it failed, or the pattern was not found */
 bool io_request_report(const IoRequest *req);
 
-/* ---- the words of the commands that make one: io-args.c. False: a bad one, which was reported */
+/* ---- the words of the commands that make a request: io-rw-args.c. They return false after a message */
 
 /* A command's options, before they were checked against each other */
 typedef struct IoRwArgs {
+    const IoCommand *cmd;
     IoRequest *req;
     bool vmstate, compressed, no_fallback, invalid;     /* -b -c -n -i */
     bool zeroes, unmap, fua;                            /* -z -u -f */
@@ -104,60 +110,82 @@ typedef struct IoRwArgs {
     const char *source;                                 /* -s, of a write: a file */
 } IoRwArgs;
 
-/* The options, then two words or more; @exact: not more. @usage: the command's name */
-bool io_rw_options(IoRwArgs *args, const char *usage, int argc, char **argv, const char *letters, bool exact);
+/* Read the options; two words or more follow. @exact: not more than two */
+bool io_rw_options(IoRwArgs *args, int argc, char **argv, const char *letters, bool exact);
 bool io_rw_settle_write(IoRwArgs *args);
 bool io_rw_settle_read(IoRwArgs *args);
-/* Which part is to be checked, now that the length is known */
+/* Set the part that is checked, now that the length is known */
 bool io_rw_settle_check(IoRequest *req);
-/* "off len"; @unless: which option would allow more, @any_length: and was given */
+/* Parse "off len". @any_length: no limit holds. @unless: the text for the message about the limit */
 bool io_rw_range(IoRequest *req, char **words, const char *unless, bool any_length);
-/* "off len len …", @count words, and a buffer in as many pieces */
+/* Parse "off len len …", @count words, and allocate a buffer in as many pieces */
 bool io_rw_vector(IoRequest *req, char **words, int count, int fill);
 
-/* ---- requests in the background: io-aio.c */
+/* ---- breakpoints: io-breakpoints.c */
 
-/* Takes @req over. False: it could not be started, which was reported */
-bool io_aio_start(IoRequest *req);
-/* Wait for all of them. False: one has failed since the last call, or is stopped, which was reported */
-bool io_aio_drain(void);
-/* Is one of them not done yet? */
-bool io_aio_is_busy(void);
-
-/* ---- breakpoints: io-break.c */
-
+void io_break_remember(const char *tag);    /* remember that it was set */
 bool io_break_any(void);            /* was one set since the image was opened? */
 const char *io_break_stopped(void); /* the tag of a request that is stopped; NULL: none */
 void io_break_clear(void);          /* before the image is closed: nobody is stopped any more */
 
+/* ---- requests in the background: io-aio.c */
+
+/* Start @req in the background, and take it over. False after a message */
+bool io_aio_start(IoRequest *req);
+/* Wait for all of them. False: one has failed since the last call, or, after a message, is stopped */
+bool io_aio_drain(void);
+/* Return true if one of them is not done */
+bool io_aio_is_busy(void);
+
+/* ---- the image with its requests and breakpoints: io-open.c */
+
+#define IO_OPEN_FLAGS (BDRV_O_RDWR | BDRV_O_UNMAP | BDRV_O_WRITETHROUGH)     /* where no option says otherwise */
+
+/* Take option @c into @args if it is one that the command line and the command open have in common. False: it is none.
+ * *@ok: false after a message about its argument, else as before */
+bool io_take_open_option(IoOpenArgs *args, int c, bool *ok);
+/* Open the image. False after a message */
+bool io_open_image(const IoOpenArgs *args);
+/* Forget the breakpoints, wait for the requests in the background, and close the image. True if none is open. False
+ * after a message: a request failed, or bytes that were written may be lost */
+bool io_close_image(void);
+
 /* ---- the commands themselves */
 
-bool io_cmd_aio_read(int argc, char **argv);        /* io-rw.c */
-bool io_cmd_aio_write(int argc, char **argv);
-bool io_cmd_discard(int argc, char **argv);
-bool io_cmd_read(int argc, char **argv);
-bool io_cmd_readv(int argc, char **argv);
-bool io_cmd_write(int argc, char **argv);
-bool io_cmd_writev(int argc, char **argv);
+/* io-rw.c */
+bool io_cmd_aio_flush(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_aio_read(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_aio_write(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_discard(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_flush(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_read(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_readv(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_write(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_writev(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_break(int argc, char **argv);           /* io-break.c */
-bool io_cmd_remove_break(int argc, char **argv);
-bool io_cmd_resume(int argc, char **argv);
-bool io_cmd_wait_break(int argc, char **argv);
+/* io-break.c */
+bool io_cmd_break(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_remove_break(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_resume(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_close(int argc, char **argv);           /* io-image.c */
-bool io_cmd_open(int argc, char **argv);
-bool io_cmd_reopen(int argc, char **argv);
+/* io-open.c */
+bool io_cmd_close(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_open(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_reopen(const IoCommand *cmd, int argc, char **argv);
 
-bool io_cmd_abort(int argc, char **argv);           /* io-misc.c */
-bool io_cmd_aio_flush(int argc, char **argv);
-bool io_cmd_alloc(int argc, char **argv);
-bool io_cmd_flush(int argc, char **argv);
-bool io_cmd_info(int argc, char **argv);
-bool io_cmd_length(int argc, char **argv);
-bool io_cmd_map(int argc, char **argv);
-bool io_cmd_sigraise(int argc, char **argv);
-bool io_cmd_sleep(int argc, char **argv);
-bool io_cmd_truncate(int argc, char **argv);
+/* io-info.c */
+bool io_cmd_alloc(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_info(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_length(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_map(const IoCommand *cmd, int argc, char **argv);
+
+/* io-truncate.c */
+bool io_cmd_truncate(const IoCommand *cmd, int argc, char **argv);
+
+/* io-process.c */
+bool io_cmd_abort(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_sigraise(const IoCommand *cmd, int argc, char **argv);
+bool io_cmd_sleep(const IoCommand *cmd, int argc, char **argv);
 
 #endif

@@ -7,28 +7,28 @@
 #include <stdint.h>
 #include <miniblk/block.h>
 
-/* Where we are; begin with zeroes */
+/* The place in the output; begin with zeroes */
 typedef struct Json {
     int depth;                  /* four spaces for each */
     bool first;                 /* nothing was printed at this depth yet */
 } Json;
 
-/* The start of a line: a comma after the line before, spaces, and the key. A value must follow */
+/* Begin a line: a comma after the line before, spaces, and the key. A value must follow */
 void json_key(Json *json, const char *key);
 void json_begin(Json *json);
 void json_end(Json *json);
 
-/* A list; json_begin_item() begins an object in it, and json_end() ends that */
+/* Begin a list. json_begin_item() begins an object in it, and json_end() ends that */
 void json_begin_list(Json *json);
 void json_begin_item(Json *json);
 void json_end_list(Json *json);
 
-/* ASCII only; what is no UTF-8 becomes U+FFFD */
+/* Print a text in ASCII only. Bytes that are no UTF-8 become U+FFFD */
 void json_text(Json *json, const char *key, const char *text);
 void json_int(Json *json, const char *key, int64_t number);
 void json_bool(Json *json, const char *key, bool on);
 
-/* "warnings": what @bs has been warned of, if anything, each with its code */
+/* Print the warnings of @bs, if there are any, each with its code */
 void json_warnings(Json *json, BlockDriverState *bs);
 
 #endif

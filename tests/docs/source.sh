@@ -59,10 +59,10 @@ manual_is_clean() {
     done | nothing
 }
 
-# Every source file is in the list of its folder
+# Every source file of folder $1 is in the list of its README.md
 listed() {
-    (cd block && find . -name '*.[ch]') | while read -r file; do
-        grep -q "\`${file#./}\`" block/README.md || echo "$file is not in block/README.md"
+    (cd "$1" && find . -name '*.[ch]') | while read -r file; do
+        grep -q "\`${file#./}\`" "$1/README.md" || echo "$file is not in $1/README.md"
     done | nothing
 }
 
@@ -87,7 +87,8 @@ check "what the library uses of GLib is what HACKING.md lists" glib_subset
 check "no public header includes GLib's" no_glib_header
 check "the library does not print, exit or assert" well_behaved
 check "the manual pages are well-formed" manual_is_clean
-check "block/README.md lists every file of block/" listed
+check "block/README.md lists every file of block/" listed block
+check "tools/README.md lists every file of tools/" listed tools
 check "no format has a lock, asks the system, or sees into the layer" formats_have_no_locks
 check "nothing outside of format/vpc/ knows VpcState" only_vpc_knows_vhd
 check "neither the layer nor a format opens, reads or writes a file of the host" only_protocols_open_images
