@@ -16,7 +16,7 @@ typedef bool ChangeFunction(BlockDriverState *bs, const Change *change, GError *
 
 static bool change_alone(BlockDriverState *bs, ChangeFunction *function, const Change *change, GError **errp)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
 
     block_enter_alone(tree);
     bool ok = function(bs, change, errp);

@@ -28,20 +28,20 @@ bool bdrv_is_backing_written(BlockDriverState *bs)
 static void say_how_many(BlockDriverState *bs, GError **errp)
 {
     if (bdrv_error_code(*errp) == EMFILE || bdrv_error_code(*errp) == ENFILE) {
-        g_prefix_error(errp, "with %u of the chain's images open: ", bs->layer->depth + 1);
+        g_prefix_error(errp, "with %u of the chain's images open: ", bs->priv->depth + 1);
     }
 }
 
 BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *offer, const char *options,
                                   GError **errp)
 {
-    g_autoptr(KeyVal) kv = merge_options(bs->layer->backing_options, offer->driver, options, errp);
+    g_autoptr(KeyVal) kv = merge_options(bs->priv->backing_options, offer->driver, options, errp);
     bool write = bdrv_is_backing_written(bs) && !offer->only_read;
     unsigned flags = (write ? bs->flags | BDRV_O_RDWR : bs->flags & ~(unsigned)(BDRV_O_RDWR | BDRV_O_UNMAP)) &
                      ~(unsigned)(BDRV_O_CHECK | BDRV_O_PROBE_QEMU);
     const BlockSource from = {
-        bs->layer->tree, offer->filename, offer->storage, block_chain_of(bs),
-        .root = offer->root ? offer->root : bs->layer->root, .by_image = offer->by_image,
+        bs->priv->tree, offer->filename, offer->storage, block_chain_of(bs),
+        .root = offer->root ? offer->root : bs->priv->root, .by_image = offer->by_image,
     };
     GError *err = NULL;
 
@@ -73,8 +73,8 @@ void bdrv_close_backing(BlockDriverState *backing)
     if (!backing) {
         return;
     }
-    if (backing->layer->leaf) {
-        g_hash_table_remove(backing->layer->chain, backing->layer->leaf);
+    if (backing->priv->chain_file) {
+        g_hash_table_remove(backing->priv->chain, backing->priv->chain_file);
     }
     block_close(backing);
 }
@@ -103,12 +103,12 @@ bool block_open_parents(BlockDriverState *bs, GError **errp)
             }
             return false;
         }
-        if (!bs->backing && wanted && bs->layer->backing_options && keyval_count(bs->layer->backing_options)) {
+        if (!bs->backing && wanted && bs->priv->backing_options && keyval_count(bs->priv->backing_options)) {
             bdrv_warn(bs, "ignored", "backing.%s= is without effect: the image has no parent",
-                      keyval_key(bs->layer->backing_options, 0));
+                      keyval_key(bs->priv->backing_options, 0));
         }
         if (bs->backing) {
-            g_clear_pointer(&bs->layer->backing_options, keyval_free);
+            g_clear_pointer(&bs->priv->backing_options, keyval_free);
         }
     }
     return true;
@@ -145,7 +145,7 @@ void bdrv_offer_storage(BlockParentAnswer *answer, const BlockStorage *storage, 
 
 bool bdrv_has_resolver(BlockDriverState *bs)
 {
-    const BlockResolver *resolver = bs->layer->tree->resolver;
+    const BlockResolver *resolver = bs->priv->tree->resolver;
 
     return resolver && resolver->find;
 }
@@ -153,11 +153,11 @@ bool bdrv_has_resolver(BlockDriverState *bs)
 BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
                                         const char *const *places)
 {
-    const BlockResolver *resolver = bs->layer->tree->resolver;
+    const BlockResolver *resolver = bs->priv->tree->resolver;
     BlockParentAnswer *answer = g_new0(BlockParentAnswer, 1);
     const BlockParentQuery query = {
         .child   = bs->filename,
-        .storage = block_lowest(bs)->layer->storage,
+        .storage = block_lowest(bs)->priv->storage,
         .depth   = bdrv_backing_depth(bs) + 1,
         .uuid    = uuid,
         .names   = names,

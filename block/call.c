@@ -86,14 +86,14 @@ static bool needs_turns(BlockDriverState *bs)
 static void lock_serial(BlockDriverState *bs)
 {
     if (needs_turns(bs)) {
-        pthread_mutex_lock(&bs->layer->serial);
+        pthread_mutex_lock(&bs->priv->serial);
     }
 }
 
 static void unlock_serial(BlockDriverState *bs)
 {
     if (needs_turns(bs)) {
-        pthread_mutex_unlock(&bs->layer->serial);
+        pthread_mutex_unlock(&bs->priv->serial);
     }
 }
 
@@ -113,7 +113,7 @@ int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 /* A write that failed may have grown the file, but nothing is known of how far */
 static int wrote(BlockDriverState *bs, int64_t end, int ret)
 {
-    __atomic_add_fetch(&bs->layer->written, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&bs->priv->written, 1, __ATOMIC_RELEASE);
     if (ret == 0 && !bs->drv->map) {
         grow(bs, end);
     }
@@ -173,7 +173,7 @@ int block_driver_status(BlockDriverState *bs, int64_t offset, int64_t bytes, uns
 /* The driver's half of the contract */
 static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
 {
-    bool known = !ext->child || ext->child->layer->tree == bs->layer->tree;
+    bool known = !ext->child || ext->child->priv->tree == bs->priv->tree;
     bool writable = ext->child == bs->file;
 
     return ext->bytes > 0 && ext->offset >= 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&
@@ -183,10 +183,10 @@ static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const 
 
 int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
 {
-    mode |= BLOCK_MAP_WAIT | (bs->layer->tree->alone ? BLOCK_MAP_EXCL : 0);
-    pthread_mutex_lock(&bs->layer->map_lock);
+    mode |= BLOCK_MAP_WAIT | (bs->priv->tree->alone ? BLOCK_MAP_EXCL : 0);
+    pthread_mutex_lock(&bs->priv->map_lock);
     int ret = block_answer(bs, "map", bs->drv->map(bs, offset, bytes, mode, ext));
-    pthread_mutex_unlock(&bs->layer->map_lock);
+    pthread_mutex_unlock(&bs->priv->map_lock);
 
     if (ret == -EAGAIN) {
         return block_again(offset);

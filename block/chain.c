@@ -7,22 +7,22 @@
 #include <errno.h>
 #include "block/layer.h"
 
-typedef struct BlockLeaf {
+typedef struct ChainFile {
     const BlockDriver *drv;         /* a protocol */
     BlockIdentity id;
-} BlockLeaf;
+} ChainFile;
 
-static guint hash_leaf(gconstpointer data)
+static guint hash_file(gconstpointer data)
 {
-    const BlockLeaf *leaf = data;
-    uint64_t sum = (leaf->id.where ^ (uintptr_t)leaf->drv) * 0x9e3779b97f4a7c15 + leaf->id.which;
+    const ChainFile *file = data;
+    uint64_t sum = (file->id.where ^ (uintptr_t)file->drv) * 0x9e3779b97f4a7c15 + file->id.which;
 
     return (guint)(sum * 0x9e3779b97f4a7c15 >> 32);
 }
 
-static gboolean same_leaf(gconstpointer a, gconstpointer b)
+static gboolean same_file(gconstpointer a, gconstpointer b)
 {
-    const BlockLeaf *left = a, *right = b;
+    const ChainFile *left = a, *right = b;
 
     return left->drv == right->drv && left->id.where == right->id.where && left->id.which == right->id.which;
 }
@@ -46,64 +46,64 @@ static bool has_no_end(GError **errp)
 }
 
 /* False if it is there already; what can't be told apart is not in the set */
-static bool add_leaf(BlockDriverState *bs)
+static bool add_file(BlockDriverState *bs)
 {
-    BlockLayer *layer = bs->layer;
+    BlockPrivate *priv = bs->priv;
     BlockDriverState *node = whole_file(bs);
-    BlockLeaf leaf = { .drv = node ? node->drv : NULL };
+    ChainFile file = { .drv = node ? node->drv : NULL };
 
-    if (!node || !node->drv->identify || !node->drv->identify(node, NULL, &leaf.id)) {
+    if (!node || !node->drv->identify || !node->drv->identify(node, NULL, &file.id)) {
         return true;
     }
-    if (g_hash_table_contains(layer->chain, &leaf)) {
+    if (g_hash_table_contains(priv->chain, &file)) {
         return false;
     }
-    layer->leaf = g_memdup2(&leaf, sizeof(leaf));
-    g_hash_table_add(layer->chain, (gpointer)layer->leaf);
+    priv->chain_file = g_memdup2(&file, sizeof(file));
+    g_hash_table_add(priv->chain, (gpointer)priv->chain_file);
     return true;
 }
 
 GHashTable *block_chain_of(BlockDriverState *bs)
 {
-    if (!bs->layer->chain) {
-        bs->layer->chain = g_hash_table_new_full(hash_leaf, same_leaf, g_free, NULL);
-        add_leaf(bs);
+    if (!bs->priv->chain) {
+        bs->priv->chain = g_hash_table_new_full(hash_file, same_file, g_free, NULL);
+        add_file(bs);
     }
-    return bs->layer->chain;
+    return bs->priv->chain;
 }
 
 bool block_may_open(GHashTable *chain, BlockDriverState *bs, const char *filename, GError **errp)
 {
-    BlockLeaf leaf = { .drv = bs->drv };
+    ChainFile file = { .drv = bs->drv };
     bool known = chain && filename && bs->drv->identify &&
-                 bs->drv->identify(bs->layer->place ? bs : NULL, filename, &leaf.id);
+                 bs->drv->identify(bs->priv->place ? bs : NULL, filename, &file.id);
 
-    return !known || !g_hash_table_contains(chain, &leaf) || has_no_end(errp);
+    return !known || !g_hash_table_contains(chain, &file) || has_no_end(errp);
 }
 
 bool bdrv_chain_has_file(BlockDriverState *bs, const char *filename)
 {
     BlockDriverState *node = whole_file(bs);
-    BlockLeaf leaf = { .drv = node ? node->drv : NULL };
+    ChainFile file = { .drv = node ? node->drv : NULL };
 
-    return node && node->drv->identify && node->drv->identify(NULL, filename, &leaf.id) &&
-           g_hash_table_contains(block_chain_of(bs), &leaf);
+    return node && node->drv->identify && node->drv->identify(NULL, filename, &file.id) &&
+           g_hash_table_contains(block_chain_of(bs), &file);
 }
 
 bool block_link_backing(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
-    backing->layer->chain = block_chain_of(bs);
-    backing->layer->depth = bs->layer->depth + 1;
-    backing->layer->scratch = bs->layer->scratch;
-    return add_leaf(backing) || has_no_end(errp);
+    backing->priv->chain = block_chain_of(bs);
+    backing->priv->depth = bs->priv->depth + 1;
+    backing->priv->scratch = bs->priv->scratch;
+    return add_file(backing) || has_no_end(errp);
 }
 
 BlockChain block_swap_chain(BlockDriverState *bs, BlockChain chain)
 {
-    BlockLayer *layer = bs->layer;
-    const BlockChain old = { layer->chain, layer->leaf };
+    BlockPrivate *priv = bs->priv;
+    const BlockChain old = { priv->chain, priv->chain_file };
 
-    layer->chain = chain.files;
-    layer->leaf = chain.leaf;
+    priv->chain = chain.files;
+    priv->chain_file = chain.file;
     return old;
 }

@@ -229,7 +229,7 @@ void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total)
 BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
                                void *user, GError **errp)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
 
     if (!may_check(bs, fix, errp)) {
         return NULL;

@@ -69,7 +69,7 @@ static bool check_base(BlockDriverState *top, BlockDriverState *base, unsigned d
 bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
                  void *user, GError **errp)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
     Commit c = { bs, bs, depth };
     int64_t ret = -ENOMEM;
 

@@ -68,8 +68,8 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, const Bl
 
     block_name_file(kv, drv->create_options, from->filename);
     want_plan(maker, kv, plan);
-    maker->layer->storage = block_copy_storage(from->storage);
-    maker->layer->options = keyval_new();
+    maker->priv->storage = block_copy_storage(from->storage);
+    maker->priv->options = keyval_new();
     if (!call_create(maker, kv, true, errp)) {
         block_node_free(maker);
         maker = NULL;
@@ -148,22 +148,22 @@ static BlockDriverState *try_and_make(const BlockSource *from, const char *optio
 
 bool bdrv_create_file_for(BlockDriverState *bs, const BlockFilePlan *plan, GError **errp)
 {
-    BlockLayer *layer = bs->layer;
-    BlockSource from = { layer->tree, bs->filename, layer->storage };
+    BlockPrivate *priv = bs->priv;
+    BlockSource from = { priv->tree, bs->filename, priv->storage };
 
     if (plan->bytes > BLOCK_MAX_SIZE) {
         bdrv_set_error(errp, EFBIG, "a file of %" PRId64 " bytes is more than the %" PRId64 " that can be used",
                        plan->bytes, BLOCK_MAX_SIZE);
         return false;
     }
-    g_autofree char *text = keyval_format(layer->options);
+    g_autofree char *text = keyval_format(priv->options);
 
-    layer->maker = try_and_make(&from, text, plan, errp);
-    if (!layer->maker) {
+    priv->maker = try_and_make(&from, text, plan, errp);
+    if (!priv->maker) {
         return false;
     }
-    from.storage = layer->maker->layer->storage;        /* it is empty now, and says so */
-    bs->file = open_below(&from, layer->options, BDRV_O_RDWR, errp);
+    from.storage = priv->maker->priv->storage;        /* it is empty now, and says so */
+    bs->file = open_below(&from, priv->options, BDRV_O_RDWR, errp);
     return bs->file != NULL;
 }
 
@@ -174,7 +174,7 @@ bool bdrv_create_file(BlockDriverState *bs, GError **errp)
 
 bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp)
 {
-    const BlockSource from = { .tree = bs->layer->tree };
+    const BlockSource from = { .tree = bs->priv->tree };
     BlockDriverState *maker = try_and_make(&from, options, &(BlockFilePlan) { 0 }, errp);
 
     if (maker) {
@@ -196,7 +196,7 @@ static bool flush_created(BlockDriverState *bs, GError **errp)
 /* By the file that will be made, which the options may name */
 static void name_new(BlockDriverState *bs, const BlockSource *from)
 {
-    g_autofree char *text = keyval_format(bs->layer->options), *said = NULL;
+    g_autofree char *text = keyval_format(bs->priv->options), *said = NULL;
     g_autoptr(KeyVal) kv = keyval_parse(text, NULL);
     const char *name = !bs->drv->is_protocol && kv && find_maker(from, kv, &said) ? said : from->filename;
 
@@ -207,23 +207,23 @@ static void name_new(BlockDriverState *bs, const BlockSource *from)
 static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal *kv, GError **errp)
 {
     BlockDriverState *bs = block_node_new(from->tree, drv, BDRV_O_RDWR);
-    BlockLayer *layer = bs->layer;
+    BlockPrivate *priv = bs->priv;
 
     if (drv->is_protocol) {
         block_name_file(kv, drv->create_options, from->filename);
     }
-    layer->storage = block_copy_storage(from->storage);
-    layer->options = drv->is_protocol ? keyval_new() : keyval_take_subtree(kv, block_file_key(drv));
+    priv->storage = block_copy_storage(from->storage);
+    priv->options = drv->is_protocol ? keyval_new() : keyval_take_subtree(kv, block_file_key(drv));
     name_new(bs, from);
 
     bool ok = call_create(bs, kv, false, errp) && flush_created(bs, errp);
 
     block_close(bs->file);
-    if (layer->maker) {
-        if (!ok && layer->maker->drv->remove) {
-            layer->maker->drv->remove(layer->maker);
+    if (priv->maker) {
+        if (!ok && priv->maker->drv->remove) {
+            priv->maker->drv->remove(priv->maker);
         }
-        block_node_free(layer->maker);
+        block_node_free(priv->maker);
     }
     block_node_free(bs);
     return ok;

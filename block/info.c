@@ -57,7 +57,7 @@ static bool collect(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *ite
 
 BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
     OwnedInfo *own = g_new0(OwnedInfo, 1);
     BlockInfoBuilder items = { g_array_new(FALSE, FALSE, sizeof(BlockInfoItem)) };
 
@@ -108,7 +108,7 @@ const BlockInfoItem *bdrv_info_find(const BlockInfo *info, const char *key)
 
 BlockStorage *bdrv_get_storage(BlockDriverState *bs)
 {
-    return bs->layer->storage;
+    return bs->priv->storage;
 }
 
 bool bdrv_is_read_only(BlockDriverState *bs)
@@ -133,17 +133,17 @@ BlockDriverState *bdrv_get_backing(BlockDriverState *bs)
 
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
 {
-    return bs->layer->backing_options ? keyval_get(bs->layer->backing_options, key) : NULL;
+    return bs->priv->backing_options ? keyval_get(bs->priv->backing_options, key) : NULL;
 }
 
 const char *bdrv_get_parent_root(BlockDriverState *bs)
 {
-    return bs->layer->root;
+    return bs->priv->root;
 }
 
 int bdrv_get_place(BlockDriverState *bs)
 {
-    return bs->layer->place ? *bs->layer->place : -1;
+    return bs->priv->place ? *bs->priv->place : -1;
 }
 
 bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts)
@@ -156,5 +156,5 @@ bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts)
 
 unsigned bdrv_backing_depth(BlockDriverState *bs)
 {
-    return bs->layer->depth - (bs->layer->scratch && bs->layer->depth > 0);
+    return bs->priv->depth - (bs->priv->scratch && bs->priv->depth > 0);
 }

@@ -38,7 +38,7 @@ static bool is_inside(BlockDriverState *bs, int64_t offset, int64_t bytes)
  * No driver has a reason to ask twice to be alone */
 static int run_inside(BlockDriverState *bs, const Request *req)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
 
     if (!is_inside(bs, req->offset, req->vec.bytes)) {
         return -EIO;
@@ -55,7 +55,7 @@ static int run_inside(BlockDriverState *bs, const Request *req)
 
 static int run_beside_others(BlockDriverState *bs, const Request *req)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
 
     gate_enter(&tree->gate, false);
     int ret = run_inside(bs, req);
@@ -65,7 +65,7 @@ static int run_beside_others(BlockDriverState *bs, const Request *req)
 
 static int run_alone(BlockDriverState *bs, const Request *req)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
 
     block_enter_alone(tree);
     int ret = run_inside(bs, req);
@@ -140,16 +140,16 @@ int bdrv_flush(BlockDriverState *bs)
 {
     const Request req = { "flush", run_flush };
 
-    block_flush_begins(bs->layer->tree);
+    block_flush_begins(bs->priv->tree);
     return bs->flags & BDRV_O_RDWR ? run(bs, &req) : 0;
 }
 
 /* After a write of @bytes: keep the promises of its flags and of the image's options, and the metadata in bounds */
 static int settle_write(BlockDriverState *bs, int ret, int64_t bytes, unsigned flags)
 {
-    bool due = block_flush_is_due(bs->layer->tree, bytes);
+    bool due = block_flush_is_due(bs->priv->tree, bytes);
     bool promised = (flags & BDRV_REQ_FUA) || (bs->flags & BDRV_O_WRITETHROUGH);
-    int *full = &bs->layer->tree->full;
+    int *full = &bs->priv->tree->full;
 
     if (ret == 0 && promised) {
         return bdrv_flush(bs);
@@ -162,7 +162,7 @@ static int settle_write(BlockDriverState *bs, int ret, int64_t bytes, unsigned f
 
 static int settle_read(BlockDriverState *bs, int ret)
 {
-    if (block_flush_is_due(bs->layer->tree, 0)) {
+    if (block_flush_is_due(bs->priv->tree, 0)) {
         (void)bdrv_flush(bs);
     }
     return ret;

@@ -53,7 +53,8 @@ static inline void block_leave_alone(BlockTree *tree)
 
 typedef struct BlockMetaCache BlockMetaCache;
 
-typedef struct BlockLayer {
+/* What the layer keeps of one node */
+typedef struct BlockPrivate {
     BlockTree *tree;
     unsigned number;                /* of an image, in shortcut.c; 0: none */
     KeyVal *options;                /* while bs is created: those of bs->file, */
@@ -65,9 +66,9 @@ typedef struct BlockLayer {
     bool behind;                    /* it is of an image behind the user's, which the text of its warnings says */
     unsigned depth;                 /* how many images have this one behind them, directly or not; bs->file: 0 */
     bool scratch;                   /* the first of them is what the layer puts over the user's, for BDRV_O_SNAPSHOT */
-    GHashTable *chain;              /* the files of those images and this one, see backing.c; the first has made it
+    GHashTable *chain;              /* the files of those images and this one, see chain.c; the first has made it
                                      * and frees it. NULL: the first has no backing so far */
-    const struct BlockLeaf *leaf;   /* this image's entry; NULL: none */
+    const struct ChainFile *chain_file;     /* this image's entry; NULL: none */
     pthread_mutex_t map_lock;       /* around every map() and commit(); guards meta. A node's is taken before its
                                      * child's */
     pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
@@ -78,7 +79,7 @@ typedef struct BlockLayer {
     int64_t meta_limit;             /* bytes of tables to keep in memory */
     BlockMetaCache *meta;           /* NULL until the first page */
     unsigned dirty_pages;           /* of it, that flush() has to write */
-} BlockLayer;
+} BlockPrivate;
 
 #define BLOCK_ZEROES 65536
 extern const uint8_t block_zeroes[BLOCK_ZEROES];    /* aligned for O_DIRECT */
@@ -134,7 +135,7 @@ bool block_may_open(GHashTable *chain, BlockDriverState *bs, const char *filenam
 /* The set that @bs, the first of its chain, keeps, and its own entry; empty: a new one is begun when it is needed */
 typedef struct BlockChain {
     GHashTable *files;
-    const struct BlockLeaf *leaf;
+    const struct ChainFile *file;
 } BlockChain;
 BlockChain block_swap_chain(BlockDriverState *bs, BlockChain chain);
 

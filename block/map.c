@@ -117,7 +117,7 @@ static int write_new(BlockDriverState *bs, const Walk *walk)
     int ret = 0;
 
     if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {
-        if (!bs->layer->tree->alone) {
+        if (!bs->priv->tree->alone) {
             return block_again(offset); /* another write could fill with what this one is about to change */
         }
         ret = fill(bs, ext, ext->offset, offset);
@@ -127,9 +127,9 @@ static int write_new(BlockDriverState *bs, const Walk *walk)
         ret = bdrv_node_writev(ext->child, walk->at, bytes_of(walk));
     }
     if (ret == 0) {
-        pthread_mutex_lock(&bs->layer->map_lock);
+        pthread_mutex_lock(&bs->priv->map_lock);
         ret = block_answer(bs, "commit", bs->drv->commit(bs, ext));
-        pthread_mutex_unlock(&bs->layer->map_lock);
+        pthread_mutex_unlock(&bs->priv->map_lock);
     }
     return ret == -EAGAIN ? block_again(offset) : ret;
 }

@@ -30,20 +30,20 @@ struct BlockMetaCache {
 
 static BlockMetaCache *get_cache(BlockDriverState *bs)
 {
-    BlockLayer *layer = bs->layer;
+    BlockPrivate *priv = bs->priv;
 
-    if (!layer->meta) {
-        layer->meta = g_new0(BlockMetaCache, 1);
-        layer->meta->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    if (!priv->meta) {
+        priv->meta = g_new0(BlockMetaCache, 1);
+        priv->meta->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     }
-    return layer->meta;
+    return priv->meta;
 }
 
 void block_meta_free(BlockDriverState *bs)
 {
-    if (bs->layer->meta) {
-        g_hash_table_destroy(bs->layer->meta->pages);
-        g_free(bs->layer->meta);
+    if (bs->priv->meta) {
+        g_hash_table_destroy(bs->priv->meta->pages);
+        g_free(bs->priv->meta);
     }
 }
 
@@ -76,7 +76,7 @@ static void make_clean(BlockMetaCache *cache, Page *page)
 /* Until there is room for @bytes more */
 static void evict(BlockDriverState *bs, BlockMetaCache *cache, int64_t bytes)
 {
-    while (cache->clean_bytes + bytes > bs->layer->meta_limit && cache->clean.length > 0) {
+    while (cache->clean_bytes + bytes > bs->priv->meta_limit && cache->clean.length > 0) {
         Page *page = g_queue_pop_tail_link(&cache->clean)->data;
 
         if (page->wanted) {
@@ -92,16 +92,16 @@ static void evict(BlockDriverState *bs, BlockMetaCache *cache, int64_t bytes)
 /* Lets go of the map lock; others who want this page wait for it */
 static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int64_t bytes, uint8_t **data)
 {
-    BlockLayer *layer = bs->layer;
+    BlockPrivate *priv = bs->priv;
     Page *page = page_new(offset, bytes);
 
     if (!page) {
         return -ENOMEM;
     }
     g_hash_table_insert(cache->pages, &page->offset, page);
-    pthread_mutex_unlock(&layer->map_lock);
+    pthread_mutex_unlock(&priv->map_lock);
     int ret = bdrv_node_pread(bs->file, offset, page->data, bytes);
-    pthread_mutex_lock(&layer->map_lock);
+    pthread_mutex_lock(&priv->map_lock);
 
     if (ret < 0) {
         g_hash_table_remove(cache->pages, &offset);
@@ -110,7 +110,7 @@ static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int
         make_clean(cache, page);
         *data = page->data;
     }
-    pthread_cond_broadcast(&layer->page_read);
+    pthread_cond_broadcast(&priv->page_read);
     return ret;
 }
 
@@ -132,7 +132,7 @@ int bdrv_meta_get(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned 
         if (!page) {
             return load(bs, cache, offset, bytes, data);
         }
-        pthread_cond_wait(&bs->layer->page_read, &bs->layer->map_lock);
+        pthread_cond_wait(&bs->priv->page_read, &bs->priv->map_lock);
     }
 }
 
@@ -151,10 +151,10 @@ void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t b
         page->state = DIRTY;
         g_queue_push_head_link(&cache->dirty, &page->link);
         cache->dirty_bytes += page->bytes;
-        bs->layer->dirty_pages++;
+        bs->priv->dirty_pages++;
     }
-    if (cache->dirty_bytes > bs->layer->meta_limit) {
-        __atomic_store_n(&bs->layer->tree->full, 1, __ATOMIC_RELAXED);
+    if (cache->dirty_bytes > bs->priv->meta_limit) {
+        __atomic_store_n(&bs->priv->tree->full, 1, __ATOMIC_RELAXED);
     }
 }
 
@@ -176,7 +176,7 @@ void bdrv_meta_put(BlockDriverState *bs, int64_t offset, int64_t at, int64_t byt
 
 void bdrv_meta_forget(BlockDriverState *bs)
 {
-    pthread_mutex_lock(&bs->layer->map_lock);
+    pthread_mutex_lock(&bs->priv->map_lock);
     BlockMetaCache *cache = get_cache(bs);
 
     while (cache->clean.length > 0) {
@@ -185,7 +185,7 @@ void bdrv_meta_forget(BlockDriverState *bs)
         cache->clean_bytes -= page->bytes;
         g_hash_table_remove(cache->pages, &page->offset);
     }
-    pthread_mutex_unlock(&bs->layer->map_lock);
+    pthread_mutex_unlock(&bs->priv->map_lock);
 }
 
 /* Each run of dirty sectors in one write */
@@ -230,7 +230,7 @@ int bdrv_meta_write(BlockDriverState *bs)
         if (ret == 0) {
             g_queue_unlink(&cache->dirty, &page->link);
             cache->dirty_bytes -= page->bytes;
-            bs->layer->dirty_pages--;
+            bs->priv->dirty_pages--;
             make_clean(cache, page);
         }
     }

@@ -23,7 +23,7 @@ bool bdrv_node_can_grow(BlockDriverState *node)
  * be alone in a format below is so before it comes to the filter */
 static bool must_be_alone(BlockDriverState *node)
 {
-    return !node->drv->map && !node->layer->tree->alone && block_is_over_format(node);
+    return !node->drv->map && !node->priv->tree->alone && block_is_over_format(node);
 }
 
 int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec)
@@ -52,7 +52,7 @@ static int make_room(BlockDriverState *node, int64_t offset, int64_t bytes)
     if (node->fixed_length) {
         return -ENOSPC;
     }
-    if (!node->layer->tree->alone) {
+    if (!node->priv->tree->alone) {
         return block_again(offset);
     }
     GError *err = NULL;
@@ -89,9 +89,9 @@ int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec)
     bool aligned = block_is_aligned(node, offset, vec);
     BlockRange range = block_range(node, offset, vec.bytes, !aligned);
 
-    ranges_enter(&node->layer->writes, &range);
+    ranges_enter(&node->priv->writes, &range);
     ret = aligned ? block_driver_write(node, offset, vec) : block_unaligned_write(node, offset, vec);
-    ranges_leave(&node->layer->writes, &range);
+    ranges_leave(&node->priv->writes, &range);
     return ret;
 }
 
@@ -132,9 +132,9 @@ static int zero_beside_rmw(BlockDriverState *node, int64_t offset, int64_t bytes
     }
     BlockRange range = block_range(node, offset, bytes, false);
 
-    ranges_enter(&node->layer->writes, &range);
+    ranges_enter(&node->priv->writes, &range);
     int ret = block_driver_zero(node, offset, bytes, flags);
-    ranges_leave(&node->layer->writes, &range);
+    ranges_leave(&node->priv->writes, &range);
     return ret;
 }
 
@@ -160,30 +160,30 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
 
 static int flush_format(BlockDriverState *node)
 {
-    BlockLayer *layer = node->layer;
+    BlockPrivate *priv = node->priv;
     int ret = 0;
 
-    pthread_mutex_lock(&layer->map_lock);
-    if (layer->dirty_pages > 0 || node->needs_flush) {
-        ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;
+    pthread_mutex_lock(&priv->map_lock);
+    if (priv->dirty_pages > 0 || node->needs_flush) {
+        ret = priv->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;
     }
-    pthread_mutex_unlock(&layer->map_lock);
+    pthread_mutex_unlock(&priv->map_lock);
     return ret;
 }
 
 /* Nothing to do if nothing was written since the last flush that worked. The first is never left out */
 static int flush_protocol(BlockDriverState *node)
 {
-    BlockLayer *layer = node->layer;
-    uint64_t written = __atomic_load_n(&layer->written, __ATOMIC_ACQUIRE);
+    BlockPrivate *priv = node->priv;
+    uint64_t written = __atomic_load_n(&priv->written, __ATOMIC_ACQUIRE);
 
     if ((node->flags & BDRV_O_NO_FLUSH) || !node->drv->flush ||
-        written == __atomic_load_n(&layer->flushed, __ATOMIC_ACQUIRE)) {
+        written == __atomic_load_n(&priv->flushed, __ATOMIC_ACQUIRE)) {
         return 0;
     }
     int ret = block_from_driver(node, block_answer(node, "flush", node->drv->flush(node)));
     if (ret == 0) {
-        __atomic_store_n(&layer->flushed, written, __ATOMIC_RELEASE);
+        __atomic_store_n(&priv->flushed, written, __ATOMIC_RELEASE);
     }
     return ret;
 }
@@ -223,7 +223,7 @@ static bool may_truncate(BlockDriverState *node, int64_t size, GError **errp)
                        BLOCK_MAX_SIZE);
         return false;
     }
-    __atomic_add_fetch(&node->layer->written, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&node->priv->written, 1, __ATOMIC_RELEASE);
     return true;
 }
 

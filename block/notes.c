@@ -16,7 +16,7 @@ static bool has_room(BlockTree *tree)
 /* Each text once, and not without end */
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
     va_list args;
 
     if (!has_room(tree)) {
@@ -25,7 +25,7 @@ void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
     va_start(args, format);
     char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    if (bs->layer->behind) {
+    if (bs->priv->behind) {
         char *said = text;
 
         text = g_strdup_printf("parent '%s': %s", bs->filename, said);
@@ -63,12 +63,12 @@ static const char *get_note(BlockTree *tree, const GPtrArray *notes, unsigned n)
 
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n)
 {
-    return get_note(bs->layer->tree, bs->layer->tree->warnings, n);
+    return get_note(bs->priv->tree, bs->priv->tree->warnings, n);
 }
 
 const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n)
 {
-    return get_note(bs->layer->tree, bs->layer->tree->warning_codes, n);
+    return get_note(bs->priv->tree, bs->priv->tree->warning_codes, n);
 }
 
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err)

@@ -69,7 +69,7 @@ static BlockDriverState *open_root(const BlockSource *from, KeyVal *kv, unsigned
 
 bool bdrv_wrap_file(BlockDriverState *bs, const char *driver, GError **errp)
 {
-    const BlockSource from = { .tree = bs->layer->tree };
+    const BlockSource from = { .tree = bs->priv->tree };
     g_autoptr(KeyVal) none = keyval_new();
     unsigned flags = bs->file->flags;
 
@@ -79,12 +79,12 @@ bool bdrv_wrap_file(BlockDriverState *bs, const char *driver, GError **errp)
 
 bool bdrv_is_probed(BlockDriverState *bs)
 {
-    return bs->layer->tree->probe > 0;
+    return bs->priv->tree->probe > 0;
 }
 
 BlockDriverState *bdrv_open_child(BlockDriverState *bs, const char *options, unsigned flags, GError **errp)
 {
-    const BlockSource from = { .tree = bs->layer->tree };
+    const BlockSource from = { .tree = bs->priv->tree };
     g_autoptr(KeyVal) kv = keyval_parse(options, errp);
     BlockDriverState *child = kv ? block_open_child(&from, kv, flags, errp) : NULL;
 
@@ -119,7 +119,7 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
     BlockDriverState *bs = block_open_node(&nothing, &bdrv_cow, scratch, flags | BDRV_O_RDWR, NULL, errp);
 
     if (bs) {
-        bs->layer->scratch = true;
+        bs->priv->scratch = true;
     }
     if (!bs || !block_link_backing(bs, base, errp)) {
         block_close(base);
@@ -177,7 +177,7 @@ int bdrv_close(BlockDriverState *bs)
     if (!bs) {
         return 0;
     }
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
     int ret = bdrv_flush(bs);
 
     tree->alone = true;

@@ -32,7 +32,7 @@ static void go_down(Place *place)
 
 static Place find_place(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
     Place place = { bs, offset, offset + bytes };
 
     gate_enter(&tree->gate, false);

@@ -93,7 +93,7 @@ static int64_t copy_all(Rebase *r, const BlockRebaseOptions *opts)
 
 static bool open_new_parent(Rebase *r, const char *filename, const BlockRebaseOptions *opts, GError **errp)
 {
-    BlockLayer *layer = r->bs->layer;
+    BlockPrivate *priv = r->bs->priv;
     g_autoptr(KeyVal) kv = keyval_parse(opts->options, errp);
 
     if (!kv) {
@@ -102,11 +102,11 @@ static bool open_new_parent(Rebase *r, const char *filename, const BlockRebaseOp
     if (opts->driver) {
         keyval_set(kv, "driver", opts->driver);
     }
-    KeyVal *others = layer->backing_options;
+    KeyVal *others = priv->backing_options;
 
-    layer->backing_options = kv;
+    priv->backing_options = kv;
     r->parent = r->bs->drv->open_parent(r->bs, filename, errp);
-    layer->backing_options = others;
+    priv->backing_options = others;
     if (!block_says_why(r->bs, "open_parent", r->parent, errp)) {
         g_prefix_error(errp, "new parent '%s': ", filename);
         return false;
@@ -124,9 +124,9 @@ static bool change_parent(Rebase *r, const BlockRebaseOptions *opts, GError **er
         bdrv_set_error(errp, (int)-ret, "could not copy what differs between the parents: %s", g_strerror((int)-ret));
         return false;
     }
-    pthread_mutex_lock(&bs->layer->map_lock);
+    pthread_mutex_lock(&bs->priv->map_lock);
     bool ok = block_says_why(bs, "change_backing", bs->drv->change_backing(bs, r->parent, errp), errp);
-    pthread_mutex_unlock(&bs->layer->map_lock);
+    pthread_mutex_unlock(&bs->priv->map_lock);
     return ok;
 }
 
@@ -147,7 +147,7 @@ static bool check(BlockDriverState *bs, const BlockRebaseOptions *opts, GError *
 bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp)
 {
     static const BlockRebaseOptions defaults;
-    BlockTree *tree = bs->layer->tree;
+    BlockTree *tree = bs->priv->tree;
     Rebase r = { bs };
 
     opts = opts ? opts : &defaults;

@@ -20,7 +20,7 @@
 #define PIECES      ((int64_t)1 << (64 - 2 * IMAGE_BITS))
 
 struct BlockShortcuts {
-    GPtrArray *images;              /* by layer->number; NULL has 0 */
+    GPtrArray *images;              /* by priv->number; NULL has 0 */
     int piece_bits;
     size_t count, a_piece;          /* slots, a power of two; how far the next piece's are from those of a piece */
     uint64_t slots[];               /* piece, image from where, image to where; 0: free. Atomic */
@@ -31,7 +31,7 @@ static void number_images(GPtrArray *images, BlockDriverState *root)
 {
     for (BlockDriverState *bs = root; bs && images->len < IMAGES; bs = bs->backing) {
         if (bs->drv->map) {
-            bs->layer->number = images->len;
+            bs->priv->number = images->len;
             g_ptr_array_add(images, bs);
         }
         number_images(images, bs->file);
@@ -62,7 +62,7 @@ static BlockShortcuts *shortcuts_new(int64_t size, int64_t wanted, int64_t room)
 
 void block_shortcuts_open(BlockDriverState *root)
 {
-    int64_t size = bdrv_node_size(root), room = root->layer->meta_limit / (int64_t)sizeof(uint64_t);
+    int64_t size = bdrv_node_size(root), room = root->priv->meta_limit / (int64_t)sizeof(uint64_t);
     GPtrArray *images = g_ptr_array_new();
     BlockShortcuts *s = NULL;
 
@@ -73,7 +73,7 @@ void block_shortcuts_open(BlockDriverState *root)
     }
     if (s) {
         s->images = images;
-        root->layer->tree->shortcuts = s;
+        root->priv->tree->shortcuts = s;
     } else {
         g_ptr_array_unref(images);
     }
@@ -93,7 +93,7 @@ static bool may_pass(BlockDriverState *bs, int64_t offset, int64_t bytes)
     BlockDriverState *next = bs->backing;
     BlockExtent ext;
 
-    return next && next->layer->number && !(bs->flags & BDRV_O_RDWR) && block_is_mapped(next, offset, bytes) &&
+    return next && next->priv->number && !(bs->flags & BDRV_O_RDWR) && block_is_mapped(next, offset, bytes) &&
            block_find_extent(bs, offset, bytes, 0, &ext) == 0 && ext.child == next &&
            ext.child_offset == ext.offset && bytes <= ext.offset + ext.bytes - offset;
 }
@@ -101,8 +101,8 @@ static bool may_pass(BlockDriverState *bs, int64_t offset, int64_t bytes)
 /* To ask the last but one costs no more than to look here */
 BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
-    BlockShortcuts *s = bs->layer->tree->shortcuts;
-    unsigned from = bs->layer->number;
+    BlockShortcuts *s = bs->priv->tree->shortcuts;
+    unsigned from = bs->priv->number;
 
     if (!s || !from || (bs->flags & BDRV_O_RDWR) || !bs->backing || !bs->backing->backing) {
         return bs;
@@ -123,6 +123,6 @@ BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t b
     while (may_pass(bs, start, length)) {
         bs = bs->backing;
     }
-    __atomic_store_n(slot, key << IMAGE_BITS | bs->layer->number, __ATOMIC_RELAXED);
+    __atomic_store_n(slot, key << IMAGE_BITS | bs->priv->number, __ATOMIC_RELAXED);
     return bs;
 }

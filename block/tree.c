@@ -91,33 +91,33 @@ BlockDriverState *block_node_new(BlockTree *tree, const BlockDriver *drv, unsign
     bs->flags = flags;
     bs->state = g_malloc0(MAX(drv->state_size, 1));
     bs->filename = g_strdup("");
-    bs->layer = g_new0(BlockLayer, 1);
-    bs->layer->tree = tree;
-    pthread_mutex_init(&bs->layer->map_lock, NULL);
-    pthread_cond_init(&bs->layer->page_read, NULL);
-    pthread_mutex_init(&bs->layer->serial, NULL);
-    ranges_init(&bs->layer->writes);
-    bs->layer->written = 1;     /* by a program that was killed, perhaps: what can be read need not be on the disk */
+    bs->priv = g_new0(BlockPrivate, 1);
+    bs->priv->tree = tree;
+    pthread_mutex_init(&bs->priv->map_lock, NULL);
+    pthread_cond_init(&bs->priv->page_read, NULL);
+    pthread_mutex_init(&bs->priv->serial, NULL);
+    ranges_init(&bs->priv->writes);
+    bs->priv->written = 1;     /* by a program that was killed, perhaps: what can be read need not be on the disk */
     return bs;
 }
 
 void block_node_free(BlockDriverState *bs)
 {
-    BlockLayer *layer = bs->layer;
+    BlockPrivate *priv = bs->priv;
 
     block_meta_free(bs);
-    pthread_mutex_destroy(&layer->map_lock);
-    pthread_cond_destroy(&layer->page_read);
-    pthread_mutex_destroy(&layer->serial);
-    ranges_destroy(&layer->writes);
-    keyval_free(layer->options);
-    keyval_free(layer->backing_options);
-    g_free(layer->storage);
-    g_free(layer->root);
-    if (layer->chain && layer->depth == 0) {
-        g_hash_table_unref(layer->chain);
+    pthread_mutex_destroy(&priv->map_lock);
+    pthread_cond_destroy(&priv->page_read);
+    pthread_mutex_destroy(&priv->serial);
+    ranges_destroy(&priv->writes);
+    keyval_free(priv->options);
+    keyval_free(priv->backing_options);
+    g_free(priv->storage);
+    g_free(priv->root);
+    if (priv->chain && priv->depth == 0) {
+        g_hash_table_unref(priv->chain);
     }
-    g_free(layer);
+    g_free(priv);
     g_free(bs->state);
     g_free(bs->filename);
     g_free(bs);
@@ -235,7 +235,7 @@ static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
     set_flag(&bs->flags, BDRV_O_WRITETHROUGH, opts.writeback >= 0 ? !opts.writeback : -1);
     set_flag(&bs->flags, BDRV_O_UNMAP, opts.discard >= 0 ? opts.discard % 2 : -1);
     set_flag(&bs->flags, BDRV_O_NO_LOCK, opts.force_share);
-    bool ok = block_flush_after(bs->layer->tree, opts.flush_after, errp);
+    bool ok = block_flush_after(bs->priv->tree, opts.flush_after, errp);
 
     block_options_clear(node_options, &opts);
     if (!ok) {
@@ -245,7 +245,7 @@ static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
         bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
         return false;
     }
-    bs->layer->meta_limit = opts.cache_size;
+    bs->priv->meta_limit = opts.cache_size;
     return true;
 }
 
@@ -278,8 +278,8 @@ static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv
         return false;
     }
     block_name_file(kv, bs->drv->open_options, from->filename);
-    bs->layer->storage = block_copy_storage(from->storage);
-    bs->layer->place = from->place;
+    bs->priv->storage = block_copy_storage(from->storage);
+    bs->priv->place = from->place;
     return block_may_open(from->chain, bs, keyval_get(kv, "filename"), errp);
 }
 
@@ -303,7 +303,7 @@ BlockDriverState *block_open_node(const BlockSource *from, const BlockDriver *dr
     BlockDriverState *bs = block_node_new(from->tree, drv, flags);
 
     bs->file = file;
-    bs->layer->behind = from->chain != NULL;
+    bs->priv->behind = from->chain != NULL;
     if (!take_node_options(bs, kv, errp)) {
         goto fail;
     }
@@ -324,19 +324,19 @@ BlockDriverState *block_open_node(const BlockSource *from, const BlockDriver *dr
     if (drv->is_protocol && !use_source(bs, from, kv, errp)) {
         goto fail;
     }
-    bs->layer->root = g_strdup(from->root);
+    bs->priv->root = g_strdup(from->root);
     if (drv->open_backing && !take_no_backing(bs, kv, errp)) {
         goto fail;
     }
     if (drv->open_backing) {
-        bs->layer->backing_options = keyval_take_subtree(kv, "backing");
+        bs->priv->backing_options = keyval_take_subtree(kv, "backing");
     }
     const char *name = bs->file ? bs->file->filename : keyval_get(kv, "filename");
 
     g_free(bs->filename);
     bs->filename = g_strdup(name ? name : "");
     if (call_open(bs, kv, errp)) {
-        bs->layer->place = NULL;
+        bs->priv->place = NULL;
         return bs;
     }
 fail:

@@ -299,7 +299,7 @@ struct BlockDriverState {
     int64_t request_alignment;      /* power of two: read() and write() want offset, length and memory so
                                      * aligned, and the layer sees to it. 0 and 1: any. Set it in open() */
     BlockDriverState *file, *backing;
-    struct BlockLayer *layer;       /* the layer's own */
+    struct BlockPrivate *priv;       /* the layer's own */
     bool fixed_length;              /* it never grows: writes past the end fail with ENOSPC. Set it in open() */
     bool needs_flush;               /* flush() has more to do than to write dirty pages. A format sets it where that comes
                                      * up, under the map lock, and clears it when it is done */

@@ -33,8 +33,8 @@ MUTANTS = [
     ('a BAT entry does not wait where its place is not ready', 'block/format/vpc/vpc.c', UNREADY, [
         ('    if (vpc_was_ready(bs->state, place)) {', '    if (true) {')]),
     ('no flush behind the tables', 'block/node.c', 'child/16k/allocate', [
-        ('ret = layer->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;',
-         'ret = layer->tree->alone ? node->drv->flush(node) : -EAGAIN;\n        ret = ret < 0 ? ret : 1;')]),
+        ('ret = priv->tree->alone ? block_answer(node, "flush", node->drv->flush(node)) : -EAGAIN;',
+         'ret = priv->tree->alone ? node->drv->flush(node) : -EAGAIN;\n        ret = ret < 0 ? ret : 1;')]),
     ('tables are not written', 'block/format/vpc/tail.c', 'child/16k/allocate', [
         ('return ret < 0 ? ret : bdrv_meta_write(bs);', 'return ret;')]),
     ('a BAT entry is forgotten', 'block/format/vpc/vpc.c', 'dynamic/4k/allocate', [
@@ -52,12 +52,12 @@ MUTANTS = [
     ('bits of a child are forgotten', 'block/format/vpc/vpc.c', 'child/16k/allocate', [
         ('    bdrv_meta_dirty(bs, place, first / 8, (last - 1) / 8 - first / 8 + 1);\n', '')]),
     ('a block is linked before its data is written', 'block/map.c', 'dynamic/4k/random:0 child/512/allocate', [
-        ('    if (ret == 0) {\n        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n', ''),
+        ('    if (ret == 0) {\n        ret = bdrv_node_writev(ext->child, walk->at, bytes_of(walk));\n    }\n', ''),
         ('        ret = block_answer(bs, "commit", bs->drv->commit(bs, ext));\n'
-         '        pthread_mutex_unlock(&bs->layer->map_lock);\n    }\n',
-         '        ret = bs->drv->commit(bs, ext);\n        pthread_mutex_unlock(&bs->layer->map_lock);\n    }\n'
+         '        pthread_mutex_unlock(&bs->priv->map_lock);\n    }\n',
+         '        ret = bs->drv->commit(bs, ext);\n        pthread_mutex_unlock(&bs->priv->map_lock);\n    }\n'
          '    if (ret == 0) {\n        bs->drv->flush(bs);\n'
-         '        ret = bdrv_node_writev(ext->child, in_child(ext, offset), part);\n    }\n')]),
+         '        ret = bdrv_node_writev(ext->child, walk->at, bytes_of(walk));\n    }\n')]),
     ('what a write does not cover is not filled from the parent', 'block/map.c', 'child/16k/allocate', [
         ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
     ("what a longer device has behind the image is in new blocks", 'block/format/vpc/open.c', 'device/dynamic/allocate', [
@@ -98,8 +98,7 @@ MUTANTS = [
          '    if (node->drv->map) {\n        if (!bdrv_meta_is_dirty(node)) {\n            return 0;\n        }\n'
          '        ret = flush_format(node);\n')]),
     ('zeroes hide nothing of the parent', 'block/map.c', 'child/16k/zero', [
-        ('    if (ret == 0 && !st.zero) {\n        ret = bdrv_mapped_write(bs, offset,',
-         '    if (ret == 0 && false) {\n        ret = bdrv_mapped_write(bs, offset,')]),
+        ('    return ret < 0 || st.zero ? ret : bdrv_mapped_write(', '    return true ? ret : bdrv_mapped_write(')]),
     ('create does not flush', 'block/create.c', 'dynamic/4k/create fixed/create', [
         ('    int ret = bs->file ? bdrv_node_flush(bs->file) : 0;', '    int ret = 0;')]),
     ('a commit does not flush', 'block/commit.c', 'base', [
