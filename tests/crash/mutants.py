@@ -95,7 +95,7 @@ MUTANTS = [
         ('    if (ret == 0 && promised) {', '    if (ret == 0 && promised && !(flags & BDRV_REQ_FUA)) {')]),
     ('a flush is forgotten where no table was changed', 'block/node.c', 'fixed/overwrite dynamic/4k/overwrite', [
         ('    if (node->drv->map) {\n        ret = flush_format(node);\n',
-         '    if (node->drv->map) {\n        if (!bdrv_meta_is_dirty(node)) {\n            return 0;\n        }\n'
+         '    if (node->drv->map) {\n        if (node->priv->dirty_pages == 0) {\n            return 0;\n        }\n'
          '        ret = flush_format(node);\n')]),
     ('zeroes hide nothing of the parent', 'block/map.c', 'child/16k/zero', [
         ('    return ret < 0 || st.zero ? ret : bdrv_mapped_write(', '    return true ? ret : bdrv_mapped_write(')]),
