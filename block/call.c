@@ -173,12 +173,12 @@ int block_driver_status(BlockDriverState *bs, int64_t offset, int64_t bytes, uns
 /* The driver's half of the contract */
 static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
 {
-    bool known = !ext->child || ext->child->priv->tree == bs->priv->tree;
-    bool writable = ext->child == bs->file;
+    bool known = !ext->node || ext->node->priv->tree == bs->priv->tree;
+    bool writable = ext->node == bs->file;
 
     return ext->bytes > 0 && ext->offset >= 0 && ext->offset <= offset && offset - ext->offset < ext->bytes &&
-           ext->offset <= INT64_MAX - ext->bytes && ext->child_offset >= 0 &&
-           ext->child_offset <= INT64_MAX - ext->bytes && known && (!(mode & BLOCK_MAP_WRITE) || writable);
+           ext->offset <= INT64_MAX - ext->bytes && ext->node_offset >= 0 &&
+           ext->node_offset <= INT64_MAX - ext->bytes && known && (!(mode & BLOCK_MAP_WRITE) || writable);
 }
 
 int block_find_extent(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)

@@ -69,7 +69,7 @@ typedef struct BlockPrivate {
     GHashTable *chain;              /* the files of those images and this one, see chain.c; the first has made it
                                      * and frees it. NULL: the first has no backing so far */
     const struct ChainFile *chain_file;     /* this image's entry; NULL: none */
-    pthread_mutex_t map_lock;       /* around every map() and commit(); guards meta. A node's is taken before its
+    pthread_mutex_t map_lock;       /* around every map() and map_done(); guards meta. A node's is taken before its
                                      * child's */
     pthread_cond_t page_read;       /* a page of metadata has arrived, or could not be read */
     pthread_mutex_t serial;         /* around read, write and zero of a driver that is not parallel */

@@ -17,7 +17,7 @@ static int64_t extent_end(const BlockExtent *ext)
 /* Where @offset of the extent is in the child */
 static int64_t in_child(const BlockExtent *ext, int64_t offset)
 {
-    return ext->child_offset + (offset - ext->offset);
+    return ext->node_offset + (offset - ext->offset);
 }
 
 /* A walk over bytes of a format's disk, a part at a time: a part lies in one extent */
@@ -26,7 +26,7 @@ typedef struct Walk {
     BlockVec vec;                   /* what is left of the bytes; zeroes: without iov */
     BlockExtent ext;                /* of the part: where it is, */
     int64_t bytes;                  /* how much of that is asked for, */
-    int64_t at;                     /* and where it begins in ext.child */
+    int64_t at;                     /* and where it begins in ext.node */
 } Walk;
 
 /* Find the part that the walk is at. 0 or -errno, as map() */
@@ -60,8 +60,8 @@ static int from_child(const Walk *walk, int ret)
 
 static int read_part(Walk *walk)
 {
-    if (walk->ext.child) {
-        return bdrv_node_readv(walk->ext.child, walk->at, bytes_of(walk));
+    if (walk->ext.node) {
+        return bdrv_node_readv(walk->ext.node, walk->at, bytes_of(walk));
     }
     block_vec_zero(bytes_of(walk));
     return 0;
@@ -76,8 +76,8 @@ int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
         ret = find_part(&walk, block_shortcut(bs, walk.offset, walk.vec.bytes), 0);
         bool all = ret == 0 && walk.bytes == walk.vec.bytes;
 
-        if (all && walk.ext.child && block_is_mapped(walk.ext.child, walk.at, walk.bytes)) {
-            bs = walk.ext.child;        /* another format has all that is left, a backing most often: no call inside a call */
+        if (all && walk.ext.node && block_is_mapped(walk.ext.node, walk.at, walk.bytes)) {
+            bs = walk.ext.node;        /* another format has all that is left, a backing most often: no call inside a call */
             walk.offset = walk.at;
         } else if (ret == 0) {
             ret = read_part(&walk);
@@ -101,7 +101,7 @@ static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int6
         n = MIN(to - from, size);
         ret = bdrv_node_pread(bs, from, buf, n);
         if (ret == 0) {
-            ret = bdrv_node_pwrite(ext->child, in_child(ext, from), buf, n);
+            ret = bdrv_node_pwrite(ext->node, in_child(ext, from), buf, n);
         }
     }
     g_free(buf);
@@ -124,11 +124,11 @@ static int write_new(BlockDriverState *bs, const Walk *walk)
         ret = ret < 0 ? ret : fill(bs, ext, end, extent_end(ext));
     }
     if (ret == 0) {
-        ret = bdrv_node_writev(ext->child, walk->at, bytes_of(walk));
+        ret = bdrv_node_writev(ext->node, walk->at, bytes_of(walk));
     }
     if (ret == 0) {
         pthread_mutex_lock(&bs->priv->map_lock);
-        ret = block_answer(bs, "commit", bs->drv->commit(bs, ext));
+        ret = block_answer(bs, "map_done", bs->drv->map_done(bs, ext));
         pthread_mutex_unlock(&bs->priv->map_lock);
     }
     return ret == -EAGAIN ? block_again(offset) : ret;
@@ -139,7 +139,7 @@ static int write_part(BlockDriverState *bs, const Walk *walk)
     if (walk->ext.flags & BLOCK_EXTENT_NEW) {
         return write_new(bs, walk);
     }
-    return from_child(walk, bdrv_node_writev(walk->ext.child, walk->at, bytes_of(walk)));
+    return from_child(walk, bdrv_node_writev(walk->ext.node, walk->at, bytes_of(walk)));
 }
 
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
@@ -161,7 +161,7 @@ int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 static int hide_backing(BlockDriverState *bs, Walk *walk)
 {
     BlockStatus st;
-    int ret = bdrv_node_status(walk->ext.child, walk->at, walk->bytes, BDRV_STATUS_WANT_ZERO, &st);
+    int ret = bdrv_node_status(walk->ext.node, walk->at, walk->bytes, BDRV_STATUS_WANT_ZERO, &st);
 
     walk->bytes = st.bytes;
     return ret < 0 || st.zero ? ret : bdrv_mapped_write(bs, walk->offset, (BlockVec) { NULL, 0, st.bytes });
@@ -173,17 +173,17 @@ static int zero_part(BlockDriverState *bs, Walk *walk, unsigned flags)
 {
     const BlockExtent *ext = &walk->ext;
 
-    if (!ext->child || ((flags & BLOCK_ZERO_DISCARD) && ext->child != bs->file)) {
+    if (!ext->node || ((flags & BLOCK_ZERO_DISCARD) && ext->node != bs->file)) {
         return 0;
     }
-    if (ext->child != bs->file) {
+    if (ext->node != bs->file) {
         return hide_backing(bs, walk);
     }
     int64_t here = walk->bytes;
     int ret = find_part(walk, bs, BLOCK_MAP_WRITE);
 
     walk->bytes = MIN(walk->bytes, here);
-    return ret < 0 ? ret : from_child(walk, bdrv_node_zero(ext->child, walk->at, walk->bytes, flags));
+    return ret < 0 ? ret : from_child(walk, bdrv_node_zero(ext->node, walk->at, walk->bytes, flags));
 }
 
 int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
@@ -208,11 +208,11 @@ static int status_below(const BlockExtent *ext, int64_t offset, unsigned flags, 
 
     if (!window && !(flags & BDRV_STATUS_WANT_ZERO)) {
         st->data = true;
-        st->leaf = ext->child;
+        st->leaf = ext->node;
         st->leaf_offset = in_child(ext, offset);
         return 0;
     }
-    int ret = bdrv_node_status(ext->child, in_child(ext, offset), st->bytes, flags, st);
+    int ret = bdrv_node_status(ext->node, in_child(ext, offset), st->bytes, flags, st);
 
     st->data |= !window;
     return ret;
@@ -228,10 +228,10 @@ int bdrv_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
     if (ret < 0) {
         return ret;
     }
-    if (!ext.child) {
+    if (!ext.node) {
         st->zero = true;
-    } else if (ext.child == bs->backing) {
-        st->leaf = ext.child;
+    } else if (ext.node == bs->backing) {
+        st->leaf = ext.node;
         st->leaf_offset = in_child(&ext, offset);
         ret = 1;
     } else {

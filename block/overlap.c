@@ -17,8 +17,8 @@ static void go_down(Place *place)
     BlockExtent ext = { 0 };
     bool inside = place->start < bdrv_node_size(bs);
     bool window = !bs->drv->map || (inside && block_find_extent(bs, place->start, 1, 0, &ext) == 0 &&
-                                    ext.child == bs->file && (ext.flags & BLOCK_EXTENT_WINDOW));
-    int64_t shift = ext.child_offset - ext.offset;
+                                    ext.node == bs->file && (ext.flags & BLOCK_EXTENT_WINDOW));
+    int64_t shift = ext.node_offset - ext.offset;
 
     place->file = bs->file;
     if (!window) {

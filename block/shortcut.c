@@ -94,8 +94,8 @@ static bool may_pass(BlockDriverState *bs, int64_t offset, int64_t bytes)
     BlockExtent ext;
 
     return next && next->priv->number && !(bs->flags & BDRV_O_RDWR) && block_is_mapped(next, offset, bytes) &&
-           block_find_extent(bs, offset, bytes, 0, &ext) == 0 && ext.child == next &&
-           ext.child_offset == ext.offset && bytes <= ext.offset + ext.bytes - offset;
+           block_find_extent(bs, offset, bytes, 0, &ext) == 0 && ext.node == next &&
+           ext.node_offset == ext.offset && bytes <= ext.offset + ext.bytes - offset;
 }
 
 /* To ask the last but one costs no more than to look here */

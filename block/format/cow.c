@@ -107,7 +107,7 @@ static CowPage *add_page(CowState *s, int64_t number)
     return page;
 }
 
-static int cow_commit(BlockDriverState *bs, const BlockExtent *ext)
+static int cow_map_done(BlockDriverState *bs, const BlockExtent *ext)
 {
     CowState *s = bs->state;
 
@@ -143,5 +143,5 @@ const BlockDriver bdrv_cow = {
     .zero           = bdrv_mapped_zero,
     .status         = bdrv_mapped_status,
     .map            = cow_map,
-    .commit         = cow_commit,
+    .map_done       = cow_map_done,
 };

@@ -6,13 +6,13 @@
  *
  * UNITS
  *
- * Offsets count from the start of the node that a function gets, in bytes. BlockExtent.child_offset counts from the
+ * Offsets count from the start of the node that a function gets, in bytes. BlockExtent.node_offset counts from the
  * start of the child.
  *
  * ERRORS
  *
  * Functions that return int return 0 or -errno (probe(), and status() and flush() with their 1, excepted). A function
- * with @errp that fails sets it with bdrv_set_error(). Only a format may return -EAGAIN, from map(), commit(), read(),
+ * with @errp that fails sets it with bdrv_set_error(). Only a format may return -EAGAIN, from map(), map_done(), read(),
  * write(), zero() and flush(): it means that nothing was changed by this call, or that a change stopped at a place that
  * the layer knows, and the layer makes the rest of the request again, alone. repair() has a meaning of its own for it.
  * The layer turns any other -EAGAIN, and any positive number, into -EIO.
@@ -23,7 +23,7 @@
  *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info();
  *                              flush() of a protocol, and of a filter with no format below
  *   one at a time for a node   read(), write(), zero(), write_end() of a driver that neither is parallel nor has map();
- *                              map() and commit(), under the node's map lock
+ *                              map() and map_done(), under the node's map lock
  *   alone in the image         map() with BLOCK_MAP_EXCL; flush() of a format; write(), zero() and flush() of a filter
  *                              with a format below; truncate(), resize(), preallocate(), amend(), check(), repair(),
  *                              open_parent(), change_backing()
@@ -32,7 +32,7 @@
  *
  * WHAT A DRIVER CALLS
  *
- * On its children, bdrv_node_...(); from map(), commit() and flush() also bdrv_meta_...(). Never the functions of
+ * On its children, bdrv_node_...(); from map(), map_done() and flush() also bdrv_meta_...(). Never the functions of
  * block.h on its own image: they would wait for the request that the driver is called for. bdrv_warn(),
  * bdrv_set_error() and bdrv_node_size() are allowed everywhere.
  *
@@ -74,18 +74,17 @@ void block_vec_zero(BlockVec vec);
 /* The first @max pieces as plain iovecs; how many, and in *@bytes how long they are together */
 int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes);
 
-/* Where [@offset, @offset + @bytes) of a node is: at @child_offset of @child. @child NULL: nowhere, it reads as zeroes
- */
+/* Where [@offset, @offset + @bytes) of a format's disk is: at @node_offset of another @node */
 typedef struct BlockExtent {
     int64_t offset, bytes;
-    BlockDriverState *child;    /* bs->file; for reading bs->backing, too, or what bdrv_open_child() opened; NULL: nowhere,
+    BlockDriverState *node;     /* bs->file; for reading bs->backing, too, or what bdrv_open_child() opened; NULL: nowhere,
                                  * they read as zeroes */
-    int64_t child_offset;
+    int64_t node_offset;
     unsigned flags;
 } BlockExtent;
 
 enum {
-    BLOCK_EXTENT_NEW    = 1 << 0,   /* reserved for this write; the layer will commit() it */
+    BLOCK_EXTENT_NEW    = 1 << 0,   /* reserved for this write: the layer calls map_done() when the bytes are there */
     BLOCK_EXTENT_ZEROED = 1 << 1,   /* new, and already zero in the child: no need to fill the rest */
     BLOCK_EXTENT_WINDOW = 1 << 2,   /* the bytes are the child's, one to one: its holes are holes of this node */
 };
@@ -226,7 +225,7 @@ typedef struct BlockDriver {
     /* Formats: see the ten rules in docs/writing-a-driver.md. With -EIO, *@ext may say how far that reaches; the layer
      * hands it over zeroed where it wants to know */
     int (*map)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
-    int (*commit)(BlockDriverState *bs, const BlockExtent *ext);
+    int (*map_done)(BlockDriverState *bs, const BlockExtent *ext);
 
     /* Fill *@st for the first st->bytes of [@offset, @offset + @bytes), with @flags of bdrv_block_status(), and return
      * 0; or return 1: st->leaf, a child, is to be asked for st->bytes at st->leaf_offset; or -errno, and st->bytes
@@ -409,7 +408,7 @@ bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the
 BlockStorage *bdrv_get_storage(BlockDriverState *bs);
 
 /* Tables of a format, in memory: pages of bs->file, named by where they begin. Call from map(),
- * commit() and flush() only. One page must always be asked for with the same length.
+ * map_done() and flush() only. One page must always be asked for with the same length.
  *
  * The page at @offset, @bytes long. Not in memory: -EAGAIN without BLOCK_MAP_WAIT in @mode; with it
  * the map lock is let go of while the page is read. *@page is good until the next call of these. */

@@ -249,7 +249,7 @@ static int bad_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     return answer;
 }
 
-static int bad_commit(BlockDriverState *bs, const BlockExtent *ext)
+static int bad_map_done(BlockDriverState *bs, const BlockExtent *ext)
 {
     return answer;
 }
@@ -372,10 +372,10 @@ static void test_driver_commit(void)
     medium_create(&medium, "driver=vpc,size=1M");
     BlockDriverState *bs = medium_open(&medium, "driver=vpc", BDRV_O_RDWR);
 
-    drv->commit = bad_commit;
+    drv->map_done = bad_map_done;
     answer = 512;
     g_assert_cmpint(bdrv_pwrite(bs, 0, buf, 512, 0), ==, -EIO);
-    assert_warned(bs, "commit()", answer);
+    assert_warned(bs, "map_done()", answer);
     *drv = was;
     bdrv_close(bs);
     medium_clear(&medium);

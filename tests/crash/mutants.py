@@ -52,12 +52,12 @@ MUTANTS = [
     ('bits of a child are forgotten', 'block/format/vpc/vpc.c', 'child/16k/allocate', [
         ('    bdrv_meta_dirty(bs, place, first / 8, (last - 1) / 8 - first / 8 + 1);\n', '')]),
     ('a block is linked before its data is written', 'block/map.c', 'dynamic/4k/random:0 child/512/allocate', [
-        ('    if (ret == 0) {\n        ret = bdrv_node_writev(ext->child, walk->at, bytes_of(walk));\n    }\n', ''),
-        ('        ret = block_answer(bs, "commit", bs->drv->commit(bs, ext));\n'
+        ('    if (ret == 0) {\n        ret = bdrv_node_writev(ext->node, walk->at, bytes_of(walk));\n    }\n', ''),
+        ('        ret = block_answer(bs, "map_done", bs->drv->map_done(bs, ext));\n'
          '        pthread_mutex_unlock(&bs->priv->map_lock);\n    }\n',
-         '        ret = bs->drv->commit(bs, ext);\n        pthread_mutex_unlock(&bs->priv->map_lock);\n    }\n'
+         '        ret = bs->drv->map_done(bs, ext);\n        pthread_mutex_unlock(&bs->priv->map_lock);\n    }\n'
          '    if (ret == 0) {\n        bs->drv->flush(bs);\n'
-         '        ret = bdrv_node_writev(ext->child, walk->at, bytes_of(walk));\n    }\n')]),
+         '        ret = bdrv_node_writev(ext->node, walk->at, bytes_of(walk));\n    }\n')]),
     ('what a write does not cover is not filled from the parent', 'block/map.c', 'child/16k/allocate', [
         ('if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {', 'if (false && !whole) {')]),
     ("what a longer device has behind the image is in new blocks", 'block/format/vpc/open.c', 'device/dynamic/allocate', [

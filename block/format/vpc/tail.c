@@ -12,7 +12,7 @@
  *
  * In a dynamic disk the places from room.next to room.ready are ready for blocks: their bitmaps are full and their
  * data is zero, both on stable storage. The BAT entry of a block that is put there needs no order to its data: a cut
- * leaves each sector of it zero or as it was written, for readers of bitmaps and for all others. So commit() writes
+ * leaves each sector of it zero or as it was written, for readers of bitmaps and for all others. So map_done() writes
  * the entry at once, a killed process has lost nothing, and the guest's flush is one flush of the file. Places are
  * made ready for many blocks at once, in front of a footer that is durable, and the flush that makes them durable
  * makes a footer further out durable, too.

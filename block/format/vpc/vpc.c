@@ -8,8 +8,8 @@
  * A new block goes above everything that exists, into room that vpc/tail.c reserves; close() takes back what was not
  * needed.
  *
- * On disk, a BAT entry names a block whose bitmap is durable, and whose data is durable or zero: commit() writes the
- * entry at once where vpc/tail.c has seen to that. Everything else commit() changes in memory, and flush() writes it
+ * On disk, a BAT entry names a block whose bitmap is durable, and whose data is durable or zero: map_done() writes the
+ * entry at once where vpc/tail.c has seen to that. Everything else map_done() changes in memory, and flush() writes it
  * after a barrier. docs/VHD.md describes the format, vpc/open.c reads and checks it.
  */
 #include <errno.h>
@@ -99,13 +99,13 @@ static void map_sectors(BlockDriverState *bs, int64_t offset, int64_t bytes, int
 
     *ext = (BlockExtent) { offset - in + first * VPC_SECTOR, (last - first) * VPC_SECTOR };
     if (set || hidden || (mode & BLOCK_MAP_WRITE)) {
-        ext->child = bs->file;
-        ext->child_offset = place + s->bitmap_bytes + first * VPC_SECTOR;
+        ext->node = bs->file;
+        ext->node_offset = place + s->bitmap_bytes + first * VPC_SECTOR;
         ext->flags = set || hidden ? 0 : BLOCK_EXTENT_NEW;
         return;
     }
-    ext->child = bs->backing;
-    ext->child_offset = ext->offset;
+    ext->node = bs->backing;
+    ext->node_offset = ext->offset;
     if (!s->differencing) {
         vpc_warn_of_hidden(bs, block, place, first, last);
     }
@@ -132,7 +132,7 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
     ret = ret < 0 ? ret : vpc_get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
     if (ret == -EIO && s->options.salvage) {
         vpc_salvage_block(bs, offset, place, ext);
-        if (ext->offset == offset - in && ext->child != bs->file) {     /* nothing of the block is there, nor of these */
+        if (ext->offset == offset - in && ext->node != bs->file) {     /* nothing of the block is there, nor of these */
             ext->bytes = bad_end - ext->offset;
         }
         return 0;
@@ -229,11 +229,11 @@ static int commit_sectors(BlockDriverState *bs, const BlockExtent *ext, int64_t 
     return 0;
 }
 
-static int vpc_commit(BlockDriverState *bs, const BlockExtent *ext)
+static int vpc_map_done(BlockDriverState *bs, const BlockExtent *ext)
 {
     VpcState *s = bs->state;
     int64_t block = ext->offset / s->block_size;
-    int64_t place = ext->child_offset - ext->offset % s->block_size - s->bitmap_bytes;
+    int64_t place = ext->node_offset - ext->offset % s->block_size - s->bitmap_bytes;
     VpcTable piece;
     int ret = get_bat(bs, block, BLOCK_MAP_WAIT | BLOCK_MAP_WRITE, &piece);
 
@@ -305,7 +305,7 @@ const BlockDriver bdrv_vpc = {
     .zero           = bdrv_mapped_zero,
     .status         = bdrv_mapped_status,
     .map            = vpc_map,              /* we say where they are */
-    .commit         = vpc_commit,           /* and make new ones part of the disk */
+    .map_done       = vpc_map_done,           /* and make new ones part of the disk */
     .truncate       = vpc_truncate,
     .resize_options = vpc_resize_options,
     .resize_size    = sizeof(VpcResizeOptions),
