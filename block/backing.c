@@ -32,7 +32,7 @@ static void say_how_many(BlockDriverState *bs, GError **errp)
     }
 }
 
-BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *offer, const char *options,
+BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockBackingOffer *offer, const char *options,
                                   GError **errp)
 {
     g_autoptr(KeyVal) kv = merge_options(bs->priv->backing_options, offer->driver, options, errp);
@@ -63,7 +63,7 @@ BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *
 
 BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp)
 {
-    const BlockParentOffer offer = { .filename = (char *)filename };
+    const BlockBackingOffer offer = { .filename = (char *)filename };
 
     return bdrv_open_offer(bs, &offer, options, errp);
 }
@@ -89,10 +89,10 @@ static void tell_image(BlockDriverState *bs, GError **errp)
 }
 
 /* One after another, not one inside the other: a chain may be long */
-bool block_open_parents(BlockDriverState *bs, GError **errp)
+bool block_open_backings(BlockDriverState *bs, GError **errp)
 {
     for (; bs; bs = bs->backing) {
-        if (bs->file && !block_open_parents(bs->file, errp)) {
+        if (bs->file && !block_open_backings(bs->file, errp)) {
             return false;
         }
         bool wanted = bs->drv->open_backing && !(bs->flags & (BDRV_O_NO_BACKING | BDRV_O_CHECK));
@@ -116,12 +116,12 @@ bool block_open_parents(BlockDriverState *bs, GError **errp)
 
 /* The program's resolver */
 
-static BlockParentOffer *add_offer(BlockParentAnswer *answer, const char *driver)
+static BlockBackingOffer *add_offer(BlockBackingAnswer *answer, const char *driver)
 {
     size_t count = answer->count++;
 
     if ((count & (count - 1)) == 0) {       /* room for twice as many */
-        BlockParentOffer *offers = g_new0(BlockParentOffer, MAX(2 * count, 1));
+        BlockBackingOffer *offers = g_new0(BlockBackingOffer, MAX(2 * count, 1));
 
         for (size_t i = 0; i < count; i++) {
             offers[i] = answer->offers[i];
@@ -133,12 +133,12 @@ static BlockParentOffer *add_offer(BlockParentAnswer *answer, const char *driver
     return &answer->offers[count];
 }
 
-void bdrv_offer_file(BlockParentAnswer *answer, const char *filename, const char *driver)
+void bdrv_offer_file(BlockBackingAnswer *answer, const char *filename, const char *driver)
 {
     add_offer(answer, driver)->filename = g_strdup(filename);
 }
 
-void bdrv_offer_storage(BlockParentAnswer *answer, const BlockStorage *storage, const char *driver)
+void bdrv_offer_storage(BlockBackingAnswer *answer, const BlockStorage *storage, const char *driver)
 {
     add_offer(answer, driver)->storage = g_memdup2(storage, sizeof(*storage));
 }
@@ -150,13 +150,13 @@ bool bdrv_has_resolver(BlockDriverState *bs)
     return resolver && resolver->find;
 }
 
-BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
+BlockBackingAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
                                         const char *const *places)
 {
     const BlockResolver *resolver = bs->priv->tree->resolver;
-    BlockParentAnswer *answer = g_new0(BlockParentAnswer, 1);
-    const BlockParentQuery query = {
-        .child   = bs->filename,
+    BlockBackingAnswer *answer = g_new0(BlockBackingAnswer, 1);
+    const BlockBackingQuery query = {
+        .overlay = bs->filename,
         .storage = block_lowest(bs)->priv->storage,
         .depth   = bdrv_backing_depth(bs) + 1,
         .uuid    = uuid,
@@ -168,7 +168,7 @@ BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, 
     return answer;
 }
 
-void bdrv_parent_answer_free(BlockParentAnswer *answer)
+void bdrv_backing_answer_free(BlockBackingAnswer *answer)
 {
     for (size_t i = 0; i < answer->count; i++) {
         g_free(answer->offers[i].filename);

@@ -1,8 +1,8 @@
 /* chain.c - the files of a chain of images, so that none is opened twice in it */
 /* SPDX-License-Identifier: MIT
  *
- * A chain is an image, its backing, that one's backing, and so on; a bs->file that is a format begins one of its own. The
- * first image of a chain keeps the set of the files of all of them: a chain that leads to itself would have no end.
+ * A chain is an image, its backing, that one's backing, and so on; a bs->file that is a format begins one of its own.
+ * The first image of a chain keeps the set of the files of all of them: a chain that leads to itself would have no end.
  */
 #include <errno.h>
 #include "block/layer.h"

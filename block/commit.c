@@ -1,4 +1,4 @@
-/* commit.c - write what an image has over one of its parents into that parent */
+/* commit.c - write what an image has over one of its backings into that backing */
 /* SPDX-License-Identifier: MIT
  *
  * The image on top is left as it is, so that it reads the same at every moment: also after the work was
@@ -74,7 +74,7 @@ bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *us
     int64_t ret = -ENOMEM;
 
     block_enter_alone(tree);
-    for (unsigned i = 0; i < depth && c.base; i++) {    /* the parents may be others after a rebase */
+    for (unsigned i = 0; i < depth && c.base; i++) {    /* the backings may be others after a rebase */
         c.base = c.base->backing;
     }
     bool ok = check_base(bs, c.base, depth, errp);

@@ -12,7 +12,7 @@ extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_split, bdrv_cow, bdrv_blkdebug
 const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);
 
 /* An O_PATH descriptor of the regular file or block device that @filename leads to, without opening it. @root and
- * @by_image as in BlockParentOffer. -1 and @errp set on failure */
+ * @by_image as in BlockBackingOffer. -1 and @errp set on failure */
 int bdrv_find_file(const char *root, bool by_image, const char *filename, GError **errp);
 const BlockDriver *bdrv_driver_of_place(int place);
 

@@ -136,7 +136,7 @@ const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key)
     return bs->priv->backing_options ? keyval_get(bs->priv->backing_options, key) : NULL;
 }
 
-const char *bdrv_get_parent_root(BlockDriverState *bs)
+const char *bdrv_get_backing_root(BlockDriverState *bs)
 {
     return bs->priv->root;
 }

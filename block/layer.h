@@ -62,7 +62,7 @@ typedef struct BlockPrivate {
     BlockStorage *storage;          /* of a protocol, and while bs is created: a copy of the program's; NULL: none */
     KeyVal *backing_options;        /* "backing.…", until that is open */
     const int *place;               /* while a protocol is opened: bdrv_get_place(); NULL: -1 */
-    char *root;                     /* bdrv_get_parent_root() */
+    char *root;                     /* bdrv_get_backing_root() */
     bool behind;                    /* it is of an image behind the user's, which the text of its warnings says */
     unsigned depth;                 /* how many images have this one behind them, directly or not; bs->file: 0 */
     bool scratch;                   /* the first of them is what the layer puts over the user's, for BDRV_O_SNAPSHOT */
@@ -90,7 +90,7 @@ typedef struct BlockSource {
     const char *filename;           /* NULL: the options name it */
     const BlockStorage *storage;    /* in place of a file; NULL: none */
     GHashTable *chain;              /* must not be in there; NULL: it may be anything */
-    const char *root;               /* as in BlockParentOffer, */
+    const char *root;               /* as in BlockBackingOffer, */
     bool by_image;                  /* also this */
     const int *place;               /* an O_PATH descriptor of what the filename leads to; NULL: nobody has looked */
 } BlockSource;
@@ -123,7 +123,7 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
 bool block_take_name(const char *name, KeyVal *kv, char **filename, GError **errp);
 
 /* backing.c: open what is behind @bs, and behind that */
-bool block_open_parents(BlockDriverState *bs, GError **errp);
+bool block_open_backings(BlockDriverState *bs, GError **errp);
 
 /* chain.c */
 /* The set of the files of the chain that @bs is in; it is begun if there is none */
@@ -211,7 +211,7 @@ static inline BlockDriverState *block_lowest(BlockDriverState *bs)
 /* shortcut.c */
 void block_shortcuts_open(BlockDriverState *root);      /* once all of its images are open */
 void block_shortcuts_free(BlockTree *tree);
-/* Who is the first to be asked where [@offset, @offset + @bytes) of @bs are: @bs or one of its parents */
+/* Who is the first to be asked where [@offset, @offset + @bytes) of @bs are: @bs or one of its backings */
 BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t bytes);
 
 /* metacache.c */

@@ -77,7 +77,7 @@ int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
         bool all = ret == 0 && walk.bytes == walk.vec.bytes;
 
         if (all && walk.ext.node && block_is_mapped(walk.ext.node, walk.at, walk.bytes)) {
-            bs = walk.ext.node;        /* another format has all that is left, a backing most often: no call inside a call */
+            bs = walk.ext.node;         /* another format has all that is left, most often the backing */
             walk.offset = walk.at;
         } else if (ret == 0) {
             ret = read_part(&walk);

@@ -88,7 +88,7 @@ BlockDriverState *bdrv_open_child(BlockDriverState *bs, const char *options, uns
     g_autoptr(KeyVal) kv = keyval_parse(options, errp);
     BlockDriverState *child = kv ? block_open_child(&from, kv, flags, errp) : NULL;
 
-    if (child && !block_open_parents(child, errp)) {
+    if (child && !block_open_backings(child, errp)) {
         bdrv_close_child(child);
         child = NULL;
     }
@@ -146,7 +146,7 @@ BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp)
     BlockDriverState *bs = args->flags & BDRV_O_SNAPSHOT ? open_snapshot(&from, kv, args->flags, errp)
                                                          : open_root(&from, kv, args->flags, errp);
 
-    if (bs && block_open_parents(bs, errp)) {
+    if (bs && block_open_backings(bs, errp)) {
         from.tree->resolver = NULL;
         block_shortcuts_open(bs);
         return bs;

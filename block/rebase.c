@@ -1,4 +1,4 @@
-/* rebase.c - another parent for an image, which reads as before */
+/* rebase.c - another backing for an image, which reads as before */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
@@ -8,11 +8,11 @@
 #define UNIT_BYTES  4096            /* what differs is copied in such units: a guest's page */
 
 typedef struct Rebase {
-    BlockDriverState *bs, *parent;  /* the new one; NULL: none */
+    BlockDriverState *bs, *backing;  /* the new one; NULL: none */
     uint8_t *old, *new;             /* of PIECE_BYTES */
 } Rebase;
 
-/* Where the image has nothing of its own: do old and new parent say the same there, without a look at the bytes? */
+/* Where the image has nothing of its own: do old and new backing say the same there, without a look at the bytes? */
 static bool is_same(const BlockStatus *old, const BlockStatus *new)
 {
     bool same_place = old->leaf && new->leaf && old->leaf_offset == new->leaf_offset &&
@@ -45,8 +45,8 @@ static int copy_differences(Rebase *r, int64_t offset, int64_t bytes)
 {
     int ret = bdrv_node_pread(r->bs, offset, r->old, bytes);
 
-    if (ret == 0 && r->parent) {
-        ret = bdrv_node_pread(r->parent, offset, r->new, bytes);
+    if (ret == 0 && r->backing) {
+        ret = bdrv_node_pread(r->backing, offset, r->new, bytes);
     }
     return ret < 0 ? ret : write_differences(r, offset, bytes);
 }
@@ -60,8 +60,8 @@ static int64_t copy_first(Rebase *r, int64_t offset, int64_t bytes)
     if (ret < 0 || (old.depth == 0 && old.data)) {
         return ret < 0 ? ret : old.bytes;
     }
-    if (r->parent) {
-        ret = bdrv_node_status(r->parent, offset, old.bytes, 0, &new);
+    if (r->backing) {
+        ret = bdrv_node_status(r->backing, offset, old.bytes, 0, &new);
     }
     bytes = MIN(old.bytes, new.bytes);
     if (ret == 0 && !is_same(&old, &new)) {
@@ -91,7 +91,7 @@ static int64_t copy_all(Rebase *r, const BlockRebaseOptions *opts)
     return n;
 }
 
-static bool open_new_parent(Rebase *r, const char *filename, const BlockRebaseOptions *opts, GError **errp)
+static bool open_new_backing(Rebase *r, const char *filename, const BlockRebaseOptions *opts, GError **errp)
 {
     BlockPrivate *priv = r->bs->priv;
     g_autoptr(KeyVal) kv = keyval_parse(opts->options, errp);
@@ -105,16 +105,16 @@ static bool open_new_parent(Rebase *r, const char *filename, const BlockRebaseOp
     KeyVal *others = priv->backing_options;
 
     priv->backing_options = kv;
-    r->parent = r->bs->drv->open_parent(r->bs, filename, errp);
+    r->backing = r->bs->drv->open_other_backing(r->bs, filename, errp);
     priv->backing_options = others;
-    if (!block_says_why(r->bs, "open_parent", r->parent, errp)) {
+    if (!block_says_why(r->bs, "open_other_backing", r->backing, errp)) {
         g_prefix_error(errp, "new parent '%s': ", filename);
         return false;
     }
-    return block_open_parents(r->parent, errp);
+    return block_open_backings(r->backing, errp);
 }
 
-static bool change_parent(Rebase *r, const BlockRebaseOptions *opts, GError **errp)
+static bool use_new_backing(Rebase *r, const BlockRebaseOptions *opts, GError **errp)
 {
     BlockDriverState *bs = r->bs;
     int64_t ret = opts->names_only ? 0 : copy_all(r, opts);
@@ -125,7 +125,7 @@ static bool change_parent(Rebase *r, const BlockRebaseOptions *opts, GError **er
         return false;
     }
     pthread_mutex_lock(&bs->priv->map_lock);
-    bool ok = block_says_why(bs, "change_backing", bs->drv->change_backing(bs, r->parent, errp), errp);
+    bool ok = block_says_why(bs, "change_backing", bs->drv->change_backing(bs, r->backing, errp), errp);
     pthread_mutex_unlock(&bs->priv->map_lock);
     return ok;
 }
@@ -144,7 +144,7 @@ static bool check(BlockDriverState *bs, const BlockRebaseOptions *opts, GError *
     return false;
 }
 
-bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp)
+bool bdrv_rebase(BlockDriverState *bs, const char *backing, const BlockRebaseOptions *opts, GError **errp)
 {
     static const BlockRebaseOptions defaults;
     BlockTree *tree = bs->priv->tree;
@@ -153,20 +153,20 @@ bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOpti
     opts = opts ? opts : &defaults;
     block_enter_alone(tree);
     BlockChain other = block_swap_chain(bs, (BlockChain) { 0 });    /* images of the old one may be in the new one */
-    bool ok = check(bs, opts, errp) && (!parent || open_new_parent(&r, parent, opts, errp)) &&
-              change_parent(&r, opts, errp);
+    bool ok = check(bs, opts, errp) && (!backing || open_new_backing(&r, backing, opts, errp)) &&
+              use_new_backing(&r, opts, errp);
 
     if (ok && !(bs->flags & BDRV_O_NO_BACKING)) {
         BlockDriverState *old = bs->backing;
 
-        bs->backing = r.parent;
-        r.parent = old;
+        bs->backing = r.backing;
+        r.backing = old;
         block_shortcuts_free(tree);
         block_shortcuts_open(bs);
     } else {
         other = block_swap_chain(bs, other);
     }
-    bdrv_close_backing(r.parent);
+    bdrv_close_backing(r.backing);
     g_clear_pointer(&other.files, g_hash_table_unref);
     block_leave_alone(tree);
     return ok;

@@ -1,12 +1,12 @@
-/* shortcut.c - which parents have nothing of a piece of the disk, remembered */
+/* shortcut.c - which backings have nothing of a piece of the disk, remembered */
 /* SPDX-License-Identifier: MIT
  *
  * In a long chain most images have nothing of what is read, and to ask each of them is most of the work. So it is
  * remembered of each piece of the disk which image is the first that has to be asked.
  *
  * 1. An image is passed over only if it is open for reading only: what its map() said holds until it is closed. So no
- *    shortcut is ever wrong, or has to be taken back, also while a parent further down is committed into.
- * 2. It has nothing of the whole piece, and its parent reaches as far as the piece does.
+ *    shortcut is ever wrong, or has to be taken back, also while a backing further down is committed into.
+ * 2. It has nothing of the whole piece, and its backing reaches as far as the piece does.
  * 3. A shortcut is one word in a table, and no lock guards it. One that had to give way to another is found again.
  */
 #include "block/layer.h"
@@ -68,7 +68,7 @@ void block_shortcuts_open(BlockDriverState *root)
 
     g_ptr_array_add(images, NULL);
     number_images(images, root);
-    if (images->len > 3) {      /* with one parent there is nothing to pass over */
+    if (images->len > 3) {      /* with one backing there is nothing to pass over */
         s = shortcuts_new(size, (size >> LEAST_BITS) * images->len, room);
     }
     if (s) {
@@ -87,7 +87,7 @@ void block_shortcuts_free(BlockTree *tree)
     }
 }
 
-/* Are [@offset, @offset + @bytes) of @bs those of its parent, now and later? */
+/* Are [@offset, @offset + @bytes) of @bs those of its backing, now and later? */
 static bool may_pass(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     BlockDriverState *next = bs->backing;

@@ -192,7 +192,7 @@ const BlockDriver *block_take_driver(KeyVal *kv, const BlockDriver *fallback, GE
     return drv;
 }
 
-/* Parents may be named by an image: it picks no tape or terminal */
+/* Backings may be named by an image: it picks no tape or terminal */
 const BlockDriver *block_default_protocol(const BlockSource *from, const KeyVal *kv)
 {
     const char *said = keyval_get(kv, "filename"), *filename = said ? said : from->filename;

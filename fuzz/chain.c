@@ -217,11 +217,11 @@ static char *make_options(uint8_t flags, uint8_t more)
 }
 
 /* All images but the child, and one that is not there */
-static bool offer(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool offer(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Chain *chain = user;
 
-    FUZZ_CHECK(query->child && query->names && query->places && query->depth > 0);
+    FUZZ_CHECK(query->overlay && query->names && query->places && query->depth > 0);
     for (const char *const *name = query->names; *name; name++) {
         FUZZ_CHECK(**name && !strchr(*name, '/'));
     }

@@ -58,14 +58,14 @@ static void add_image(Chain *chain, const char *filename, const char *driver)
 
 /* Remember the question of the library: the image that asks is part of the chain. It is the find() of a
  * BlockResolver, and finds nothing. Only VHDs have parents */
-static bool remember(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool remember(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Chain *chain = user;
 
     if (query->depth > 1) {
-        add_image(chain, query->child, "vpc");
+        add_image(chain, query->overlay, "vpc");
     } else {
-        chain->top = g_strdup(query->child);
+        chain->top = g_strdup(query->overlay);
     }
     g_strfreev(chain->places);
     g_free(chain->uuid);

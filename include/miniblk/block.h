@@ -29,12 +29,12 @@
  *
  * bdrv_error_code() of *@errp is one of
  *   EINVAL    an option or argument is wrong, or the file is no valid image
- *   ENOENT    a file, parent or driver is not there
+ *   ENOENT    a file, backing or driver is not there
  *   EACCES    the host or an option forbids it; or BDRV_O_RDWR was given for an image whose format was only guessed
  *   EPERM     the image is open for reading only
  *   EAGAIN    another open file has the image locked
  *   EBUSY     the image says that it is in use: by a suspended machine, or hidden by Xen's tools
- *   ELOOP     the chain of parents leads back to an image that is in it, or is longer than max-depth
+ *   ELOOP     the chain of backings leads back to an image that is in it, or is longer than max-depth
  *   ENOTSUP   the driver, or this version of the format, does not have this
  *   EFBIG, ENOSPC   too large for the format or the host
  *   others    as the host's system calls gave them
@@ -66,7 +66,7 @@
  *
  * Arguments stay the caller's. The library copies what it needs and keeps no pointer to them after the call, but for
  * BlockStorage.user, which must live until the image is closed. What the library returns is the library's, and lives
- *   until bdrv_close() (of a parent also: until bdrv_rebase() replaces it)    the strings of bdrv_get_filename(),
+ *   until bdrv_close() (of a backing also: until bdrv_rebase() replaces it)    the strings of bdrv_get_filename(),
  *             bdrv_get_driver_name(), bdrv_get_warning() and bdrv_get_warning_code(), BlockInfo.filename, and the node
  *             BlockStatus.leaf
  *   until bdrv_info_free() or bdrv_check_free(), even if the image was closed before    the rest of the struct
@@ -103,9 +103,9 @@ enum {
     BDRV_O_NO_LOCK      = 1 << 5,   /* do not lock files against other programs */
     BDRV_O_WRITETHROUGH = 1 << 6,   /* every write is flushed before it is reported done */
     BDRV_O_UNMAP        = 1 << 7,   /* discards and BDRV_REQ_MAY_UNMAP give space back; ignored without it */
-    BDRV_O_NO_BACKING   = 1 << 8,   /* open no parent: bytes that only the parent has read as zeroes */
+    BDRV_O_NO_BACKING   = 1 << 8,   /* open no backing: bytes that only the backing has read as zeroes */
     BDRV_O_CHECK        = 1 << 9,   /* for bdrv_check() only: opens images that are too damaged to be opened otherwise.
-                                     * Such an image may have a size of 0. bdrv_check() opens the parent itself, and
+                                     * Such an image may have a size of 0. bdrv_check() opens the backing itself, and
                                      * does not ask the resolver */
     BDRV_O_SALVAGE      = 1 << 11,  /* read as much of a damaged image as possible, and do not write to it: the option
                                      * salvage=on of the drivers that have it. Other drivers ignore the flag */
@@ -168,36 +168,36 @@ typedef struct BlockCreateArgs {
 /* Make an image, in any of the ways above */
 bool bdrv_create_with(const BlockCreateArgs *args, GError **errp);
 
-/* Question to find(): which image is the parent of this one? @names and @places are copied from the image file, so a
+/* Question to find(): which image is the backing of this one? @names and @places are copied from the image file, so a
  * hostile image can put anything there. */
-typedef struct BlockParentQuery {
-    const char *child;              /* filename of the image whose parent is wanted; "" if it has none */
+typedef struct BlockBackingQuery {
+    const char *overlay;            /* filename of the image whose backing is wanted; "" if it has none */
     const BlockStorage *storage;    /* which storage of the program's that image is in; NULL: none */
-    unsigned depth;                 /* of the parent: 1 is the parent of the image that is being opened, 2 the parent of
-                                     * that parent. The scratch file of BDRV_O_SNAPSHOT does not count */
-    const char *uuid;               /* unique id of the parent, as "01234567-89ab-cdef-0123-456789abcdef"; NULL:
-                                     * the image gives none, its parent is raw */
+    unsigned depth;                 /* of the backing: 1 is that of the image that is being opened, 2 the backing of
+                                     * that one. The scratch file of BDRV_O_SNAPSHOT does not count */
+    const char *uuid;               /* unique id of the backing, as "01234567-89ab-cdef-0123-456789abcdef"; NULL:
+                                     * the image gives none, its backing is raw */
     const char *const *names;       /* what the image calls it, without folders, */
     const char *const *places;      /* and paths where it would be looked for, in this order. Both end in NULL */
-} BlockParentQuery;
+} BlockBackingQuery;
 
-typedef struct BlockParentAnswer BlockParentAnswer;
+typedef struct BlockBackingAnswer BlockBackingAnswer;
 
-/* For find() to call: offer an image as the parent. @driver NULL: the child's driver. The library copies the arguments;
- * @storage->user must outlive the image, or, if opening fails, the call of bdrv_open_with(). */
-void bdrv_offer_file(BlockParentAnswer *answer, const char *filename, const char *driver);
-void bdrv_offer_storage(BlockParentAnswer *answer, const BlockStorage *storage, const char *driver);
+/* For find() to call: offer an image as the backing. @driver NULL: the overlay's driver. The library copies the
+ * arguments; @storage->user must outlive the image, or, if opening fails, the call of bdrv_open_with(). */
+void bdrv_offer_file(BlockBackingAnswer *answer, const char *filename, const char *driver);
+void bdrv_offer_storage(BlockBackingAnswer *answer, const BlockStorage *storage, const char *driver);
 
-/* For a program that knows where parents are. The library calls find() once for each image of the chain, in the thread
+/* For a program that knows where backings are. The library calls find() once for each image of the chain, in the thread
  * that calls bdrv_open_with(), before it looks at any place that the image names. It does not call find() if options
- * name the parent, or if the driver of the image was only guessed. find() makes any number of offers. The library
- * tries them in this order, and the first one that fits is the parent. It fits if it has the unique id that the child
+ * name the backing, or if the driver of the image was only guessed. find() makes any number of offers. The library
+ * tries them in this order, and the first one that fits is the backing. It fits if it has the unique id that the child
  * expects (unless "ignore-parent-id" is on), is none of the images that lead to it, is a regular file or a block
  * device, and is inside "parent-root", if that option is given. Other files are not opened. If no offer fits: true has
  * the library look at the places that the image names; false makes opening fail. */
 typedef struct BlockResolver {
     void *user;                     /* handed to find() */
-    bool (*find)(void *user, const BlockParentQuery *query, BlockParentAnswer *answer);
+    bool (*find)(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer);
 } BlockResolver;
 
 typedef struct BlockOpenArgs {
@@ -205,7 +205,7 @@ typedef struct BlockOpenArgs {
     const BlockStorage *storage;    /* in place of a file; NULL: none */
     const char *options;
     unsigned flags;
-    const BlockResolver *resolver;  /* asked for parents; NULL: parents are where images say */
+    const BlockResolver *resolver;  /* asked for backings; NULL: backings are where images say */
 } BlockOpenArgs;
 
 /* Open an image in any of the ways above */
@@ -251,8 +251,8 @@ typedef struct BlockStatus {
     int64_t bytes;              /* how far this answer holds, from the offset asked for */
     bool zero;                  /* reads as zeroes */
     bool data;                  /* has a place in storage, even if that is a hole. Neither zero nor data: not known */
-    bool here;                  /* this image has the bytes, not a parent */
-    unsigned depth;             /* which image has them: 0 this image, 1 its parent, and so on */
+    bool here;                  /* this image has the bytes, not a backing */
+    unsigned depth;             /* which image has them: 0 this image, 1 its backing, and so on */
     BlockDriverState *leaf;     /* the node that has them, for bdrv_get_filename(); NULL: none */
     int64_t leaf_offset;        /* where they are in the file of @leaf */
 } BlockStatus;
@@ -269,7 +269,7 @@ int64_t bdrv_getlength(BlockDriverState *bs);           /* bytes, as the guest s
 bool bdrv_is_read_only(BlockDriverState *bs);
 const char *bdrv_get_driver_name(BlockDriverState *bs);
 const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "" if it has none */
-/* The parent of @bs: the image that has the bytes which @bs does not have; NULL: none. It may be given to
+/* The backing of @bs: the image that has the bytes which @bs does not have; NULL: none. It may be given to
  * bdrv_get_info() and the functions above. bdrv_close() and bdrv_rebase() of @bs close it. */
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
@@ -314,27 +314,27 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
  * overlap, or if a format may have its tables there. */
 bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to, int64_t at, int64_t bytes, GError **errp);
 
-/* Write into the parent at depth @depth (1: the parent of @bs, 2: its parent) what @bs and the images between have of
- * their own. The parent must be open for writing ("backing.read-only=off"). The images between, and other children of
- * the parent that is written to, see a changed parent afterwards. @bs itself is not changed, so the call can be made
+/* Write into the backing at depth @depth (1: that of @bs, 2: its backing) what @bs and the images between have of
+ * their own. The backing must be open for writing ("backing.read-only=off"). The images between, and other children of
+ * the backing that is written to, see a changed backing afterwards. @bs itself is not changed, so the call can be made
  * again after an interruption. @progress may be NULL. */
 bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
                  void *user, GError **errp);
 
 typedef struct BlockRebaseOptions {
-    const char *driver;         /* of the new parent; NULL: vpc */
+    const char *driver;         /* of the new backing; NULL: vpc */
     const char *options;        /* to open it with, as bdrv_open()'s; NULL: none */
-    bool names_only;            /* for a parent that was moved: change only its names in @bs; compare and copy nothing.
+    bool names_only;            /* for a backing that was moved: change only its names in @bs; compare and copy nothing.
                                  * @bs may have been opened with BDRV_O_NO_BACKING */
     void (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } BlockRebaseOptions;
 
-/* Give @bs another parent: @parent is a path, relative to the folder of the image; NULL: no parent, the image stands
- * alone. Bytes that would read differently are first copied from the old parent into @bs, so that the disk reads the
+/* Give @bs another backing: @backing is a path, relative to the folder of the image; NULL: no backing, the image stands
+ * alone. Bytes that would read differently are first copied from the old backing into @bs, so that the disk reads the
  * same at every moment. After an interruption the call can be made again. @opts may be NULL. After a failure this
- * handle goes on with the old parent; open the image again to see which parent the file names. */
-bool bdrv_rebase(BlockDriverState *bs, const char *parent, const BlockRebaseOptions *opts, GError **errp);
+ * handle goes on with the old backing; open the image again to see which backing the file names. */
+bool bdrv_rebase(BlockDriverState *bs, const char *backing, const BlockRebaseOptions *opts, GError **errp);
 
 /* Change fields of the image in place: its unique id, creator, time or geometry. @options are those of bdrv_create()
  * that the driver can change. The children of an image find it by its unique id: after a change of the id they do not

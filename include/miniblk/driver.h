@@ -26,7 +26,7 @@
  *                              map() and map_done(), under the node's map lock
  *   alone in the image         map() with BLOCK_MAP_EXCL; flush() of a format; write(), zero() and flush() of a filter
  *                              with a format below; truncate(), resize(), preallocate(), amend(), check(), repair(),
- *                              open_parent(), change_backing()
+ *                              open_other_backing(), change_backing()
  *   at any time                probe(), suspect(), identify(), parse_name(), the functions of BlockDebug
  * "Alone" means that no other request is inside the image.
  *
@@ -77,8 +77,8 @@ int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes);
 /* Where [@offset, @offset + @bytes) of a format's disk is: at @node_offset of another @node */
 typedef struct BlockExtent {
     int64_t offset, bytes;
-    BlockDriverState *node;     /* bs->file; for reading bs->backing, too, or what bdrv_open_child() opened; NULL: nowhere,
-                                 * they read as zeroes */
+    BlockDriverState *node;     /* bs->file; for reading also bs->backing, or what bdrv_open_child() opened; NULL: the bytes
+                                 * are nowhere, and read as zeroes */
     int64_t node_offset;
     unsigned flags;
 } BlockExtent;
@@ -95,7 +95,7 @@ enum {                              /* open()'s flags, beside BDRV_O_… */
 };
 
 enum {                              /* map()'s mode */
-    BLOCK_MAP_WRITE = 1 << 0,       /* bytes will be written there: not a hole, not a parent */
+    BLOCK_MAP_WRITE = 1 << 0,       /* bytes will be written there: not a hole, not a backing */
     BLOCK_MAP_WAIT  = 1 << 1,       /* may wait for metadata to be read */
     BLOCK_MAP_EXCL  = 1 << 2,       /* nobody else is in this image: may allocate */
 };
@@ -243,18 +243,18 @@ typedef struct BlockDriver {
     /* Anyone */
     bool (*truncate)(BlockDriverState *bs, int64_t size, GError **errp);
     /* Protocols: the identity of what is open here, of bdrv_get_place() if that is set or, with @bs NULL, of what would
-     * be open by the name @filename. False: not known. Without it a parent may be opened that leads to itself, down to
+     * be open by the name @filename. False: not known. Without it a backing may be opened that leads to itself, down to
      * the depth allowed */
     bool (*identify)(BlockDriverState *bs, const char *filename, BlockIdentity *id);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
     const BlockDebug *debug;        /* stops requests where a test wants it; NULL: can't */
 
-    /* Formats, to have their parent changed. As open_backing() another image, @filename as from this one's
+    /* Formats, to have their backing changed. As open_backing() another image, @filename as from this one's
      * folder; it is returned and not made bs->backing */
-    BlockDriverState *(*open_parent)(BlockDriverState *bs, const char *filename, GError **errp);
-    /* The parent is @parent from now on, NULL: none; the layer then makes it bs->backing. Alone, under the map
+    BlockDriverState *(*open_other_backing)(BlockDriverState *bs, const char *filename, GError **errp);
+    /* The backing is @backing from now on, NULL: none; the layer then makes it bs->backing. Alone, under the map
      * lock, with nothing dirty. After a cut at any moment the image has the old one or the new one */
-    bool (*change_backing)(BlockDriverState *bs, BlockDriverState *parent, GError **errp);
+    bool (*change_backing)(BlockDriverState *bs, BlockDriverState *backing, GError **errp);
 
     /* Formats, with BDRV_O_CHECK. What may be wrong, in the order in which it is safe to repair */
     const BlockCheckKind *check_kinds;
@@ -364,42 +364,42 @@ void bdrv_close_backing(BlockDriverState *backing);
 bool bdrv_is_path(const char *name);
 char *bdrv_name_options(const char *name, GError **errp);
 
-/* What may be a parent, as the program's resolver offers it, an image or a user */
-typedef struct BlockParentOffer {
+/* What may be a backing, as the program's resolver offers it, an image or a user */
+typedef struct BlockBackingOffer {
     char *filename;                 /* NULL: it is in @storage */
     BlockStorage *storage;          /* NULL: it is a file */
     char *driver;                   /* NULL: not said */
-    const char *root;               /* a folder: neither this parent nor one behind it is opened outside of it, and
+    const char *root;               /* a folder: neither this backing nor one behind it is opened outside of it, and
                                      * nothing out there is looked at. NULL: as @bs itself was opened */
     bool by_image;                  /* an image has the filename: it is opened if it leads to a regular file or a block
                                      * device, without magic links of /proc, and not to what the kernel makes up */
     bool only_read;                 /* also if the user wants to commit to it */
-} BlockParentOffer;
+} BlockBackingOffer;
 
-struct BlockParentAnswer {
+struct BlockBackingAnswer {
     bool search;                    /* if no offer is right, look where the image says */
     size_t count;
-    BlockParentOffer *offers;       /* in the order in which they are to be tried */
+    BlockBackingOffer *offers;       /* in the order in which they are to be tried */
 };
 
 /* In open_backing(): ask the program's resolver, where there is one; the arguments are fields of
- * BlockParentQuery. Never NULL */
+ * BlockBackingQuery. Never NULL */
 bool bdrv_has_resolver(BlockDriverState *bs);
-BlockParentAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
+BlockBackingAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
                                         const char *const *places);
-void bdrv_parent_answer_free(BlockParentAnswer *answer);
+void bdrv_backing_answer_free(BlockBackingAnswer *answer);
 /* bdrv_open_backing() of what was offered. Other files than regular ones and block devices are not opened, unless the
  * user's options name them, and no file has its time of access changed by being read */
-BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockParentOffer *offer, const char *options,
+BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockBackingOffer *offer, const char *options,
                                   GError **errp);
-/* Is the parent of @bs to be opened for writing, so that it can be committed to? */
+/* Is the backing of @bs to be opened for writing, so that it can be committed to? */
 bool bdrv_is_backing_written(BlockDriverState *bs);
 /* The value of the user's "backing.KEY", until bs->backing is open; NULL: not given */
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
 /* Is @filename the file of @bs, or of an image behind it? */
 bool bdrv_chain_has_file(BlockDriverState *bs, const char *filename);
-/* The folder that parents of @bs are kept to, because @bs is; NULL: none */
-const char *bdrv_get_parent_root(BlockDriverState *bs);
+/* The folder that backings of @bs are kept to, because @bs is; NULL: none */
+const char *bdrv_get_backing_root(BlockDriverState *bs);
 /* How many images lead here: 0 for the one that the user opened, BDRV_O_SNAPSHOT or not */
 unsigned bdrv_backing_depth(BlockDriverState *bs);
 bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */

@@ -609,7 +609,7 @@ static const char *offered_driver, *offered_file;
 static const BlockStorage *offered_storage;
 static bool go_on;                  /* what it returns */
 
-static bool find(void *user, const BlockParentQuery *query, BlockParentAnswer *parent)
+static bool find(void *user, const BlockBackingQuery *query, BlockBackingAnswer *parent)
 {
     if (offered_storage) {
         bdrv_offer_storage(parent, offered_storage, offered_driver);

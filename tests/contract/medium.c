@@ -326,7 +326,7 @@ void medium_write(const Medium *medium, int64_t offset, const void *buf, int64_t
     close(fd);
 }
 
-bool medium_find_parent(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+bool medium_find_parent(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     const DiskParent *parent = user;
     BlockStorage storage = disk_storage(parent->disk);

@@ -60,7 +60,7 @@ typedef struct DiskParent {
     const char *driver;
 } DiskParent;
 
-bool medium_find_parent(void *user, const BlockParentQuery *query, BlockParentAnswer *answer);
+bool medium_find_parent(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer);
 
 bool medium_has_direct(void);               /* does the scratch folder take O_DIRECT? */
 

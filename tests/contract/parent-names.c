@@ -178,7 +178,7 @@ static bool was_touched(int fd)
     return got > 0;
 }
 
-static bool find_parent(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_parent(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     bdrv_offer_file(answer, user, NULL);
     return false;

@@ -133,19 +133,19 @@ static void check_contents(BlockDriverState *bs, int top)
 
 /* Finders */
 
-static void note_question(Finder *f, const BlockParentQuery *q)
+static void note_question(Finder *f, const BlockBackingQuery *q)
 {
     g_autofree char *names = g_strjoinv(",", (char **)q->names), *places = g_strjoinv(",", (char **)q->places);
 
     f->asked++;
     g_assert_cmpuint(q->depth, >=, 1);
     g_free(f->said);
-    f->said = g_strjoin("|", q->child, q->uuid ? q->uuid : "-", names, places, NULL);
+    f->said = g_strjoin("|", q->overlay, q->uuid ? q->uuid : "-", names, places, NULL);
     f->storage = q->storage ? q->storage->user : NULL;
 }
 
 /* What is handed over does not last */
-static void offer_disk(BlockParentAnswer *answer, Disk *disk, const char *driver)
+static void offer_disk(BlockBackingAnswer *answer, Disk *disk, const char *driver)
 {
     BlockStorage storage = disk_storage(disk);
     char text[8] = "";
@@ -158,7 +158,7 @@ static void offer_disk(BlockParentAnswer *answer, Disk *disk, const char *driver
     memset(text, 0xee, sizeof(text));
 }
 
-static void offer_path(BlockParentAnswer *answer, const char *path, const char *driver)
+static void offer_path(BlockBackingAnswer *answer, const char *path, const char *driver)
 {
     char *copy = g_strdup(path);
 
@@ -167,7 +167,7 @@ static void offer_path(BlockParentAnswer *answer, const char *path, const char *
     g_free(copy);
 }
 
-static bool find_none(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_none(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Finder *f = user;
 
@@ -175,7 +175,7 @@ static bool find_none(void *user, const BlockParentQuery *query, BlockParentAnsw
     return f->search;
 }
 
-static bool find_one(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_one(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Finder *f = user;
 
@@ -189,7 +189,7 @@ static bool find_one(void *user, const BlockParentQuery *query, BlockParentAnswe
 }
 
 /* As a program would that has images by their unique ids */
-static bool find_by_uuid(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_by_uuid(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Finder *f = user;
 
@@ -205,7 +205,7 @@ static bool find_by_uuid(void *user, const BlockParentQuery *query, BlockParentA
 }
 
 /* And one that leaves it to the library to see which is the right one */
-static bool find_all(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_all(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Finder *f = user;
 
@@ -217,7 +217,7 @@ static bool find_all(void *user, const BlockParentQuery *query, BlockParentAnswe
 }
 
 /* In files and in memory by turns */
-static bool find_by_turns(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_by_turns(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Finder *f = user;
     int level = LEVELS - 1 - (int)query->depth;
@@ -232,7 +232,7 @@ static bool find_by_turns(void *user, const BlockParentQuery *query, BlockParent
 }
 
 /* A child of a child of a child; f->level of them, then the root. 0: no root */
-static bool find_without_end(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_without_end(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Finder *f = user;
     bool end = f->level && (int)query->depth == f->level;
@@ -251,7 +251,7 @@ static void clear_finder(Finder *f)
     }
 }
 
-typedef bool Find(void *user, const BlockParentQuery *query, BlockParentAnswer *answer);
+typedef bool Find(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer);
 
 static BlockDriverState *open_with(Finder *f, Find *find, const BlockOpenArgs *args, GError **errp)
 {
@@ -574,7 +574,7 @@ static void test_own_storage(void)
 }
 
 /* Three that lead to one another: 3 to 2, 2 to 1, 1 to 3 */
-static bool find_circle(void *user, const BlockParentQuery *query, BlockParentAnswer *answer)
+static bool find_circle(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Finder *f = user;
 

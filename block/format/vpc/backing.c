@@ -55,7 +55,7 @@ static const char *root_of(BlockDriverState *bs)
 {
     const char *root = ((VpcState *)bs->state)->options.root;
 
-    return root ? root : bdrv_get_parent_root(bs);
+    return root ? root : bdrv_get_backing_root(bs);
 }
 
 GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators[VPC_LOCATORS], bool exact)
@@ -90,9 +90,9 @@ static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **
     return false;
 }
 
-static BlockDriverState *open_inside(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
+static BlockDriverState *open_inside(BlockDriverState *bs, const BlockBackingOffer *offer, GError **errp)
 {
-    BlockParentOffer kept = *offer;
+    BlockBackingOffer kept = *offer;
     g_autofree char *options = inherited_options(bs, offer->driver);
 
     kept.root = ((VpcState *)bs->state)->options.root;
@@ -101,7 +101,7 @@ static BlockDriverState *open_inside(BlockDriverState *bs, const BlockParentOffe
 
 static BlockDriverState *open_by_name(BlockDriverState *bs, const char *name, GError **errp)
 {
-    const BlockParentOffer unnamed = { 0 };
+    const BlockBackingOffer unnamed = { 0 };
     char *said = bdrv_name_options(name, errp);
     g_autofree char *options = said ? named_options(bs, said, errp) : NULL;
 
@@ -124,10 +124,10 @@ char *vpc_parent_path(const char *child, const char *parent)
                                                               : g_build_filename(folder, parent, NULL);
 }
 
-BlockDriverState *vpc_open_parent(BlockDriverState *bs, const char *filename, GError **errp)
+BlockDriverState *vpc_open_other_backing(BlockDriverState *bs, const char *filename, GError **errp)
 {
     g_autofree char *path = vpc_parent_path(bs->filename, filename);
-    const BlockParentOffer offer = { .filename = path };
+    const BlockBackingOffer offer = { .filename = path };
 
     return bdrv_is_path(filename) ? open_inside(bs, &offer, errp) : open_by_name(bs, filename, errp);
 }
@@ -143,10 +143,10 @@ static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *ba
 }
 
 /* Open what was offered if it is the parent. What an image names is opened for writing only if it is */
-static BlockDriverState *try_parent(BlockDriverState *bs, const BlockParentOffer *offer, GError **errp)
+static BlockDriverState *try_parent(BlockDriverState *bs, const BlockBackingOffer *offer, GError **errp)
 {
     if (offer->by_image && bdrv_is_backing_written(bs)) {
-        BlockParentOffer look = *offer;
+        BlockBackingOffer look = *offer;
 
         look.only_read = true;
         BlockDriverState *found = check_parent(bs, open_inside(bs, &look, errp), errp);
@@ -174,7 +174,7 @@ static bool is_over(const Search *search)
 /* May the parent be a raw disk? Children of ours that name no unique id have a raw disk for a parent, or a VHD without
  * an id; others' know the latter only. A raw disk is any file: an image is believed below the folders to look in, so
  * that it can't have others read */
-static bool may_be_raw(BlockDriverState *bs, const BlockParentOffer *offer)
+static bool may_be_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
     static const uint8_t none[16];
     const VpcState *s = bs->state;
@@ -185,10 +185,10 @@ static bool may_be_raw(BlockDriverState *bs, const BlockParentOffer *offer)
 
 /* Open the same place as a raw disk, if it looks like nothing else. NULL: it is none, or can't be opened, for a reason
  * that was told before */
-static BlockDriverState *try_raw(BlockDriverState *bs, const BlockParentOffer *offer)
+static BlockDriverState *try_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
     g_autofree char *driver = g_strdup("raw");
-    BlockParentOffer raw = *offer;
+    BlockBackingOffer raw = *offer;
     int score;
 
     raw.driver = driver;
@@ -201,7 +201,7 @@ static BlockDriverState *try_raw(BlockDriverState *bs, const BlockParentOffer *o
 }
 
 /* Open the offer as bs->backing, or note why it is not the parent. @raw: a raw disk may be opened there */
-static void try_offer(Search *search, const BlockParentOffer *offer, const char *source, bool raw)
+static void try_offer(Search *search, const BlockBackingOffer *offer, const char *source, bool raw)
 {
     GError *err = NULL;
 
@@ -241,7 +241,7 @@ static void try_places(Search *search, const GPtrArray *places, guint first)
                                    search->tried->len ? ";" : "", place->path, place->source, VPC_PARENT_ENTRIES);
             continue;
         }
-        try_offer(search, &(BlockParentOffer) { .filename = place->path, .by_image = true }, place->source,
+        try_offer(search, &(BlockBackingOffer) { .filename = place->path, .by_image = true }, place->source,
                   place->below && place->exact);
     }
 }
@@ -259,7 +259,7 @@ static bool try_resolver(Search *search, const GPtrArray *places)
         g_ptr_array_add(paths, ((const VpcCandidate *)places->pdata[i])->path);
     }
     g_ptr_array_add(paths, NULL);
-    BlockParentAnswer *answer = bdrv_ask_for_backing(bs, uuid, (const char *const *)names->pdata,
+    BlockBackingAnswer *answer = bdrv_ask_for_backing(bs, uuid, (const char *const *)names->pdata,
                                                      (const char *const *)paths->pdata);
     bool go_on = answer->search;
 
@@ -269,7 +269,7 @@ static bool try_resolver(Search *search, const GPtrArray *places)
     if (!go_on && !search->tried->len) {
         g_string_append(search->tried, " the program's resolver knows none, and wants no other place looked at");
     }
-    bdrv_parent_answer_free(answer);
+    bdrv_backing_answer_free(answer);
     return go_on;
 }
 
@@ -325,7 +325,7 @@ static bool search_parent(BlockDriverState *bs, GError **errp)
 /* Open what the user's options say */
 static bool open_named(BlockDriverState *bs, GError **errp)
 {
-    const BlockParentOffer offer = { .filename = ((VpcState *)bs->state)->options.parent };
+    const BlockBackingOffer offer = { .filename = ((VpcState *)bs->state)->options.parent };
     const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : offer.filename;
 
     bs->backing = offer.filename && !bdrv_is_path(offer.filename)
