@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <glib.h>
 #include "tools/common.h"
 #include "util/size.h"
@@ -134,6 +135,13 @@ void tool_print_error(const char *format, ...)
     va_start(ap, format);
     print_to(stderr, format, ap);
     va_end(ap);
+}
+
+void tool_print_in_handler(const char *text)
+{
+    ssize_t done = write(STDERR_FILENO, text, strlen(text));
+
+    (void)done;         /* there is no other place to say it */
 }
 
 void tool_print_progress(double percent, const char *more)

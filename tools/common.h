@@ -32,6 +32,8 @@ void tool_call_it(const char *file, const char *name);
 void tool_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Print to standard error, without the name of the tool */
 void tool_print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Print @text to standard error from a signal handler, which may call little else */
+void tool_print_in_handler(const char *text);
 /* Print "    (25.00/100%)" and @more, NULL for nothing more. The next call overwrites the line */
 void tool_print_progress(double percent, const char *more);
 

@@ -40,9 +40,7 @@ static void remove_and_die(int number)
     if (*emptied && truncate(emptied, 0) < 0) {
         *emptied = 0;
     }
-    if (*last_words && write(STDERR_FILENO, last_words, strlen(last_words)) < 0) {
-        *last_words = 0;
-    }
+    tool_print_in_handler(last_words);
     signal(number, SIG_DFL);
     raise(number);
 }

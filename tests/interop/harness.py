@@ -97,6 +97,16 @@ def run(*command, env=None, binary=False, **more):
     return done
 
 
+def as_nobody(folder):
+    """Of our programs, copies that nobody can run; and how to be nobody"""
+    for name in ('tools/miniblk-img', 'tools/miniblk-io', 'block/libminiblk.so.0'):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(BUILD / name, folder / name)
+    folder.chmod(0o755)
+    return folder / 'tools/miniblk-img', folder / 'tools/miniblk-io', (
+        {'user': 65534, 'group': 65534, 'extra_groups': []} if os.geteuid() == 0 else {})
+
+
 def works(*command, **more):
     """Standard output of a command that must not fail"""
     done = run(*command, **more)

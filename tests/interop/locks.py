@@ -7,10 +7,9 @@ import errno
 import os
 import pathlib
 import re
-import shutil
 
 import vhd
-from harness import BUILD, IMG, IO, POKE, Holder, Skip, Suite, check, equal, fails, need, poke, run, works
+from harness import IMG, IO, POKE, Holder, Skip, Suite, as_nobody, check, equal, fails, need, poke, run, works
 from vhd import MIB
 
 suite = Suite(__file__)
@@ -414,16 +413,6 @@ def create_child(folder):
 
 
 # What can't be written to
-
-def as_nobody(folder):
-    """Of our programs, copies that nobody can run; and how to be nobody"""
-    for name in ('tools/miniblk-img', 'tools/miniblk-io', 'block/libminiblk.so.0'):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(BUILD / name, folder / name)
-    folder.chmod(0o755)
-    return folder / 'tools/miniblk-img', folder / 'tools/miniblk-io', (
-        {'user': 65534, 'group': 65534, 'extra_groups': []} if os.geteuid() == 0 else {})
-
 
 @suite.fact
 def write_protected(folder):
