@@ -26,6 +26,7 @@ static const Recipe recipes[] = {
     { "raw", "driver=raw,size=1M", "driver=raw" },
     { "blkdebug", "driver=raw,size=1M", "driver=blkdebug" },
     { "blklogwrites", "driver=raw,size=1M", "driver=blklogwrites,log.filename=" },
+    { "probe-guard", "driver=raw,size=1M", "driver=probe-guard" },
     { "file", "driver=file,size=1M", "driver=file" },
     { "mem", NULL, "driver=mem,size=1M" },
     { "null", NULL, "driver=null,size=1M", .forgets = true },

@@ -147,7 +147,7 @@ def geometry_counts(folder):
     check(text in works_and_says(IMG, 'create', '-q', '-f', 'vpc', '-b', 'p.vhd', folder / 'c.vhd'), 'create')
     works(IMG, 'create', '-q', '-f', 'vpc', '-o', 'creator=win', '-b', 'p.vhd', folder / 'd.vhd', '64M')
     check(text in works_and_says(IMG, 'map', '-f', 'vpc', folder / 'd.vhd'), 'a longer child')
-    text = '67055616 of the 67108864 bytes are read'
+    text = 'only 67055616 of the 67108864 bytes in its footer are read'
     check(text in works_and_says(IMG, 'dd', '-f', 'vpc', '-O', 'raw', f'if={folder}/p.vhd', f'of={folder}/p.raw'), 'dd')
     check(text in works_and_says(IMG, 'compare', '-f', 'vpc', '-F', 'raw', folder / 'p.vhd', folder / 'p.raw'), 'compare')
     text = fails(IMG, 'create', '-f', 'vpc', '-o', 'creator=vpc,force_size=on', folder / 'e.vhd', '64M')
@@ -160,7 +160,7 @@ def fewer_bytes(folder):
     make(folder / 'a.vhd', '64M', 'force_size=on')
     call_it(folder / 'a.vhd', b'vpc ')
     done = run(IMG, 'convert', '-f', 'vpc', '-O', 'raw', folder / 'a.vhd', folder / 'a.raw')
-    check('67055616 of the 67108864 bytes are read' in done.stderr and 'force_size_calc=current_size' in done.stderr, done.stderr)
+    check('only 67055616 of the 67108864 bytes in its footer are read' in done.stderr and 'force_size_calc=current_size' in done.stderr, done.stderr)
     done = run(IMG, 'convert', '-O', 'raw', '--image-opts',
                f'driver=vpc,force_size_calc=current_size,file.filename={folder}/a.vhd', folder / 'a.raw')
     equal((done.stderr, (folder / 'a.raw').stat().st_size), ('', 64 * MIB), 'all of it')

@@ -90,5 +90,5 @@ class Starters:
         with self.lock:
             if program not in self.loaded:
                 self.loaded[program] = Starter(program, self.library, env)
-        fd = self.null if stdin == subprocess.DEVNULL else stdin.fileno()
+        fd = self.null if stdin == subprocess.DEVNULL else stdin if isinstance(stdin, int) else stdin.fileno()
         return self.loaded[program].run(command, cwd and os.fspath(cwd), env, fd, timeout)
