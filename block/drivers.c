@@ -55,6 +55,21 @@ const BlockDriver *bdrv_find_driver(const char *name)
     return drv;
 }
 
+const char *bdrv_other_format(const uint8_t *head, const uint8_t *tail, int64_t size)
+{
+    static const uint8_t nothing[BLOCK_PROBE_BYTES];
+    const BlockProbe probe = { head ? head : nothing, tail ? tail : nothing, BLOCK_PROBE_BYTES, size, "" };
+    const BlockDriver *drv = NULL;
+    const char *advice, *foreign = bdrv_foreign_format(&probe, &advice);
+
+    while (!foreign && (drv = bdrv_next_driver(drv))) {
+        if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
+            return drv->name;
+        }
+    }
+    return foreign;
+}
+
 /* What can be read of it; the rest is zero. -errno: nothing can */
 static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64_t bytes)
 {

@@ -23,6 +23,10 @@ char *bdrv_parse_path_name(const char *name, const char **rest, GError **errp);
  * what to do with the file. NULL: it is none of them */
 const char *bdrv_foreign_format(const BlockProbe *probe, const char **advice);
 
+/* Name the format, other than raw, that the first BLOCK_PROBE_BYTES @head and the last @tail of a file of @size tell of;
+ * NULL for either: zeroes. NULL: they tell of none */
+const char *bdrv_other_format(const uint8_t *head, const uint8_t *tail, int64_t size);
+
 /* Return the driver that is most sure of @file, and in *@score how sure, 0 to 100. @head_only: by the first bytes
  * only. Warn if that is raw and another driver suspects the file to be its own. NULL and @errp set if @file can't be
  * read, or is of a format that no driver reads */

@@ -35,25 +35,6 @@ static void guard_close(BlockDriverState *bs)
     }
 }
 
-/* Would a file of @size that begins with @head, BLOCK_PROBE_BYTES of it, be taken for something else than raw? */
-static bool is_another_format(const uint8_t *head, int64_t size)
-{
-    static const uint8_t nothing[BLOCK_PROBE_BYTES];
-    const BlockProbe probe = { head, nothing, BLOCK_PROBE_BYTES, size, "" };
-    const BlockDriver *drv = NULL;
-    const char *advice;
-
-    if (bdrv_foreign_format(&probe, &advice)) {
-        return true;
-    }
-    while ((drv = bdrv_next_driver(drv))) {
-        if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int guard_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     return bdrv_node_readv(bs->file, offset, vec);
@@ -69,7 +50,7 @@ static int write_head(BlockDriverState *bs, int64_t offset, BlockVec vec)
         return ret;
     }
     block_vec_to_buf(block_vec_slice(vec, 0, bytes), head + offset);
-    return is_another_format(head, bdrv_node_size(bs)) ? -EPERM : bdrv_node_writev(bs->file, offset, vec);
+    return bdrv_other_format(head, NULL, bdrv_node_size(bs)) ? -EPERM : bdrv_node_writev(bs->file, offset, vec);
 }
 
 static int guard_write(BlockDriverState *bs, int64_t offset, BlockVec vec)

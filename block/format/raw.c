@@ -63,26 +63,6 @@ static int raw_probe(const BlockProbe *probe)
     return 1;
 }
 
-static const uint8_t raw_nothing[BLOCK_PROBE_BYTES];
-
-/* Name the format that the first and last bytes tell of; NULL: raw */
-static const char *raw_other_format(const uint8_t *head, const uint8_t *tail, int64_t size)
-{
-    const BlockProbe probe = { head, tail, BLOCK_PROBE_BYTES, size, "" };
-    const BlockDriver *drv = NULL;
-    const char *advice, *foreign = bdrv_foreign_format(&probe, &advice);
-
-    if (foreign) {
-        return foreign;
-    }
-    while ((drv = bdrv_next_driver(drv))) {
-        if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
-            return drv->name;
-        }
-    }
-    return NULL;
-}
-
 /* Rounds up; the result is safe to add to @offset */
 static bool raw_check_size(int64_t *size, int64_t offset, GError **errp)
 {
@@ -170,10 +150,10 @@ static bool raw_clear_ends(BlockDriverState *bs, int64_t size, bool clear, GErro
     int ret = bdrv_node_pread(bs->file, 0, head, some);
 
     ret = ret < 0 ? ret : bdrv_node_pread(bs->file, have - some, tail + (BLOCK_PROBE_BYTES - some), some);
-    if (ret == 0 && clear && raw_other_format(head, raw_nothing, have)) {
+    if (ret == 0 && clear && bdrv_other_format(head, NULL, have)) {
         ret = raw_clear_end(bs, 0, "", true);
     }
-    if (ret == 0 && have - RAW_SECTOR >= size && (name = raw_other_format(raw_nothing, tail, have))) {
+    if (ret == 0 && have - RAW_SECTOR >= size && (name = bdrv_other_format(NULL, tail, have))) {
         ret = raw_clear_end(bs, have - RAW_SECTOR, name, clear);
     }
     if (ret < 0 && clear) {

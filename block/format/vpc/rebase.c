@@ -167,14 +167,6 @@ static int fill_bitmap(BlockDriverState *bs, int64_t block, int64_t place)
     return ret;
 }
 
-/* Do as the driver's flush() */
-static int flush(BlockDriverState *bs)
-{
-    int ret = bs->needs_flush ? vpc_rewrite_footers(bs) : 0;
-
-    return ret < 0 ? ret : vpc_write_tables(bs);
-}
-
 typedef struct EachBlock {
     BlockDriverState *bs;
     int (*function)(BlockDriverState *bs, int64_t block, int64_t place);
@@ -192,7 +184,7 @@ static int do_block(void *user, const VpcRun *run)
     }
     int ret = each->function(each->bs, run->block, (int64_t)run->sector * VPC_SECTOR);
 
-    return ret == 0 && ++each->count % FLUSH_EVERY == 0 ? flush(each->bs) : ret;
+    return ret == 0 && ++each->count % FLUSH_EVERY == 0 ? vpc_flush(each->bs) : ret;
 }
 
 /* Call @function for each block that is there, and flush */
@@ -201,7 +193,7 @@ static int each_block(BlockDriverState *bs, int (*function)(BlockDriverState *bs
     EachBlock each = { bs, function };
     int ret = vpc_walk_bat(bs, vpc_bat_entries(bs->state), do_block, &each);
 
-    return ret < 0 ? ret : flush(bs);
+    return ret < 0 ? ret : vpc_flush(bs);
 }
 
 /* Write what may be written while the old parent counts */

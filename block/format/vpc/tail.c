@@ -134,11 +134,19 @@ int vpc_rewrite_footers(BlockDriverState *bs)
     return ret;
 }
 
-int vpc_write_tables(BlockDriverState *bs)
+static int write_tables(BlockDriverState *bs)
 {
     int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
 
     return ret < 0 ? ret : bdrv_meta_write(bs);
+}
+
+int vpc_flush(BlockDriverState *bs)
+{
+    bool checked = bs->flags & BDRV_O_CHECK;        /* then only vpc_repair() writes the image */
+    int ret = bs->needs_flush && !checked ? vpc_rewrite_footers(bs) : 0;
+
+    return ret < 0 ? ret : write_tables(bs);
 }
 
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)

@@ -29,7 +29,8 @@ void vpc_give_back(BlockDriverState *bs, int64_t end);
 /* Move the footer directly behind the last block, cut the file there, and take s->blocks_end, s->first_block and
  * s->allocated anew from the BAT: also what is in the room and not ours is given up. 0 or -errno */
 int vpc_cut_room(BlockDriverState *bs);
-/* Flush the file, so that data and bitmaps are durable, and then write the tables that are dirty in memory. 0 or -errno */
-int vpc_write_tables(BlockDriverState *bs);
+/* The driver's flush(): rewrite the footers if that is due, make data and bitmaps durable, and then write the tables that are
+ * dirty in memory. 0 or -errno */
+int vpc_flush(BlockDriverState *bs);
 
 #endif

@@ -249,25 +249,12 @@ static int vpc_map_done(BlockDriverState *bs, const BlockExtent *ext)
     return commit_sectors(bs, ext, place);
 }
 
-/* Is the image open to be checked? Then only vpc_repair() writes it */
-static bool is_checked(const BlockDriverState *bs)
-{
-    return bs->flags & BDRV_O_CHECK;
-}
-
-static int vpc_flush(BlockDriverState *bs)
-{
-    int ret = bs->needs_flush && !is_checked(bs) ? vpc_rewrite_footers(bs) : 0;
-
-    return ret < 0 ? ret : vpc_write_tables(bs);
-}
-
 /* Take back the room that no block was put in */
 static void vpc_close(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
 
-    if (s->tail_at > s->blocks_end && !s->rewrite_footers && !is_checked(bs)) {
+    if (s->tail_at > s->blocks_end && !s->rewrite_footers && !(bs->flags & BDRV_O_CHECK)) {
         (void)vpc_trim(bs);
     }
     vpc_keys_free(&s->overlapping);
