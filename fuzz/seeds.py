@@ -1,6 +1,6 @@
 # seeds.py - first inputs for the fuzz targets, an image of each shape among them: seeds.py [CORPUS-FOLDER]
 # SPDX-License-Identifier: MIT
-"""Writes what fuzz/corpus/TARGET/seed-NAME is. The images come from the builder that tests/interop has."""
+"""Writes what fuzz/corpus/TARGET/seed-NAME is. The images come from the builder tests/lib/vhd.py."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ import struct
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / 'tests/interop'))
+sys.path.insert(0, str(HERE.parent / 'tests/lib'))
 import vhd  # noqa: E402
 
 RDWR, UNMAP, WRITETHROUGH, NO_BACKING, FIXED_DISK, READ_ONLY, PARENT, SNAPSHOT = (1 << i for i in range(8))

@@ -1041,7 +1041,7 @@ static void add_driver_tests(void)
 
     for (const BlockDriver *drv = NULL; (drv = bdrv_next_driver(drv));) {
         if (g_str_has_prefix(drv->name, "host_") || !strcmp(drv->name, "nbd") || !strcmp(drv->name, "split")) {
-            continue;           /* there is no device to be had; the others have tests/interop/nbd.py and split.py */
+            continue;           /* devices: tests/tools/in-place.py; the others: interop/nbd.py, images/split.py */
         }
         for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
             g_autofree char *path = g_strdup_printf("/layer/%s/%s", drv->name, tests[i].name);

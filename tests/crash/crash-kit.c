@@ -316,7 +316,7 @@ static void fail_scenario(const Scenario *s, Cells *cells)
     if (!scenario_may_fail(s)) {
         return;
     }
-    Cells now = { .ours = trial_faults(s, &how, &kit.trial, kit.folder) };
+    Cells now = { .ours = trial_errors(s, &how, &kit.trial, kit.folder) };
 
     if (kit.trial.runs > 1) {
         TrialResult more = trial_runs(s, &how, &kit.trial, kit.folder);
@@ -325,7 +325,7 @@ static void fail_scenario(const Scenario *s, Cells *cells)
     }
     if (qemu_can(s)) {
         how.qemu = true;
-        now.theirs = trial_faults(s, &how, &kit.trial, kit.folder);
+        now.theirs = trial_errors(s, &how, &kit.trial, kit.folder);
     }
     add_cells(cells, &now);
 }

@@ -149,7 +149,7 @@ static void try_fault(const Scenario *s, const RecordOptions *how, const TrialOp
     }
 }
 
-TrialResult trial_faults(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder)
+TrialResult trial_errors(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder)
 {
     TrialOptions one = *opts;
     TrialResult total = { 0 };

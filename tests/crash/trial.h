@@ -45,7 +45,7 @@ TrialResult trial_record(const Scenario *s, const RecordOptions *how, const Tria
 
 /* The same with an error at every request in turn: writes, flushes, zeroing, discards, changes of length, once or for
  * good, and writes that were made in part. The power cut comes some time after it */
-TrialResult trial_faults(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
+TrialResult trial_errors(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
 
 /* And with two errors in a row or more, up to opts->runs, after which the disk is well again and life goes on */
 TrialResult trial_runs(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);

@@ -1,4 +1,4 @@
-/* manage.c - commit and rebase are interrupted at every write, and done again */
+/* commit-rebase.c - commit and rebase are interrupted at every write, and done again */
 /* SPDX-License-Identifier: MIT
  *
  * The file that is written to lies on a disk that logs and fails. After a power cut at any place, and after an
@@ -424,7 +424,7 @@ int main(int argc, char **argv)
 {
     kit_init(argc, argv);
     for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
-        g_autofree char *path = g_strdup_printf("/manage/%s", jobs[i].name);
+        g_autofree char *path = g_strdup_printf("/commit-rebase/%s", jobs[i].name);
 
         g_test_add_data_func(path, &jobs[i], test_job);
     }

@@ -1,4 +1,4 @@
-/* failure.c - every single write, zeroing or flush of an allocating workload fails: nothing is lost */
+/* guest-errors.c - every single write, zeroing or flush of an allocating workload fails: nothing is lost */
 /* SPDX-License-Identifier: MIT
  *
  * Each run lets one request to the file fail (or that one and all after it), the next run the one behind
@@ -443,7 +443,7 @@ static void add_cases(void)
             }
             for (Guest guest = GUEST_RETRIES; guest <= GUEST_GOES_ON; guest++) {
                 g_autofree char *path = g_strdup_printf(
-                    "/failure/%s/%s-%s-%s-%s", images[i].name, faults[j].iotype,
+                    "/guest-errors/%s/%s-%s-%s-%s", images[i].name, faults[j].iotype,
                     faults[j].err == EIO ? "eio" : "enospc", faults[j].once ? "once" : "for-good",
                     guest == GUEST_RETRIES ? "retry" : "go-on");
                 Case *test = g_new(Case, 1);

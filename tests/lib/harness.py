@@ -21,8 +21,8 @@ TIMEOUT = 120                   # seconds; nothing here takes ten
 BUILD = pathlib.Path(os.environ.get('MINIBLK_BUILD', 'build')).resolve()
 IMG = os.environ.get('MINIBLK_IMG', str(BUILD / 'tools/miniblk-img'))
 IO = os.environ.get('MINIBLK_IO', str(BUILD / 'tools/miniblk-io'))
-POKE = os.environ.get('MINIBLK_POKE', str(BUILD / 'tests/interop/poke'))
-STARTERS = Starters(BUILD / 'tests/interop/libstarter.so', [IMG, IO, POKE, str(BUILD / 'tests/interop/mend'),
+POKE = os.environ.get('MINIBLK_POKE', str(BUILD / 'tests/lib/poke'))
+STARTERS = Starters(BUILD / 'tests/lib/libstarter.so', [IMG, IO, POKE, str(BUILD / 'tests/lib/mend'),
                                                             shutil.which('qemu-img'), shutil.which('qemu-io')])
 
 
@@ -246,7 +246,8 @@ class Suite:
         else:
             print(f'ok {number} - {name}', flush=True)
             return True
-        again = f'MINIBLK_BUILD={shlex.quote(str(BUILD))} {sys.executable} {self.script} {shlex.quote(name)}'
+        again = (f'PYTHONPATH={shlex.quote(os.path.dirname(__file__))} MINIBLK_BUILD={shlex.quote(str(BUILD))} '
+                 f'{sys.executable} {self.script} {shlex.quote(name)}')
         print(f'not ok {number} - {name}')
         for line in [*text.splitlines(), 'again: ' + again]:
             print('# ' + line)

@@ -1,4 +1,4 @@
-/* full.c - a file system that is really full: errors, nothing lost, and on it goes when there is space again */
+/* disk-full.c - a file system that is really full: errors, nothing lost, and on it goes when there is space again */
 /* SPDX-License-Identifier: MIT
  *
  * The image is in a small tmpfs of this test's own, together with a ballast file that leaves it too little
@@ -248,7 +248,7 @@ int main(int argc, char **argv)
 
     mount_point = mounted ? folder : NULL;
     for (size_t i = 0; i < G_N_ELEMENTS(images); i++) {
-        g_autofree char *path = g_strdup_printf("/full/%s", images[i].name);
+        g_autofree char *path = g_strdup_printf("/disk-full/%s", images[i].name);
 
         g_test_add_data_func(path, &images[i], test_image);
     }

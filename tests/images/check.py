@@ -20,7 +20,7 @@ from vhd import MIB, SECTOR, Image, dynamic, fixed, utf16
 
 suite = Suite(__file__)
 
-MEND = BUILD / 'tests/interop/mend'
+MEND = BUILD / 'tests/lib/mend'
 BLOCK = 65536
 COUNT = 8
 SIZE = COUNT * BLOCK

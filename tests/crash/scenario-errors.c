@@ -1,4 +1,4 @@
-/* faults.c - each request of each scenario fails in turn, the power goes some time later, and no promise is broken */
+/* scenario-errors.c - each request of each scenario fails in turn, the power goes some time later, and no promise is broken */
 /* SPDX-License-Identifier: MIT
  *
  * And some requests in a row fail, after which the disk is well again, and life goes on. "crash-kit errors --runs 6" does
@@ -43,7 +43,7 @@ static bool fail_once(unsigned seed, const void *data)
 {
     TrialOptions opts = options();
 
-    try_once(trial_faults, data, seed, &opts);
+    try_once(trial_errors, data, seed, &opts);
     return true;
 }
 
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     kit_init(argc, argv);
     while ((s = scenario_next(s))) {
         const char *name = scenario_name(s);
-        g_autofree char *once = g_strdup_printf("/faults/%s", name), *runs = g_strdup_printf("/faults/in-a-row/%s", name);
+        g_autofree char *once = g_strdup_printf("/scenario-errors/%s", name), *runs = g_strdup_printf("/scenario-errors/in-a-row/%s", name);
 
         if (is_worth_it(s)) {
             g_test_add_data_func(once, s, test_scenario);
