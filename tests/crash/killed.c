@@ -29,13 +29,7 @@ static void test_scenario(const void *data)
 
 int main(int argc, char **argv)
 {
-    const Scenario *s = NULL;
-
     kit_init(argc, argv);
-    while ((s = scenario_next(s))) {
-        g_autofree char *path = g_strdup_printf("/killed/%s", scenario_name(s));
-
-        g_test_add_data_func(path, s, test_scenario);
-    }
+    trial_add_tests("killed", test_scenario, NULL, 1);
     return kit_run();
 }

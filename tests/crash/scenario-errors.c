@@ -74,21 +74,15 @@ static bool is_worth_it(const Scenario *s)
     return scenario_may_fail(s) && (scenario_weight(s) == 1 || g_str_has_suffix(scenario_name(s), "/grow"));
 }
 
+static bool is_in_a_row(const Scenario *s)
+{
+    return g_strv_contains(in_a_row, scenario_name(s));
+}
+
 int main(int argc, char **argv)
 {
-    const Scenario *s = NULL;
-
     kit_init(argc, argv);
-    while ((s = scenario_next(s))) {
-        const char *name = scenario_name(s);
-        g_autofree char *once = g_strdup_printf("/scenario-errors/%s", name), *runs = g_strdup_printf("/scenario-errors/in-a-row/%s", name);
-
-        if (is_worth_it(s)) {
-            g_test_add_data_func(once, s, test_scenario);
-        }
-        if (g_strv_contains(in_a_row, name)) {
-            g_test_add_data_func(runs, s, test_runs);
-        }
-    }
+    trial_add_tests("scenario-errors", test_scenario, is_worth_it, 2);
+    trial_add_tests("scenario-errors/in-a-row", test_runs, is_in_a_row, 3);
     return kit_run();
 }

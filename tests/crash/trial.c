@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include "judge.h"
+#include "kit.h"
 #include "trial.h"
 
 #ifdef __SANITIZE_ADDRESS__     /* slower by far, and no more is to be seen of the states themselves */
@@ -181,4 +182,17 @@ TrialResult trial_runs(const Scenario *s, const RecordOptions *how, const TrialO
         }
     }
     return total;
+}
+
+void trial_add_tests(const char *name, TrialTest *test, bool (*fits)(const Scenario *s), unsigned phase)
+{
+    const Scenario *s = NULL;
+
+    for (unsigned n = 0; (s = scenario_next(s));) {
+        g_autofree char *path = g_strdup_printf("/%s/%s", name, scenario_name(s));
+
+        if ((!fits || fits(s)) && (!kit_is_brief() || kit_takes(n++, 4, phase))) {
+            g_test_add_data_func(path, s, test);
+        }
+    }
 }

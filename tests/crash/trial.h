@@ -50,4 +50,9 @@ TrialResult trial_errors(const Scenario *s, const RecordOptions *how, const Tria
 /* And with two errors in a row or more, up to opts->runs, after which the disk is well again and life goes on */
 TrialResult trial_runs(const Scenario *s, const RecordOptions *how, const TrialOptions *opts, const char *folder);
 
+/* Add @test as /NAME/SCENARIO for each scenario that @fits (NULL: all do); if kit_is_brief(), for one in four of these,
+ * from @phase on */
+typedef void TrialTest(const void *scenario);
+void trial_add_tests(const char *name, TrialTest *test, bool (*fits)(const Scenario *s), unsigned phase);
+
 #endif

@@ -20,12 +20,16 @@ typedef bool KitScript(unsigned seed, const void *data);
 /* True where MINIBLK_TEST_LONG is set: "./test --all" does so for the tests of the suite "long" */
 bool kit_is_long(void);
 
+/* True where MINIBLK_TEST_BRIEF is set, as in the sanitized builds: they look at paths through the code, and a few seeds
+ * and scenarios take all of these */
+bool kit_is_brief(void);
+
 /* True of each @share-th seed, from @phase on. True of all where kit_is_long(), or where seeds were asked for */
 bool kit_takes(unsigned seed, unsigned share, unsigned phase);
 
 /* Run @script with seeds 0, 1, 2 ... @count - 1, or with those that were asked for; with the first quarter of them
- * unless kit_is_long(). Where it dies, the
- * command that runs it again with this seed is printed. */
+ * unless kit_is_long(), with the first sixteenth if kit_is_brief(). Where it dies, the command that runs it again with
+ * this seed is printed. */
 void kit_each_seed(unsigned count, KitScript *script, const void *data);
 
 /* A file in the scratch folder: below MINIBLK_TEST_DIR, or below the current folder; g_free() it */
