@@ -27,14 +27,27 @@ has_sixty() {
 heads() {
     local test
 
-    for test in $(numbers); do
-        grep -q "^# $test - ." "$suite/$test" || echo "$test has no title"
-        grep -q '^# group: [a-z]' "$suite/$test" || echo "$test has no groups"
-        grep -q '^# SPDX-License-Identifier: MIT$' "$suite/$test" || echo "$test has no SPDX line"
-        [[ -x $suite/$test ]] || echo "$test cannot be executed"
-        [[ $(tail -n 1 "$suite/$test") == _done ]] || echo "$test does not end with _done"
-        [[ -f $suite/$test.out ]] || echo "$test has no $test.out"
-    done | nothing
+    (
+        cd "$suite" || exit
+        for test in $(numbers); do
+            [[ -x $test ]] || echo "$test cannot be executed"
+            [[ -f $test.out ]] || echo "$test has no $test.out"
+        done
+        numbers | xargs awk '
+            function judge() {
+                if (!title) print name " has no title"
+                if (!groups) print name " has no groups"
+                if (!spdx) print name " has no SPDX line"
+                if (last != "_done") print name " does not end with _done"
+            }
+            FNR == 1 && name { judge() }
+            FNR == 1 { name = FILENAME; title = groups = spdx = 0 }
+            index($0, "# " name " - ") == 1 && length($0) > length("# " name " - ") { title = 1 }
+            /^# group: [a-z]/ { groups = 1 }
+            /^# SPDX-License-Identifier: MIT$/ { spdx = 1 }
+            { last = $0 }
+            END { judge() }'
+    ) | nothing
 }
 
 reasons() {

@@ -19,16 +19,16 @@ nothing() {
 }
 
 spdx() {
-    code_files | while read -r file; do
-        [[ $(grep -c 'SPDX-License-Identifier: MIT$\|SPDX-License-Identifier: MIT \*/$' "$file") -eq 1 ]] ||
-            echo "$file has no SPDX line, or more than one"
-    done | nothing
+    code_files | xargs grep -cE 'SPDX-License-Identifier: MIT( \*/)?$' | grep -v ':1$' | sed 's/:/: SPDX lines: /' | nothing
 }
 
 head_comment() {
-    find block util tools include examples tests -name '*.[ch]' | while read -r file; do
-        [[ $(head -n 1 "$file") == "/* $(basename "$file") - "* ]] || echo "$file does not begin with '/* $(basename "$file") - ...'"
-    done | nothing
+    find block util tools include examples tests -name '*.[ch]' -exec awk '
+        FNR == 1 {
+            name = FILENAME
+            sub(/.*\//, "", name)
+            if (index($0, "/* " name " - ") != 1) print FILENAME " does not begin with \047/* " name " - ...\047"
+        }' {} + | nothing
 }
 
 exported() {
@@ -61,9 +61,8 @@ manual_is_clean() {
 
 # Every source file of folder $1 is in the list of its README.md
 listed() {
-    (cd "$1" && find . -name '*.[ch]') | while read -r file; do
-        grep -q "\`${file#./}\`" "$1/README.md" || echo "$file is not in $1/README.md"
-    done | nothing
+    comm -13 <(grep -o '`[^`]*`' "$1/README.md" | sort -u) <(find "$1" -name '*.[ch]' -printf '`%P`\n' | sort) |
+        sed "s|\$| is not in $1/README.md|" | nothing
 }
 
 # What a folder of block/ is for, its files keep to
