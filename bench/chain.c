@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * All is warm: the files are in the page cache, their tables in memory. Times are CPU times, because no read waits.
- * Each round runs all depths in turn, so that other work of the machine slows all of them; the ratio to depth 1 is computed
- * for each round.
+ * Each round runs all depths in turn, so that other work of the machine slows all of them; the ratio to depth 1 is
+ * computed for each round.
  */
 #include <pthread.h>
 #include <stdio.h>
