@@ -9,7 +9,7 @@ extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_split, bdrv_cow,
     bdrv_blkdebug, bdrv_blklogwrites, bdrv_probe_guard,
     bdrv_file, bdrv_host_device, bdrv_host_cdrom, bdrv_mem, bdrv_nbd, bdrv_null, bdrv_null_co, bdrv_null_aio;
 
-/* Return the protocol for @filename if no driver is named. @devices: also character devices and FIFOs */
+/* Return the protocol for @filename if no driver is named. @devices: also for character devices */
 const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);
 
 /* Return an O_PATH descriptor of the regular file or block device that @filename leads to; the file is not opened.
