@@ -1,9 +1,9 @@
 /* chain.c - random reads of 4 KiB through chains of differencing disks, as deep as 32: chain FOLDER [ROUNDS] */
 /* SPDX-License-Identifier: MIT
  *
- * All is warm: the files are in the page cache, their tables in memory. Times are the CPU's, as nothing is waited for.
- * Each round takes all depths in turn, so that what else the machine does hits them alike; the ratio is to depth 1,
- * round by round.
+ * All is warm: the files are in the page cache, their tables in memory. Times are CPU times, because no read waits.
+ * Each round runs all depths in turn, so that other work of the machine slows all of them; the ratio to depth 1 is
+ * computed for each round.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ enum { KIB = 1 << 10, MIB = 1 << 20, SECTOR = 512, BLOCK = 2 * MIB, READ = 4 * K
        MAX_ROUNDS = 999, DEEPEST = 32 };
 #define GIB ((int64_t)1 << 30)
 
-static const int depths[] = { 1, 0, 2, 8, DEEPEST };    /* of which the first is the measure of the others */
+static const int depths[] = { 1, 0, 2, 8, DEEPEST };    /* the others are compared with the first */
 enum { DEPTHS = sizeof(depths) / sizeof(depths[0]) };
 
 typedef struct Shape {
@@ -28,12 +28,12 @@ typedef struct Shape {
 
 typedef struct Chain {
     BlockDriverState *bs;
-    double seconds[MAX_ROUNDS];     /* a read */
+    double seconds[MAX_ROUNDS];     /* of one read */
 } Chain;
 
 static uint64_t seed = 1;
 
-/* Of [0, @n); xorshift64 */
+/* Return a random number of [0, @n), by xorshift64 */
 static int64_t below(int64_t n)
 {
     seed ^= seed << 13;
@@ -65,7 +65,7 @@ static void write_all(BlockDriverState *bs)
     }
 }
 
-/* Blocks that are there, most of whose data the host has no pages for */
+/* Write one sector to each block: the block exists, and most of it takes no memory of the host */
 static void write_blocks(BlockDriverState *bs)
 {
     for (int64_t at = 0; at < bdrv_getlength(bs); at += BLOCK) {
@@ -96,7 +96,7 @@ static void write_often(BlockDriverState *bs)
     }
 }
 
-/* Level 0 is the base; the folder is the current one */
+/* Return the name of the file of a level, in the current folder. Level 0 is the base */
 static const char *name_of(int level)
 {
     static char name[32];
@@ -129,7 +129,7 @@ static void make_level(const Shape *shape, int level)
     must(bdrv_close(bs) == 0, name_of(level), NULL);
 }
 
-/* The tables, and what the library may remember of each part of the disk */
+/* Read everything once, so that the tables and shortcuts are in memory */
 static void warm(BlockDriverState *bs)
 {
     int64_t size = bdrv_getlength(bs);
@@ -209,7 +209,7 @@ static void run(const Shape *shape, int rounds)
     }
 }
 
-/* Without a second thread, libc's locks are cheaper than in any program that needs them */
+/* A second thread, because libc's locks are cheaper in programs that have only one */
 static void *idle(void *unused)
 {
     for (;;) {
@@ -221,9 +221,9 @@ static void *idle(void *unused)
 int main(int argc, char **argv)
 {
     static const Shape shapes[] = {
-        { "sectors", 256 * MIB, write_all, write_sectors }, /* 128 a child */
-        { "pages", 256 * MIB, write_all, write_pages },     /* in seven of eight blocks: every bitmap matters */
-        { "often", 256 * MIB, write_all, write_often },     /* in each 128 KiB: of most pages, some child has one */
+        { "sectors", 256 * MIB, write_all, write_sectors }, /* 128 sectors in each child */
+        { "pages", 256 * MIB, write_all, write_pages },     /* pages in seven of eight blocks: every bitmap is used */
+        { "often", 256 * MIB, write_all, write_often },     /* in each 128 KiB: most pages are in some child */
         { "wide", 64 * GIB, write_blocks, write_sectors },
     };
     int rounds = argc > 2 ? atoi(argv[2]) : ROUNDS;

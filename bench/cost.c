@@ -1,7 +1,7 @@
-/* cost.c - run a command, print what it cost: wall and CPU seconds, peak memory in KiB */
+/* cost.c - runs a command, and prints its cost: wall and CPU seconds, peak memory in KiB */
 /* SPDX-License-Identifier: MIT */
 /*
- * A child's peak memory starts at that of whoever forked it, which is why this is not left to a script.
+ * The peak memory of a process begins with that of the process that forked it, so a small program is needed here.
  */
 #include <stdio.h>
 #include <sys/resource.h>

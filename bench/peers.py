@@ -14,7 +14,8 @@ import tempfile
 
 
 def output(*command, stdin=None):
-    return subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True).stdout
+    return subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+                          text=True).stdout
 
 
 def random_sizes(count):
@@ -29,7 +30,8 @@ def count_exact(img, count=100):
     qemu = vhdi = 0
     for mib in random_sizes(count):
         output(img, 'create', '-q', '-f', 'vpc', 'size.vhd', f'{mib}M')
-        qemu += json.loads(output('qemu-img', 'info', '--output=json', '-f', 'vpc', 'size.vhd'))['virtual-size'] == mib << 20
+        info = json.loads(output('qemu-img', 'info', '--output=json', '-f', 'vpc', 'size.vhd'))
+        qemu += info['virtual-size'] == mib << 20
         vhdi += f'({mib << 20} bytes)' in output('vhdiinfo', 'size.vhd')
         os.unlink('size.vhd')
     return f'{qemu} of {count} (qemu-img info), {vhdi} of {count} (vhdiinfo)'
@@ -43,13 +45,14 @@ def sequential():
 def scattered():
     """4 KiB into each of 1,000 new blocks, a flush after every 32"""
     blocks = random.Random(3).sample(range(8192), 1000)
-    return ''.join(f'write -q {block * 2}M 4k\n' + ('flush\n' if i % 32 == 0 else '') for i, block in enumerate(blocks, 1))
+    return ''.join(f'write -q {block * 2}M 4k\n' + ('flush\n' if i % 32 == 0 else '')
+                   for i, block in enumerate(blocks, 1))
 
 
 def count_flushes(img, io, commands):
     output(img, 'create', '-q', '-f', 'vpc', 'flush.vhd', '16G')
-    output('strace', '-f', '-o', 'strace.out', '-e', 'trace=fdatasync,fsync', io, '-t', 'writeback', '-f', 'vpc', 'flush.vhd',
-           stdin=commands)
+    output('strace', '-f', '-o', 'strace.out', '-e', 'trace=fdatasync,fsync', io, '-t', 'writeback', '-f', 'vpc',
+           'flush.vhd', stdin=commands)
     os.unlink('flush.vhd')
     return len(re.findall(r'^\d+ +f(?:data)?sync\(', open('strace.out').read(), re.M))
 

@@ -2,8 +2,9 @@
 # run.py - named workloads, our tools beside QEMU's, in one run
 # SPDX-License-Identifier: MIT
 #
-# Each round runs both programs on the same input, and who goes first changes from round to round. What is printed is
-# the ratio of ours to theirs, round by round: the median, the smallest and the largest. bench/README.md says how to read it.
+# Each round runs both programs on the same input; the program that runs first changes from round to round. Printed is
+# the ratio of miniblk's time to QEMU's: the median, the smallest and the largest of all rounds. See
+# bench/README.md.
 import argparse
 import os
 import random
@@ -70,20 +71,25 @@ def prepare(tools, size):
     make_random('plain.cmd', 0)
 
 
-# name: (what it is, the command, what is fed to it, what comes before and is not measured)
+# name: (description, command, its standard input, preparation that is not measured)
 WORKLOADS = {
-    'big-create': ('create a dynamic image of 2040 GiB', '{img} create -q -f vpc -o force_size=on out.vhd 2040G', None, 'rm -f out.vhd'),
+    'big-create': ('create a dynamic image of 2040 GiB', '{img} create -q -f vpc -o force_size=on out.vhd 2040G', None,
+                   'rm -f out.vhd'),
     'big-info': ('open it, and print what it says', '{img} info -f vpc big.vhd', None, None),
     'map': ('map an image of 10,923 blocks', '{img} map --output=json -f vpc blocks.vhd', None, None),
-    'raw-dynamic': ('convert raw to dynamic', '{img} convert -f raw -O vpc -o force_size=on mix.raw out.vhd', None, 'rm -f out.vhd'),
-    'raw-fixed': ('convert raw to fixed', '{img} convert -f raw -O vpc -o force_size=on,subformat=fixed mix.raw out.vhd', None,
+    'raw-dynamic': ('convert raw to dynamic', '{img} convert -f raw -O vpc -o force_size=on mix.raw out.vhd', None,
+                    'rm -f out.vhd'),
+    'raw-fixed': ('convert raw to fixed',
+                  '{img} convert -f raw -O vpc -o force_size=on,subformat=fixed mix.raw out.vhd', None,
                   'rm -f out.vhd'),
     'dynamic-raw': ('convert dynamic to raw', '{img} convert -f vpc -O raw mix.vhd out.raw', None, 'rm -f out.raw'),
-    'dynamic-dynamic': ('convert dynamic to dynamic', '{img} convert -f vpc -O vpc -o force_size=on mix.vhd out.vhd', None,
+    'dynamic-dynamic': ('convert dynamic to dynamic',
+                        '{img} convert -f vpc -O vpc -o force_size=on mix.vhd out.vhd', None,
                         'rm -f out.vhd'),
     'compare': ('compare two dynamic images', '{img} compare -f vpc -F vpc mix.vhd mix2.vhd', None, None),
     'allocate': ('1000 random writes of 4 KiB to an empty image of 16 GiB, a flush after every 32',
-                 '{io} -t writeback -f vpc out.vhd', 'flush.cmd', 'rm -f out.vhd; {img} create -q -f vpc -o force_size=on out.vhd 16G'),
+                 '{io} -t writeback -f vpc out.vhd', 'flush.cmd',
+                 'rm -f out.vhd; {img} create -q -f vpc -o force_size=on out.vhd 16G'),
     'allocate-unsafe': ('the same without flushes, in QEMU cache=unsafe', '{io} -t unsafe -f vpc out.vhd', 'plain.cmd',
                         'rm -f out.vhd; {img} create -q -f vpc -o force_size=on out.vhd 16G'),
 }
@@ -115,8 +121,9 @@ def measure(name, ours, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Our tools beside QEMU\'s; ratios below 1 are in our favour.',
-                                     epilog='Workloads: ' + '; '.join(f'{name}: {w[0]}' for name, w in WORKLOADS.items()))
+    workloads = '; '.join(f'{name}: {w[0]}' for name, w in WORKLOADS.items())
+    parser = argparse.ArgumentParser(description='Compare miniblk with QEMU; below 1, miniblk is faster.',
+                                     epilog='Workloads: ' + workloads)
     parser.add_argument('--tools', required=True, help='the folder with miniblk-img and miniblk-io')
     parser.add_argument('--dir', required=True, help='a scratch folder: on tmpfs, or on the disk to be measured')
     parser.add_argument('--rounds', type=int, default=11)
@@ -132,7 +139,8 @@ def main():
     try:
         subprocess.check_call(['cc', '-O1', '-o', 'cost', f'{here}/cost.c'])
         prepare(ours, args.size << 20)
-        print('| workload | wall, ours / qemu | CPU, ours / qemu | seconds | peak MiB |\n|---|---|---|---|---|', flush=True)
+        print('| workload | wall, ours / qemu | CPU, ours / qemu | seconds | peak MiB |\n|---|---|---|---|---|',
+              flush=True)
         for name in args.workload or WORKLOADS:
             measure(name, ours, args.rounds)
     finally:

@@ -1,10 +1,10 @@
-/* align.c - requests of any alignment, on a node that wants them aligned */
+/* align.c - requests of any offset and length, on a node with request_alignment */
 /* SPDX-License-Identifier: MIT
  *
- * Reads are rounded out and bounced. Writes read the blocks that they cover in part, change them and
- * write them back, with nobody else writing to those blocks meanwhile: an aligned write of the rest of such
- * a block would be lost. Where the file ends in mid-block, the driver writes up to there and no further: a
- * file that is too long for a moment has no footer at its end for a moment.
+ * A read is rounded out to whole units of request_alignment and goes through a buffer, the bounce. A write reads the
+ * units that it covers only in part, changes them and writes them back. A range lock keeps other writes out of these
+ * units meanwhile: an aligned write to the rest of such a unit would be lost. If the file ends inside a unit, the
+ * driver writes up to the end and no further: in a file that is too long, even for a moment, the footer is not last.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ BlockRange block_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool
     return (BlockRange) { start, at_end ? INT64_MAX : end, alone };
 }
 
-/* Memory for @bytes and what is rounded out around them, or for as much as is bounced at a time; free() it */
+/* Allocate a bounce for @bytes and the units around them, at most BOUNCE_BYTES; free() it */
 static void *bounce_new(BlockDriverState *bs, int64_t bytes)
 {
     int64_t unit = MAX(bs->request_alignment, 4096);
@@ -48,7 +48,7 @@ static void *bounce_new(BlockDriverState *bs, int64_t bytes)
     return aligned_alloc((size_t)unit, (size_t)MIN(align_up(bytes, unit) + unit, BOUNCE_BYTES));
 }
 
-/* One aligned piece, through @bounce */
+/* Read one aligned piece into @bounce */
 static int bounced_read(BlockDriverState *bs, void *bounce, int64_t start, int64_t bytes)
 {
     struct iovec iov = { bounce, (size_t)bytes };
@@ -56,7 +56,7 @@ static int bounced_read(BlockDriverState *bs, void *bounce, int64_t start, int64
     return block_driver_read(bs, start, block_vec(&iov, 1));
 }
 
-/* @end: where the file ends, or shall end */
+/* Write one aligned piece from @bounce. @end: the end of the file after the write */
 static int bounced_write(BlockDriverState *bs, void *bounce, int64_t start, int64_t bytes, int64_t end)
 {
     struct iovec iov = { bounce, (size_t)MIN(bytes, end - start) };
@@ -65,7 +65,7 @@ static int bounced_write(BlockDriverState *bs, void *bounce, int64_t start, int6
     return vec.bytes < bytes ? block_driver_write_end(bs, start, vec) : block_driver_write(bs, start, vec);
 }
 
-/* How much of @bytes at @offset one bounce takes, and the aligned piece around that */
+/* Return how many of @bytes at @offset fit the bounce, and in *@start and *@length the aligned piece around them */
 static int64_t next_piece(BlockDriverState *bs, int64_t offset, int64_t bytes, int64_t *start, int64_t *length)
 {
     *start = align_down(offset, bs->request_alignment);
@@ -91,7 +91,7 @@ int block_unaligned_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return ret;
 }
 
-/* The block that a write begins in (@head), ends in (@tail), or both */
+/* Read the unit in which a write begins (@head), ends (@tail), or both */
 static int read_end(BlockDriverState *bs, void *bounce, int64_t start, bool head, bool tail)
 {
     if (head) {
@@ -111,7 +111,7 @@ static int read_end(BlockDriverState *bs, void *bounce, int64_t start, bool head
     return ret;
 }
 
-/* The blocks at both ends that the request does not cover */
+/* Read the first and the last unit of a piece, where the request does not cover them */
 static int read_ends(BlockDriverState *bs, uint8_t *bounce, int64_t start, int64_t length, int64_t offset,
                      int64_t bytes)
 {

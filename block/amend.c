@@ -1,11 +1,11 @@
-/* amend.c - what an image says of itself, and how long its disk is, changed in place */
+/* amend.c - bdrv_amend(), bdrv_truncate() and bdrv_resize(): change an image in place */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
 #include "block/layer.h"
 #include "block/options.h"
 
-/* Arguments of a ChangeFunction. @opts: the driver's options, filled; NULL: none were given */
+/* The arguments of a ChangeFunction. @opts: the driver's options struct, filled; NULL: no options were given */
 typedef struct Change {
     const void *opts;
     int64_t size;
@@ -52,10 +52,11 @@ bool bdrv_amend(BlockDriverState *bs, const char *options, GError **errp)
 
 static bool resize_node(BlockDriverState *bs, const Change *change, GError **errp)
 {
-    return change->opts ? bdrv_node_resize(bs, change->size, change->opts, errp) : bdrv_node_truncate(bs, change->size, errp);
+    return change->opts ? bdrv_node_resize(bs, change->size, change->opts, errp)
+                        : bdrv_node_truncate(bs, change->size, errp);
 }
 
-/* Resize, preallocate what is added, and take it away again where there is no space for it */
+/* Resize the disk and preallocate what is added. If there is no space for it, set the old size again */
 static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
 {
     int64_t old = bdrv_node_size(bs);
@@ -75,7 +76,8 @@ static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
         return true;
     }
     if (!bdrv_node_truncate(bs, old, NULL) && errp && *errp) {
-        g_prefix_error(errp, "the disk has %" PRId64 " bytes now, since it could not be made shorter again: ", bdrv_node_size(bs));
+        g_prefix_error(errp, "the disk has %" PRId64 " bytes now, since it could not be made shorter again: ",
+                       bdrv_node_size(bs));
     }
     return false;
 }

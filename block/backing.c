@@ -1,5 +1,8 @@
-/* backing.c - the images behind an image: where the program says they are, opened one after another */
-/* SPDX-License-Identifier: MIT */
+/* backing.c - opens the images behind an image, one after another, and asks the program's resolver for them */
+/* SPDX-License-Identifier: MIT
+ *
+ * The name of a backing is resolved by the driver of the image: for VHD in format/vpc/backing.c and candidates.c.
+ */
 #include <errno.h>
 #include <string.h>
 #include "block/layer.h"
@@ -24,7 +27,7 @@ bool bdrv_is_backing_written(BlockDriverState *bs)
     return read_only && !strcmp(read_only, "off");
 }
 
-/* Files are the one thing that a long chain may want more of than there are */
+/* Say in @errp how many images of the chain are open, if there are no more file descriptors */
 static void say_how_many(BlockDriverState *bs, GError **errp)
 {
     if (bdrv_error_code(*errp) == EMFILE || bdrv_error_code(*errp) == ENFILE) {
@@ -88,7 +91,7 @@ static void tell_image(BlockDriverState *bs, GError **errp)
     }
 }
 
-/* One after another, not one inside the other: a chain may be long */
+/* Open the chain in a loop, not by recursion, because it may be long */
 bool block_open_backings(BlockDriverState *bs, GError **errp)
 {
     for (; bs; bs = bs->backing) {
@@ -114,13 +117,13 @@ bool block_open_backings(BlockDriverState *bs, GError **errp)
     return true;
 }
 
-/* The program's resolver */
+/* What follows is about the program's resolver */
 
 static BlockBackingOffer *add_offer(BlockBackingAnswer *answer, const char *driver)
 {
     size_t count = answer->count++;
 
-    if ((count & (count - 1)) == 0) {       /* room for twice as many */
+    if ((count & (count - 1)) == 0) {       /* the array is full: double it */
         BlockBackingOffer *offers = g_new0(BlockBackingOffer, MAX(2 * count, 1));
 
         for (size_t i = 0; i < count; i++) {

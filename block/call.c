@@ -1,4 +1,4 @@
-/* call.c - calls of a driver's functions, and what they return, put right where it comes in */
+/* call.c - calls of a driver's functions, and checks of what they return */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +29,7 @@ int block_again(int64_t offset)
     return -EAGAIN;
 }
 
-/* A request that was rounded out to units of request_alignment may have stopped outside of what was asked for */
+/* Clamp, because a request that was rounded out to units of request_alignment may have stopped outside of the range */
 int64_t block_done(int64_t offset, int64_t bytes)
 {
     return CLAMP(again_from - offset, 0, bytes);
@@ -78,21 +78,21 @@ bool block_is_over_format(BlockDriverState *node)
     return node != NULL;
 }
 
-static bool needs_turns(BlockDriverState *bs)
+static bool takes_turns(BlockDriverState *bs)
 {
     return !bs->drv->parallel && !bs->drv->map;
 }
 
 static void lock_serial(BlockDriverState *bs)
 {
-    if (needs_turns(bs)) {
+    if (takes_turns(bs)) {
         pthread_mutex_lock(&bs->priv->serial);
     }
 }
 
 static void unlock_serial(BlockDriverState *bs)
 {
-    if (needs_turns(bs)) {
+    if (takes_turns(bs)) {
         pthread_mutex_unlock(&bs->priv->serial);
     }
 }
@@ -110,8 +110,8 @@ int block_driver_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return block_from_driver(bs, ret);
 }
 
-/* A write that failed may have grown the file, but nothing is known of how far */
-static int wrote(BlockDriverState *bs, int64_t end, int ret)
+/* Count a write, and let the node grow to @end if it worked. How far a failed write made the file grow is not known */
+static int note_write(BlockDriverState *bs, int64_t end, int ret)
 {
     __atomic_add_fetch(&bs->priv->written, 1, __ATOMIC_RELEASE);
     if (ret == 0 && !bs->drv->map) {
@@ -125,10 +125,10 @@ int block_driver_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     lock_serial(bs);
     int ret = block_answer(bs, "write", bs->drv->write(bs, offset, vec));
     unlock_serial(bs);
-    return wrote(bs, offset + vec.bytes, ret);
+    return note_write(bs, offset + vec.bytes, ret);
 }
 
-/* The same for the last, partial unit of a file */
+/* Write the last, partial unit of a file */
 int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     if (!bs->drv->write_end) {
@@ -137,7 +137,7 @@ int block_driver_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
     lock_serial(bs);
     int ret = block_answer(bs, "write_end", bs->drv->write_end(bs, offset, vec));
     unlock_serial(bs);
-    return wrote(bs, offset + vec.bytes, ret);
+    return note_write(bs, offset + vec.bytes, ret);
 }
 
 int block_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
@@ -148,7 +148,7 @@ int block_driver_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsig
     lock_serial(bs);
     int ret = block_answer(bs, "zero", bs->drv->zero(bs, offset, bytes, flags));
     unlock_serial(bs);
-    return ret == -ENOTSUP ? ret : wrote(bs, (flags & BLOCK_ZERO_DISCARD) ? 0 : offset + bytes, ret);
+    return ret == -ENOTSUP ? ret : note_write(bs, (flags & BLOCK_ZERO_DISCARD) ? 0 : offset + bytes, ret);
 }
 
 int block_driver_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
@@ -170,7 +170,7 @@ int block_driver_status(BlockDriverState *bs, int64_t offset, int64_t bytes, uns
     return ret == 0 && further ? 1 : block_from_driver(bs, ret);
 }
 
-/* The driver's half of the contract */
+/* Check that @ext keeps the driver's half of the contract of map() */
 static bool is_sound(BlockDriverState *bs, int64_t offset, unsigned mode, const BlockExtent *ext)
 {
     bool known = !ext->node || ext->node->priv->tree == bs->priv->tree;

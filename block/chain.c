@@ -1,8 +1,9 @@
 /* chain.c - the files of a chain of images, so that none is opened twice in it */
 /* SPDX-License-Identifier: MIT
  *
- * A chain is an image, its backing, that one's backing, and so on; a bs->file that is a format begins one of its own.
- * The first image of a chain keeps the set of the files of all of them: a chain that leads to itself would have no end.
+ * A chain is an image, its backing, the backing of that one, and so on. A bs->file that is a format begins a chain of
+ * its own. The first image of a chain keeps the set of the files of all its images. A file that is already in the set
+ * is not opened again: such a chain would have no end.
  */
 #include <errno.h>
 #include "block/layer.h"
@@ -27,8 +28,8 @@ static gboolean same_file(gconstpointer a, gconstpointer b)
     return left->drv == right->drv && left->id.where == right->id.where && left->id.which == right->id.which;
 }
 
-/* The protocol that has all of the image's file, and not a format between them, which may show a part of it.
- * NULL: there is none */
+/* Return the protocol node that holds the whole file of the image. NULL if there is another format between them, which
+ * may show only a part of the file */
 static BlockDriverState *whole_file(BlockDriverState *bs)
 {
     BlockDriverState *node = bs->file ? bs->file : bs;
@@ -45,7 +46,7 @@ static bool has_no_end(GError **errp)
     return false;
 }
 
-/* False if it is there already; what can't be told apart is not in the set */
+/* Add the file of @bs to the set. False if it is already there. A file that the driver cannot identify is not added */
 static bool add_file(BlockDriverState *bs)
 {
     BlockPrivate *priv = bs->priv;

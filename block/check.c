@@ -1,33 +1,33 @@
-/* check.c - what is wrong with an image, and repairs, one kind at a time */
+/* check.c - bdrv_check(): finds damage, and repairs it, one kind at a time */
 /* SPDX-License-Identifier: MIT
  *
- * A driver's check() only looks, and its repair() only puts right what is of one kind. Between two repairs all
- * is flushed and looked at again, from disk: so a repair that was cut off is one that ended there, and the next
- * one goes on with what it finds.
+ * A driver's check() only looks, and its repair() repairs one kind of damage. After each repair the image is flushed
+ * and checked again, from disk. So an interrupted repair leaves an image as if fewer kinds had been repaired, and the
+ * next check continues from there.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include "block/layer.h"
 
-#define MAX_CASES 5         /* of one kind that are described */
+#define MAX_CASES 5         /* that are described, of one kind */
 
 typedef struct Kind {
     int64_t count;
-    GArray *cases;          /* BlockCheckCase; NULL: none */
+    GArray *cases;          /* of BlockCheckCase; NULL: none */
 } Kind;
 
 struct BlockCheckBuilder {
     int kinds;
-    Kind *found;            /* one a kind, and a last one for what could not be read */
+    Kind *found;            /* one for each kind; the last one is for reads that failed */
     void (*progress)(void *user, int64_t done, int64_t total);  /* NULL: not called */
     void *user;
 };
 
-/* bdrv_check() hands out the public part */
+/* A BlockCheck, which bdrv_check() returns, and what belongs to it */
 typedef struct OwnedCheck {
     BlockCheck check;
-    GArray *findings;       /* BlockFinding; their cases are in the builders */
+    GArray *findings;       /* of BlockFinding; their cases are in the builders */
     BlockCheckBuilder now, repaired;
 } OwnedCheck;
 
@@ -87,7 +87,7 @@ void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count)
     found->found[kind < 0 ? found->kinds : kind].count += MAX(count, 0);
 }
 
-/* The first kind that may be repaired now; -1: none. Each gets one try */
+/* Return the first kind that may be repaired now, or -1. Each kind is tried once */
 static int next_repair(const BlockCheckKind *table, const BlockCheckBuilder *now, const BlockCheckBuilder *tried,
                        unsigned fix)
 {
@@ -115,7 +115,7 @@ static int repair(BlockDriverState *bs, OwnedCheck *own, int kind)
     return ret < 0 ? ret : bdrv_node_flush(bs);
 }
 
-/* List what was repaired before @kind, as the end of a message. "": nothing was */
+/* List what was repaired before @kind, as the end of an error message. "" if nothing was */
 static char *list_repaired(const BlockCheckKind *table, const BlockCheckBuilder *repaired, int kind)
 {
     GString *text = g_string_new(NULL);
@@ -126,8 +126,8 @@ static char *list_repaired(const BlockCheckKind *table, const BlockCheckBuilder 
         if (i == kind || done->count == 0) {
             continue;
         }
-        g_string_append_printf(text, "%s%s (%s), %" PRId64 " times", text->len ? "; " : "; repaired before it: ", table[i].code,
-                               table[i].name, done->count);
+        g_string_append_printf(text, "%s%s (%s), %" PRId64 " times",
+                               text->len ? "; " : "; repaired before it: ", table[i].code, table[i].name, done->count);
         for (guint j = 0; done->cases && j < done->cases->len; j++) {
             g_string_append_printf(text, ", %s", g_array_index(done->cases, BlockCheckCase, j).text);
         }
@@ -226,8 +226,8 @@ void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total)
     }
 }
 
-BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
-                               void *user, GError **errp)
+BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix,
+                               void (*progress)(void *user, int64_t done, int64_t total), void *user, GError **errp)
 {
     BlockTree *tree = bs->priv->tree;
 

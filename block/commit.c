@@ -1,8 +1,8 @@
-/* commit.c - write what an image has over one of its backings into that backing */
+/* commit.c - bdrv_commit(): writes the data of an image, and of images behind it, into one of its backings */
 /* SPDX-License-Identifier: MIT
  *
- * The image on top is left as it is, so that it reads the same at every moment: also after the work was
- * interrupted, and done again.
+ * The image on top is not changed. So it reads the same at every moment, also after a commit was interrupted and
+ * repeated.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,11 +12,11 @@
 
 typedef struct Commit {
     BlockDriverState *top, *base;
-    unsigned depth;                 /* of the base */
+    unsigned depth;                 /* of the base below the top */
     uint8_t *buf;
 } Commit;
 
-/* The first part of what is at @offset, to where it belongs. How much that was, or -errno */
+/* Commit the first extent at @offset to the base. Return its length, or -errno */
 static int64_t commit_first(Commit *c, int64_t offset, int64_t bytes)
 {
     BlockStatus st;
@@ -48,7 +48,7 @@ static int64_t commit_all(Commit *c, void (*progress)(void *, int64_t, int64_t),
     return n < 0 ? n : bdrv_node_flush(c->base);
 }
 
-/* Nothing is begun that could not be ended */
+/* Check that the base can be written, and make it as long as the top, before any data is written */
 static bool check_base(BlockDriverState *top, BlockDriverState *base, unsigned depth, GError **errp)
 {
     if (depth == 0) {
@@ -74,7 +74,7 @@ bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *us
     int64_t ret = -ENOMEM;
 
     block_enter_alone(tree);
-    for (unsigned i = 0; i < depth && c.base; i++) {    /* the backings may be others after a rebase */
+    for (unsigned i = 0; i < depth && c.base; i++) {    /* not the options' chain: a rebase may have changed it */
         c.base = c.base->backing;
     }
     bool ok = check_base(bs, c.base, depth, errp);

@@ -1,9 +1,12 @@
-/* copy.c - copy an image: leave out the zeroes, several pieces at a time */
+/* copy.c - bdrv_copy(), the work of "convert": copies a disk, skips zeroes, with several threads */
 /* SPDX-License-Identifier: MIT
  *
- * Workers take pieces from front to back and read them beside each other. So that equal input makes equal
- * images, down to where blocks lie, they write in turn where the target has to find a place for the data;
- * as soon as it has one, it is the next one's turn.
+ * Several threads ("workers") take pieces from front to back and read them at the same time. Equal input must make
+ * equal images, also in the order of blocks. So if the target has to allocate blocks, workers write in turn: as soon as
+ * the first write of a piece has allocated its block, the next worker may write.
+ *
+ * Zeroes are skipped in two places: describe_piece() takes them from the block status, and write_sparse() finds them in
+ * data that was read.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +19,7 @@
 #include "util/iszero.h"
 
 #define READ_BYTES      (1 << 20)
-#define WRITE_BYTES     (128 << 10)     /* smaller pieces are easier on the page cache than large ones */
+#define WRITE_BYTES     (128 << 10)     /* the page cache is faster with this than with 1 MiB */
 #define ZERO_UNIT       4096
 #define SALVAGE_UNIT    512
 #define MAX_WORKERS     16
@@ -24,26 +27,26 @@
 /* A range that could not be read. Losses of one kind are found from front to back, by one worker at a time */
 typedef struct Loss {
     const char *doing;
-    int64_t offset, bytes;          /* none: nothing waits to be told of */
+    int64_t offset, bytes;          /* 0 bytes: there is no loss to report */
     int err;
 } Loss;
 
 typedef struct Copy {
     BlockDriverState *from, *to;
     BlockCopyOptions opts;
-    int64_t end, total;             /* of what is copied, in @from; bytes of data in it */
-    int64_t shift;                  /* from there to its place in @to */
-    bool in_turn;                   /* the target allocates, and order matters */
-    bool one_block;                 /* and the first write into a piece finds a place for all of it */
+    int64_t end, total;             /* where to stop, in @from; and how many bytes of data that is */
+    int64_t shift;                  /* added to an offset in @from, gives the offset in @to */
+    bool in_turn;                   /* the target allocates blocks, and their order matters */
+    bool one_block;                 /* the first write into a piece allocates space for all of it */
     pthread_mutex_t lock;           /* guards the rest */
     pthread_cond_t turned;
     int64_t next;                   /* where the next piece begins */
-    int64_t data_end;               /* nothing but data up to here: no need to ask again */
-    int64_t turn;                   /* where the piece begins whose turn it is */
+    int64_t data_end;               /* the bytes from next to here are data: no need to ask again */
+    int64_t turn;                   /* the offset of the piece that may be written now */
     int64_t done;
     Loss status_loss, read_loss;
-    bool counted;                   /* the first pass is over: losses of block status are told of */
-    int err;                        /* the first, an errno; 0: none */
+    bool counted;                   /* count_total() is done: it has reported the status losses */
+    int err;                        /* errno of the first failure; 0: none */
     int64_t err_offset;
     const char *err_doing;
 } Copy;
@@ -51,10 +54,10 @@ typedef struct Copy {
 typedef struct Piece {
     int64_t offset, bytes;
     bool zero;
-    bool passed;                    /* it was this one's turn, and is no more */
+    bool passed;                    /* its worker has let the next one write */
 } Piece;
 
-static void fail(Copy *copy, const char *doing, int64_t offset, int err)
+static void fail_copy(Copy *copy, const char *doing, int64_t offset, int err)
 {
     pthread_mutex_lock(&copy->lock);
     if (!copy->err) {
@@ -75,8 +78,8 @@ static void tell_loss(Copy *copy, Loss *loss)
     }
 }
 
-/* Add a range to @loss if it follows in the file and has the same error; else tell @loss, and begin another one */
-static void lose(Copy *copy, Loss *loss, const char *doing, int64_t offset, int64_t bytes, int err)
+/* Add a range to @loss if it follows @loss and has the same error; else report @loss and begin another one */
+static void note_loss(Copy *copy, Loss *loss, const char *doing, int64_t offset, int64_t bytes, int err)
 {
     if (loss->bytes && loss->offset + loss->bytes == offset && loss->err == err) {
         loss->bytes += bytes;
@@ -86,14 +89,14 @@ static void lose(Copy *copy, Loss *loss, const char *doing, int64_t offset, int6
     *loss = (Loss) { doing, offset, bytes, err };
 }
 
-static void lose_status(Copy *copy, int64_t offset, int64_t bytes, int err)
+static void note_status_loss(Copy *copy, int64_t offset, int64_t bytes, int err)
 {
     if (!copy->counted) {
-        lose(copy, &copy->status_loss, "reading block status", offset, bytes, err);
+        note_loss(copy, &copy->status_loss, "reading block status", offset, bytes, err);
     }
 }
 
-/* Bytes that nobody can say anything of may be readable all the same */
+/* Ask for the block status at @offset. With opts.salvage, bytes of unknown status count as data: a read may succeed */
 static int ask_status(Copy *copy, int64_t offset, BlockStatus *st)
 {
     int64_t bytes = copy->end - offset;
@@ -101,13 +104,13 @@ static int ask_status(Copy *copy, int64_t offset, BlockStatus *st)
 
     while ((ret = bdrv_block_status(copy->from, offset, bytes, BDRV_STATUS_WANT_ZERO, st)) < 0 &&
            copy->opts.salvage) {
-        if (st->bytes > 0) {        /* nothing of that can be read, and it may be most of a disk */
-            lose_status(copy, offset, st->bytes, -ret);
+        if (st->bytes > 0) {        /* the driver knows that these cannot be read: often a lot */
+            note_status_loss(copy, offset, st->bytes, -ret);
             *st = (BlockStatus) { .bytes = st->bytes, .zero = true };
             return 0;
         }
         if (bytes <= SALVAGE_UNIT) {
-            lose_status(copy, offset, bytes, -ret);
+            note_status_loss(copy, offset, bytes, -ret);
             *st = (BlockStatus) { .bytes = bytes, .data = true };
             return 0;
         }
@@ -116,8 +119,8 @@ static int ask_status(Copy *copy, int64_t offset, BlockStatus *st)
     return ret;
 }
 
-/* What is at @offset: all the zeroes that follow, or data that fits a buffer. 0 or -errno */
-static int describe(Copy *copy, int64_t offset, Piece *piece)
+/* Find the piece at @offset: zeroes as far as they go, or data that fits a buffer. 0 or -errno */
+static int describe_piece(Copy *copy, int64_t offset, Piece *piece)
 {
     BlockStatus st = { .bytes = copy->data_end - offset };
 
@@ -136,27 +139,27 @@ static int describe(Copy *copy, int64_t offset, Piece *piece)
     return 0;
 }
 
-/* False: there is nothing left to do */
-static bool take(Copy *copy, Piece *piece)
+/* Take the next piece. False if there is none, or the copy has failed */
+static bool take_piece(Copy *copy, Piece *piece)
 {
     int ret = 0;
 
     pthread_mutex_lock(&copy->lock);
     bool more = copy->next < copy->end && !copy->err;
     if (more) {
-        ret = describe(copy, copy->next, piece);
+        ret = describe_piece(copy, copy->next, piece);
         copy->next += ret < 0 ? 0 : piece->bytes;
     }
     int64_t at = copy->next;
     pthread_mutex_unlock(&copy->lock);
 
     if (ret < 0) {
-        fail(copy, "reading block status at offset", at, -ret);
+        fail_copy(copy, "reading block status at offset", at, -ret);
     }
     return more && ret == 0;
 }
 
-/* False: somebody failed */
+/* Wait until @piece may be written. False if the copy has failed */
 static bool wait_for_turn(Copy *copy, const Piece *piece)
 {
     if (!copy->in_turn || piece->passed) {
@@ -193,14 +196,14 @@ static void count_done(Copy *copy, const Piece *piece)
     pthread_mutex_unlock(&copy->lock);
 }
 
-static int write_zeroes(Copy *copy, int64_t offset, int64_t bytes)
+static int copy_zeroes(Copy *copy, int64_t offset, int64_t bytes)
 {
     return copy->opts.target_is_zero ? 0
            : bdrv_pwrite_zeroes(copy->to, offset + copy->shift, bytes, BDRV_REQ_MAY_UNMAP);
 }
 
-/* [@start, @end) of a piece whose bytes are @buf */
-static int write_data(Copy *copy, Piece *piece, const uint8_t *buf, int64_t start, int64_t end)
+/* Write the bytes [@start, @end) of a piece, whose data is in @buf */
+static int copy_data(Copy *copy, Piece *piece, const uint8_t *buf, int64_t start, int64_t end)
 {
     int ret = 0;
 
@@ -216,7 +219,7 @@ static int write_data(Copy *copy, Piece *piece, const uint8_t *buf, int64_t star
     return ret;
 }
 
-/* How much of @buf, at @offset, is alike: all zero or not */
+/* Return how many bytes at the start of @buf are all zero, or all in units that are not zero. @offset: of @buf */
 static int64_t run_length(const uint8_t *buf, int64_t offset, int64_t bytes, bool *zero)
 {
     int64_t end = 0;
@@ -235,7 +238,7 @@ static int64_t run_length(const uint8_t *buf, int64_t offset, int64_t bytes, boo
     return end;
 }
 
-/* Runs of data, and zeroes where there are enough of them to be worth it */
+/* Write the data of a piece; write its zeroes as zeroes where a run of them is long enough (opts.sparse) */
 static int write_sparse(Copy *copy, Piece *piece, const uint8_t *buf)
 {
     int64_t start = 0, end = 0;         /* data not yet written */
@@ -246,21 +249,21 @@ static int write_sparse(Copy *copy, Piece *piece, const uint8_t *buf)
         int64_t n = run_length(buf + end, piece->offset + end, piece->bytes - end, &zero);
 
         if (zero && n >= copy->opts.sparse) {
-            ret = write_data(copy, piece, buf, start, end);
-            ret = ret < 0 ? ret : write_zeroes(copy, piece->offset + end, n);
+            ret = copy_data(copy, piece, buf, start, end);
+            ret = ret < 0 ? ret : copy_zeroes(copy, piece->offset + end, n);
             start = end + n;
         }
         end += n;
     }
-    return ret < 0 ? ret : write_data(copy, piece, buf, start, end);
+    return ret < 0 ? ret : copy_data(copy, piece, buf, start, end);
 }
 
 static int write_piece(Copy *copy, Piece *piece, const uint8_t *buf)
 {
     if (piece->zero) {
-        return write_zeroes(copy, piece->offset, piece->bytes);
+        return copy_zeroes(copy, piece->offset, piece->bytes);
     }
-    return copy->opts.sparse < 0 ? write_data(copy, piece, buf, 0, piece->bytes) : write_sparse(copy, piece, buf);
+    return copy->opts.sparse < 0 ? copy_data(copy, piece, buf, 0, piece->bytes) : write_sparse(copy, piece, buf);
 }
 
 static void salvage_piece(Copy *copy, const Piece *piece, uint8_t *buf)
@@ -270,7 +273,7 @@ static void salvage_piece(Copy *copy, const Piece *piece, uint8_t *buf)
         int ret = bdrv_pread(copy->from, piece->offset + at, buf + at, n, 0);
 
         if (ret < 0) {
-            lose(copy, &copy->read_loss, "reading", piece->offset + at, n, -ret);
+            note_loss(copy, &copy->read_loss, "reading", piece->offset + at, n, -ret);
             memset(buf + at, 0, (size_t)n);
         }
     }
@@ -292,11 +295,11 @@ static void copy_piece(Copy *copy, Piece *piece, uint8_t *buf)
     int ret = read_piece(copy, piece, buf);
 
     if (ret < 0) {
-        fail(copy, "reading at byte", piece->offset, -ret);
+        fail_copy(copy, "reading at byte", piece->offset, -ret);
     } else if (wait_for_turn(copy, piece)) {
         ret = write_piece(copy, piece, buf);
         if (ret < 0) {
-            fail(copy, "writing at byte", piece->offset, -ret);
+            fail_copy(copy, "writing at byte", piece->offset, -ret);
         } else {
             pass_turn(copy, piece);
             count_done(copy, piece);
@@ -307,13 +310,13 @@ static void copy_piece(Copy *copy, Piece *piece, uint8_t *buf)
 static void *worker(void *data)
 {
     Copy *copy = data;
-    uint8_t *buf = aligned_alloc(4096, READ_BYTES);     /* as O_DIRECT likes it */
+    uint8_t *buf = aligned_alloc(4096, READ_BYTES);     /* aligned for O_DIRECT */
     Piece piece;
 
     if (!buf) {
-        fail(copy, "reading at byte", 0, ENOMEM);
+        fail_copy(copy, "reading at byte", 0, ENOMEM);
     }
-    while (buf && take(copy, &piece)) {
+    while (buf && take_piece(copy, &piece)) {
         copy_piece(copy, &piece, buf);
     }
     free(buf);
@@ -328,13 +331,13 @@ static void run_workers(Copy *copy)
     while (started < want - 1 && pthread_create(&threads[started], NULL, worker, copy) == 0) {
         started++;
     }
-    worker(copy);       /* this thread is one of them, and the only one if there can be no others */
+    worker(copy);       /* this thread is a worker, too, and may be the only one */
     while (started > 0) {
         pthread_join(threads[--started], NULL);
     }
 }
 
-/* Must the order of writes be kept, and for how long? */
+/* Find out whether the order of writes matters, and whether the first write of a piece allocates all of it */
 static bool find_order(Copy *copy, GError **errp)
 {
     BlockInfo *info = bdrv_get_info(copy->to, errp);
@@ -348,7 +351,7 @@ static bool find_order(Copy *copy, GError **errp)
     return true;
 }
 
-/* Bytes of data, to measure progress by */
+/* Count the bytes of data, for opts.progress */
 static int count_total(Copy *copy)
 {
     int64_t offset = copy->opts.progress || copy->opts.salvage ? copy->next : copy->end;
@@ -356,20 +359,20 @@ static int count_total(Copy *copy)
     int ret = 0;
 
     for (; offset < copy->end && ret == 0; offset += piece.bytes) {
-        ret = describe(copy, offset, &piece);
+        ret = describe_piece(copy, offset, &piece);
         if (ret < 0) {
-            fail(copy, "reading block status at offset", offset, -ret);
+            fail_copy(copy, "reading block status at offset", offset, -ret);
             break;
         }
         copy->total += piece.zero ? 0 : piece.bytes;
     }
-    copy->data_end = copy->opts.sparse < 0 ? copy->end : 0;   /* to write all zeroes, read all */
+    copy->data_end = copy->opts.sparse < 0 ? copy->end : 0;   /* with opts.sparse < 0 zeroes are read and written */
     tell_loss(copy, &copy->status_loss);
     copy->counted = true;
     return ret;
 }
 
-/* Is there so much in the source, and room for it in the target? */
+/* Set the range to copy. False if the source is shorter, or the target has no room for it */
 static bool set_range(Copy *copy, GError **errp)
 {
     int64_t have = bdrv_getlength(copy->from), room = bdrv_getlength(copy->to);
@@ -392,7 +395,7 @@ static bool set_range(Copy *copy, GError **errp)
     return true;
 }
 
-/* What has been written already would be read as the source, or both would write tables */
+/* Check that the range of the source and the range of the target do not overlap in one file */
 static bool lies_apart(const Copy *copy, GError **errp)
 {
     int64_t start = copy->next, bytes = copy->end - start;
@@ -411,7 +414,7 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
         copy.opts.sparse = ZERO_UNIT;
     }
     if (copy.opts.salvage) {
-        copy.opts.workers = 1;          /* from front to back */
+        copy.opts.workers = 1;          /* losses are reported from front to back */
     }
     if (!set_range(&copy, errp) || !lies_apart(&copy, errp) || !find_order(&copy, errp)) {
         return false;

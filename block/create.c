@@ -6,7 +6,7 @@
 #include "block/layer.h"
 #include "block/options.h"
 
-/* The same for create(). @lenient: keys that only open() knows are not an error */
+/* Call the driver's create(), with its options struct. @lenient: keys that only open() knows are no error */
 static bool call_create(BlockDriverState *bs, KeyVal *kv, bool lenient, GError **errp)
 {
     const BlockDriver *drv = bs->drv;
@@ -22,8 +22,8 @@ static bool call_create(BlockDriverState *bs, KeyVal *kv, bool lenient, GError *
     return ok;
 }
 
-/* Set option @name of the file at the bottom, if the table has it */
-static bool want(KeyVal *kv, const BlockOption *table, const char *name, int64_t value)
+/* Set option @name of the file at the bottom. False if @table does not have it */
+static bool set_file_option(KeyVal *kv, const BlockOption *table, const char *name, int64_t value)
 {
     while (table && table->name && !g_str_equal(table->name, name)) {
         table++;
@@ -37,17 +37,19 @@ static bool want(KeyVal *kv, const BlockOption *table, const char *name, int64_t
     return true;
 }
 
-/* Set the options of @maker's create() that @plan has values for: with a size, it makes room before it empties a file */
-static void want_plan(BlockDriverState *maker, KeyVal *kv, const BlockFilePlan *plan)
+/* Set the options of @maker's create() that @plan has values for. With a size, create() makes sure that there is room
+ * before it empties a file */
+static void set_file_options(BlockDriverState *maker, KeyVal *kv, const BlockFilePlan *plan)
 {
-    want(kv, maker->drv->create_options, "size", plan->bytes);
-    if (plan->extent_size_hint && !want(kv, maker->drv->create_options, "extent_size_hint", plan->extent_size_hint)) {
+    set_file_option(kv, maker->drv->create_options, "size", plan->bytes);
+    if (plan->extent_size_hint &&
+        !set_file_option(kv, maker->drv->create_options, "extent_size_hint", plan->extent_size_hint)) {
         bdrv_warn(maker, "ignored", "driver '%s' makes files without an extent size hint", maker->drv->name);
     }
 }
 
-/* The file at the bottom of @kv, a chain of filters over a protocol, made empty. The node that made it
- * remembers whether it was there before; NULL on failure */
+/* Make the file at the bottom of @kv, or empty it. Only filters may be above it. Return the node that made it, which
+ * remembers whether the file existed before; NULL on failure */
 static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, const BlockFilePlan *plan, GError **errp)
 {
     const BlockDriver *drv = block_take_driver(kv, block_default_protocol(from, kv), errp);
@@ -67,7 +69,7 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, const Bl
     BlockDriverState *maker = block_node_new(from->tree, drv, BDRV_O_RDWR);
 
     block_name_file(kv, drv->create_options, from->filename);
-    want_plan(maker, kv, plan);
+    set_file_options(maker, kv, plan);
     maker->priv->storage = block_copy_storage(from->storage);
     maker->priv->options = keyval_new();
     if (!call_create(maker, kv, true, errp)) {
@@ -77,8 +79,8 @@ static BlockDriverState *make_file(const BlockSource *from, KeyVal *kv, const Bl
     return maker;
 }
 
-/* The protocol that make_file() would have make a file, and in *@filename, to be g_free()d, which; NULL: there is none.
- * Eats @kv */
+/* Return the protocol in which make_file() would make the file, and in *@filename (to be g_free()d) the file's name.
+ * NULL if there is none. Takes options out of @kv */
 static const BlockDriver *find_maker(const BlockSource *from, KeyVal *kv, char **filename)
 {
     const BlockDriver *drv = block_take_driver(kv, block_default_protocol(from, kv), NULL);
@@ -96,7 +98,7 @@ static const BlockDriver *find_maker(const BlockSource *from, KeyVal *kv, char *
     return drv;
 }
 
-/* Might make_file() empty a file, or storage, that is there already? Eats @kv */
+/* Return whether make_file() may empty an existing file or storage. Takes options out of @kv */
 static bool has_file(const BlockSource *from, KeyVal *kv)
 {
     g_autofree char *filename = NULL;
@@ -107,7 +109,7 @@ static bool has_file(const BlockSource *from, KeyVal *kv)
            (from->storage || (filename && drv->identify && drv->identify(NULL, filename, &id)));
 }
 
-/* What is below a new image, to be written to. Eats @kv */
+/* Open the nodes below a new image for writing. Takes options out of @kv */
 static BlockDriverState *open_below(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
     BlockDriverState *below = block_open_child(from, kv, flags, errp);
@@ -123,7 +125,7 @@ static BlockDriverState *open_below(const BlockSource *from, KeyVal *kv, unsigne
     return below;
 }
 
-/* An existing file is opened by the options of all nodes above it before it is emptied */
+/* Check the options of all nodes below the new image: open an existing file with them, before it is emptied */
 static bool try_file(const BlockSource *from, const char *options, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(options, errp), again = keyval_parse(options, NULL);
@@ -137,7 +139,7 @@ static bool try_file(const BlockSource *from, const char *options, GError **errp
     return below;
 }
 
-/* @options are those of the node; the driver at its bottom is the maker */
+/* Check the options of the nodes below a new image, then make the file. Return the node that made it */
 static BlockDriverState *try_and_make(const BlockSource *from, const char *options, const BlockFilePlan *plan,
                                       GError **errp)
 {
@@ -162,7 +164,7 @@ bool bdrv_create_file_for(BlockDriverState *bs, const BlockFilePlan *plan, GErro
     if (!priv->maker) {
         return false;
     }
-    from.storage = priv->maker->priv->storage;        /* it is empty now, and says so */
+    from.storage = priv->maker->priv->storage;        /* the maker's copy says that it is empty now */
     bs->file = open_below(&from, priv->options, BDRV_O_RDWR, errp);
     return bs->file != NULL;
 }
@@ -193,7 +195,7 @@ static bool flush_created(BlockDriverState *bs, GError **errp)
     return ret == 0;
 }
 
-/* By the file that will be made, which the options may name */
+/* Set the file name of @bs to that of the file which will be made */
 static void name_new(BlockDriverState *bs, const BlockSource *from)
 {
     g_autofree char *text = keyval_format(bs->priv->options), *said = NULL;

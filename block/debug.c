@@ -1,10 +1,10 @@
-/* debug.c - breakpoints: requests that wait where a test wants them to */
+/* debug.c - passes breakpoints of tests to the driver that has them (blkdebug) */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include "block/layer.h"
 
-/* The first on the way down that can do it; NULL: none */
-static BlockDriverState *find(BlockDriverState *bs)
+/* Return the first node, from @bs down, whose driver has breakpoints; NULL if none has */
+static BlockDriverState *find_debug_node(BlockDriverState *bs)
 {
     while (bs && !bs->drv->debug) {
         bs = bs->file;
@@ -14,28 +14,28 @@ static BlockDriverState *find(BlockDriverState *bs)
 
 int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *tag)
 {
-    BlockDriverState *node = find(bs);
+    BlockDriverState *node = find_debug_node(bs);
 
     return node ? node->drv->debug->breakpoint(node, event, tag) : -ENOTSUP;
 }
 
 int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag)
 {
-    BlockDriverState *node = find(bs);
+    BlockDriverState *node = find_debug_node(bs);
 
     return node ? node->drv->debug->remove_breakpoint(node, tag) : -ENOTSUP;
 }
 
 int bdrv_debug_resume(BlockDriverState *bs, const char *tag)
 {
-    BlockDriverState *node = find(bs);
+    BlockDriverState *node = find_debug_node(bs);
 
     return node ? node->drv->debug->resume(node, tag) : -ENOTSUP;
 }
 
 bool bdrv_debug_is_suspended(BlockDriverState *bs, const char *tag)
 {
-    BlockDriverState *node = find(bs);
+    BlockDriverState *node = find_debug_node(bs);
 
     return node && node->drv->debug->is_suspended(node, tag);
 }

@@ -1,5 +1,8 @@
-/* drivers.c - the list of drivers: find one by name, or ask them who knows an image */
-/* SPDX-License-Identifier: MIT */
+/* drivers.c - the list of drivers: finds one by name, or guesses the format of a file (probing) */
+/* SPDX-License-Identifier: MIT
+ *
+ * A driver's table is the last thing in the driver's own file. The type of the table is in miniblk/driver.h.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,9 +10,9 @@
 #include <glib.h>
 #include "block/drivers.h"
 
-#define SECTOR 512                  /* what may be read of the ends of a file where the rest of them can't */
+#define SECTOR 512                  /* what is read of the ends of a file if more cannot be read */
 
-/* Formats in the order they are asked, raw last as it takes anything; then filters and protocols */
+/* Formats in the order of probing, raw last because it accepts every file; then filters and protocols */
 static const BlockDriver *const drivers[] = {
     &bdrv_vpc,
     &bdrv_raw,
@@ -70,7 +73,7 @@ const char *bdrv_other_format(const uint8_t *head, const uint8_t *tail, int64_t 
     return foreign;
 }
 
-/* What can be read of it; the rest is zero. -errno: nothing can */
+/* Read as much of @bytes as can be read; the rest is zero. -errno if nothing can be read */
 static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64_t bytes)
 {
     int ret = bdrv_node_pread(file, offset, buf, bytes);
@@ -87,22 +90,22 @@ static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64
         }
     }
     if (lost < bytes) {
-        bdrv_warn(file, "guess", "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): the format is "
-                  "guessed without them", bytes, offset, lost, g_strerror(-ret));
+        bdrv_warn(file, "guess", "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): "
+                  "the format is guessed without them", bytes, offset, lost, g_strerror(-ret));
     }
     return lost < bytes ? 0 : ret;
 }
 
-/* Refuse, by name, what is of a format that no driver reads, and warn of what a driver suspects to be its own: no
- * driver's probe() knew it, and it is about to be taken for a raw disk. False: refused */
-static bool may_be_raw(BlockDriverState *file, const BlockProbe *probe, bool head_only, GError **errp)
+/* Decide whether a file that no probe() knew may be taken for a raw disk. False: it is of a format that no driver
+ * reads, which is refused by name. Warn if a driver suspects that the file is its own */
+static bool may_take_as_raw(BlockDriverState *file, const BlockProbe *probe, bool head_only, GError **errp)
 {
     const char *advice, *foreign = bdrv_foreign_format(probe, &advice);
     const BlockDriver *drv = NULL;
 
     if (foreign) {
-        bdrv_set_error(errp, ENOTSUP, "this is a file of the format %s, which no driver here reads: %s. If it is a raw disk "
-                       "that only begins like one, name the driver raw (-f raw)", foreign, advice);
+        bdrv_set_error(errp, ENOTSUP, "this is a file of the format %s, which no driver here reads: %s. "
+                       "If it is a raw disk that only begins like one, name the driver raw (-f raw)", foreign, advice);
         return false;
     }
     if (head_only) {
@@ -121,7 +124,8 @@ static bool may_be_raw(BlockDriverState *file, const BlockProbe *probe, bool hea
         char *why = drv->suspect ? drv->suspect(&more) : NULL;
 
         if (why) {
-            bdrv_warn(file, "guess", "taken for a raw disk, though %s: if it is an image of the format %s, name that driver (-f %s)",
+            bdrv_warn(file, "guess",
+                      "taken for a raw disk, though %s: if it is an image of the format %s, name that driver (-f %s)",
                       why, drv->name, drv->name);
         }
         free(why);
@@ -141,7 +145,7 @@ const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score
     probe.tail = head_only ? nothing : tail;
     if (ret == 0) {
         ret = read_some(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
-        ret = head_only ? 0 : ret;      /* then the tail only tells foreign formats, and is zero where it can't be read */
+        ret = head_only ? 0 : ret;      /* the tail then serves only to recognise foreign formats */
     }
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not read the image to find its format: %s", g_strerror(-ret));
@@ -159,5 +163,5 @@ const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score
             best = drv;
         }
     }
-    return best != &bdrv_raw || may_be_raw(file, &all, head_only, errp) ? best : NULL;
+    return best != &bdrv_raw || may_take_as_raw(file, &all, head_only, errp) ? best : NULL;
 }

@@ -1,4 +1,4 @@
-/* error.c - GLib's errors for people without GLib's headers */
+/* error.c - GError for programs without GLib's headers */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* flush-after.c - flush-after=: how much may be written, or how long, before the layer flushes by itself */
+/* flush-after.c - the option flush-after: after how many bytes, or what time, the layer flushes by itself */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,10 +14,10 @@ static int64_t now_ms(void)
     struct timespec ts;
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + 1;    /* never 0, which is: nothing was written */
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + 1;    /* never 0, which means that nothing was written */
 }
 
-/* "5s"; 0: it is not */
+/* Parse a time such as "5s" into milliseconds; 0: it is no time */
 static int64_t parse_seconds(const char *text)
 {
     char *end;

@@ -1,9 +1,9 @@
-/* info.c - what an image says of itself: facts, and the count of its errors */
+/* info.c - bdrv_get_info(): facts about an image, and the count of its failed requests */
 /* SPDX-License-Identifier: MIT */
 #include <stdarg.h>
 #include "block/layer.h"
 
-/* bdrv_get_info() hands out the public part */
+/* A BlockInfo, which bdrv_get_info() returns, and what belongs to it */
 typedef struct OwnedInfo {
     BlockInfo info;
     GArray *items;
@@ -21,7 +21,7 @@ static void item_clear(void *item)
     g_free((char *)it->text);
 }
 
-static void add(BlockInfoBuilder *items, BlockInfoItem item)
+static void add_item(BlockInfoBuilder *items, BlockInfoItem item)
 {
     item.key = g_strdup(item.key);
     g_array_append_val(items->items, item);
@@ -32,21 +32,21 @@ void bdrv_info_text(BlockInfoBuilder *items, const char *key, const char *format
     va_list args;
 
     va_start(args, format);
-    add(items, (BlockInfoItem) { key, BLOCK_INFO_TEXT, g_strdup_vprintf(format, args) });
+    add_item(items, (BlockInfoItem) { key, BLOCK_INFO_TEXT, g_strdup_vprintf(format, args) });
     va_end(args);
 }
 
 void bdrv_info_int(BlockInfoBuilder *items, const char *key, int64_t number)
 {
-    add(items, (BlockInfoItem) { key, BLOCK_INFO_INT, NULL, number });
+    add_item(items, (BlockInfoItem) { key, BLOCK_INFO_INT, NULL, number });
 }
 
 void bdrv_info_bool(BlockInfoBuilder *items, const char *key, bool on)
 {
-    add(items, (BlockInfoItem) { key, BLOCK_INFO_BOOL, NULL, on });
+    add_item(items, (BlockInfoItem) { key, BLOCK_INFO_BOOL, NULL, on });
 }
 
-/* From the bottom up, so that a format may correct what its file said */
+/* Collect facts from the lowest node up, so that a format may replace what its file said */
 static bool collect(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
 {
     if (bs->file && !collect(bs->file, info, items, errp)) {

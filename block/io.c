@@ -1,15 +1,15 @@
-/* io.c - the door: every request of a user comes through here */
+/* io.c - every request of a program enters the layer here */
 /* SPDX-License-Identifier: MIT
  *
  * A request is checked, passes the gate of its image, and goes down node by node:
  *
- *   bdrv_preadv               the user's: range checks, the gate, error counting
- *     bdrv_node_readv         on a node: clips to the size, aligns (node.c)
- *       bdrv_mapped_read        a format's: asks where the bytes are, reads them from the child (map.c)
- *       file_read               a protocol's
+ *   bdrv_preadv               for the program: checks the range, enters the gate, counts failures
+ *     bdrv_node_readv         for one node: clips to the size, aligns (node.c)
+ *       bdrv_mapped_read        for a format: asks where the bytes are, reads them from the child (map.c)
+ *       file_read               for a protocol
  *
- * It first shares the gate with the others. A driver that needs to be alone answers -EAGAIN, and then what is left
- * of the request is done with nobody else inside. What was done already is not done again: another request may have
+ * First the request shares the gate with others. If a driver needs to be alone, it returns -EAGAIN, and the rest of the
+ * request is run with nobody else inside the gate. The part that was done is not repeated: another request may have
  * written to the same bytes since.
  */
 #include <errno.h>
@@ -24,7 +24,7 @@ typedef struct Request {
     BlockVec vec;                   /* zero, discard, status: without iov; flush: empty */
     unsigned flags;
     BlockStatus *status;
-    bool changes;                   /* bytes of the disk: nothing of it may be done twice */
+    bool changes;                   /* it changes the disk: no part of it may be done twice */
 } Request;
 
 static bool is_inside(BlockDriverState *bs, int64_t offset, int64_t bytes)
@@ -34,8 +34,8 @@ static bool is_inside(BlockDriverState *bs, int64_t offset, int64_t bytes)
     return offset >= 0 && bytes >= 0 && checked_add(offset, bytes, &end) && end <= bdrv_node_size(bs);
 }
 
-/* Behind the gate. The disk may have become shorter while the request waited there, which is no error of the disk's.
- * No driver has a reason to ask twice to be alone */
+/* Run a request inside the gate. The range is checked here because the disk may have become shorter while the request
+ * waited; that is not counted as a failure of the disk. -EAGAIN of a request that is already alone becomes -EIO */
 static int run_inside(BlockDriverState *bs, const Request *req)
 {
     BlockTree *tree = bs->priv->tree;
@@ -88,7 +88,7 @@ static int run(BlockDriverState *bs, const Request *req)
     return ret;
 }
 
-static int check(BlockDriverState *bs, int64_t offset, int64_t bytes, bool write)
+static int check_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool write)
 {
     if (!is_inside(bs, offset, bytes)) {
         return -EIO;
@@ -108,7 +108,7 @@ static int check_vec(BlockDriverState *bs, int64_t offset, const struct iovec *i
             return -EINVAL;
         }
     }
-    return check(bs, offset, (int64_t)bytes, write);
+    return check_range(bs, offset, (int64_t)bytes, write);
 }
 
 static int run_read(BlockDriverState *bs, const Request *req)
@@ -144,7 +144,7 @@ int bdrv_flush(BlockDriverState *bs)
     return bs->flags & BDRV_O_RDWR ? run(bs, &req) : 0;
 }
 
-/* After a write of @bytes: keep the promises of its flags and of the image's options, and the metadata in bounds */
+/* Flush after a write of @bytes if FUA, writethrough or flush-after ask for it, or too many tables are dirty */
 static int settle_write(BlockDriverState *bs, int ret, int64_t bytes, unsigned flags)
 {
     bool due = block_flush_is_due(bs->priv->tree, bytes);
@@ -155,7 +155,7 @@ static int settle_write(BlockDriverState *bs, int ret, int64_t bytes, unsigned f
         return bdrv_flush(bs);
     }
     if (due || (__atomic_load_n(full, __ATOMIC_RELAXED) && __atomic_exchange_n(full, 0, __ATOMIC_RELAXED))) {
-        (void)bdrv_flush(bs);     /* what fails now stays dirty, and the user's own flush will say so */
+        (void)bdrv_flush(bs);     /* what could not be written stays dirty, and the next flush reports it */
     }
     return ret;
 }
@@ -203,7 +203,7 @@ int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
     bool punch = (flags & BDRV_REQ_MAY_UNMAP) && (bs->flags & BDRV_O_UNMAP);
     const Request req = { "write", run_zero, offset, { .bytes = bytes }, .flags = (punch ? BLOCK_ZERO_PUNCH : 0) |
                           (flags & BDRV_REQ_NO_FALLBACK ? BLOCK_ZERO_NO_FALLBACK : 0), .changes = true };
-    int ret = check(bs, offset, bytes, true);
+    int ret = check_range(bs, offset, bytes, true);
 
     return ret < 0 ? ret : settle_write(bs, run(bs, &req), bytes, flags);
 }
@@ -212,7 +212,7 @@ int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     const Request req = { "discard", run_zero, offset, { .bytes = bytes },
                           .flags = BLOCK_ZERO_PUNCH | BLOCK_ZERO_DISCARD, .changes = true };
-    int ret = check(bs, offset, bytes, true);
+    int ret = check_range(bs, offset, bytes, true);
 
     if (ret < 0 || !(bs->flags & BDRV_O_UNMAP)) {
         return ret;
@@ -224,7 +224,7 @@ int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     const Request req = { "block status", run_status, offset, { .bytes = bytes }, flags, st };
-    int ret = check(bs, offset, bytes, false);
+    int ret = check_range(bs, offset, bytes, false);
 
     *st = (BlockStatus) { .zero = true, .here = true };
     return ret < 0 || bytes == 0 ? ret : run(bs, &req);

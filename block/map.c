@@ -1,8 +1,9 @@
-/* map.c - the loop: ask the driver where, move the bytes, commit */
+/* map.c - the loop: asks a format's map() where the bytes are, moves them, calls map_done() */
 /* SPDX-License-Identifier: MIT
  *
- * Reading, writing, zeroing and block status of every format are the same walk over the same answers
- * of the driver's map().
+ * Read, write, zero and block status of every format are done here: each is a walk over the extents that map() returns.
+ * write_new() holds the order of a write to a new place: first the data, then map_done(), which enters the place into
+ * the tables.
  */
 #include <errno.h>
 #include "block/layer.h"
@@ -14,22 +15,22 @@ static int64_t extent_end(const BlockExtent *ext)
     return ext->offset + ext->bytes;
 }
 
-/* Where @offset of the extent is in the child */
+/* Return the place of @offset in the child of @ext */
 static int64_t in_child(const BlockExtent *ext, int64_t offset)
 {
     return ext->node_offset + (offset - ext->offset);
 }
 
-/* A walk over bytes of a format's disk, a part at a time: a part lies in one extent */
+/* A walk over bytes of a format's disk, part by part. A part lies in one extent */
 typedef struct Walk {
     int64_t offset;                 /* where the walk is in the disk */
-    BlockVec vec;                   /* what is left of the bytes; zeroes: without iov */
-    BlockExtent ext;                /* of the part: where it is, */
-    int64_t bytes;                  /* how much of that is asked for, */
+    BlockVec vec;                   /* the bytes that are left; zeroes: without iov */
+    BlockExtent ext;                /* the extent of the part, */
+    int64_t bytes;                  /* how many bytes the part has, */
     int64_t at;                     /* and where it begins in ext.node */
 } Walk;
 
-/* Find the part that the walk is at. 0 or -errno, as map() */
+/* Find the part at the current offset. 0 or -errno, as map() */
 static int find_part(Walk *walk, BlockDriverState *bs, unsigned mode)
 {
     int ret = block_find_extent(bs, walk->offset, walk->vec.bytes, mode, &walk->ext);
@@ -52,7 +53,7 @@ static void go_on(Walk *walk)
     walk->vec = block_vec_slice(walk->vec, walk->bytes, walk->vec.bytes - walk->bytes);
 }
 
-/* What the child answered to a change of the part */
+/* Return what the child answered to a change of the part; translate the place of -EAGAIN into an offset of this node */
 static int from_child(const Walk *walk, int ret)
 {
     return ret == -EAGAIN ? block_again(walk->offset + block_done(walk->at, walk->bytes)) : ret;
@@ -77,7 +78,7 @@ int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
         bool all = ret == 0 && walk.bytes == walk.vec.bytes;
 
         if (all && walk.ext.node && block_is_mapped(walk.ext.node, walk.at, walk.bytes)) {
-            bs = walk.ext.node;         /* another format has all that is left, most often the backing */
+            bs = walk.ext.node;         /* another format, mostly the backing, has all the rest */
             walk.offset = walk.at;
         } else if (ret == 0) {
             ret = read_part(&walk);
@@ -87,7 +88,7 @@ int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return ret;
 }
 
-/* Copy what the node holds now at [@from, @to) to the new place */
+/* Copy the present contents of [@from, @to) of the disk to the new place */
 static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int64_t to)
 {
     if (from >= to) {
@@ -108,7 +109,7 @@ static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int6
     return ret;
 }
 
-/* Write a part that has a place, and is not yet part of the disk: it is once all of it is there */
+/* Write a part to a new place, which becomes part of the disk by map_done(), when all of its bytes are written */
 static int write_new(BlockDriverState *bs, const Walk *walk)
 {
     const BlockExtent *ext = &walk->ext;
@@ -118,7 +119,7 @@ static int write_new(BlockDriverState *bs, const Walk *walk)
 
     if (!whole && !(ext->flags & BLOCK_EXTENT_ZEROED)) {
         if (!bs->priv->tree->alone) {
-            return block_again(offset); /* another write could fill with what this one is about to change */
+            return block_again(offset); /* another write could change bytes that fill() has read */
         }
         ret = fill(bs, ext, ext->offset, offset);
         ret = ret < 0 ? ret : fill(bs, ext, end, extent_end(ext));
@@ -157,7 +158,7 @@ int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return ret;
 }
 
-/* Write zeroes over the start of a part that another image has, as far as that reads the same; none where it has zeroes */
+/* Write zeroes over the start of a part that lies in another image, unless it reads as zeroes there */
 static int hide_backing(BlockDriverState *bs, Walk *walk)
 {
     BlockStatus st;
@@ -167,8 +168,8 @@ static int hide_backing(BlockDriverState *bs, Walk *walk)
     return ret < 0 || st.zero ? ret : bdrv_mapped_write(bs, walk->offset, (BlockVec) { NULL, 0, st.bytes });
 }
 
-/* Zero a part, or the start of it. A hole needs nothing, and nobody discards what another image has; bytes that have a
- * place are zeroed there */
+/* Zero a part, or the start of it. A hole stays a hole; a discard leaves data of another image alone; bytes of this
+ * image are zeroed in their place */
 static int zero_part(BlockDriverState *bs, Walk *walk, unsigned flags)
 {
     const BlockExtent *ext = &walk->ext;
@@ -201,7 +202,8 @@ int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsign
     return ret;
 }
 
-/* An allotted place is data, whatever the storage thinks of it; a window shows the storage's own holes */
+/* Ask the child for the status of an extent. The bytes of an extent count as data, even if they are a hole of the
+ * child; only BLOCK_EXTENT_WINDOW shows the child's holes as holes */
 static int status_below(const BlockExtent *ext, int64_t offset, unsigned flags, BlockStatus *st)
 {
     bool window = ext->flags & BLOCK_EXTENT_WINDOW;

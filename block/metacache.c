@@ -1,11 +1,11 @@
-/* metacache.c - a format's tables in memory: read once, changed here, written back by flush */
+/* metacache.c - pages of a format's tables in memory: read once, changed in memory, written by flush */
 /* SPDX-License-Identifier: MIT
  *
- * One cache a node, of pages named by where they begin in bs->file. All of it is guarded by the node's map
- * lock, which is let go of only while a page is read:
+ * Each node has one cache. A page is identified by its offset in bs->file. The node's map lock guards the cache, and is
+ * released only while a page is read:
  *
- *   absent -> being read -> clean <-> dirty        when there are too many, clean pages go, oldest first, but
- *                        -> absent (read failed)   one that was asked for again has another turn; dirty ones stay
+ *   absent -> being read -> clean <-> dirty        if there are too many, the oldest clean pages are dropped, except
+ *                        -> absent (read failed)   those that were used again; dirty pages stay
  */
 #include <errno.h>
 #include <string.h>
@@ -16,15 +16,15 @@
 typedef struct Page {
     int64_t offset, bytes;
     enum { READING, CLEAN, DIRTY } state;
-    bool wanted;                /* asked for again since it was read, or since evict() last met it */
+    bool wanted;                /* used again since it was read, or since evict() last considered it */
     GList link;                 /* in the cache's clean or dirty list */
-    uint8_t *dirty;             /* one byte a sector, behind the data */
+    uint8_t *dirty;             /* one byte for each sector, behind the data */
     uint8_t data[];
 } Page;
 
 struct BlockMetaCache {
-    GHashTable *pages;          /* by offset */
-    GQueue clean, dirty;        /* evict() takes clean ones from the tail */
+    GHashTable *pages;          /* by their offsets */
+    GQueue clean, dirty;        /* evict() drops clean pages from the tail */
     int64_t clean_bytes, dirty_bytes;
 };
 
@@ -73,7 +73,7 @@ static void make_clean(BlockMetaCache *cache, Page *page)
     cache->clean_bytes += page->bytes;
 }
 
-/* Until there is room for @bytes more */
+/* Drop clean pages until there is room for @bytes more */
 static void evict(BlockDriverState *bs, BlockMetaCache *cache, int64_t bytes)
 {
     while (cache->clean_bytes + bytes > bs->priv->meta_limit && cache->clean.length > 0) {
@@ -89,7 +89,7 @@ static void evict(BlockDriverState *bs, BlockMetaCache *cache, int64_t bytes)
     }
 }
 
-/* Lets go of the map lock; others who want this page wait for it */
+/* Read a page. Releases the map lock meanwhile; other threads that want this page wait for it */
 static int load(BlockDriverState *bs, BlockMetaCache *cache, int64_t offset, int64_t bytes, uint8_t **data)
 {
     BlockPrivate *priv = bs->priv;
@@ -188,7 +188,7 @@ void bdrv_meta_forget(BlockDriverState *bs)
     pthread_mutex_unlock(&bs->priv->map_lock);
 }
 
-/* Each run of dirty sectors in one write */
+/* Write the dirty sectors of a page, each run of them in one write */
 static int write_page(BlockDriverState *bs, Page *page)
 {
     size_t count = sectors(page);

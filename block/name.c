@@ -1,9 +1,9 @@
-/* name.c - names of images that are more than a file's: json:{…}, and PREFIX:… of a driver */
+/* name.c - image names that stand for options: json:{…}, and PREFIX:… of a driver (nbd://…) */
 /* SPDX-License-Identifier: MIT
  *
- * A name stands for options. Those given beside it count more. At the root the name is that of the file below the
- * format, unless a driver was named there that is a protocol, or knows the name's prefix. From there it goes down
- * past the formats and filters that were named to where nothing is.
+ * Options that are given beside the name win over those of the name. The name belongs to the file below the format,
+ * unless the root's driver is a protocol, or has the name's prefix. In the same way the name goes down past each format
+ * and filter that the options name, to the first node without options. util/keyval-json.c reads the JSON.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 #include "block/drivers.h"
 #include "block/layer.h"
 
-#define MAX_PREFIX 1024             /* of keys: names may nest, and nodes call each other */
+#define MAX_PREFIX 1024             /* length of an option key's prefix; limits how deep names may nest */
 
-/* How long "PREFIX" of "PREFIX:…" is; 0: @name is nothing but a path */
+/* Return the length of PREFIX in "PREFIX:…"; 0: @name is a path */
 static size_t prefix_length(const char *name)
 {
     size_t length = strcspn(name, ":/");
@@ -55,14 +55,14 @@ static bool unknown_protocol(const char *name, GError **errp)
     return false;
 }
 
-/* What is being made of a name */
+/* The state of a name while it is turned into options */
 typedef struct Naming {
     KeyVal *kv;
-    GString *at;                /* "", "file.", "file.image." … of the node that the rest is the name of */
-    const char *rest;           /* NULL: nothing is left */
+    GString *at;                /* the option prefix of the node that rest names: "", "file.", "file.image." … */
+    const char *rest;           /* the part of the name that is left; NULL: none */
 } Naming;
 
-static void give(const Naming *n, const char *key, const char *value)
+static void set_default(const Naming *n, const char *key, const char *value)
 {
     g_autofree char *full = g_strconcat(n->at->str, key, NULL);
 
@@ -71,14 +71,14 @@ static void give(const Naming *n, const char *key, const char *value)
     }
 }
 
-static void give_all(const Naming *n, const KeyVal *options)
+static void set_defaults(const Naming *n, const KeyVal *options)
 {
     for (size_t i = 0; i < keyval_count(options); i++) {
-        give(n, keyval_key(options, i), keyval_value(options, i));
+        set_default(n, keyval_key(options, i), keyval_value(options, i));
     }
 }
 
-static bool go_down(Naming *n, const BlockDriver *drv, GError **errp)
+static bool enter_child(Naming *n, const BlockDriver *drv, GError **errp)
 {
     g_string_append_printf(n->at, "%s.", drv && drv->file_key ? drv->file_key : "file");
     if (n->at->len > MAX_PREFIX) {
@@ -93,13 +93,13 @@ static bool take_json(Naming *n, GError **errp)
     g_autoptr(KeyVal) options = keyval_parse_json(n->rest + strlen("json:"), errp);
 
     if (options) {
-        give_all(n, options);
+        set_defaults(n, options);
         n->rest = NULL;
     }
     return options != NULL;
 }
 
-/* @drv was found by the name's prefix */
+/* Turn the name into options of @drv, which has the name's prefix */
 static bool take_prefix(Naming *n, const BlockDriver *drv, GError **errp)
 {
     const char *rest = NULL;
@@ -110,13 +110,13 @@ static bool take_prefix(Naming *n, const BlockDriver *drv, GError **errp)
     if (!options) {
         return false;
     }
-    give(n, "driver", drv->name);
-    give_all(n, options);
+    set_default(n, "driver", drv->name);
+    set_defaults(n, options);
     n->rest = rest;
-    return !rest || go_down(n, drv, errp);
+    return !rest || enter_child(n, drv, errp);
 }
 
-/* One step; false: an error, or it can't be taken further */
+/* Turn one level of the name into options. False on an error, or if the rest is a file name */
 static bool take_step(Naming *n, GError **errp)
 {
     g_autofree char *key = g_strconcat(n->at->str, "driver", NULL);
@@ -130,7 +130,7 @@ static bool take_step(Naming *n, GError **errp)
         return take_prefix(n, drv, errp);
     }
     if (named ? drv && !drv->is_protocol : !n->at->len) {
-        return go_down(n, drv, errp);
+        return enter_child(n, drv, errp);
     }
     if (named || !prefix_length(n->rest)) {
         return false;
@@ -139,7 +139,7 @@ static bool take_step(Naming *n, GError **errp)
     return drv ? take_prefix(n, drv, errp) : unknown_protocol(n->rest, errp);
 }
 
-/* The name of the file at the bottom of what @kv says, in it; NULL: not there */
+/* Return the file name of the lowest node of @kv, from @kv; NULL: it has none */
 static const char *lowest_name(const KeyVal *kv)
 {
     g_autoptr(GString) at = g_string_new(NULL);
@@ -188,7 +188,7 @@ char *bdrv_name_options(const char *name, GError **errp)
         return NULL;
     }
     if (n.rest) {
-        give(&n, "filename", n.rest);
+        set_default(&n, "filename", n.rest);
     }
     return keyval_format(kv);
 }

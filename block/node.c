@@ -1,8 +1,8 @@
-/* node.c - requests on one node: clipped to its size, aligned, one call of its driver */
+/* node.c - a request on one node: clipped to the node's size, aligned, passed to its driver */
 /* SPDX-License-Identifier: MIT
  *
- * What io.c lets in, and what drivers and the layer want of a child, comes through here. Reads past the
- * end are zeroes, writes past the end make a protocol's file grow.
+ * Requests come from io.c for the root of a tree, and from drivers and the layer for a child. A read past the end gives
+ * zeroes; a write past the end makes a protocol's file longer.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,8 +19,8 @@ bool bdrv_node_can_grow(BlockDriverState *node)
     return !node->fixed_length;
 }
 
-/* A filter may do things on the way that must not be done twice: count, log, fail once. So a request that may have to
- * be alone in a format below is so before it comes to the filter */
+/* Return whether a request must be alone before it comes to the filter @node: a format below may ask to be alone, and a
+ * filter (which counts, logs, or fails once) must not see the same request twice */
 static bool must_be_alone(BlockDriverState *node)
 {
     return !node->drv->map && !node->priv->tree->alone && block_is_over_format(node);
@@ -41,8 +41,8 @@ int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec)
                                                : block_unaligned_read(node, offset, vec);
 }
 
-/* A format below a format: only a protocol's file grows by being written to. Formats do it alone */
-static int make_room(BlockDriverState *node, int64_t offset, int64_t bytes)
+/* Make a format that is the child of another format longer: only protocols grow by a write. It is done alone */
+static int grow_format(BlockDriverState *node, int64_t offset, int64_t bytes)
 {
     int64_t end = offset + bytes;
 
@@ -79,7 +79,7 @@ int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec)
     if (!node->drv->map && offset > BLOCK_MAX_SIZE - vec.bytes) {
         return -EFBIG;
     }
-    int ret = must_be_alone(node) ? block_again(offset) : make_room(node, offset, vec.bytes);
+    int ret = must_be_alone(node) ? block_again(offset) : grow_format(node, offset, vec.bytes);
     if (ret < 0) {
         return ret;
     }
@@ -109,7 +109,7 @@ int bdrv_node_pwrite(BlockDriverState *node, int64_t offset, const void *buf, in
     return bdrv_node_writev(node, offset, block_vec(&iov, 1));
 }
 
-static int write_zeroes(BlockDriverState *node, int64_t offset, int64_t bytes)
+static int write_zero_buffers(BlockDriverState *node, int64_t offset, int64_t bytes)
 {
     struct iovec iov[16];
     int ret = 0;
@@ -124,7 +124,7 @@ static int write_zeroes(BlockDriverState *node, int64_t offset, int64_t bytes)
     return ret;
 }
 
-/* A driver's zero() takes any range, but a read-modify-write beside it must not bring old bytes back */
+/* Call the driver's zero(), which takes any range. The lock keeps a read-modify-write from writing old bytes back */
 static int zero_beside_rmw(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags)
 {
     if (node->request_alignment <= 1) {
@@ -150,12 +150,15 @@ int bdrv_node_zero(BlockDriverState *node, int64_t offset, int64_t bytes, unsign
         return -EFBIG;
     }
     int ret = must_be_alone(node) ? block_again(offset)
-              : (flags & BLOCK_ZERO_DISCARD) ? 0 : make_room(node, offset, bytes);
+              : (flags & BLOCK_ZERO_DISCARD) ? 0 : grow_format(node, offset, bytes);
     if (ret < 0) {
         return ret;
     }
     ret = zero_beside_rmw(node, offset, bytes, flags);
-    return ret == -ENOTSUP && !(flags & (BLOCK_ZERO_DISCARD | BLOCK_ZERO_NO_FALLBACK)) ? write_zeroes(node, offset, bytes) : ret;
+    if (ret == -ENOTSUP && !(flags & (BLOCK_ZERO_DISCARD | BLOCK_ZERO_NO_FALLBACK))) {
+        return write_zero_buffers(node, offset, bytes);
+    }
+    return ret;
 }
 
 static int flush_format(BlockDriverState *node)
@@ -171,7 +174,7 @@ static int flush_format(BlockDriverState *node)
     return ret;
 }
 
-/* Nothing to do if nothing was written since the last flush that worked. The first is never left out */
+/* Flush a protocol, unless nothing was written since its last flush. The first flush after open is always made */
 static int flush_protocol(BlockDriverState *node)
 {
     BlockPrivate *priv = node->priv;
@@ -239,10 +242,10 @@ bool bdrv_node_resize(BlockDriverState *node, int64_t size, const void *opts, GE
            block_says_why(node, "resize", node->drv->resize(node, size, opts, errp), errp);
 }
 
-/* It is a hole so far: to write zeroes is to have it allocated */
+/* Allocate a hole, by a write of zeroes */
 static int allocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full)
 {
-    return full ? write_zeroes(node, offset, bytes) : bdrv_node_zero(node, offset, bytes, 0);
+    return full ? write_zero_buffers(node, offset, bytes) : bdrv_node_zero(node, offset, bytes, 0);
 }
 
 bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp)
@@ -262,7 +265,7 @@ bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes
     return ret == 0;
 }
 
-/* 1: st->leaf is to be asked, of st->bytes at st->leaf_offset */
+/* Ask the driver of @node for the status. 1: ask st->leaf next, for st->bytes at st->leaf_offset */
 static int status_here(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     int64_t have = bdrv_node_size(node) - offset;
@@ -281,7 +284,7 @@ int bdrv_filter_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
     return 1;
 }
 
-/* A chain may be long: its images are asked one after another, not one inside the other */
+/* Ask the images of a chain in a loop, not by recursion, because the chain may be long */
 int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     unsigned depth = 0;

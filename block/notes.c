@@ -1,4 +1,4 @@
-/* notes.c - what is noted of an open image: its warnings, and how often requests failed */
+/* notes.c - warnings of an open image, and its count of failed requests */
 /* SPDX-License-Identifier: MIT */
 #include <stdarg.h>
 #include "block/layer.h"
@@ -13,7 +13,7 @@ static bool has_room(BlockTree *tree)
     return room;
 }
 
-/* Each text once, and not without end */
+/* Keep each text once, and 64 texts at most */
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
 {
     BlockTree *tree = bs->priv->tree;
@@ -90,7 +90,8 @@ void block_tell_warning(BlockTree *tree, bool any, GError **errp)
         GError *err = *errp;
 
         *errp = NULL;
-        bdrv_set_error(errp, bdrv_error_code(err), "%s (%s)", err->message, (char *)g_ptr_array_index(tree->warnings, count - 1));
+        bdrv_set_error(errp, bdrv_error_code(err), "%s (%s)", err->message,
+                       (char *)g_ptr_array_index(tree->warnings, count - 1));
         g_error_free(err);
     }
 }

@@ -1,11 +1,12 @@
-/* open.c - open an image, by a driver that is named or guessed, and close it */
+/* open.c - opens an image, by a driver that is named or guessed, and closes it */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
 #include "block/drivers.h"
 #include "block/layer.h"
 
-/* Nobody may turn a disk into another by what a guest writes into it: what is not certain is not written */
+/* Refuse to write to an image whose format is guessed and not certain: a guest can write the header or footer of
+ * another format into its raw disk, and so choose the guess */
 static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError **errp)
 {
     if (!(flags & BDRV_O_RDWR) || (flags & BDRV_O_PROBE_QEMU) || score == 100) {
@@ -16,7 +17,7 @@ static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError 
     return false;
 }
 
-static bool says_what(const BlockSource *from, const KeyVal *kv, GError **errp)
+static bool names_a_file(const BlockSource *from, const KeyVal *kv, GError **errp)
 {
     if ((from->filename && *from->filename) || from->storage || keyval_has_subtree(kv, "file")) {
         return true;
@@ -27,7 +28,7 @@ static bool says_what(const BlockSource *from, const KeyVal *kv, GError **errp)
 
 static BlockDriverState *open_probed(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
-    if (!says_what(from, kv, errp)) {
+    if (!names_a_file(from, kv, errp)) {
         return NULL;
     }
     g_autoptr(KeyVal) below = keyval_take_subtree(kv, "file");
@@ -100,7 +101,7 @@ void bdrv_close_child(BlockDriverState *child)
     block_close(child);
 }
 
-/* All writes go to a file that nobody else sees */
+/* Open an image under an overlay (cow) whose writes go to an unnamed temporary file */
 static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp)
 {
     const char *folder = getenv("TMPDIR");

@@ -1,4 +1,4 @@
-/* options.c - option tables: from keys and values to structs, and to help for people */
+/* options.c - option tables: fill a struct from keys and values, and print help */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
@@ -7,10 +7,10 @@
 #include "block/options.h"
 #include "util/size.h"
 
-/* What error messages say about where we are */
+/* Where an option stands, for error messages */
 typedef struct Place {
     const char *driver;
-    const char *prefix;         /* of option names: "", or "inject-error.0." in a list */
+    const char *prefix;         /* of the option's name: "", or "inject-error.0." in a list */
 } Place;
 
 static bool fill_table(const BlockOption *table, KeyVal *kv, void *out, Place place, GError **errp);
@@ -56,7 +56,7 @@ static bool parse_enum(const BlockOption *opt, const char *value, int *index, Pl
     return bad_value(opt, value, wanted, place, errp);
 }
 
-/* A list or a node comes here only if it was given a value of its own, which is wrong */
+/* Convert one value. A list or a node gets here only if it was given a value of its own, which is an error */
 static bool fill_value(const BlockOption *opt, const char *value, void *at, Place place, GError **errp)
 {
     const char *wanted = "a list, whose items are numbered: name.0.key=value";
@@ -91,7 +91,7 @@ static bool fill_value(const BlockOption *opt, const char *value, void *at, Plac
     return bad_value(opt, value, wanted, place, errp);
 }
 
-/* The option was not given and has no default; what is not set here is zero already */
+/* Set an option that was not given and has no default: -1. The struct is zeroed, which is right for other types */
 static void fill_nothing(const BlockOption *opt, void *at)
 {
     if (opt->type == BLOCK_OPT_SIZE || opt->type == BLOCK_OPT_INT) {
@@ -101,7 +101,7 @@ static void fill_nothing(const BlockOption *opt, void *at)
     }
 }
 
-/* What is not one option but any number of them */
+/* Return the end of the option's name in lists of names: ".*" if it stands for several options */
 static const char *name_end(const BlockOption *opt)
 {
     return opt->type == BLOCK_OPT_NODE ? ".*" : "";
@@ -114,7 +114,7 @@ static bool missing(const BlockOption *opt, Place place, GError **errp)
     return false;
 }
 
-/* All options of @table, those of lists as "name.N.key" */
+/* Append the names of all options of @table; those of a list as "name.N.key" */
 static void append_names(GString *names, const BlockOption *table, const char *prefix)
 {
     for (const BlockOption *opt = table; opt && opt->name; opt++) {
@@ -141,7 +141,7 @@ static bool refuse_unknown(const BlockOption *table, const KeyVal *kv, Place pla
     return false;
 }
 
-/* "inject-error.0." for item 0 */
+/* Fill one item of a list. Its options begin with "inject-error.0." if it is item 0 */
 static bool fill_item(const BlockOption *opt, KeyVal *list, size_t index, void *item, Place place,
                       GError **errp)
 {
@@ -153,7 +153,7 @@ static bool fill_item(const BlockOption *opt, KeyVal *list, size_t index, void *
     return fill_table(opt->items, kv, item, place, errp) && refuse_unknown(opt->items, kv, place, errp);
 }
 
-/* How many of the items 0, 1, 2… are there */
+/* Count the items 0, 1, 2… of a list, up to the first one that is missing */
 static size_t count_items(const KeyVal *list)
 {
     for (size_t count = 0;; count++) {
@@ -323,7 +323,8 @@ char *bdrv_options_help(const BlockOption *options)
     return g_string_free(help, FALSE);
 }
 
-void *block_options_read(const BlockOption *table, size_t size, const char *text, const char *driver_name, GError **errp)
+void *block_options_read(const BlockOption *table, size_t size, const char *text, const char *driver_name,
+                         GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(text, errp);
     g_autofree void *out = g_malloc0(MAX(size, 1));

@@ -1,17 +1,17 @@
-/* overlap.c - do parts of two disks lie in different bytes of the files at the bottom? */
+/* overlap.c - bdrv_lie_apart(): do parts of two disks lie in different bytes of a file? */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
 #include "block/layer.h"
 
-/* Where a part of a disk may lie in the file at the bottom */
+/* The bytes of a file in which a part of a disk may lie */
 typedef struct Place {
     BlockDriverState *file;
     int64_t start, end;
 } Place;
 
-/* One node down. Of what is no plain window on the child, nobody can say: it is anywhere in it */
-static void go_down(Place *place)
+/* Translate @place to the child. If the node does not show a plain window of its child, the part may be anywhere */
+static void go_to_child(Place *place)
 {
     BlockDriverState *bs = place->file;
     BlockExtent ext = { 0 };
@@ -30,14 +30,14 @@ static void go_down(Place *place)
     place->end = place->end > INT64_MAX - shift ? INT64_MAX : place->end + shift;
 }
 
-static Place find_place(BlockDriverState *bs, int64_t offset, int64_t bytes)
+static Place find_bytes(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     BlockTree *tree = bs->priv->tree;
     Place place = { bs, offset, offset + bytes };
 
     gate_enter(&tree->gate, false);
     while (place.file->file) {
-        go_down(&place);
+        go_to_child(&place);
     }
     gate_leave(&tree->gate, false);
     return place;
@@ -51,16 +51,18 @@ static bool is_same_file(BlockDriverState *a, BlockDriverState *b)
                       b->drv->identify(b, NULL, &two) && one.where == two.where && one.which == two.which);
 }
 
-bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to, int64_t at, int64_t bytes, GError **errp)
+bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to, int64_t at, int64_t bytes,
+                    GError **errp)
 {
     bool same = from == to;
-    Place one = same ? (Place) { from, start, start + bytes } : find_place(from, start, bytes);
-    Place two = same ? (Place) { to, at, at + bytes } : find_place(to, at, bytes);
+    Place one = same ? (Place) { from, start, start + bytes } : find_bytes(from, start, bytes);
+    Place two = same ? (Place) { to, at, at + bytes } : find_bytes(to, at, bytes);
 
     if (one.start >= two.end || two.start >= one.end || !is_same_file(one.file, two.file)) {
         return true;
     }
-    bdrv_set_error(errp, EINVAL, "source and target overlap in '%s': bytes %" PRId64 " to %" PRId64 " are to be copied to "
-                   "%" PRId64 " to %" PRId64, one.file->filename, one.start, one.end, two.start, two.end);
+    bdrv_set_error(errp, EINVAL, "source and target overlap in '%s': bytes %" PRId64 " to %" PRId64
+                   " are to be copied to %" PRId64 " to %" PRId64,
+                   one.file->filename, one.start, one.end, two.start, two.end);
     return false;
 }

@@ -1,19 +1,19 @@
-/* rebase.c - another backing for an image, which reads as before */
+/* rebase.c - bdrv_rebase(): gives an image another backing; the disk reads as before */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
 #include "block/layer.h"
 
 #define PIECE_BYTES (1 << 20)
-#define UNIT_BYTES  4096            /* what differs is copied in such units: a guest's page */
+#define UNIT_BYTES  4096            /* differences are copied in such units: the size of a guest's page */
 
 typedef struct Rebase {
-    BlockDriverState *bs, *backing;  /* the new one; NULL: none */
-    uint8_t *old, *new;             /* of PIECE_BYTES */
+    BlockDriverState *bs, *backing; /* the image, and its new backing; NULL: none */
+    uint8_t *old, *new;             /* PIECE_BYTES of the image as it reads now, and of the new backing */
 } Rebase;
 
-/* Where the image has nothing of its own: do old and new backing say the same there, without a look at the bytes? */
-static bool is_same(const BlockStatus *old, const BlockStatus *new)
+/* Return whether old and new backing have the same bytes, as far as the status shows it without reading them */
+static bool reads_same(const BlockStatus *old, const BlockStatus *new)
 {
     bool same_place = old->leaf && new->leaf && old->leaf_offset == new->leaf_offset &&
                       *old->leaf->filename && !strcmp(old->leaf->filename, new->leaf->filename);
@@ -51,7 +51,7 @@ static int copy_differences(Rebase *r, int64_t offset, int64_t bytes)
     return ret < 0 ? ret : write_differences(r, offset, bytes);
 }
 
-/* The first part of what is at @offset. How much that was, or -errno */
+/* Copy the differences in the first extent at @offset. Return its length, or -errno */
 static int64_t copy_first(Rebase *r, int64_t offset, int64_t bytes)
 {
     BlockStatus old, new = { .bytes = bytes, .zero = true };
@@ -64,7 +64,7 @@ static int64_t copy_first(Rebase *r, int64_t offset, int64_t bytes)
         ret = bdrv_node_status(r->backing, offset, old.bytes, 0, &new);
     }
     bytes = MIN(old.bytes, new.bytes);
-    if (ret == 0 && !is_same(&old, &new)) {
+    if (ret == 0 && !reads_same(&old, &new)) {
         bytes = MIN(bytes, PIECE_BYTES - offset % UNIT_BYTES);
         ret = copy_differences(r, offset, bytes);
     }
@@ -130,7 +130,7 @@ static bool use_new_backing(Rebase *r, const BlockRebaseOptions *opts, GError **
     return ok;
 }
 
-static bool check(BlockDriverState *bs, const BlockRebaseOptions *opts, GError **errp)
+static bool may_rebase(BlockDriverState *bs, const BlockRebaseOptions *opts, GError **errp)
 {
     if (!bs->drv->change_backing) {
         bdrv_set_error(errp, ENOTSUP, "driver '%s' has no parents", bs->drv->name);
@@ -152,8 +152,8 @@ bool bdrv_rebase(BlockDriverState *bs, const char *backing, const BlockRebaseOpt
 
     opts = opts ? opts : &defaults;
     block_enter_alone(tree);
-    BlockChain other = block_swap_chain(bs, (BlockChain) { 0 });    /* images of the old one may be in the new one */
-    bool ok = check(bs, opts, errp) && (!backing || open_new_backing(&r, backing, opts, errp)) &&
+    BlockChain other = block_swap_chain(bs, (BlockChain) { 0 });    /* the new chain may have images of the old one */
+    bool ok = may_rebase(bs, opts, errp) && (!backing || open_new_backing(&r, backing, opts, errp)) &&
               use_new_backing(&r, opts, errp);
 
     if (ok && !(bs->flags & BDRV_O_NO_BACKING)) {

@@ -1,18 +1,18 @@
-/* shortcut.c - which backings have nothing of a piece of the disk, remembered */
+/* shortcut.c - remembers which images of a chain have no data in a piece of the disk, so that small reads skip them */
 /* SPDX-License-Identifier: MIT
  *
- * In a long chain most images have nothing of what is read, and to ask each of them is most of the work. So it is
- * remembered of each piece of the disk which image is the first that has to be asked.
+ * In a long chain most images have no data where a read looks for it, and asking each of them is most of the work. So a
+ * table remembers for each piece of the disk the first image that has to be asked. Such an entry is a shortcut.
  *
- * 1. An image is passed over only if it is open for reading only: what its map() said holds until it is closed. So no
- *    shortcut is ever wrong, or has to be taken back, also while a backing further down is committed into.
- * 2. It has nothing of the whole piece, and its backing reaches as far as the piece does.
- * 3. A shortcut is one word in a table, and no lock guards it. One that had to give way to another is found again.
+ * 1. Only images that are open for reading only are skipped: what their map() says stays true until they are closed. So
+ *    a shortcut is never wrong, also while a commit writes to a backing further down.
+ * 2. A skipped image has no data in the whole piece, and its backing is long enough for the piece.
+ * 3. A shortcut is one word in a table, written without a lock. If another one overwrites it, it is found again.
  */
 #include "block/layer.h"
 
-#define LEAST_BITS  14              /* a piece is 16 KiB; more where the table can't have this many slots for each: */
-#define A_PIECE     4               /* there may be a shortcut from each image that has something of it, to the next */
+#define LEAST_BITS  14              /* of a piece: 16 KiB; more if the table cannot have A_PIECE slots for each */
+#define A_PIECE     4               /* slots: one for each image from which a search in this piece may begin */
 #define LEAST_SLOTS 16
 #define MOST_SLOTS  (1 << 19)
 #define IMAGE_BITS  12
@@ -20,13 +20,13 @@
 #define PIECES      ((int64_t)1 << (64 - 2 * IMAGE_BITS))
 
 struct BlockShortcuts {
-    GPtrArray *images;              /* by priv->number; NULL has 0 */
+    GPtrArray *images;              /* by priv->number; number 0 is NULL */
     int piece_bits;
-    size_t count, a_piece;          /* slots, a power of two; how far the next piece's are from those of a piece */
-    uint64_t slots[];               /* piece, image from where, image to where; 0: free. Atomic */
+    size_t count, a_piece;          /* slots, a power of two; distance between the slots of two pieces */
+    uint64_t slots[];               /* piece, number of the first image, number of the image to ask; 0: free. Atomic */
 };
 
-/* Those that are too many for a number can't be passed over */
+/* Give numbers to the images. Those beyond the last number cannot be skipped */
 static void number_images(GPtrArray *images, BlockDriverState *root)
 {
     for (BlockDriverState *bs = root; bs && images->len < IMAGES; bs = bs->backing) {
@@ -38,7 +38,7 @@ static void number_images(GPtrArray *images, BlockDriverState *root)
     }
 }
 
-/* A table for a disk of @size. It has no more slots than are wanted, nor than there is room for, but for the least */
+/* Allocate a table for a disk of @size, with at most @wanted or @room slots, but at least LEAST_SLOTS */
 static BlockShortcuts *shortcuts_new(int64_t size, int64_t wanted, int64_t room)
 {
     int64_t count = LEAST_SLOTS, most = MIN(CLAMP(wanted, LEAST_SLOTS, MOST_SLOTS), room);
@@ -68,7 +68,7 @@ void block_shortcuts_open(BlockDriverState *root)
 
     g_ptr_array_add(images, NULL);
     number_images(images, root);
-    if (images->len > 3) {      /* with one backing there is nothing to pass over */
+    if (images->len > 3) {      /* NULL, the image, its backing: with only one backing nothing can be skipped */
         s = shortcuts_new(size, (size >> LEAST_BITS) * images->len, room);
     }
     if (s) {
@@ -87,8 +87,8 @@ void block_shortcuts_free(BlockTree *tree)
     }
 }
 
-/* Are [@offset, @offset + @bytes) of @bs those of its backing, now and later? */
-static bool may_pass(BlockDriverState *bs, int64_t offset, int64_t bytes)
+/* Return whether [@offset, @offset + @bytes) of @bs reads as its backing, and will until @bs is closed */
+static bool can_skip(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     BlockDriverState *next = bs->backing;
     BlockExtent ext;
@@ -98,7 +98,7 @@ static bool may_pass(BlockDriverState *bs, int64_t offset, int64_t bytes)
            ext.node_offset == ext.offset && bytes <= ext.offset + ext.bytes - offset;
 }
 
-/* To ask the last but one costs no more than to look here */
+/* Look only if there are two backings: asking the last but one costs no more than this search */
 BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     BlockShortcuts *s = bs->priv->tree->shortcuts;
@@ -120,7 +120,7 @@ BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t b
     if (known >> IMAGE_BITS == key) {
         return s->images->pdata[known % IMAGES];
     }
-    while (may_pass(bs, start, length)) {
+    while (can_skip(bs, start, length)) {
         bs = bs->backing;
     }
     __atomic_store_n(slot, key << IMAGE_BITS | bs->priv->number, __ATOMIC_RELAXED);

@@ -1,9 +1,9 @@
-/* signatures.c - formats that no driver here has, by the bytes that they begin or end with */
+/* signatures.c - recognises formats that no driver reads, by their first or last bytes, to refuse them */
 /* SPDX-License-Identifier: MIT
  *
- * Whoever reads a packed or foreign file as a raw disk gets the file's bytes for the disk's, and exit status 0. So where a
- * format is guessed, these are refused by name. The bytes are those of the formats' specifications, and of file(1)'s
- * database.
+ * A program that reads a compressed or foreign file as a raw disk gets the bytes of the file instead of those of the
+ * disk, and exit status 0. So where a format is guessed, these formats are refused by name. The bytes come from the
+ * specifications of the formats, and from the database of file(1).
  */
 #include <string.h>
 #include <glib.h>
@@ -13,8 +13,8 @@ typedef struct Signature {
     const char *name;
     size_t at, length;
     const char *bytes;
-    const char *advice;             /* NULL: qemu-img reads it */
-    bool (*goes_on)(const uint8_t *bytes);  /* more that must be right, for a short signature; NULL: nothing */
+    const char *advice;             /* NULL: use qemu-img */
+    bool (*goes_on)(const uint8_t *bytes);  /* checks more bytes, for a short signature; NULL: no more to check */
 } Signature;
 
 static const char unpack[] = "unpack it first";
@@ -92,7 +92,7 @@ static const Signature heads[] = {
     { "sparse image of macOS", 0, 4, "sprs", "macOS's hdiutil unpacks it", is_sparseimage },
     { "VMDK (seSparse)", 0, 8, "\xbe\xba\xfe\xca\0\0\0\0" },
     { "OVF description", 0, 13, "<ovf:Envelope", "the disks are in the files that it lists" },
-    { "OVF description", 3, 5, "<?xml", "the disks are in the files that it lists", is_ovf },     /* behind a byte order mark */
+    { "OVF description", 3, 5, "<?xml", "the disks are in the files that it lists", is_ovf },   /* after a BOM */
     { "OVF description", 0, 5, "<?xml", "the disks are in the files that it lists", is_ovf },
     { "OVF description", 0, 9, "<Envelope", "the disks are in the files that it lists" },
     { "LUKS", 0, 6, "LUKS\xba\xbe", "a guest that decrypts it has it as a raw disk, and qemu-img converts it" },

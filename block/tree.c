@@ -1,4 +1,4 @@
-/* tree.c - the nodes of an image: made by options, one over the other, and closed */
+/* tree.c - the tree of nodes of an image: builds it from options, and closes it */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include "block/layer.h"
 #include "block/options.h"
 
-/* What every node understands, whatever its driver */
+/* The options of every node, whatever its driver */
 typedef struct NodeOptions {
     int read_only, direct, no_flush, writeback, discard, force_share;   /* -1: as the node above */
     char *node_name, *flush_after;
@@ -97,7 +97,7 @@ BlockDriverState *block_node_new(BlockTree *tree, const BlockDriver *drv, unsign
     pthread_cond_init(&bs->priv->page_read, NULL);
     pthread_mutex_init(&bs->priv->serial, NULL);
     ranges_init(&bs->priv->writes);
-    bs->priv->written = 1;     /* by a program that was killed, perhaps: what can be read need not be on the disk */
+    bs->priv->written = 1;     /* writes of a program that was killed may not be on the disk yet */
     return bs;
 }
 
@@ -123,8 +123,8 @@ void block_node_free(BlockDriverState *bs)
     g_free(bs);
 }
 
-/* Drivers may still use their children while they close. A chain may be long: only what is below an image is
- * closed inside of it */
+/* Close the drivers from the top down, because a driver may use its children while it closes. Loop over the images of a
+ * chain, which may be long; only the nodes below one image are closed by recursion */
 static void close_drivers(BlockDriverState *bs)
 {
     for (; bs; bs = bs->backing) {
@@ -160,7 +160,7 @@ static bool takes_filename(const BlockOption *table)
     return table && table->name;
 }
 
-/* @filename is for a driver that takes one, and wasn't given another among its options */
+/* Set the file name for a driver that has such an option, unless it is set already */
 void block_name_file(KeyVal *kv, const BlockOption *table, const char *filename)
 {
     if (takes_filename(table) && filename && *filename && !keyval_get(kv, "filename")) {
@@ -168,7 +168,7 @@ void block_name_file(KeyVal *kv, const BlockOption *table, const char *filename)
     }
 }
 
-/* False if the user named a file for a driver that has none */
+/* Return false if the user named a file for a driver that has none */
 static bool may_be_named(const BlockDriver *drv, const char *filename, GError **errp)
 {
     bool may = !filename || !*filename || takes_filename(drv->open_options) || takes_filename(drv->create_options);
@@ -192,7 +192,8 @@ const BlockDriver *block_take_driver(KeyVal *kv, const BlockDriver *fallback, GE
     return drv;
 }
 
-/* Backings may be named by an image: it picks no tape or terminal */
+/* Choose the protocol by the kind of file. The name of a backing may come from an image, which must not open a tape or
+ * a terminal */
 const BlockDriver *block_default_protocol(const BlockSource *from, const KeyVal *kv)
 {
     const char *said = keyval_get(kv, "filename"), *filename = said ? said : from->filename;
@@ -249,7 +250,7 @@ static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
     return true;
 }
 
-/* The driver's own open(), with its options struct for as long as that takes */
+/* Fill the driver's options struct, call its open(), and free the struct */
 static bool call_open(BlockDriverState *bs, KeyVal *kv, GError **errp)
 {
     const BlockDriver *drv = bs->drv;
@@ -271,7 +272,7 @@ static bool call_open(BlockDriverState *bs, KeyVal *kv, GError **errp)
     return ok;
 }
 
-/* A protocol is told what to open */
+/* Give a protocol its file name or storage */
 static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv, GError **errp)
 {
     if (!from->storage && !may_be_named(bs->drv, from->filename, errp)) {
@@ -283,14 +284,14 @@ static bool use_source(BlockDriverState *bs, const BlockSource *from, KeyVal *kv
     return block_may_open(from->chain, bs, keyval_get(kv, "filename"), errp);
 }
 
-/* Take "backing=", or JSON's null, for BDRV_O_NO_BACKING. False: it has a value */
+/* Take "backing=", or JSON's null, which sets BDRV_O_NO_BACKING. False: it has a value */
 static bool take_no_backing(BlockDriverState *bs, KeyVal *kv, GError **errp)
 {
     g_autofree char *backing = keyval_take(kv, "backing");
 
     if (backing && *backing) {
-        bdrv_set_error(errp, EINVAL, "backing=%s: an image behind this one is named by backing.file.filename=, and none "
-                       "by backing=", backing);
+        bdrv_set_error(errp, EINVAL, "backing=%s: an image behind this one is named by backing.file.filename=, "
+                       "and none by backing=", backing);
         return false;
     }
     bs->flags |= backing ? BDRV_O_NO_BACKING : 0;
@@ -345,9 +346,9 @@ fail:
     return NULL;
 }
 
-/* If @kv is a protocol's, and not every file may be opened: what the filename leads to, as a descriptor in *@place. The
- * node's own options are the user's, and bound by the root only */
-static bool find_place(const BlockSource *from, const KeyVal *kv, int *place, GError **errp)
+/* Look up the file of a backing before it is opened. *@place: an O_PATH descriptor of it; unchanged if this is no
+ * backing, or no file. A name that the user gave in the options needs no check, unless a root is set */
+static bool find_backing_place(const BlockSource *from, const KeyVal *kv, int *place, GError **errp)
 {
     const char *named = keyval_get(kv, "driver"), *said = keyval_get(kv, "filename");
     const BlockDriver *drv = named ? bdrv_find_driver(named) : &bdrv_file;
@@ -379,7 +380,7 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
         bdrv_set_error(errp, EINVAL, "flush-after can be given to the topmost node only");
         return NULL;
     }
-    if (!find_place(from, kv, &place, errp)) {
+    if (!find_backing_place(from, kv, &place, errp)) {
         return NULL;
     }
     here.place = place >= 0 ? &place : NULL;
@@ -389,7 +390,8 @@ BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned
     BlockDriverState *bs = drv ? block_open_node(&here, drv, kv, flags, NULL, errp) : NULL;
 
     if (bs && vain) {
-        bdrv_warn(bs, "ignored", "cache.writeback= and discard= are without effect here: those of the topmost node count");
+        bdrv_warn(bs, "ignored",
+                  "cache.writeback= and discard= are without effect here: those of the topmost node count");
     }
     if (place >= 0) {
         close(place);

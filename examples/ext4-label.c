@@ -1,4 +1,4 @@
-/* ext4-label.c - change the label of the ext4 file system in a disk image, of whatever format */
+/* ext4-label.c - changes the label of the ext4 file system in a disk image, of any format */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdint.h>
@@ -6,10 +6,10 @@
 #include <string.h>
 #include <miniblk/block.h>
 
-enum {                              /* the superblock: where it is on the disk, and what is where in it */
+enum {                              /* the superblock: its offset on the disk, and offsets of its fields */
     SUPERBLOCK = 1024,
     MAGIC      = 56,
-    FEATURES   = 100,               /* those that do not keep others from reading it */
+    FEATURES   = 100,               /* flags of read-only compatible features */
     LABEL      = 120,
     CHECKSUM   = 1020,
 };
@@ -32,7 +32,7 @@ static uint32_t crc32c(const uint8_t *at, size_t bytes)
     return crc;
 }
 
-/* 0 or -errno */
+/* Write the label. 0 or -errno */
 static int set_label(BlockDriverState *bs, const char *label)
 {
     uint8_t sb[1024];

@@ -1,4 +1,4 @@
-/* read-sector.c - print a sector of a disk image */
+/* read-sector.c - prints a sector of a disk image */
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>

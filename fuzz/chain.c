@@ -1,9 +1,9 @@
-/* chain.c - fuzz target: a differencing image and its parents, built from the input: names, locators, folders */
+/* chain.c - fuzz target: a differencing image and its parents, with names, locators and folders of the input */
 /* SPDX-License-Identifier: MIT
  *
- * The files lie in "in", "in/sub" and "out"; parent-root, where it is given, is "in", and a parent that is opened
- * outside of it is a finding. Texts of the input name files; a byte of 1 in them is the scratch folder.
- * Parents are files there, or are brought by a resolver, in storage or as files in any order.
+ * The files lie in "in", "in/sub" and "out". If parent-root is given, it is "in", and opening a parent outside of it is
+ * a finding. Texts of the input name files; a byte of 1 in them stands for the scratch folder. Parents are files there,
+ * or offers of a resolver, in storage or as files, in any order.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,17 +28,17 @@ static const char *const places[] = {
     "out/a.vhd",
 };
 
-/* Of an image: 4 tables of a sector or two, locators, blocks */
+/* One image: footers, header, BAT, locators, blocks */
 typedef struct Image {
     const char *place;
     GByteArray *bytes;
-    FuzzDisk disk;              /* the same bytes, as storage */
+    FuzzDisk disk;              /* the image as storage */
 } Image;
 
 typedef struct Chain {
     uint8_t flags, more;
     unsigned count;
-    Image images[MAX_IMAGES];   /* the child first */
+    Image images[MAX_IMAGES];   /* the child is the first */
 } Chain;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -51,7 +51,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* A 1 is the folder of all; it can't be in a path otherwise */
+/* Take a text, with the scratch folder for each 1, which paths do not have otherwise */
 static char *take_text(FuzzInput *in)
 {
     char *text = fuzz_text(in, fuzz_u8(in) % 64);
@@ -61,7 +61,7 @@ static char *take_text(FuzzInput *in)
     return g_strjoinv(fuzz_folder, parts);
 }
 
-/* @text in UTF-16 or as it is; Windows's separators if asked for */
+/* Encode @text in UTF-16 or UTF-8, with Windows' separators or not */
 static GByteArray *encode(const char *text, uint8_t how)
 {
     GByteArray *bytes = g_byte_array_new();
@@ -97,7 +97,7 @@ static void pad(GByteArray *bytes, guint unit)
     }
 }
 
-/* Code, encoding, a tweak of the entry, the text */
+/* Add a locator: its code, encoding, a change of its entry, and the text come from the input */
 static void add_locator(GByteArray *bytes, VpcHeader *header, unsigned slot, FuzzInput *in)
 {
     static const uint32_t codes[] = {
@@ -119,7 +119,7 @@ static void add_locator(GByteArray *bytes, VpcHeader *header, unsigned slot, Fuz
     pad(bytes, 512);
 }
 
-/* Blocks that the bits of @map say, each of its bitmap by @bits */
+/* Add the blocks whose bits are set in @map, each with a bitmap of @bits */
 static void add_blocks(GByteArray *bytes, uint8_t map, uint8_t bits, uint8_t stamp)
 {
     uint8_t block[512 + BLOCK] = { 0 };
@@ -165,7 +165,7 @@ static void add_sparse(GByteArray *bytes, VpcFooter *footer, bool child, FuzzInp
     memcpy(bytes->data + sizeof(*footer), &header, sizeof(header));
 }
 
-/* Type, place, id, the rest by type; then bytes to change, before the checksums are made */
+/* Build an image: its type, place, id and more come from the input; bytes are changed before the checksums are made */
 static Image build(FuzzInput *in, unsigned number)
 {
     uint8_t type = fuzz_u8(in), place = fuzz_u8(in), id = fuzz_u8(in);
@@ -216,7 +216,7 @@ static char *make_options(uint8_t flags, uint8_t more)
     return g_string_free(text, FALSE);
 }
 
-/* All images but the child, and one that is not there */
+/* Offer all images but the child, and one that does not exist; the find() of the resolver */
 static bool offer(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer)
 {
     Chain *chain = user;
@@ -256,8 +256,7 @@ static BlockDriverState *open_child(Chain *chain, const char *path, const char *
     return bdrv_open_with(&args, errp);
 }
 
-/* Another parent, or the parent's changed bytes: the child reads as before */
-/* For who looks into a finding */
+/* Print where the data of each piece is, for a reader of the finding */
 static void say_where(BlockDriverState *bs, const char *when)
 {
     int64_t size = bdrv_getlength(bs);
@@ -272,6 +271,8 @@ static void say_where(BlockDriverState *bs, const char *when)
     }
 }
 
+/* Rebase to another parent, or commit: the disk must read as before */
+/* Rebase to another parent, or commit: the disk must read as before */
 static void manage(BlockDriverState *bs, const char *name, uint8_t more)
 {
     static uint8_t before[DISK_BYTES], after[DISK_BYTES];
@@ -337,7 +338,7 @@ static void clear(Chain *chain)
     }
 }
 
-/* A child that is made over the first image */
+/* Create a child of the first image */
 static void try_create(const char *path)
 {
     g_autofree char *child = g_build_filename(fuzz_folder, "in/sub/new.vhd", NULL);

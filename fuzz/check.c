@@ -1,9 +1,9 @@
-/* check.c - fuzz target: any bytes at all, checked, repaired, and checked again */
+/* check.c - fuzz target: checks any bytes as an image, repairs it, and checks again */
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include "fuzz.h"
 
-#define COMPARED 16384      /* bytes of the disk that are looked at before and after */
+#define COMPARED 16384      /* bytes of the disk that are compared before and after */
 
 /* The first bytes of the disk, as far as they can be read */
 typedef struct Contents {
@@ -47,7 +47,7 @@ static void compare(const Contents *before, const Contents *after)
     }
 }
 
-/* How many were repaired */
+/* Return how many findings were repaired, and check the numbers */
 static int64_t look_at(const BlockCheck *check, unsigned fix)
 {
     int64_t repaired = 0;
@@ -66,7 +66,7 @@ static int64_t look_at(const BlockCheck *check, unsigned fix)
     return repaired;
 }
 
-/* How many findings were repaired; -1: something went wrong */
+/* Check and repair. Return how many findings were repaired; -1: it failed */
 static int64_t run(FuzzDisk *disk, const FuzzSetup *s, unsigned fix)
 {
     GError *err = NULL;
@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     disk.fail_count = 0;
     learn(&disk, &setup, &after);
-    /* Each kind is repaired once in a run, and one repair may bring out what another could have done; but it ends */
+    /* Each kind is repaired once in a run, and may uncover findings of another kind; but this must come to an end */
     for (int i = 0; repaired > 0; i++) {
         FUZZ_CHECK(i < 20);
         repaired = run(&disk, &setup, fix);

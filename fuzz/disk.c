@@ -1,4 +1,4 @@
-/* disk.c - storage in memory that checks what the library asks of it, and fails when told to */
+/* disk.c - storage in memory that checks the library's requests, and fails if told to */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
@@ -89,7 +89,7 @@ static int disk_read(void *user, int64_t offset, void *buf, int64_t bytes)
     return 0;
 }
 
-/* One that fails is done by half, in whole sectors */
+/* Write. A write that fails writes the first half, in whole sectors */
 static int disk_write(void *user, int64_t offset, const void *buf, int64_t bytes)
 {
     FuzzDisk *disk = user;

@@ -1,7 +1,7 @@
-/* guard.c - a scratch folder, and the library's calls that name files, kept inside it */
+/* guard.c - the scratch folder, and a guard that keeps the library's calls inside it */
 /* SPDX-License-Identifier: MIT
  *
- * The linker is told to send them here: --wrap=open and so on, see meson.build.
+ * The linker sends the calls to these functions: --wrap=open and so on, see meson.build.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,10 +34,10 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *ti
 int __wrap_unlink(const char *path);
 int __wrap_truncate(const char *path, off_t size);
 int __wrap_truncate64(const char *path, off_t size);
-/* GIO, which json-glib brings, has a reference to it */
+/* GIO, which json-glib needs, refers to it */
 __attribute__((visibility("default"))) GDir *__wrap_g_dir_open(const char *path, guint flags, GError **error);
 
-/* A file that is yet to be made is where its folder is */
+/* Return whether @path is inside the folder; a file that does not exist yet is where its folder is */
 static bool is_inside(const char *path)
 {
     g_autofree char *folder = g_path_get_dirname(path);
@@ -45,7 +45,7 @@ static bool is_inside(const char *path)
     size_t length = strlen(fuzz_guard.inside);
 
     if (!realpath(path, real) && !realpath(folder, real)) {
-        return true;        /* there is nothing to be opened */
+        return true;        /* it does not exist, and cannot be opened */
     }
     return !strncmp(real, fuzz_guard.inside, length) && (real[length] == '/' || !real[length]);
 }
@@ -93,7 +93,7 @@ int __wrap_open64(const char *path, int flags, ...)
     return refuse(path, (flags & O_ACCMODE) != O_RDONLY) ? -1 : __real_open64(path, flags, mode);
 }
 
-/* The library only reads so; and libFuzzer writes down what it found while the guard is on */
+/* Guard reads only: libFuzzer writes its findings while the guard is on */
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
     return *mode == 'r' && refuse(path, false) ? NULL : __real_fopen(path, mode);
@@ -104,7 +104,7 @@ FILE *__wrap_fopen64(const char *path, const char *mode)
     return *mode == 'r' && refuse(path, false) ? NULL : __real_fopen64(path, mode);
 }
 
-/* Options may ask for delays; nobody here has the time */
+/* Do not wait: options may ask for long delays */
 int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
 {
     return 0;
@@ -125,13 +125,13 @@ int __wrap_truncate64(const char *path, off_t size)
     return refuse(path, true) ? -1 : __real_truncate64(path, size);
 }
 
-/* Names of folders come from images without being kept inside anything: to list one is no finding, but takes long */
+/* List no folder outside. It is no finding, since images may name any folder, but takes long */
 GDir *__wrap_g_dir_open(const char *path, guint flags, GError **error)
 {
     return fuzz_guard.on && !is_inside(path) ? NULL : __real_g_dir_open(path, flags, error);
 }
 
-/* No input leads out of this machine, nor to anybody in it */
+/* Refuse connections: no input may reach another machine, or a server on this one */
 int __wrap_nbd_aio_connect_tcp(void *handle, const char *host, const char *port);
 int __wrap_nbd_aio_connect_unix(void *handle, const char *path);
 

@@ -1,4 +1,4 @@
-/* image.c - an image of anybody's: made of an input's bytes, opened, looked at */
+/* image.c - makes an image of an input's bytes, opens it, and asks it all questions */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static void seal(uint8_t *image, size_t size, uint64_t at, size_t bytes, size_t 
     }
 }
 
-/* The one at the end is sealed before the header is looked for: there may be another offset in it */
+/* Set the checksum of the last footer before the header is looked for: its offset may differ from the first one's */
 void fuzz_vhd_repair(uint8_t *image, size_t size, unsigned repair)
 {
     const VpcFooter *head = (const VpcFooter *)image;
@@ -71,7 +71,7 @@ void fuzz_vhd_repair(uint8_t *image, size_t size, unsigned repair)
     }
 }
 
-/* The input with a gap in it, and what repair adds */
+/* Put the gap into the input, and apply repair */
 void fuzz_make_disk(FuzzDisk *disk, const FuzzSetup *s, FuzzInput in)
 {
     size_t before = MIN((size_t)s->gap_at * SECTOR, in.left), gap = (size_t)s->gap * SECTOR;
@@ -89,7 +89,7 @@ void fuzz_make_disk(FuzzDisk *disk, const FuzzSetup *s, FuzzInput in)
         .read_only = s->flags & FUZZ_READ_ONLY,
     };
     fuzz_disk_load(disk, image, (int64_t)size);
-    if (s->fail) {      /* which, after how many, how many */
+    if (s->fail) {      /* kinds, after how many, how many */
         disk->fail_kinds = 1u << s->fail % 4;
         disk->fail_after = s->fail / 4 % 32;
         disk->fail_count = s->fail & 128 ? 1000 : 1;
@@ -141,7 +141,7 @@ BlockDriverState *fuzz_open_disk(FuzzDisk *disk, const FuzzSetup *s, unsigned dr
     return bdrv_open_storage(&storage, options->str, want, errp);
 }
 
-/* What is said to be zero is, and the same bytes come back in pieces as well as in one */
+/* Compare: bytes with the status "zero" are zero, and reading in pieces gives the same bytes as reading at once */
 static void compare(BlockDriverState *bs, int64_t offset, const BlockStatus *st)
 {
     static uint8_t whole[3000], part[3000];
@@ -157,7 +157,7 @@ static void compare(BlockDriverState *bs, int64_t offset, const BlockStatus *st)
     }
 }
 
-/* At most so many answers from @offset on, at most to @end */
+/* Walk along block status from @offset to @end, at most @count answers */
 static void walk(BlockDriverState *bs, int64_t offset, int64_t end, int count)
 {
     for (BlockStatus st; count-- > 0 && offset < end; offset += st.bytes) {
@@ -166,7 +166,7 @@ static void walk(BlockDriverState *bs, int64_t offset, int64_t end, int count)
             continue;
         }
         FUZZ_CHECK(st.bytes > 0 && st.bytes <= end - offset);
-        FUZZ_CHECK(st.zero || st.data || st.leaf || st.here || st.depth > 0);  /* null-co does not know */
+        FUZZ_CHECK(st.zero || st.data || st.leaf || st.here || st.depth > 0);  /* null-co answers none of them */
         compare(bs, offset, &st);
     }
 }

@@ -1,4 +1,4 @@
-/* input.c - bytes of an input as numbers, texts and patterns */
+/* input.c - reads numbers, texts and patterns from an input */
 /* SPDX-License-Identifier: MIT */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* main.c - a fuzz target as an ordinary program: each file named is one input, a folder all that it holds */
+/* main.c - runs a fuzz target as an ordinary program: on each file named, and on each file of a folder */
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static void run_file(const char *path)
         exit(2);
     }
     fuzz_say("%s\n", path);
-    /* of its own length, so that a sanitizer sees who reads past it */
+    /* a copy of exact length, so that a sanitizer sees reads past its end */
     uint8_t *copy = g_memdup2(data, size);
 
     LLVMFuzzerTestOneInput(copy, size);

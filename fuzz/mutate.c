@@ -1,11 +1,11 @@
-/* mutate.c - a mutator that knows the fields of a VHD: for libFuzzer, beside its own changes */
+/* mutate.c - changes the fields of a VHD, for libFuzzer, beside libFuzzer's own changes */
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include "fuzz.h"
 #include "block/format/vpc/on-disk.h"
 #include "util/be.h"
 
-/* libFuzzer's; others have their own ways, and no need of ours */
+/* libFuzzer's function; other fuzzers do not have it, and do not call this file */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) __attribute__((weak));
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
@@ -34,7 +34,7 @@ static const Field locator_fields[] = {
     FIELD(VpcLocator, code), FIELD(VpcLocator, space), FIELD(VpcLocator, length), FIELD(VpcLocator, offset),
 };
 
-/* As small a generator as will do; libFuzzer gives a new seed each time */
+/* A small random number generator; libFuzzer gives a new seed for each call */
 typedef struct Dice {
     uint32_t state;
 } Dice;
@@ -132,7 +132,7 @@ static void change_image(Dice *dice, uint8_t *image, size_t size)
     }
 }
 
-/* A sector more, or less, or another one's bytes, or all the same */
+/* Insert, remove, exchange or fill sectors */
 static size_t change_sectors(Dice *dice, uint8_t *image, size_t size, size_t max)
 {
     size_t count = size / SECTOR, at = SECTOR * below(dice, (uint32_t)count + 1);
@@ -172,7 +172,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
     if (choice < 4 || size < FUZZ_SETUP_BYTES + SECTOR) {
         return LLVMFuzzerMutate(data, size, max);
     }
-    if (choice == 4) {          /* control bytes, and a script where there is one */
+    if (choice == 4) {          /* change the setup, and the script if there is one */
         size_t at = below(&dice, (uint32_t)start);
 
         data[at] = below(&dice, 2) ? (uint8_t)below(&dice, 256) : data[at] ^ (uint8_t)(1 << below(&dice, 8));

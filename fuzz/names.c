@@ -1,4 +1,4 @@
-/* names.c - fuzz target: texts of all kinds: UTF-16, sizes, option lists, JSON, paths, names of images and parents */
+/* names.c - fuzz target: texts: UTF-16, sizes, option lists, JSON, paths, names of images and parents */
 /* SPDX-License-Identifier: MIT */
 #include <limits.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* There and back again */
+/* Convert to UTF-8 and back */
 static void try_utf16(FuzzInput in, Utf16Order order)
 {
     g_autofree char *text = utf16_to_utf8(in.at, in.left, order);
@@ -84,7 +84,7 @@ static void try_keyval(FuzzInput in)
     }
 }
 
-/* What was read can be written, and is the same then; nothing of it has more memory than the input accounts for */
+/* Write the options as text and read it again: they must be the same, and not larger than the input allows */
 static void check_options(const KeyVal *kv)
 {
     g_autofree char *text = keyval_format(kv);
@@ -111,7 +111,7 @@ static void try_json(FuzzInput in)
     }
 }
 
-/* The options of a name are a list, and stay what they are when they are said as such */
+/* Turn a name into options: as a text they must give the same options again */
 static void try_name(FuzzInput in)
 {
     g_autofree char *name = fuzz_text(&in, in.left);
@@ -133,7 +133,7 @@ static bool is_plain(const char *path)
     return *path == '/' && path[1] != '/' && !strcmp(path, canonical);
 }
 
-/* The way from one folder to another leads there */
+/* Compute the path from one folder to another: it must lead there */
 static void try_path(FuzzInput in)
 {
     g_autofree char *a = fuzz_text(&in, fuzz_u8(&in)), *b = fuzz_text(&in, fuzz_u8(&in));
@@ -198,7 +198,7 @@ static void try_candidates(FuzzInput in)
     vpc_free_locators(locators);
 }
 
-/* What is written of a parent leads to it */
+/* Write locators for a parent: they must lead to it */
 static void try_describe(FuzzInput in)
 {
     VpcHeader header = { 0 };
@@ -206,7 +206,7 @@ static void try_describe(FuzzInput in)
     const VpcParentRules none = { NULL, NULL };
     g_autofree char *child = g_strconcat(fuzz_folder, fuzz_u8(&in) & 1 ? "/in/c.vhd" : "/c.vhd", NULL);
     g_autofree char *text = fuzz_text(&in, in.left);
-    /* two slashes at the start are one to every file that is there, and GLib keeps both for one that is not */
+    /* GLib keeps two slashes at the start if the file does not exist */
     const char *parent = g_str_has_prefix(text, "//") ? text + strspn(text, "/") - 1 : text;
     GError *err = NULL;
     bool ok = vpc_describe_parent(child, parent, &header, locators, &err);

@@ -1,4 +1,4 @@
-/* open.c - fuzz target: any bytes at all, opened as an image, read, written to a little, opened again */
+/* open.c - fuzz target: opens any bytes as an image, reads, writes a little, opens again */
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include "fuzz.h"
@@ -14,7 +14,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* Somewhere among the first bytes, or the last */
+/* Write to the first bytes, or to the last */
 static void change(BlockDriverState *bs, const FuzzSetup *s)
 {
     uint8_t buf[1500];
@@ -33,7 +33,7 @@ static void change(BlockDriverState *bs, const FuzzSetup *s)
     bdrv_flush(bs);
 }
 
-/* What was opened once and closed without an error can be opened again */
+/* Open again: this must succeed after an open and a close without error */
 static void again(FuzzDisk *disk, const FuzzSetup *s, int closed)
 {
     GError *err = NULL;

@@ -1,8 +1,8 @@
-/* ops.c - fuzz target: a script of requests on an image, compared with an array of bytes */
+/* ops.c - fuzz target: runs a script of requests on an image, and compares it with an array of bytes */
 /* SPDX-License-Identifier: MIT
  *
- * The image is made by options of the input's choice, or is the input's own. Of that, what can be read at first
- * is the truth; from then on, each byte is what was written there last, until a request on it fails.
+ * The image is created with options of the input, or it is a part of the input. In that case the bytes that can be read
+ * at first are taken as right. From then on each byte is what was written last, until a request on it fails.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,15 +10,15 @@
 #include "fuzz.h"
 
 #define OP_BYTES 8
-#define CREATED 0x80            /* in the driver's byte of the setup */
-#define WINDOW (24 * 1024)     /* bytes that are compared: of the first, */
-#define LAST (4 * 1024)        /* and of the last */
+#define CREATED 0x80            /* bit in the setup's byte of the driver */
+#define WINDOW (24 * 1024)     /* bytes that are compared: at the start of the disk, */
+#define LAST (4 * 1024)        /* and at its end */
 
-/* A stretch of the disk */
+/* A part of the disk that is compared */
 typedef struct Window {
     int64_t at, bytes;
     uint8_t twin[WINDOW];
-    uint8_t known[WINDOW];      /* 0: it may be anything */
+    uint8_t known[WINDOW];      /* 0: the byte may have any value */
     uint8_t fresh[WINDOW];      /* written since the last flush */
 } Window;
 
@@ -26,9 +26,9 @@ typedef struct Run {
     FuzzSetup setup;
     FuzzDisk disk;
     BlockDriverState *bs;
-    bool created;               /* by us: all must go well unless the disk failed */
+    bool created;               /* the script created it: requests fail only if the disk failed */
     bool over;
-    bool any_size;              /* a change of the size failed: it may have any of two when it is opened next */
+    bool any_size;              /* a resize failed: at the next open the disk may have either size */
     int64_t size;
     Window windows[2];
 } Run;
@@ -46,13 +46,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* Was a fault put in since it counted @failed? Then an error is to be expected */
+/* Return whether the disk has failed since its count was @failed: then requests may fail */
 static bool is_excused(const Run *run, unsigned failed)
 {
     return run->disk.failed != failed;
 }
 
-/* The window's part of a request; false: none */
+/* Clip a request to the window; false: they do not meet */
 static bool clip(const Window *w, int64_t at, int64_t bytes, int64_t *from, int64_t *count)
 {
     int64_t start = MAX(at, w->at), end = MIN(at + bytes, w->at + w->bytes);
@@ -62,7 +62,7 @@ static bool clip(const Window *w, int64_t at, int64_t bytes, int64_t *from, int6
     return end > start;
 }
 
-/* @data NULL: zeroes */
+/* Remember a write. @data NULL: zeroes */
 static void wrote(Run *run, int64_t at, int64_t bytes, const uint8_t *data, bool sure)
 {
     for (int i = 0; i < 2; i++) {
@@ -136,7 +136,7 @@ static void read_all(Run *run)
         if (w->bytes == 0 || read_piece(run, w->at, w->bytes) == 0) {
             continue;
         }
-        for (int64_t j = 0; j < w->bytes; j += 512) {   /* what was good on its own stays good */
+        for (int64_t j = 0; j < w->bytes; j += 512) {   /* a sector that was right in the old state stays right */
             unsigned failed = run->disk.failed;
             int64_t n = MIN(512, w->bytes - j);
 
@@ -147,7 +147,7 @@ static void read_all(Run *run)
     }
 }
 
-/* What is there at first; nothing can be said of what can't be read */
+/* Read the first contents; bytes that cannot be read may have any value */
 static void learn(Run *run, Window *w)
 {
     bool all = w->bytes == 0 || bdrv_pread(run->bs, w->at, w->twin, w->bytes, 0) == 0;
@@ -185,7 +185,7 @@ static void settled(Run *run, bool sure)
     }
 }
 
-/* What comes back is what was flushed; throw-away writes are thrown away */
+/* Open the image again: flushed bytes must be there; with BDRV_O_SNAPSHOT all writes are gone */
 static void reopen(Run *run)
 {
     unsigned failed = run->disk.failed;
@@ -222,7 +222,7 @@ static void flush(Run *run)
     }
 }
 
-/* The result of a request that changes things */
+/* Check the result of a request that changes bytes */
 static void changed(Run *run, int ret, unsigned failed, int64_t at, int64_t bytes, const uint8_t *data)
 {
     bool may_fail = is_excused(run, failed) || !run->created || ret == -ENOSPC || ret == -EPERM;
@@ -259,7 +259,7 @@ static void do_discard(Run *run, int64_t at, int64_t bytes)
     if (bdrv_is_read_only(run->bs)) {
         return;
     }
-    for (int i = 0; i < 2; i++) {       /* each is zero now or what it was */
+    for (int i = 0; i < 2; i++) {       /* each byte is zero now, or unchanged */
         Window *w = &run->windows[i];
         int64_t from, count;
 
@@ -295,8 +295,8 @@ static void do_truncate(Run *run, int64_t size)
         FUZZ_CHECK(now == run->size || is_excused(run, failed));
         run->any_size |= is_excused(run, failed);
     }
-    FUZZ_CHECK(!ok || now >= size);     /* as formats round it up */
-    if (size < w->bytes) {              /* a file need not end with a sector */
+    FUZZ_CHECK(!ok || now >= size);     /* a format may round it up */
+    if (size < w->bytes) {              /* the length of a file need not be whole sectors */
         memset(w->known + size, 0, (size_t)(w->bytes - size));
     }
     if (MIN(now, WINDOW) > w->bytes) {
@@ -320,7 +320,7 @@ static void do_rebase(Run *run)
     FUZZ_CHECK(ok == !err);
     bdrv_error_free(err);
     if (!ok && is_excused(run, failed)) {
-        settled(run, false);    /* "open it anew to be sure of what is on disk" */
+        settled(run, false);    /* the manual says: after a failure open it again */
         reopen(run);
     }
 }
@@ -390,7 +390,7 @@ static void do_op(Run *run, FuzzInput *in)
     }
 }
 
-/* A new image of at most 64 KiB, unless it is to be sparse */
+/* Create an image of at most 64 KiB, unless it is sparse */
 static bool create(Run *run)
 {
     static const char *const readers[] = { "hyper-v", "virtualpc", "xen", "qemu" };
@@ -398,7 +398,7 @@ static bool create(Run *run)
     bool raw = s->driver % 4 == 3;
     g_autoptr(GString) options = g_string_new(NULL);
     int64_t size = (int64_t)s->gap_at * (s->extra[0] & 1 ? 1 << 20 : s->extra[0] & 2 ? 512 : 1);
-    int64_t blocks = s->extra[0] & 32 ? 20000 : 600;    /* a BAT of more than one piece takes long: now and then */
+    int64_t blocks = s->extra[0] & 32 ? 20000 : 600;    /* a BAT of more than one page is slow: only sometimes */
     int shift = s->rule % 16;
 
     while (size >> (9 + shift) > blocks) {
@@ -426,7 +426,7 @@ static bool create(Run *run)
     return ok;
 }
 
-/* Ours opens, and is empty, or as its parent */
+/* Check that the new image opens, and reads as zeroes or as its parent */
 static void expect_new(Run *run)
 {
     if (!(run->setup.flags & FUZZ_PARENT)) {
@@ -484,14 +484,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_guard.on = true;
     if (run.created) {
-        run.setup.driver = run.setup.driver % 4 == 2 ? 0 : run.setup.driver;    /* to guess is another target's */
+        run.setup.driver = run.setup.driver % 4 == 2 ? 0 : run.setup.driver;    /* guessing is the target open's */
         run.setup.offset = 0;
         run.setup.flags &= (uint8_t)~(FUZZ_FIXED_DISK | FUZZ_READ_ONLY | FUZZ_NO_BACKING);
         run.setup.extra[1] &= (uint8_t)~1;
         if (!create(&run)) {
             goto out;
         }
-        run.setup.rule = 2;     /* current_size */
+        run.setup.rule = 2;     /* force_size_calc=current_size */
         script.left = MIN(script.left, 64 * OP_BYTES);
     } else {
         script.left = (size_t)OP_BYTES * fuzz_u8(&in);

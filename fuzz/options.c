@@ -1,8 +1,8 @@
-/* options.c - fuzz target: option strings, to open and to create, with names of files inside a scratch folder */
+/* options.c - fuzz target: option strings, to open and to create files in a scratch folder */
 /* SPDX-License-Identifier: MIT
  *
- * The input: flags, a file name to the end of its line, the options; '@' in these is the scratch folder. The
- * guard answers EACCES for every file that is elsewhere.
+ * The input: flags, a line with a file name, then the options. '@' in them stands for the scratch folder. The guard
+ * answers EACCES for every file outside.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -19,7 +19,7 @@ enum { CREATE = 1, RDWR = 2, PROBE = 4, SNAPSHOT = 8, STORAGE = 16, NO_BACKING =
 
 static int home;
 
-/* a.vhd is dynamic, b.vhd its child, f.vhd fixed, x.raw nothing */
+/* Make the files: a.vhd is dynamic, b.vhd its child, f.vhd fixed, x.raw raw */
 static void put_files(void)
 {
     static const char *const made[][2] = {
@@ -40,7 +40,7 @@ static bool is_ours(const char *name)
     return g_str_equal(name, "in") || g_str_equal(name, "out") || g_str_equal(name, "base.raw");
 }
 
-/* Whatever the last input left */
+/* Remove the files of the last input */
 static void tidy_up(void)
 {
     GDir *dir = g_dir_open(".", 0, NULL);
@@ -57,7 +57,7 @@ static void tidy_up(void)
 
 static void enter(void)
 {
-    signal(SIGXFSZ, SIG_IGN);       /* libFuzzer has set it to something else */
+    signal(SIGXFSZ, SIG_IGN);       /* libFuzzer has set a handler */
     FUZZ_CHECK(chdir(fuzz_folder) == 0);
 }
 
@@ -79,7 +79,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* '@' is the folder */
+/* Replace '@' by the folder */
 static char *expand(char *text)
 {
     g_auto(GStrv) parts = g_strsplit(text, "@", -1);

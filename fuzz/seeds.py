@@ -323,7 +323,8 @@ def name_seeds():
         yield f'json-{number}', b'\x08' + json.encode()
     for number, image in enumerate((
             'a.vhd', './a:b', 'file:a:b', 'a:b', 'nbd://h:1/e%20x', 'nbd://[::1]/', 'nbd+unix:///e?socket=%2fs',
-            'nbd:unix:/s:exportname=e', 'nbd:[::1]:10809:exportname=', 'nbd:h', 'nbd+tcp://h', 'null-co://', 'null-aio:x',
+            'nbd:unix:/s:exportname=e', 'nbd:[::1]:10809:exportname=', 'nbd:h', 'nbd+tcp://h', 'null-co://',
+            'null-aio:x',
             'blkdebug:a,b:nbd://h', 'blkdebug::blkdebug::file:a', "blkdebug::json:{'driver':'nbd'}",
             "json:{'file':{'filename':'json:{}'}}", 'host_device:/dev/null')):
         yield f'name-{number:02}', b'\x09' + image.encode()

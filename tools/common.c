@@ -1,4 +1,4 @@
-/* common.c - what both tools share: messages, and opening an image */
+/* common.c - shared by both tools: messages, and opening an image */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,12 +11,12 @@
 #include "tools/common.h"
 #include "util/size.h"
 
-#define QEMU_VERSION "7.2.0"    /* whose command lines these are */
+#define QEMU_VERSION "7.2.0"    /* the version of QEMU whose command lines the tools take */
 
 const char *tool_name = "miniblk";
 bool tool_is_qemu;
 
-/* Open /dev/null for each of the three standard files that is closed. An image would get its number otherwise, and
+/* Open /dev/null for each of the three standard files that is closed. Otherwise an image would get its number, and
  * messages would be written into the image */
 static void open_standard_files(void)
 {
@@ -39,7 +39,7 @@ void tool_init(const char *argv0)
     }
     tool_is_qemu = !strcmp(tool_name, "qemu-img") || !strcmp(tool_name, "qemu-io");
     open_standard_files();
-    signal(SIGXFSZ, SIG_IGN);       /* a file that can't be longer is an error of one request, EFBIG */
+    signal(SIGXFSZ, SIG_IGN);       /* without the signal, a write past the limit is one failed request, EFBIG */
 }
 
 void tool_print_version(void)
@@ -141,14 +141,14 @@ void tool_print_in_handler(const char *text)
 {
     ssize_t done = write(STDERR_FILENO, text, strlen(text));
 
-    (void)done;         /* there is no other place to say it */
+    (void)done;         /* an error here cannot be reported anywhere */
 }
 
 void tool_print_progress(double percent, const char *more)
 {
     printf("    (%3.2f/100%%)", percent);
     if (more) {
-        printf("%-36s", more);      /* over a longer one of before */
+        printf("%-36s", more);      /* covers a longer text of an earlier call */
     }
     putchar('\r');
     fflush(stdout);
@@ -175,7 +175,7 @@ static void print_message(const char *kind, const char *format, va_list ap)
     g_autofree char *printable = make_printable(text->str, NEWLINES_INDENTED);
 
     g_string_free(text, TRUE);
-    fflush(stdout);     /* in a common log, what came first stands first */
+    fflush(stdout);     /* in a common log, text that was printed first comes first */
     fprintf(stderr, "%s: %s%s\n", tool_name, kind, printable);
 }
 
@@ -211,7 +211,7 @@ void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *s
     const char *text;
 
     while ((text = bdrv_get_warning(bs, *seen)) != NULL) {
-        if (g_str_has_prefix(text, "Image format was not specified for ")) {    /* in QEMU's form */
+        if (g_str_has_prefix(text, "Image format was not specified for ")) {    /* print it in QEMU's form */
             g_autofree char *printable = make_printable(text, NEWLINES_INDENTED);
 
             fflush(stdout);
@@ -255,8 +255,10 @@ bool tool_is_called_vhd(const char *filename)
  * disk, but the user chooses the name of the file */
 static bool is_called_vhd(const char *filename, const char *options, unsigned flags)
 {
-    const BlockOpenArgs args = { .filename = filename, .options = options,
-                                 .flags = BDRV_O_PROBE | BDRV_O_NO_BACKING | BDRV_O_NO_LOCK | (flags & BDRV_O_SALVAGE) };
+    const BlockOpenArgs args = {
+        .filename = filename, .options = options,
+        .flags = BDRV_O_PROBE | BDRV_O_NO_BACKING | BDRV_O_NO_LOCK | (flags & BDRV_O_SALVAGE),
+    };
     BlockDriverState *bs = tool_is_called_vhd(filename) ? bdrv_open_with(&args, NULL) : NULL;
     bool is = bs && !strcmp(bdrv_get_driver_name(bs), "vpc");
     if (bs && !is) {

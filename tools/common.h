@@ -1,4 +1,4 @@
-/* common.h - what both tools share */
+/* common.h - shared by both tools: messages, and opening an image */
 /* SPDX-License-Identifier: MIT */
 #ifndef MINIBLK_TOOLS_COMMON_H
 #define MINIBLK_TOOLS_COMMON_H
@@ -37,13 +37,13 @@ void tool_print_in_handler(const char *text);
 /* Print "    (25.00/100%)" and @more, NULL for nothing more. The next call overwrites the line */
 void tool_print_progress(double percent, const char *more);
 
-/* Return text of an image as it is printed in the middle of a line: newlines become '?', too. g_free() it */
+/* Return @text of an image for printing in the middle of a line: newlines become '?', too. g_free() it */
 char *tool_printable(const char *text);
 
-/* Check that @mode is one of QEMU's ways to do I/O; all of them are threads here. False after a message */
+/* Check that @mode is one of QEMU's modes of I/O; all of them are threads here. False after a message */
 bool tool_check_aio(const char *mode);
 
-/* Return true if @text, which is no size, would be one with smaller digits */
+/* Return true if @text is no size only because its number is too large */
 bool tool_is_too_large(const char *text);
 
 /* Print the warnings of @bs from number *@seen on, each after @filename, and set *@seen to their number */
@@ -54,7 +54,7 @@ void tool_print_warnings(BlockDriverState *bs, const char *filename, unsigned *s
 BlockDriverState *tool_open(const char *filename, const char *format, const char *options, bool image_opts,
                             unsigned flags, const BlockResolver *resolver, GError **errp);
 
-/* Return true if the name ends as names of VHDs do */
+/* Return true if the name ends as the names of VHDs do */
 bool tool_is_called_vhd(const char *filename);
 
 #endif

@@ -1,4 +1,4 @@
-/* compare.c - find the first difference between two images */
+/* compare.c - finds the first difference between two images */
 /* SPDX-License-Identifier: MIT
  *
  * Two threads take pieces in ascending order. Runs that read as zeroes in both images are skipped, the rest is cut
@@ -20,13 +20,13 @@
 typedef struct Side {
     BlockDriverState *bs;
     int64_t size;
-    BlockStatus status;             /* of the bytes before @known that were not compared yet */
+    BlockStatus status;             /* of bytes before @known that are not compared yet */
     int64_t known;
 } Side;
 
 typedef struct Compare {
     Side sides[2];
-    int64_t size;                   /* of the larger one; past its end the other one is zero */
+    int64_t size;                   /* of the longer image; the shorter one is zero past its end */
     bool strict;
     ImgProgress *progress;
     pthread_mutex_t lock;           /* guards the rest, and each side's status */

@@ -1,4 +1,4 @@
-/* img-amend.c - miniblk-img amend: change what an image says of itself, in place */
+/* img-amend.c - miniblk-img amend: changes fields of an image in place: its id, creator, time or geometry */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ typedef struct AmendArgs {
     ImgImage image;
     const char *cache;
     KeyVal *options;
-    bool force;                 /* although there are children that will not find it */
+    bool force;                 /* change the id even if there are children, which will not find the image */
 } AmendArgs;
 
 static bool amend_parse_args(AmendArgs *args, int argc, char **argv)

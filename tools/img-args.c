@@ -1,4 +1,4 @@
-/* img-args.c - the command lines of miniblk-img: options, numbers, and what is said of wrong ones */
+/* img-args.c - the command line of miniblk-img: options, numbers, and usage errors */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,12 +12,12 @@
 #include "util/keyval.h"
 #include "util/size.h"
 
-static const char *running;     /* the command, when it is known */
+static const char *running;     /* the command, after img_args_begin() */
 
 void img_args_begin(const char *command)
 {
     running = command;
-    optind = 0;                 /* glibc's way to make getopt() start anew */
+    optind = 0;                 /* makes glibc's getopt() start again */
 }
 
 void img_usage_error(const char *format, ...)

@@ -1,4 +1,4 @@
-/* img-backing.c - -b or -B, and -F: the parent of a new image */
+/* img-backing.c - the parent of a new image: -b, -B and -F */
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include <glib.h>
@@ -25,7 +25,11 @@ static bool set_option(KeyVal *options, const BlockDriver *drv, const char *wher
 static bool is_parent_of(const char *path, const char *format, const char *filename)
 {
     g_autofree char *options = g_strdup_printf("driver=%s", format ? format : "vpc");
-    BlockDriverState *bs = g_file_test(filename, G_FILE_TEST_EXISTS) ? bdrv_open(path, options, BDRV_O_NO_LOCK, NULL) : NULL;
+    BlockDriverState *bs = NULL;
+
+    if (g_file_test(filename, G_FILE_TEST_EXISTS)) {
+        bs = bdrv_open(path, options, BDRV_O_NO_LOCK, NULL);
+    }
     bool found = bs && img_is_file_of(bs, filename);
 
     bdrv_close(bs);
@@ -51,7 +55,8 @@ bool img_set_backing(KeyVal *options, const BlockDriver *drv, const char *backin
         return false;
     }
     if (path && is_parent_of(path, keyval_get(options, "backing_fmt"), filename)) {
-        tool_error("%sparent '%s': the new image would be written over it, or over an image that it needs", where, path);
+        tool_error("%sparent '%s': the new image would be written over it, or over an image that it needs",
+                   where, path);
         return false;
     }
     return true;

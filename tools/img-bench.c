@@ -1,4 +1,4 @@
-/* img-bench.c - miniblk-img bench: how fast are many requests of a kind? */
+/* img-bench.c - miniblk-img bench: how long many requests of one kind take */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include <inttypes.h>
@@ -20,16 +20,16 @@ typedef struct Bench {
     const char *cache, *aio;
     bool write, no_drain;
     long count, depth, pattern, flush_interval;     /* 0: no flushes */
-    int64_t bytes, step;        /* of each request, and from one to the next; step 0: the same */
+    int64_t bytes, step;        /* of a request, and from one request to the next; step 0: @bytes */
     int64_t size;               /* of the image */
     pthread_mutex_t lock;       /* guards the rest */
     pthread_cond_t changed;
     int64_t offset;             /* of the next request */
-    long left;                  /* requests not begun */
-    long unflushed;             /* begun since the last flush was */
+    long left;                  /* requests that are not begun */
+    long unflushed;             /* requests begun since the last flush began */
     int running;
-    bool flushing;              /* somebody waits for the others to end, to flush then */
-    int error;                  /* the first, an errno */
+    bool flushing;              /* a worker waits until all others have ended, to flush then */
+    int error;                  /* errno of the first failure; 0: none */
     ImgProgress progress;
 } Bench;
 
@@ -40,7 +40,7 @@ static bool flush_is_due(const Bench *b)
     return b->flush_interval && b->unflushed >= b->flush_interval;
 }
 
-/* Take the next task, which may wait. The lock is held */
+/* Take the next task; this may have to wait. The lock is held */
 static BenchTask take(Bench *b, int64_t *offset)
 {
     while (b->flushing) {

@@ -1,9 +1,9 @@
-/* img-chain.c - the images behind an image, also where one of them can't be opened */
+/* img-chain.c - the parents of an image, even where one of them cannot be opened */
 /* SPDX-License-Identifier: MIT
  *
- * The library looks for parents by its own rules, and refuses a chain that is broken. Before it looks for a parent,
- * it asks a resolver. The resolver of this file finds nothing, and remembers each question: the last one says how
- * far the library came.
+ * The library looks for parents by its own rules, and refuses a chain that is broken. Before it looks for a parent, it
+ * asks the resolver. The resolver in this file offers nothing and remembers each question: the last one tells which
+ * parent is missing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +15,11 @@
 #include "util/keyval.h"
 
 typedef struct Chain {
-    GPtrArray *images;          /* ChainImage */
-    const char *rules;          /* the user's options about parents; "" */
-    char *top;                  /* the image that it begins with; NULL: not known */
-    char **places;              /* where the parent asked for last would be; NULL: none was asked for */
-    char *uuid;                 /* and its unique id; NULL: none */
+    GPtrArray *images;          /* of ChainImage */
+    const char *rules;          /* the user's options about parents; "": none */
+    char *top;                  /* filename of the first image; NULL: not known */
+    char **places;              /* paths of the parent that was asked for last; NULL: none was */
+    char *uuid;                 /* its unique id; NULL: none */
 } Chain;
 
 static void free_image(void *data)
@@ -40,7 +40,7 @@ static char *options_of(const Chain *chain, const char *filename, const char *dr
     g_autoptr(KeyVal) rules = keyval_parse(chain->rules, NULL);
 
     for (size_t i = 0; rules && i < keyval_count(rules); i++) {
-        if (!strcmp(driver, "vpc") || !strcmp(keyval_key(rules, i), "force-share")) {   /* others look for no parents */
+        if (!strcmp(driver, "vpc") || !strcmp(keyval_key(rules, i), "force-share")) {   /* others have no parents */
             keyval_set(options, keyval_key(rules, i), keyval_value(rules, i));
         }
     }
@@ -115,7 +115,7 @@ static void add_broken(Chain *chain)
     }
 }
 
-/* Collect those options of the user that hold for parents of parents, too */
+/* Collect the user's options that hold for the whole chain */
 static char *find_rules(const ImgImage *image)
 {
     static const char *const keys[] = { "drives", "parent-search", "parent-root", "force-share", NULL };
@@ -136,18 +136,18 @@ GPtrArray *img_find_chain(const ImgImage *image, char **end)
     const BlockResolver resolver = { &chain, remember };
     unsigned flags = image->flags & ~(unsigned)(BDRV_O_CHECK | BDRV_O_RDWR);
     GError *err = NULL;
-    BlockDriverState *bs = tool_open(image->filename, image->format, image->options, image->image_opts, flags, &resolver,
-                                     &err);
+    BlockDriverState *bs = tool_open(image->filename, image->format, image->options, image->image_opts, flags,
+                                     &resolver, &err);
 
     *end = NULL;
     if (bs) {
-        g_ptr_array_set_size(chain.images, 0);      /* the library knows them better */
+        g_ptr_array_set_size(chain.images, 0);      /* use the chain that the library has opened */
         for (BlockDriverState *p = bdrv_get_backing(bs); p; p = bdrv_get_backing(p)) {
             add_image(&chain, bdrv_get_filename(p), bdrv_get_driver_name(p));
         }
     } else {
         *end = g_strdup(bdrv_error_message(err));
-        if (!strstr(rules, "parent-root=")) {       /* who says where parents may be has nothing else looked at */
+        if (!strstr(rules, "parent-root=")) {       /* with a root, nothing outside of it is looked at */
             add_broken(&chain);
         }
     }

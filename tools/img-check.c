@@ -1,4 +1,4 @@
-/* img-check.c - miniblk-img check: is an image sound, and can what is wrong with it be repaired? */
+/* img-check.c - miniblk-img check: finds damage, and repairs it */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,14 +15,14 @@
 #include "tools/img.h"
 #include "tools/json.h"
 
-/* Exit statuses, qemu-img's */
+/* Exit statuses of qemu-img */
 enum { CHECK_SOUND = 0, CHECK_FAILED = 1, CHECK_CORRUPT = 2, CHECK_LEAKS = 3, CHECK_UNSUPPORTED = 63 };
 
 typedef struct CheckArgs {
     ImgImage image;
     unsigned fix;
     bool json, quiet;
-    bool chain;                 /* its parents as well */
+    bool chain;                 /* check its parents, too */
     Json *out;
 } CheckArgs;
 
@@ -49,7 +49,7 @@ static const char *level_name(BlockCheckLevel level)
     return names[level];
 }
 
-/* Human */
+/* Output for people */
 
 static const char *remedy(const BlockFinding *f)
 {
@@ -108,8 +108,8 @@ static void print_totals(const BlockCheck *check)
                    "image may corrupt it.\n", check->corruptions);
     }
     if (check->leaks) {
-        tool_print("\n%" PRId64 " leaked clusters were found on the image.\nThis means waste of disk space, but no harm "
-                   "to data.\n", check->leaks);
+        tool_print("\n%" PRId64 " leaked clusters were found on the image.\n"
+                   "This means waste of disk space, but no harm to data.\n", check->leaks);
     }
     if (check->errors) {
         tool_print("\n%" PRId64 " internal errors have occurred during the check.\n", check->errors);
@@ -125,7 +125,7 @@ static void print_totals(const BlockCheck *check)
     }
 }
 
-/* JSON */
+/* JSON output */
 
 static void json_int_if(Json *json, const char *key, int64_t number)
 {
@@ -185,7 +185,7 @@ static void json_findings(Json *json, const char *key, const BlockCheck *check, 
     json_end_list(json);
 }
 
-/* Fill an object that was begun. @repaired: the check that repaired; NULL: nothing was repaired */
+/* Fill an object that was begun. @repaired: the check with repairs; NULL: nothing was repaired */
 static void json_check(Json *json, const CheckArgs *args, const BlockCheck *check, const BlockCheck *repaired)
 {
     json_int_if(json, "image-end-offset", check->image_end_offset);
@@ -206,7 +206,7 @@ static void json_check(Json *json, const CheckArgs *args, const BlockCheck *chec
     json_warnings(json, args->image.bs);
 }
 
-/* The check itself */
+/* The check */
 
 static int status_of(const BlockCheck *check)
 {
@@ -235,7 +235,7 @@ static void print_check(const CheckArgs *args, const BlockCheck *check, const Bl
     }
 }
 
-/* Print an image of a chain that could not be checked, to keep its place in the list */
+/* Print an image of a chain that could not be checked, so that every image is in the list */
 static void print_unchecked(const CheckArgs *args, const char *why)
 {
     if (args->chain && args->json && !args->quiet) {
@@ -311,7 +311,7 @@ static int check_image(CheckArgs *args)
     }
     tool_print_warnings(args->image.bs, args->image.filename, &args->image.warnings);
     int status = check(args);
-    int ret = bdrv_close(args->image.bs);   /* without its later warnings: they are among the findings */
+    int ret = bdrv_close(args->image.bs);   /* warnings of closing are not printed: they are among the findings */
 
     args->image.bs = NULL;
     if (ret < 0) {

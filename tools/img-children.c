@@ -1,4 +1,4 @@
-/* img-children.c - which images beside an image have it for their parent? */
+/* img-children.c - finds the children of an image in its folder */
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 #include "tools/img-image.h"
 #include "tools/img-paths.h"
 
-/* Return true if the file knows its parent by @uuid. A file that is called as an image and cannot be opened is
- * warned of: it may be a child */
+/* Return true if the file's parent has the id @uuid. If a file has the name of a VHD and cannot be opened, warn: it may
+ * be a child */
 static bool is_child(const char *path, const char *driver, const char *uuid)
 {
     g_autofree char *options = g_strdup_printf("driver=%s,file.locking=off", driver);
@@ -36,7 +36,8 @@ char *img_find_child(BlockDriverState *bs, const char *name, BlockDriverState *e
     g_autofree char *real = realpath(filename, NULL), *folder = g_path_get_dirname(real ? real : filename);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     if (!dir) {
-        tool_warn("%s: its folder can't be listed, so its children were not searched for; they know it by its id", name);
+        tool_warn("%s: its folder can't be listed, so its children were not searched for; they know it by its id",
+                  name);
     }
     while (dir && (entry = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, entry, NULL);

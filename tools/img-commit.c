@@ -1,4 +1,4 @@
-/* img-commit.c - miniblk-img commit: write what an image has of its own into a parent */
+/* img-commit.c - miniblk-img commit: writes the data of an image into one of its parents */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include <stdio.h>
@@ -13,14 +13,14 @@
 
 typedef struct CommitArgs {
     ImgImage image;
-    const char *base;           /* NULL: the parent */
+    const char *base;           /* filename of the parent to write to; NULL: the nearest */
     const char *cache;
     int64_t rate;               /* bytes per second; 0: any */
     bool quiet, progress;
 } CommitArgs;
 
-/* Find the file @path behind @bs, and return its depth; 0: it is not there. @beside: @path is seen from the folder
- * of the image whose parent it is, as that image would name it; else from the current folder */
+/* Find the image with the file @path behind @bs, and return its depth; 0: there is none. @beside: @path is relative to
+ * the folder of the image above it; else to the current folder */
 static unsigned find_file(BlockDriverState *bs, const char *path, bool beside)
 {
     BlockDriverState *backing;
@@ -105,7 +105,8 @@ static void warn_of_siblings(const CommitArgs *args, unsigned depth)
     g_autofree char *child = tool_is_qemu ? NULL : img_find_child(base, bdrv_get_filename(base), args->image.bs);
 
     if (child) {
-        tool_warn("'%s' is a child of '%s', too: what is written there changes its disk", child, bdrv_get_filename(base));
+        tool_warn("'%s' is a child of '%s', too: what is written there changes its disk", child,
+                  bdrv_get_filename(base));
     }
 }
 

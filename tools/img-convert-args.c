@@ -1,4 +1,4 @@
-/* img-convert-args.c - miniblk-img convert: its command line */
+/* img-convert-args.c - miniblk-img convert: the command line */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include "tools/common.h"
@@ -39,7 +39,7 @@ static bool parse_workers(const char *text, unsigned *workers)
     return true;
 }
 
-/* Take an option that is on or off. False: @c is none of those */
+/* Take an option without an argument. False: @c is none of those */
 static bool take_switch(ConvertArgs *args, int c)
 {
     const struct {

@@ -1,4 +1,4 @@
-/* img-convert-differences.c - miniblk-img convert -B: write what the output's parent has not */
+/* img-convert-differences.c - miniblk-img convert -B: writes only the differences to the parent of the output */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <glib.h>
@@ -10,16 +10,16 @@
 #include "util/iszero.h"
 
 #define PIECE_BYTES (INT64_C(1) << 20)
-#define UNIT_BYTES  4096            /* compared, and written, in such units: a guest's page */
+#define UNIT_BYTES  4096            /* size of a guest's page: bytes are compared and written in such units */
 
 typedef struct Differences {
     BlockDriverState *from, *to;
-    char *want, *have;              /* PIECE_BYTES each; want comes first, and is what to free */
+    char *want, *have;              /* PIECE_BYTES each, in one allocation that begins at want */
 } Differences;
 
 typedef enum Kind { SAME, ZEROES, DATA } Kind;
 
-/* Tell how the unit at @at of a piece is to be written */
+/* Return how the unit at @at of a piece is to be written */
 static Kind kind_of(const Differences *d, int64_t at, int64_t bytes)
 {
     size_t n = (size_t)MIN(UNIT_BYTES, bytes - at);
@@ -49,8 +49,8 @@ static int write_piece(const Differences *d, int64_t offset, int64_t bytes)
     return ret;
 }
 
-/* Make the first part of [@offset, @offset + @bytes) the same. Returns how many bytes that was, or -errno with
- * *@doing set to what failed */
+/* Make the first part of [@offset, @offset + @bytes) equal. Return its length, or -errno with *@doing set to the step
+ * that failed */
 static int64_t copy_first(const Differences *d, int64_t offset, int64_t bytes, const char **doing)
 {
     BlockStatus from, to;

@@ -1,4 +1,4 @@
-/* img-convert.c - miniblk-img convert: copy an image into another, perhaps of another format */
+/* img-convert.c - miniblk-img convert: copies images into a new one, perhaps of another format */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <glib.h>
@@ -26,8 +26,8 @@ static int64_t get_number(const BlockInfo *info, const char *key)
     return item && item->type == BLOCK_INFO_INT ? item->number : 0;
 }
 
-/* Take the geometry of the source if the option is not given, so that a guest that uses it finds the same disk. QEMU
- * does not do this: by its name it is not done */
+/* Use the geometry of the source if the option is not given, so that a guest that reads the geometry finds the same
+ * disk. Not done under QEMU's name, as QEMU does not do it */
 static void keep_geometry(ConvertArgs *args, const BlockDriver *drv)
 {
     bool rounded = keyval_get(args->options, "for") || keyval_get(args->options, "force_size");
@@ -58,21 +58,23 @@ static bool create_target(ConvertArgs *args, const BlockDriver *drv, char **open
     if ((args->to.flags & BDRV_O_NO_FLUSH) && !drv->is_protocol) {
         keyval_set(args->options, "file.cache.no-flush", "on");
     }
-    if ((args->to.flags & BDRV_O_NOCACHE) && !drv->is_protocol) {   /* can't be: then better before it is emptied */
+    if ((args->to.flags & BDRV_O_NOCACHE) && !drv->is_protocol) {
+        /* if O_DIRECT is impossible, fail before the file is emptied */
         keyval_set(args->options, "file.cache.direct", "on");
     }
     return img_target_create(args->target, drv, args->options, doing, open);
 }
 
-/* Warn of a range that is lost, in one line. By the name of QEMU, print as QEMU does: a line for each sector, and
- * two passes for the block status. Its messages about the block status have an "at", those about data have not */
+/* Warn of a range that could not be read, in one line. Under QEMU's name, print as QEMU does: a line for each sector,
+ * and two passes for the block status. QEMU's messages about block status have an "at", those about data have none */
 static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
     bool status = strcmp(doing, "reading") != 0;
     const char *at = status ? "at " : "";
 
     if (!tool_is_qemu) {
-        tool_warn("error while %s %soffset %" PRId64 ": %s (%" PRId64 " bytes)", doing, at, offset, g_strerror(error), bytes);
+        tool_warn("error while %s %soffset %" PRId64 ": %s (%" PRId64 " bytes)", doing, at, offset,
+                  g_strerror(error), bytes);
     }
     for (int pass = 0; tool_is_qemu && pass < (status ? 2 : 1); pass++) {
         for (int64_t n = offset; n < offset + bytes; n += 512) {
@@ -81,13 +83,13 @@ static void warn_of_loss(void *user, const char *doing, int64_t offset, int64_t 
     }
 }
 
-/* Count a range that is lost. With -q no range has a message, only their sum has one */
+/* Count a range that could not be read, and warn of it. With -q only the sum is printed, at the end */
 static void count_loss(void *user, const char *doing, int64_t offset, int64_t bytes, int error)
 {
     ((ImgProgress *)user)->lost += bytes;
 }
 
-/* Copy one source to the place behind the sources before it */
+/* Copy one source behind the sources before it */
 static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *progress, GError **errp)
 {
     int64_t bytes = bdrv_getlength(from), at = args->copy.to_offset;
@@ -105,7 +107,7 @@ static bool copy_source(ConvertArgs *args, BlockDriverState *from, ImgProgress *
     return bdrv_copy(from, args->to.bs, &opts, errp);
 }
 
-/* Return the end of the message of @err, which advises what to do */
+/* Return the end of the message about @err, with advice */
 static const char *advice_on(const ConvertArgs *args, const GError *err)
 {
     bool read = bdrv_error_code(err) == EIO && strstr(bdrv_error_message(err), "error while reading");
@@ -142,12 +144,13 @@ static bool copy_sources(ConvertArgs *args)
 
 static bool copy_and_close(ConvertArgs *args)
 {
-    bool ok = img_open(&args->to) && copy_sources(args) && (!args->target || img_target_finish(args->target, args->to.bs));
+    bool ok = img_open(&args->to) && copy_sources(args) &&
+              (!args->target || img_target_finish(args->target, args->to.bs));
 
     return img_close_written(&args->to, ok);
 }
 
-/* Return @open with the driver of the parent, whose format no image names */
+/* Return @open with the driver of the parent added: no image names its parent's format */
 static char *open_options(const ConvertArgs *args, const char *open)
 {
     const char *driver = keyval_get(args->options, "backing_fmt");
@@ -209,7 +212,7 @@ static bool open_source(ConvertArgs *args, ImgImage *source, const char *filenam
     if (args->snapshot) {
         return img_refuse_snapshot(source);
     }
-    return !img_is_input(source->bs, args->to.filename, args->options);    /* locks say so, too, but there may be none */
+    return !img_is_input(source->bs, args->to.filename, args->options);    /* locks do not work everywhere */
 }
 
 static bool convert(ConvertArgs *args)

@@ -1,4 +1,4 @@
-/* img-create-options.c - the create options of a format: read from -o, listed, checked, with defaults */
+/* img-create-options.c - the create options of a format, the argument of -o: read, listed, checked, with defaults */
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +71,7 @@ bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, con
     for (size_t i = 0; i < keyval_count(options); i++) {
         const char *key = keyval_key(options, i);
 
-        /* options of the file below have a dot in them, and are checked there */
+        /* a dot marks an option of the file below, which the library checks */
         if (!strchr(key, '.') && !img_find_create_option(drv, key)) {
             tool_error("%sInvalid parameter '%s'", where, key);
             return false;
@@ -80,7 +80,7 @@ bool img_check_create_options(const KeyVal *options, const BlockDriver *drv, con
     return true;
 }
 
-/* Set the defaults of QEMU for raw: it fills the first 4 KiB of a file */
+/* Set QEMU's defaults for raw: the first 4 KiB of a file are filled */
 static void set_qemu_defaults_of_raw(KeyVal *options)
 {
     const char *preallocation = keyval_get(options, "preallocation");
@@ -90,8 +90,8 @@ static void set_qemu_defaults_of_raw(KeyVal *options)
     }
 }
 
-/* Set the defaults of QEMU for VHDs. It rounds the size up to one that a geometry can express, unless force_size is
- * on, with which the geometry is the largest. An option that QEMU does not have leaves both as they are */
+/* Set QEMU's defaults for VHD: the size is rounded up to one that a geometry can express, or, with force_size, the
+ * geometry is the largest one. If an option is given that QEMU does not have, change neither */
 static void set_qemu_defaults_of_vpc(KeyVal *options)
 {
     bool own = keyval_get(options, "for") || keyval_get(options, "backing_file") || keyval_get(options, "geometry");

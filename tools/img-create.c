@@ -1,4 +1,4 @@
-/* img-create.c - miniblk-img create: make an empty image */
+/* img-create.c - miniblk-img create: makes an empty image */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,8 +25,7 @@ static void print_option(const BlockOption *opt, const char *value)
     }
 }
 
-/* Print "Formatting …" with the options that were given: the size first, the others in the order of the table of
- * @drv */
+/* Print "Formatting …" with the given options: the size first, the others in the order of the driver's table */
 static void print_formatting(const BlockDriver *drv, const char *filename, const KeyVal *options)
 {
     const BlockOption *size = img_find_create_option(drv, "size");
@@ -55,7 +54,7 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
         return false;
     }
     if (!size && !given && keyval_get(options, "backing_file")) {
-        return true;        /* the parent's */
+        return true;        /* the size of the parent is used */
     }
     if (!size && !given) {
         tool_error("%s: Image creation needs a size parameter", filename);
@@ -75,7 +74,7 @@ static bool set_size(KeyVal *options, const char *filename, const char *size)
     return true;
 }
 
-/* Warn that a new raw disk keeps the bytes of a device or an export, which are not emptied */
+/* Warn that a raw disk on a device or an export shows its old bytes, because they are not zeroed */
 static void warn_of_old_bytes(const BlockDriver *drv, const char *filename)
 {
     if (!tool_is_qemu && !strcmp(drv->name, "raw") && (!bdrv_is_path(filename) || !img_is_regular_file(filename))) {

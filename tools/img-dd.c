@@ -1,4 +1,4 @@
-/* img-dd.c - miniblk-img dd: copy a part of an image into a new one */
+/* img-dd.c - miniblk-img dd: copies a part of an image into a new one */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include <inttypes.h>
@@ -16,12 +16,12 @@
 
 typedef struct DdArgs {
     ImgImage from, to;
-    int64_t unit;               /* bs */
-    int64_t count;              /* of units, from the start of the input; -1: not given */
+    int64_t unit;               /* bs=: bytes of a block */
+    int64_t count;              /* blocks, from the start of the input; -1: not given */
     int64_t skip;
 } DdArgs;
 
-/* Take the operand "NAME=VALUE", which is cut in two in place. False after a message */
+/* Take the operand "NAME=VALUE", which is split in place. False after a message */
 static bool take_operand(DdArgs *args, char *operand)
 {
     char *value = strchr(operand, '=');
@@ -74,7 +74,7 @@ static bool dd_parse_args(DdArgs *args, int argc, char **argv)
     return true;
 }
 
-/* Return the bytes of @units blocks, at most @most */
+/* Return the number of bytes in @units blocks, at most @most */
 static int64_t in_bytes(const DdArgs *args, int64_t units, int64_t most)
 {
     return units > most / args->unit ? most : units * args->unit;

@@ -1,4 +1,4 @@
-/* img-help.c - miniblk-img's help: the commands with a line each, and a page for each of them */
+/* img-help.c - miniblk-img help: the list of the commands, and a page for each */
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include <glib.h>
@@ -6,8 +6,8 @@
 #include "tools/img-help.h"
 
 #define WIDTH 79                /* of a line, in characters */
-#define COLUMN 24               /* where the texts of options begin, */
-#define LIST_COLUMN 12          /* and those of commands */
+#define COLUMN 24               /* where the texts of options begin */
+#define LIST_COLUMN 12          /* where the texts of commands begin */
 
 typedef struct Word {
     const char *form, *text;
@@ -15,7 +15,7 @@ typedef struct Word {
 
 typedef struct Page {
     const char *name;
-    const char *line;           /* what the command is for, in the list */
+    const char *line;           /* the purpose of the command, for the list */
     const char *usage;
     Word words[20];             /* the last has no form */
     const char *example;
@@ -101,12 +101,13 @@ static const Page pages[] = {
       { { "--backing-chain", "of its parents, too" }, OUTPUT, FORMAT, OPTS, SHARE }, "info --backing-chain child.vhd" },
     { "map", "where the data of an image is",
       "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] filename",
-      { { "--start-offset=offset", "where to begin (default 0)" }, { "--max-length=len", "how far to go" }, OUTPUT, FORMAT,
-        OPTS, SHARE }, "map -f vpc --output=json disk.vhd" },
+      { { "--start-offset=offset", "where to begin (default 0)" }, { "--max-length=len", "how far to go" },
+        OUTPUT, FORMAT, OPTS, SHARE }, "map -f vpc --output=json disk.vhd" },
     { "measure", "how long the file of an image would be",
       "[--output=ofmt] [-O output_fmt] [-o options] [--size N | [--image-opts] [-f fmt] [-l snapshot_param] filename]",
       { { "--size N", "of an empty disk of that size" }, { "-O output_fmt", "in this format (default raw)" },
-        { "-o options", "with these create options" }, OUTPUT, FORMAT, OPTS, { "-l snapshot_param", "no format has any" } },
+        { "-o options", "with these create options" }, OUTPUT, FORMAT, OPTS,
+        { "-l snapshot_param", "no format has any" } },
       "measure -O vpc -o subformat=fixed disk.raw" },
     { "rebase", "give an image another parent, or none",
       "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] -b backing_file [-F backing_fmt] filename",
@@ -123,7 +124,8 @@ static const Page pages[] = {
       "resize -f vpc disk.vhd +10G" },
     { "snapshot", "for scripts: no format has snapshots inside",
       "[--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename",
-      { { "-l", "list them: there are none" }, { "-a, -c, -d snapshot", "accepted, before it fails" }, OPTS, QUIET, SHARE },
+      { { "-l", "list them: there are none" }, { "-a, -c, -d snapshot", "accepted, before it fails" },
+        OPTS, QUIET, SHARE },
       NULL },
 };
 
@@ -132,7 +134,7 @@ static gint compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Return the length of the first word of @text. Brackets are kept in one piece if they fit in @most */
+/* Return the length of the first word of @text. Text in brackets is one word if it fits in @most */
 static int word_length(const char *text, int most)
 {
     int depth = 0, n = 0;
@@ -191,10 +193,10 @@ static void print_formats(void)
     g_autofree char *list = g_strjoinv(" ", (char **)names->pdata);
 
     tool_print("\n%s", head);
-    print_wrapped(list, (int)strlen(head), tool_is_qemu ? WIDTH + 1 : (int)strlen(head));     /* scripts want one line */
+    print_wrapped(list, (int)strlen(head), tool_is_qemu ? WIDTH + 1 : (int)strlen(head));   /* QEMU: in one line */
 }
 
-/* Print all commands, with a line each. QEMU prints the whole usage of a command in its line */
+/* Print all commands, each with a line. QEMU's line has the whole usage */
 static void print_list(void)
 {
     tool_print("usage: %s [-h | --help] [-V | --version] command [command options]\n\nCommands:\n", tool_name);
@@ -211,7 +213,7 @@ static void print_list(void)
     print_formats();
 }
 
-/* Print the page of @command, which is one of the commands */
+/* Print the page of @command, which must be in the table */
 static void print_page(const char *command)
 {
     const Page *page = pages;

@@ -3,7 +3,7 @@
 #ifndef MINIBLK_TOOLS_IMG_HELP_H
 #define MINIBLK_TOOLS_IMG_HELP_H
 
-/* Print the page of @command; NULL, and by QEMU's name, the list of all commands */
+/* Print the page of @command; if it is NULL, and always under QEMU's name, the list of all commands */
 void img_print_help(const char *command);
 
 #endif

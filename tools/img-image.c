@@ -1,4 +1,4 @@
-/* img-image.c - an image that the command line names: opened, closed, and what it says of itself */
+/* img-image.c - opens and closes an image that the command line names */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <getopt.h>
@@ -21,10 +21,11 @@ void img_take_option(ImgImage *image, int c)
     }
 }
 
-/* Show how an option is given, if the error @message advises one */
+/* Print how to give an option, if the error @message advises that option */
 static void show_option(const ImgImage *image, const char *message)
 {
-    const char *option = strstr(message, "parent=FILE") ? "parent=FILE" : strstr(message, "salvage=on") ? "salvage=on" : NULL;
+    const char *option = strstr(message, "parent=FILE") ? "parent=FILE" :
+                         strstr(message, "salvage=on") ? "salvage=on" : NULL;
     g_autoptr(KeyVal) own = keyval_new();
 
     if (!option || tool_is_qemu || image->image_opts || image->named) {
@@ -104,8 +105,9 @@ void img_warn_of_rest(const ImgImage *image)
     int64_t all = item && item->type == BLOCK_INFO_INT ? item->number : 0, read = bdrv_getlength(image->bs);
 
     if (all > read) {
-        tool_warn("%s: only %" PRId64 " of the %" PRId64 " bytes in its footer are read, since the geometry counts for the creator in "
-                  "the footer; --image-opts driver=vpc,force_size_calc=current_size,file.filename=... reads all of them",
+        tool_warn("%s: only %" PRId64 " of the %" PRId64 " bytes in its footer are read, since the geometry counts "
+                  "for the creator in the footer; --image-opts driver=vpc,force_size_calc=current_size,"
+                  "file.filename=... reads all of them",
                   image->filename, read, all);
     }
     bdrv_info_free(info);

@@ -1,4 +1,4 @@
-/* img-info.c - miniblk-img info: what an image says of itself */
+/* img-info.c - miniblk-img info: format, size and other facts of an image */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,8 +65,8 @@ static void json_common(Json *json, const BlockInfo *info, const char *key)
     }
 }
 
-/* Fill an object that was begun, and end it. @bs: the image whose warnings are printed; NULL: they are in another
- * object of the chain */
+/* Fill an object that was begun, and end it. @bs: the image whose warnings are printed; NULL: another object of the
+ * chain has them */
 static void print_json(Json *json, const BlockInfo *info, const char *filename, BlockDriverState *bs)
 {
     json_common(json, info, "backing-filename-format");
@@ -91,7 +91,7 @@ static void print_json(Json *json, const BlockInfo *info, const char *filename, 
     json_end(json);
 }
 
-/* Print how the format was guessed. Raw is taken when no format is recognised, and is not mentioned */
+/* Print how the format was guessed. For raw print nothing: it is taken if no format is recognised */
 static void print_guess(const BlockInfo *info)
 {
     const char *type = find_text(info, "type");
@@ -106,7 +106,7 @@ static void print_guess(const BlockInfo *info)
     }
 }
 
-/* Print @text in one line, whatever characters it has */
+/* Print @text in one line, whatever its characters are */
 static void print_text(const char *before, const char *text, const char *after)
 {
     g_autofree char *printable = tool_printable(text);
@@ -180,7 +180,7 @@ static void free_info(void *info)
     bdrv_info_free(info);
 }
 
-/* Collect the facts of all images before the first is printed. NULL after a message */
+/* Collect the facts of all images, before any are printed. NULL after a message */
 static GPtrArray *collect(const ImgImage *image, bool chain)
 {
     g_autoptr(GPtrArray) infos = g_ptr_array_new_with_free_func(free_info);

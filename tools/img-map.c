@@ -10,13 +10,13 @@
 #include "tools/img-image.h"
 #include "tools/img.h"
 
-/* One line of the map, in the terms of QEMU */
+/* One line of the map, in QEMU's terms */
 typedef struct Entry {
     int64_t start, length;
     unsigned depth;
-    bool zero, data, placed;    /* neither zero nor data: nobody knows what is there */
-    int64_t offset;             /* of what is placed */
-    const char *filename;       /* "" if it is not placed */
+    bool zero, data, placed;    /* neither zero nor data: not known */
+    int64_t offset;             /* if placed: in the file */
+    const char *filename;       /* "" if not placed */
 } Entry;
 
 typedef void PrintEntry(const Entry *entry, bool first);

@@ -1,8 +1,8 @@
-/* img-measure.c - miniblk-img measure: how long will a file be? */
+/* img-measure.c - miniblk-img measure: how long the file of an image would be */
 /* SPDX-License-Identifier: MIT
  *
- * The command tries it out: it makes an image of this size in memory, and writes a byte to each of its first
- * clusters. Later clusters are taken to need as much room as the second one.
+ * The command makes such an image in memory, and writes a byte to the first and to the second cluster. All later
+ * clusters are assumed to need as much space as the second one.
  */
 #include <errno.h>
 #include <glib.h>
@@ -23,20 +23,20 @@
 #include "util/keyval.h"
 
 typedef struct MeasureArgs {
-    ImgImage image;             /* no filename: none */
+    ImgImage image;             /* its filename is NULL if --size is given */
     const char *format;
     KeyVal *options;
     int64_t size;               /* -1: not given */
-    bool snapshot;              /* -l was given */
+    bool snapshot;              /* -l is given */
     bool json;
 } MeasureArgs;
 
 typedef struct Measure {
-    int64_t required;           /* with what the image holds now */
-    int64_t full;               /* with all its clusters */
+    int64_t required;           /* length with the data that the image has now */
+    int64_t full;               /* length with all clusters */
 } Measure;
 
-/* A file in memory: the storage in which the image is made. Its holes take no memory */
+/* A file in memory, for the image. Its holes take no memory */
 
 static int scratch_read(void *user, int64_t offset, void *buf, int64_t bytes)
 {
@@ -63,7 +63,7 @@ static int64_t scratch_length(int fd)
 /* Count the pieces of @unit bytes that have data in @bs. -1 after a message */
 static int64_t count_clusters(BlockDriverState *bs, int64_t unit)
 {
-    int64_t size = bdrv_getlength(bs), count = 0, next = 0;    /* @next: the first that was not counted */
+    int64_t size = bdrv_getlength(bs), count = 0, next = 0;    /* @next: the first piece not counted */
     BlockStatus st = { 0 };
 
     for (int64_t offset = 0; offset < size; offset += st.bytes) {
@@ -88,11 +88,11 @@ static int64_t count_clusters(BlockDriverState *bs, int64_t unit)
 /* The lengths of the file with no cluster, with one and with two */
 typedef struct Lengths {
     int64_t of[TRIALS];
-    int64_t unit;               /* bytes of a cluster; 0: there are none, and of[0] is all */
+    int64_t unit;               /* bytes of a cluster; 0: none, only of[0] is set */
     int64_t total;              /* number of clusters */
 } Lengths;
 
-/* Write into the @n-th cluster, from 1 on. 0: write nothing */
+/* Write a byte to the @n-th cluster, counted from 1. 0: write nothing */
 static bool touch(BlockDriverState *bs, Lengths *lengths, int n, GError **errp)
 {
     BlockInfo *info = bdrv_get_info(bs, errp);
@@ -258,7 +258,7 @@ static bool measure_parse_args(MeasureArgs *args, int argc, char **argv)
     return !conflict;
 }
 
-/* Open the image that is measured, if there is one. False after a message */
+/* Open the image to measure, if one is named. False after a message */
 static bool measure_open_image(MeasureArgs *args)
 {
     if (!args->image.filename) {

@@ -1,4 +1,4 @@
-/* img-paths.c - paths, and the files that they lead to */
+/* img-paths.c - compares paths by the files that they lead to */
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -13,7 +13,7 @@
 /* The identity of a file or a device */
 typedef struct Place {
     bool device;
-    uint64_t dev, ino;          /* of a device: its number, and 0 */
+    uint64_t dev, ino;          /* for a device: its number, and 0 */
 } Place;
 
 /* Find the place of @path. A loop device has the place of the file that it shows. False: there is no such file */
@@ -29,7 +29,8 @@ static bool find_place(const char *path, Place *place)
     int fd = S_ISBLK(st.st_mode) ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 
     if (fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &loop) == 0) {
-        *place = loop.lo_rdevice ? (Place) { true, loop.lo_rdevice, 0 } : (Place) { false, loop.lo_device, loop.lo_inode };
+        *place = loop.lo_rdevice ? (Place) { true, loop.lo_rdevice, 0 }
+                                 : (Place) { false, loop.lo_device, loop.lo_inode };
     }
     if (fd >= 0) {
         close(fd);
@@ -41,8 +42,8 @@ bool img_is_same_file(const char *a, const char *b)
 {
     Place first, second;
 
-    return find_place(a, &first) && find_place(b, &second) && first.device == second.device && first.dev == second.dev &&
-           first.ino == second.ino;
+    return find_place(a, &first) && find_place(b, &second) && first.device == second.device &&
+           first.dev == second.dev && first.ino == second.ino;
 }
 
 char *img_path_from(const char *image, const char *path)
@@ -84,7 +85,8 @@ bool img_is_input(BlockDriverState *bs, const char *filename, const KeyVal *opti
 {
     g_autofree char *text = bdrv_is_path(filename) ? NULL : bdrv_name_options(filename, NULL);
     g_autoptr(KeyVal) named = keyval_parse(text, NULL);
-    bool found = img_is_file_of(bs, filename) || (named && option_is_file_of(bs, named)) || option_is_file_of(bs, options);
+    bool found = img_is_file_of(bs, filename) || (named && option_is_file_of(bs, named)) ||
+                 option_is_file_of(bs, options);
 
     if (found) {
         tool_error("'%s' is both input and output", filename);

@@ -1,4 +1,4 @@
-/* img-progress.c - how far the work of a command is: on a terminal, with -p, and when SIGUSR1 asks */
+/* img-progress.c - prints the progress of a command: with -p, on a terminal, and for SIGUSR1 */
 /* SPDX-License-Identifier: MIT */
 #include <signal.h>
 #include <stdatomic.h>
@@ -8,9 +8,9 @@
 #include "tools/img-progress.h"
 #include "util/size.h"
 
-#define QEMU_STEP (INT64_C(2) << 20)    /* qemu-img counts in its buffers' bytes */
+#define QEMU_STEP (INT64_C(2) << 20)    /* qemu-img counts in units of its buffer */
 
-static atomic_bool progress_asked;      /* set by a signal, in whichever thread takes it */
+static atomic_bool progress_asked;      /* set by the handler of SIGUSR1, in any thread */
 
 static void ask_for_progress(int number)
 {
@@ -61,7 +61,7 @@ static bool is_due(const ImgProgress *progress, double percent, int64_t now)
             (progress->with_time && now >= progress->shown_at + G_USEC_PER_SEC));
 }
 
-/* Return ", 210 MiB/s, 1:05 left", as far as it is known; "" in the first second */
+/* Return ", 210 MiB/s, 1:05 left", or what is known of it; "" in the first second */
 static char *describe_time(const ImgProgress *progress, double percent, int64_t now)
 {
     double seconds = (double)(now - progress->started) / G_USEC_PER_SEC;
@@ -107,14 +107,14 @@ void img_progress_end(ImgProgress *progress, bool done)
     int64_t now = g_get_monotonic_time();
 
     if (done && progress->on && now >= progress->after) {
-        print_progress(progress, 100, now);     /* once more, as QEMU does */
+        print_progress(progress, 100, now);     /* 100% once more, as QEMU does */
     }
     if (progress->shown >= 0) {
         tool_print("\n");
     }
 }
 
-/* Sleep until the bytes that are done are within the rate */
+/* Sleep until the rate is not exceeded any more */
 static void wait_for_rate(const ImgProgress *progress)
 {
     double seconds = (double)(progress->earlier + progress->done) / (double)progress->rate;

@@ -1,4 +1,4 @@
-/* img-progress.h - how far the work of a command is: on a terminal, with -p, and when SIGUSR1 asks */
+/* img-progress.h - prints the progress of a command: with -p, on a terminal, and for SIGUSR1 */
 /* SPDX-License-Identifier: MIT */
 #ifndef MINIBLK_TOOLS_IMG_PROGRESS_H
 #define MINIBLK_TOOLS_IMG_PROGRESS_H
@@ -6,38 +6,38 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One caller at a time */
+/* The progress of a command. One thread at a time may use it */
 typedef struct ImgProgress {
-    bool on;                    /* lines are printed on standard output */
-    bool with_time;             /* each has the rate and the time left, too */
-    int64_t after;              /* none before this time, in monotonic microseconds */
-    double skip;                /* none until the work is more than so many percent further, */
-    double shown;               /* than the last one printed; -1: none yet */
-    int64_t shown_at;           /* when that was, in monotonic microseconds */
-    double begin, share;        /* of the whole, where the part begins that is reported of, and how much it is */
-    int64_t rate;               /* bytes per second that may be done; 0: any number. img_progress_report() sleeps */
+    bool on;                    /* print lines on standard output */
+    bool with_time;             /* add the rate and the time left */
+    int64_t after;              /* print none before this time, in monotonic microseconds */
+    double skip;                /* print none until the percentage is more than this above */
+    double shown;               /* the percentage printed last; -1: none yet */
+    int64_t shown_at;           /* when that was printed, in monotonic microseconds */
+    double begin, share;        /* percentages: where the present part of the work begins, and its share */
+    int64_t rate;               /* limit in bytes per second; 0: none. img_progress_report() sleeps */
     int64_t started;            /* monotonic microseconds */
-    int64_t earlier, done;      /* bytes, in earlier parts and in this one */
-    int64_t lost;               /* bytes that could not be read, for who counts them */
+    int64_t earlier, done;      /* bytes done in earlier parts, and in the present one */
+    int64_t lost;               /* bytes that could not be read; the caller counts them */
 } ImgProgress;
 
-/* Print "    (25.00/100%)" on standard output from now on: always if @wanted; else, unless @quiet, on a terminal only and
- * for work of more than two seconds. On a terminal a rate and the time left follow. By QEMU's name it is as QEMU has it:
- * with @wanted only, and without them. @rate: of the field above */
+/* Start to print "    (25.00/100%)" on standard output. @wanted: always. Else only on a terminal, for work of more than
+ * two seconds, and not if @quiet. On a terminal the rate and the time left are added. Under QEMU's name print as QEMU
+ * does: only if @wanted, and without rate and time. @rate: limit in bytes per second; 0: none */
 void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t rate);
-/* Return how much @part is of @all, in percent: 100 if @all is 0 */
+/* Return how much @part is of @all, in percent; 100 if @all is 0 */
 double img_percent(int64_t part, int64_t all);
-/* Take what is reported of from now on for @share percent of the work, which begins at @begin percent */
+/* Begin a new part of the work. It begins at @begin percent, and is @share percent of all work */
 void img_progress_part(ImgProgress *progress, double begin, double share);
-/* Say that @done of @total bytes of this part are done. For the library to call, with an ImgProgress for @user */
+/* Report that @done of @total bytes of this part are done; a callback for the library. @user: the ImgProgress */
 void img_progress_report(void *user, int64_t done, int64_t total);
-/* Say that @percent of all of the work is done, which is not counted in bytes */
+/* Report that @percent of all work is done, for work that is not counted in bytes */
 void img_progress_update(ImgProgress *progress, double percent);
-/* End the line. @done: all of the work is */
+/* End the line. @done: all work is done */
 void img_progress_end(ImgProgress *progress, bool done);
 
-/* Let SIGUSR1 ask how far the work is: the next img_progress_update() or img_progress_report() answers on standard error,
- * in QEMU's format */
+/* Handle SIGUSR1: the next img_progress_update() or img_progress_report() prints the progress on standard error, in
+ * QEMU's format */
 void img_progress_answer_signals(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* img-rebase.c - miniblk-img rebase: give an image another parent, or none */
+/* img-rebase.c - miniblk-img rebase: gives an image another parent, or none */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ typedef struct RebaseArgs {
     bool quiet, progress;
 } RebaseArgs;
 
-/* Return "PREFIXforce-share=off,PREFIXcache.direct=on,PREFIXcache.no-flush=off", without the latter two if not
+/* Return "PREFIXforce-share=off,PREFIXcache.direct=on,PREFIXcache.no-flush=off", without the cache options if not
  * @cached */
 static char *parent_options(const char *prefix, unsigned flags, bool cached)
 {
@@ -55,14 +55,14 @@ static bool rebase(const RebaseArgs *args, const char *parent_options)
 static bool open_and_rebase(RebaseArgs *args)
 {
     ImgImage *image = &args->image;
-    unsigned flags = image->flags & BDRV_O_NO_LOCK;     /* -U is for parents only: the image itself is written to */
+    unsigned flags = image->flags & BDRV_O_NO_LOCK;     /* for the parents; the image itself is written, and locked */
     bool cached = args->parent_cache != NULL;
 
     if (!img_parse_cache("", args->cache, &image->flags) ||
         (cached && !img_parse_cache("source ", args->parent_cache, &flags))) {
         return false;
     }
-    bool told = cached || flags;                        /* an image without a parent has no options for it */
+    bool told = cached || flags;                        /* else none: a disk without a parent would warn */
     g_autofree char *old = told && !args->unsafe ? parent_options("backing.", flags, cached) : NULL;
     g_autofree char *new = told ? parent_options("", flags, cached) : NULL;
 

@@ -1,4 +1,4 @@
-/* img-resize.c - miniblk-img resize: make a disk longer or shorter */
+/* img-resize.c - miniblk-img resize: makes a disk longer or shorter */
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +13,14 @@
 #include "util/keyval.h"
 #include "util/size.h"
 
-#define PREALLOC_METADATA 3     /* one that QEMU knows */
+#define PREALLOC_METADATA 3     /* a mode of QEMU that is refused here */
 
 typedef struct ResizeArgs {
     ImgImage image;
     const char *size;
     int preallocation;          /* BlockPreallocation, or PREALLOC_METADATA */
     bool shrink, quiet;
-    KeyVal *options;            /* of the format */
+    KeyVal *options;            /* -o, options of the format */
 } ResizeArgs;
 
 enum { OPT_PREALLOCATION = 512, OPT_SHRINK };
@@ -67,13 +67,14 @@ static bool new_size(const ResizeArgs *args, int64_t old, int64_t n, int64_t *si
     return true;
 }
 
-/* Warn of a child: bytes beyond the new end that it has not written itself read as zeroes from now on */
+/* Warn if there is a child: where it has no data of its own behind the new end, it reads as zeroes from now on */
 static void warn_of_children(const ImgImage *image)
 {
     g_autofree char *child = tool_is_qemu ? NULL : img_find_child(image->bs, image->filename, NULL);
 
     if (child) {
-        tool_warn("'%s' is a child of this image: what it has not written of the end reads as zeroes from now on", child);
+        tool_warn("'%s' is a child of this image: what it has not written of the end reads as zeroes from now on",
+                  child);
     }
 }
 

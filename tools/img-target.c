@@ -1,12 +1,12 @@
-/* img-target.c - an output that is there as a whole or not at all */
+/* img-target.c - a new image that is there as a whole or not at all */
 /* SPDX-License-Identifier: MIT
  *
- * A new image is made beside the file that it replaces, and renamed when it is finished: a program that is
- * interrupted or killed leaves the old file as it was. A signal that ends the program removes the unfinished file;
- * SIGKILL leaves "NAME.part-PID".
+ * A new image is made beside the file that it replaces, and renamed when it is complete. So if the program is
+ * interrupted or killed, the old file is unchanged. A signal that ends the program removes the unfinished file; SIGKILL
+ * leaves it as "NAME.part-PID".
  *
- * On a device, on an export and in a file with several names the image is made in its place. A VHD is marked there
- * as unfinished until all is written; nothing marks a raw disk. If making it fails, a file is emptied.
+ * On a device, on an export, and in a file with several names, the image is made in place. A VHD is marked there as
+ * unfinished until all is written; a raw disk cannot be marked. After a failure a file is emptied.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,12 +25,12 @@
 #include "tools/img-target.h"
 #include "util/keyval.h"
 
-#define MOST_LINKS 40           /* symbolic links, one leading to the next, as the kernel follows them */
-#define MOST_LEFTOVERS 100      /* of programs that were killed, and had the same number */
+#define MOST_LINKS 40           /* symbolic links, as the kernel limits them */
+#define MOST_LEFTOVERS 100      /* files of killed programs that had the same process id */
 
-static char unfinished[PATH_MAX];       /* what a signal is to remove; "": nothing */
-static char emptied[PATH_MAX];          /* and what it is to empty; "": nothing */
-static char last_words[PATH_MAX + 256]; /* and what it is to say */
+static char unfinished[PATH_MAX];       /* the file that a signal removes; "": none */
+static char emptied[PATH_MAX];          /* the file that a signal empties; "": none */
+static char last_words[PATH_MAX + 256]; /* the message that a signal prints */
 
 static void remove_and_die(int number)
 {
@@ -51,7 +51,7 @@ static void catch_signals(void)
     struct sigaction old;
 
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) {      /* nohup ignores one */
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) {      /* nohup ignores SIGHUP */
             sigaction(numbers[i], &(struct sigaction) { .sa_handler = remove_and_die }, NULL);
         }
     }
@@ -85,8 +85,7 @@ static char *make_beside(const char *real, mode_t mode)
     return NULL;
 }
 
-/* Return the path to which @filename leads; no file need be there, as a link may lead to nothing. NULL: it leads to
- * no path. g_free() it */
+/* Return the path that @filename leads to; the file need not exist. NULL: there is no such path. g_free() it */
 static char *find_real(const char *filename)
 {
     char *path = g_strdup(filename);
@@ -105,7 +104,7 @@ static char *find_real(const char *filename)
     return NULL;
 }
 
-/* Return true if a file is mounted at @real by itself: no other file can take its place */
+/* Return true if a file is mounted at @real: it cannot be replaced by rename() */
 static bool is_mounted(const char *real)
 {
     struct statx stx;
@@ -113,8 +112,8 @@ static bool is_mounted(const char *real)
     return statx(AT_FDCWD, real, 0, 0, &stx) == 0 && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
-/* Make a file beside @filename in which the image is made, and return its path. NULL: the image can only be made in
- * its place. An old file is kept open for writing, and so locked, until the end */
+/* Make a file beside @filename for the new image, and return its path. NULL: the image must be made in place. An old
+ * file is kept open for writing, and so locked, until the end */
 static char *begin_beside(ImgTarget *target, const char *filename)
 {
     struct stat st;
@@ -129,7 +128,7 @@ static char *begin_beside(ImgTarget *target, const char *filename)
         target->held = bdrv_open(real, "driver=file", BDRV_O_RDWR, NULL);
         target->was = st;
     }
-    if (target->there && !target->held) {       /* to make it in its place will say why not */
+    if (target->there && !target->held) {       /* making it in place will report the error */
         return NULL;
     }
     char *beside = make_beside(real, target->there ? 0600 : 0666);
@@ -153,7 +152,7 @@ const char *img_target_begin(ImgTarget *target, const char *filename)
     *target = (ImgTarget) { .filename = filename };
     catch_signals();
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);      /* what is made is known to remove_and_die() */
+    sigprocmask(SIG_BLOCK, &all, &before);      /* remove_and_die() must know the new file */
     target->made = bdrv_is_path(filename) ? begin_beside(target, filename) : NULL;
     if (target->made) {
         g_strlcpy(unfinished, target->made, sizeof(unfinished));
@@ -163,17 +162,19 @@ const char *img_target_begin(ImgTarget *target, const char *filename)
     return target->made ? target->made : filename;
 }
 
-/* Return the message about a part of an image that is in the place of the whole one. @file: it is a file, and is emptied.
- * g_free() it */
+/* Return the message about an incomplete image that was made in place. @file: it is a file, and is emptied. g_free()
+ * it */
 static char *about_part(const ImgTarget *target, bool file)
 {
     return g_strdup_printf("'%s' %s", target->filename,
-                           file ? "is empty now, as it had a part of the new image only, and is no more what it was before"
-                           : target->marked ? "has a part of the new image only, and is marked as unfinished: it is not opened"
+                           file
+                           ? "is empty now, as it had a part of the new image only, and is no more what it was before"
+                           : target->marked
+                           ? "has a part of the new image only, and is marked as unfinished: it is not opened"
                            : "has a part of the new image only, and nothing in it says so");
 }
 
-/* Note that the old bytes at the filename are lost, and the new image is not complete */
+/* Note that the old bytes are being overwritten, for the signal handler and for end_part() */
 static void begin_part(ImgTarget *target)
 {
     bool file = bdrv_is_path(target->filename) && img_is_regular_file(target->filename);
@@ -190,7 +191,7 @@ static void begin_part(ImgTarget *target)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Empty the file, so that no part looks like the image, and print the message about it */
+/* Empty the file, so that no incomplete image is left, and print the message about it */
 static void end_part(const ImgTarget *target)
 {
     bool file = *emptied && truncate(emptied, 0) == 0;
@@ -209,11 +210,14 @@ bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *opti
     g_autofree char *text = img_creation_options(options, drv);
     GError *err = NULL;
 
-    const BlockCreateArgs args = { .filename = filename, .options = text, .warn = print_warning, .user = (void *)filename };
+    const BlockCreateArgs args = {
+        .filename = filename, .options = text, .warn = print_warning, .user = (void *)filename,
+    };
 
     if (!bdrv_create_with(&args, &err)) {
         tool_error("%s: %s%s%s", filename, doing, bdrv_error_message(err),
-                   img_advice_on_parent(filename, keyval_get(options, "backing_file"), keyval_get(options, "backing_fmt")));
+                   img_advice_on_parent(filename, keyval_get(options, "backing_file"),
+                                        keyval_get(options, "backing_fmt")));
         bdrv_error_free(err);
         return false;
     }
@@ -251,7 +255,7 @@ bool img_target_finish(ImgTarget *target, BlockDriverState *bs)
     return true;
 }
 
-/* Copy the extended attributes of @from to @to, ACLs and labels among them. Each that cannot be set is warned of */
+/* Copy the extended attributes of @from to @to, with ACLs and security labels. Warn of each that cannot be set */
 static void copy_attributes(int from, int to, const char *filename)
 {
     ssize_t length = flistxattr(from, NULL, 0);
@@ -268,8 +272,8 @@ static void copy_attributes(int from, int to, const char *filename)
     }
 }
 
-/* Give the new file the owner and the mode of the old one, and bring it to stable storage: a power cut could lose
- * both files otherwise. 0 or -1 and errno */
+/* Give the new file the owner and the mode of the old one, and flush it: otherwise a power cut after the rename could
+ * lose both. 0, or -1 with errno set */
 static int follow_held(const ImgTarget *target)
 {
     int fd = open(target->made, O_RDONLY | O_CLOEXEC);
@@ -294,7 +298,7 @@ static int follow_held(const ImgTarget *target)
     return ret;
 }
 
-/* Rename the new file to its final name. 0 or -1 and errno: EEXIST if another file has got that name */
+/* Rename the new file to its final name. 0, or -1 with errno set; EEXIST: another file has this name now */
 static int take_name(const ImgTarget *target)
 {
     struct stat st;
@@ -302,7 +306,9 @@ static int take_name(const ImgTarget *target)
     if (!target->there) {
         int ret = renameat2(AT_FDCWD, target->made, AT_FDCWD, target->real, RENAME_NOREPLACE);
 
-        return ret < 0 && errno == EINVAL ? rename(target->made, target->real) : ret;     /* a file system without that */
+        bool unsupported = ret < 0 && errno == EINVAL;      /* the file system does not know RENAME_NOREPLACE */
+
+        return unsupported ? rename(target->made, target->real) : ret;
     }
     if (stat(target->real, &st) < 0 || st.st_dev != target->was.st_dev || st.st_ino != target->was.st_ino) {
         errno = EEXIST;
@@ -317,7 +323,8 @@ bool img_target_end(ImgTarget *target, bool ok)
                    take_name(target) == 0;
 
     if (target->made && ok && !renamed && errno == EEXIST) {
-        tool_error("'%s' is another file than when this began, and is left as it is: nothing was made", target->filename);
+        tool_error("'%s' is another file than when this began, and is left as it is: nothing was made",
+                   target->filename);
     } else if (target->made && ok && !renamed) {
         tool_error("Could not rename '%s' to '%s': %s", target->made, target->real, g_strerror(errno));
     }

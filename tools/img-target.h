@@ -1,4 +1,4 @@
-/* img-target.h - an output that is there as a whole or not at all */
+/* img-target.h - a new image that is there as a whole or not at all */
 /* SPDX-License-Identifier: MIT */
 #ifndef MINIBLK_TOOLS_IMG_TARGET_H
 #define MINIBLK_TOOLS_IMG_TARGET_H
@@ -8,29 +8,28 @@
 #include "util/keyval.h"
 
 typedef struct ImgTarget {
-    const char *filename;           /* the user's word */
-    char *made, *real;              /* what it is made by, and becomes; NULL: it is made in its place, as where that is no
-                                     * regular file, has other names, or is in a folder that can't be written to */
-    BlockDriverState *held;         /* the file that is to be replaced; NULL: there is none */
-    bool there;                     /* one of that name was there at the beginning, */
-    struct stat was;                /* and this is what it was */
-    bool marked;                    /* the image says that it is unfinished, as long as it is */
-    bool begun;                     /* what was in the place of the image is lost */
+    const char *filename;           /* as the user gave it */
+    char *made, *real;              /* the path of the unfinished image, and its final path. NULL: it is made in place,
+                                     * as it is no regular file, has several names, or its folder cannot be written */
+    BlockDriverState *held;         /* the file that will be replaced, open; NULL: none */
+    bool there;                     /* a file of that name existed at the beginning */
+    struct stat was;                /* identity and owner of that file */
+    bool marked;                    /* the image has a mark "unfinished" until img_target_finish() */
+    bool begun;                     /* the old contents in the place of the image are lost */
 } ImgTarget;
 
-/* Begin to make @filename, and return the name by which to create the image. There is one target at a time. Messages
- * print @filename in place of that name */
+/* Begin to make @filename. Return the name with which to create the image; messages print @filename instead of it.
+ * There is one target at a time */
 const char *img_target_begin(ImgTarget *target, const char *filename);
-/* Create an image by @options. False after a message, in which the reason follows @doing */
+/* Create an image with @options. False after a message, which has @doing and the reason */
 bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing);
-/* Create the image of a target by @options, and by those that its place needs, as img_create_image() does. *@open:
- * the options to open it with, "" if none; g_free() it */
+/* Create the image of a target, as img_create_image() does, with options added that its place needs. *@open: options to
+ * open it, "" if none; g_free() it */
 bool img_target_create(ImgTarget *target, const BlockDriver *drv, KeyVal *options, const char *doing, char **open);
-/* Take away the mark "unfinished", once all is written to @bs. False after a message */
+/* Remove the mark "unfinished", when all is written to @bs. False after a message */
 bool img_target_finish(ImgTarget *target, BlockDriverState *bs);
-/* Rename the new image, which is closed, to its filename if @ok; else remove it. An image that was made in its place
- * is emptied if it is a file, else a message says that only a part of it is there. False after a message if that
- * fails, or if @ok is false */
+/* If @ok, rename the new image, which is closed, to its filename; else remove it. An image that was made in place is
+ * emptied if it is a file; otherwise a message says that it is incomplete. False if @ok is false, or after a message */
 bool img_target_end(ImgTarget *target, bool ok);
 
 #endif

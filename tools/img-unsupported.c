@@ -1,4 +1,4 @@
-/* img-unsupported.c - miniblk-img bitmap and snapshot: qemu-img's, but no format here has what they are for */
+/* img-unsupported.c - miniblk-img bitmap and snapshot: no format here has bitmaps or snapshots */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,12 +10,12 @@
 #include "tools/img.h"
 #include "util/checked.h"
 
-/* bitmap */
+/* The command bitmap */
 
 typedef struct BitmapArgs {
     ImgImage image, source;
     const char *name;
-    const char *first;          /* what to do; NULL: nothing was asked for. The first of them fails */
+    const char *first;          /* the first action; it fails. NULL: none is given */
     bool add, merge;
     int64_t granularity;        /* 0: not given */
 } BitmapArgs;
@@ -119,9 +119,9 @@ int img_bitmap(int argc, char **argv)
     return EXIT_FAILURE;
 }
 
-/* snapshot */
+/* The command snapshot */
 
-/* Open the image, and do the @action: 'l', which lists none, 'a', 'c' or 'd', which fail; 0: none */
+/* Open the image, and do @action: 'l' lists no snapshots, 'a', 'c' and 'd' fail; 0: none */
 static bool snapshot(ImgImage *image, int action, const char *name)
 {
     image->flags |= action == 'l' ? 0 : BDRV_O_RDWR;

@@ -1,4 +1,4 @@
-/* img.c - miniblk-img: make, describe, check, convert, compare and resize disk images, in qemu-img's words */
+/* img.c - miniblk-img: the table of the commands, and main(). The commands are those of qemu-img */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
-/* img.h - the subcommands of miniblk-img */
+/* img.h - the commands of miniblk-img */
 /* SPDX-License-Identifier: MIT */
 #ifndef MINIBLK_TOOLS_IMG_H
 #define MINIBLK_TOOLS_IMG_H
 
-/* Run a subcommand. argv[0] is its name. Returns the exit status, after messages */
+/* Run a command; argv[0] is its name. Return the exit status, after messages */
 int img_amend(int argc, char **argv);
 int img_bench(int argc, char **argv);
 int img_bitmap(int argc, char **argv);

@@ -1,4 +1,4 @@
-/* io-aio.c - requests in the background: a thread for each */
+/* io-aio.c - requests in the background, with a thread for each */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <pthread.h>
@@ -6,17 +6,17 @@
 #include <glib.h>
 #include "tools/io.h"
 
-#define MAX_RUNNING 64              /* the next one waits for the oldest */
+#define MAX_RUNNING 64              /* if there are more, wait for the oldest */
 
 typedef struct Job {
     pthread_t thread;
     IoRequest *req;
-    bool ok;                        /* valid once the thread was joined */
-    bool done;                      /* joining would not wait. Atomic */
+    bool ok;                        /* valid after the thread was joined */
+    bool done;                      /* atomic: joining does not have to wait */
 } Job;
 
-static GQueue jobs = G_QUEUE_INIT;  /* oldest first; the main thread's own */
-static bool failed;                 /* one of those that are gone */
+static GQueue jobs = G_QUEUE_INIT;  /* oldest first; used by the main thread only */
+static bool failed;                 /* one of the requests that have ended has failed */
 
 static void *job_main(void *opaque)
 {
@@ -55,7 +55,7 @@ bool io_aio_start(IoRequest *req)
     int ret;
 
     reap_done();
-    if (jobs.length >= MAX_RUNNING && !io_break_any()) {    /* else the oldest may be stopped, and wait for us */
+    if (jobs.length >= MAX_RUNNING && !io_break_any()) {    /* with breakpoints the oldest may wait for a command */
         reap(jobs.head);
     }
     job->req = req;
@@ -77,7 +77,7 @@ bool io_aio_is_busy(void)
 }
 
 /* Wait for all requests while breakpoints are set. False after a message: a request is stopped, and no command can
- * resume it any more */
+ * resume it now */
 static bool drain_carefully(void)
 {
     while (io_aio_is_busy()) {

@@ -1,4 +1,4 @@
-/* io-args.c - the words of commands: usage and sizes */
+/* io-args.c - arguments of all commands: sizes, and the usage line */
 /* SPDX-License-Identifier: MIT */
 #include "tools/io.h"
 #include "util/size.h"

@@ -1,4 +1,4 @@
-/* io-break.c - break, wait_break, resume, remove_break: requests in the background, stopped on their way */
+/* io-break.c - break, wait_break, resume, remove_break: stops requests in the background */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <glib.h>
 #include "tools/io.h"
 
-#define PATIENCE 60                 /* seconds: who waits for longer waits in vain */
+#define PATIENCE 60                 /* seconds that wait_break waits for a request */
 
 static bool failed(const char *what, int ret)
 {
@@ -44,14 +44,14 @@ bool io_cmd_wait_break(const IoCommand *cmd, int argc, char **argv)
     return true;
 }
 
-/* Resume one request that is stopped as @tag. False: there is none */
+/* Resume one request that is stopped at @tag. False: there is none */
 static bool resume_one(const char *tag)
 {
     if (!bdrv_debug_is_suspended(io_bs, tag)) {
         return false;
     }
     tool_print("blkdebug: Resuming request '%s'\n", tag);
-    fflush(stdout);                 /* what the request says comes after */
+    fflush(stdout);                 /* before the output of the request */
     return bdrv_debug_resume(io_bs, tag) == 0;
 }
 

@@ -1,9 +1,9 @@
-/* io-breakpoints.c - the breakpoints that were set, and whether a request is stopped at one */
+/* io-breakpoints.c - the breakpoints that are set, and whether a request is stopped at one */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include "tools/io.h"
 
-static GPtrArray *tags;             /* of all breakpoints since the image was opened; char *, NULL: none */
+static GPtrArray *tags;             /* char *, of all breakpoints since the image was opened; NULL: none */
 
 void io_break_remember(const char *tag)
 {

@@ -1,4 +1,4 @@
-/* io-commands.c - the commands of miniblk-io: their table, help, and running a line */
+/* io-commands.c - the table of the commands of miniblk-io, help, and running a line */
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <stdio.h>
@@ -79,7 +79,7 @@ static bool run_words(int argc, char **argv)
         tool_error("Block node is read-only");
         return false;
     }
-    optind = 0;                     /* glibc's way to make getopt() start anew */
+    optind = 0;                     /* makes glibc's getopt() start again */
     return cmd->run(cmd, argc, argv);
 }
 

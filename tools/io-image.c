@@ -1,4 +1,4 @@
-/* io-image.c - the image that is open */
+/* io-image.c - the image that is open: opens, closes, prints its warnings */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 
 BlockDriverState *io_bs;
 
-static IoOpenArgs opened;           /* how it was opened; the strings are ours, and copy_on_read is left out */
+static IoOpenArgs opened;           /* the arguments with which it was opened, copied; without copy_on_read */
 static unsigned warnings_seen;
 static pthread_mutex_t warnings_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -52,7 +52,7 @@ bool io_image_open(const IoOpenArgs *args, GError **errp)
         bdrv_set_error(errp, EINVAL, "Can't use copy-on-read on read-only device");
         return false;
     }
-    /* who can't write needs no place to write to */
+    /* an image that is open for reading only needs no scratch file */
     unsigned flags = args->flags & BDRV_O_RDWR ? args->flags : args->flags & ~(unsigned)BDRV_O_SNAPSHOT;
 
     io_bs = tool_open(args->filename, args->format, args->options, false, flags, NULL, errp);

@@ -1,11 +1,11 @@
-/* io-info.c - length, info, alloc, map: what the image says of itself, and which bytes it has */
+/* io-info.c - length, info, alloc, map: facts about the image, and where its bytes are */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <glib.h>
 #include "tools/io.h"
 #include "util/size.h"
 
-#define ALLOC_BYTES 512                  /* what 'alloc' looks at if no length is given */
+#define ALLOC_BYTES 512                  /* length for 'alloc' if none is given */
 
 bool io_cmd_length(const IoCommand *cmd, int argc, char **argv)
 {
@@ -29,8 +29,8 @@ bool io_cmd_info(const IoCommand *cmd, int argc, char **argv)
     return tool_check_error(err);
 }
 
-/* Return how many bytes from @offset on are alike, at most @bytes, or -errno. *@here: this image has them, and not a
- * parent */
+/* Return how many bytes from @offset on are in the same image, at most @bytes, or -errno. *@here: it is this image, and
+ * no parent */
 static int64_t allocation_run(int64_t offset, int64_t bytes, bool *here)
 {
     BlockStatus st;

@@ -1,4 +1,4 @@
-/* io-open.c - open, close, reopen: the image, with the requests that are on their way and the breakpoints */
+/* io-open.c - open, close, reopen: the image, with its requests in the background and its breakpoints */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <getopt.h>
@@ -96,7 +96,7 @@ bool io_cmd_close(const IoCommand *cmd, int argc, char **argv)
     return io_close_image();
 }
 
-/* Append the argument of one more -o */
+/* Append the argument of another -o */
 static void add_options(char **all, const char *more)
 {
     char *before = *all;
@@ -194,8 +194,8 @@ static bool check_reopen_options(const ReopenArgs *args)
     return !conflict;
 }
 
-/* Close the image, and open it with @args. It is locked, so both cannot be open at once. If that fails, the image is
- * opened as before. Of two values of an option, the later one counts */
+/* Close the image, and open it with @args; both cannot be open at once, because it is locked. If that fails, open it as
+ * before. If an option has two values, the later one counts */
 static bool reopen(const ReopenArgs *args)
 {
     const IoOpenArgs *opened = io_image_args();

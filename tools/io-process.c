@@ -1,4 +1,4 @@
-/* io-process.c - abort, sigraise, sleep: what becomes of this program itself */
+/* io-process.c - abort, sigraise, sleep: commands about this process */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* io-request.c - one request for data: its buffer, its run, its report */
+/* io-request.c - one request: its buffer, its run, its report */
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "tools/io.h"
 #include "util/size.h"
 
-#define BUFFER_ALIGNMENT 4096       /* what direct I/O may ask for */
+#define BUFFER_ALIGNMENT 4096       /* enough for O_DIRECT */
 #define DUMP_ROW 16
 
 bool io_misalign;
@@ -81,7 +81,7 @@ void io_request_run(IoRequest *req)
     req->nanoseconds = MAX(now() - start, 1);
 }
 
-/* Return true if all bytes are the pattern: the first one is, and each equals the next */
+/* Return true if all bytes are the pattern: the first byte is, and each byte equals the next one */
 static bool pattern_found(const IoRequest *req)
 {
     const uint8_t *buf = req->buf + req->check_at;
@@ -108,7 +108,7 @@ static void dump(const IoRequest *req)
     }
 }
 
-/* Print a duration. The form for machines always has hours and minutes, and no unit */
+/* Print a duration. @machine: always with hours and minutes, and without a unit */
 static void print_duration(int64_t nanoseconds, bool machine)
 {
     unsigned hundredths = (unsigned)(nanoseconds / 10000000 % 100);
@@ -129,7 +129,7 @@ static void print_machine_report(const IoRequest *req, double seconds)
     tool_print(",%.3f,%.3f\n", (double)req->bytes / seconds, 1 / seconds);
 }
 
-/* Print the report for people. The rate of 2 GiB in a nanosecond still fits an int64_t */
+/* Print the report for people. The rate of 2 GiB in one nanosecond still fits an int64_t */
 static void print_report(const IoRequest *req, double seconds)
 {
     static const char *const verbs[] = { "read", "wrote", "wrote", "discard" };

@@ -1,4 +1,4 @@
-/* io-rw-args.c - the words of the commands that move data: options, offsets, lengths */
+/* io-rw-args.c - the options, offsets and lengths of commands that move data */
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <inttypes.h>
@@ -20,7 +20,7 @@ static bool parse_pattern(const char *text, int *pattern)
     return true;
 }
 
-/* Take -s, which is a file for writes, and an offset for reads */
+/* Take -s: a file for a write, an offset for a read */
 static bool take_s(IoRwArgs *args)
 {
     if (args->req->kind == IO_WRITE) {
@@ -42,7 +42,7 @@ static bool rw_take_option(IoRwArgs *args, int c)
     case 'f': args->fua = true;         return true;
     case 'i': args->invalid = true;     return true;
     case 'n': args->no_fallback = true; return true;
-    case 'p':                           return true;    /* once chose another system call */
+    case 'p':                           return true;    /* in old versions of qemu-io it chose pread() */
     case 'P':                           return parse_pattern(optarg, &req->pattern);
     case 'q': req->quiet = true;        return true;
     case 's':                           return take_s(args);

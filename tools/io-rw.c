@@ -1,4 +1,4 @@
-/* io-rw.c - the commands that move data, and those that wait for it: read, write, …, discard, flush, aio_flush */
+/* io-rw.c - commands that move data, and those that wait for it: read, write, …, discard, flush, aio_flush */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <getopt.h>
@@ -7,7 +7,7 @@
 #include <glib.h>
 #include "tools/io.h"
 
-#define READ_FILL 0xab              /* what a read that does nothing leaves behind */
+#define READ_FILL 0xab              /* bytes of the buffer before a read */
 #define WRITE_FILL 0xcd
 
 static void free_request(IoRequest **req)
@@ -107,8 +107,8 @@ bool io_cmd_discard(const IoCommand *cmd, int argc, char **argv)
            run_and_report(req);
 }
 
-/* Start the request in the background if @ok: all was parsed. An @invalid request is not sent: only the device of a
- * guest would count it */
+/* Start the request in the background if its arguments are @ok. An @invalid request is not sent; in QEMU it is only
+ * counted */
 static bool start(IoRequest **req, bool ok, bool invalid)
 {
     if (ok && invalid) {

@@ -1,11 +1,11 @@
-/* io-truncate.c - truncate: another length for the image */
+/* io-truncate.c - truncate: changes the length of the image */
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <string.h>
 #include <glib.h>
 #include "tools/io.h"
 
-/* Parse a mode of preallocation. QEMU has one more. False after a message */
+/* Parse a mode of preallocation. QEMU's mode "metadata" is refused. False after a message */
 static bool truncate_parse_preallocation(const char *mode, BlockPreallocation *how)
 {
     static const char *const modes[] = { "off", "falloc", "full" };
@@ -16,7 +16,8 @@ static bool truncate_parse_preallocation(const char *mode, BlockPreallocation *h
             return true;
         }
     }
-    tool_error(strcmp(mode, "metadata") ? "Invalid preallocation mode '%s'" : "Unsupported preallocation mode: %s", mode);
+    tool_error(strcmp(mode, "metadata") ? "Invalid preallocation mode '%s'" : "Unsupported preallocation mode: %s",
+               mode);
     return false;
 }
 
@@ -35,7 +36,7 @@ bool io_cmd_truncate(const IoCommand *cmd, int argc, char **argv)
             return false;
         }
     }
-    if (argc == optind) {       /* of several, QEMU takes the first */
+    if (argc == optind) {       /* if there are several, QEMU takes the first */
         return io_usage(cmd);
     }
     if (!io_parse_size(argv[optind], &size)) {

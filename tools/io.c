@@ -1,4 +1,4 @@
-/* io.c - miniblk-io: send single requests to a disk image, in qemu-io's words */
+/* io.c - miniblk-io: the options of the command line, and main(). It sends single requests, as qemu-io does */
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <signal.h>
@@ -55,7 +55,7 @@ static const struct option long_options[] = {
 typedef struct Settings {
     IoOpenArgs image;
     bool image_opts;
-    GPtrArray *commands;            /* of char *, not ours */
+    GPtrArray *commands;            /* of char *, not owned */
 } Settings;
 
 static void print_help(void)
@@ -64,7 +64,7 @@ static void print_help(void)
                "Send single requests to a disk image, and say what came of them.\n\n%s", tool_name, help_text);
 }
 
-/* Refuse an option that qemu-io has and miniblk-io has not. Always false */
+/* Refuse an option that only qemu-io has. Always false */
 static bool refuse_option(int c)
 {
     switch (c) {
@@ -74,7 +74,7 @@ static bool refuse_option(int c)
     case OPT_OBJECT:
         tool_error("--object is not supported: no driver takes any");
         break;
-    default:                        /* getopt has said what is wrong */
+    default:                        /* getopt() has printed the error */
         tool_print_error("Try '%s --help' for more information\n", tool_name);
     }
     return false;
@@ -194,9 +194,9 @@ int main(int argc, char **argv)
     bool ok;
 
     tool_init(argv[0]);
-    signal(SIGUSR1, SIG_IGN);           /* it asks miniblk-img for its progress, perhaps by the name of a group */
+    signal(SIGUSR1, SIG_IGN);           /* a signal for miniblk-img may reach its whole process group */
     if (argc > 0) {
-        argv[0] = (char *)tool_name;        /* getopt's messages begin with it */
+        argv[0] = (char *)tool_name;        /* messages of getopt() begin with it */
     }
     s.commands = g_ptr_array_new();
     ok = parse_options(&s, argc, argv) && run(&s, s.image.filename || s.image.options);

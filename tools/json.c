@@ -1,4 +1,4 @@
-/* json.c - JSON on standard output, laid out as QEMU does */
+/* json.c - JSON on standard output, in QEMU's layout */
 /* SPDX-License-Identifier: MIT */
 #include <glib.h>
 #include <inttypes.h>

@@ -1,8 +1,9 @@
-/* beneath.c - what a name leads to, without opening it, and without leaving a folder */
+/* beneath.c - finds the file of a path without opening it, and without leaving a folder */
 /* SPDX-License-Identifier: MIT
  *
- * A walk holds a descriptor of each folder on its way down, and ".." is the one before: nobody who moves folders or
- * swaps links meanwhile can make it go elsewhere. A link is read, and what it says is put before the rest of the way.
+ * A walk holds a descriptor of each folder on its way down, and ".." goes back to the descriptor before. So another
+ * program that moves folders or exchanges links meanwhile cannot lead it elsewhere. The target of a symbolic link is
+ * put in front of the rest of the path.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,14 +26,14 @@
 enum { RESOLVE_NO_MAGICLINKS = 2, RESOLVE_BENEATH = 8 };
 #endif
 
-#define MAX_LINKS   40              /* as the kernel has it */
-#define MAX_FOLDERS 256             /* each of them takes a descriptor */
+#define MAX_LINKS   40              /* the same as in the kernel */
+#define MAX_FOLDERS 256             /* each of them needs a descriptor */
 
-/* -errno, or a descriptor */
+/* Call openat2(). Return a descriptor, or -errno; -ENOSYS: the kernel does not have it */
 static int ask_openat2(int folder, const char *path, uint64_t resolve)
 {
 #ifdef SYS_openat2
-    static bool missing;            /* atomic: this kernel has no such call */
+    static bool missing;            /* atomic: the kernel does not have the call */
     struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
 
     if (__atomic_load_n(&missing, __ATOMIC_RELAXED)) {
@@ -50,20 +51,20 @@ static int ask_openat2(int folder, const char *path, uint64_t resolve)
 #endif
 }
 
-/* Is there no use in a walk after openat2() has said @ret? EPERM: containers that do not know the call; EXDEV: it may
- * be an absolute link that leads back in; EAGAIN: a folder was moved on the way */
+/* Return whether the result @ret of openat2() stands. If not, a walk is tried. EPERM: a container does not know the
+ * call; EXDEV: perhaps an absolute link that leads back into the folder; EAGAIN: a folder was moved meanwhile */
 static bool is_final(int ret)
 {
     return ret != -ENOSYS && ret != -EPERM && ret != -EXDEV && ret != -EAGAIN;
 }
 
 typedef struct Walk {
-    const char *names[2];           /* of the folder that is not left, absolute: as given, and without links or NULL */
-    int folders[MAX_FOLDERS];       /* from that one down to where the walk is */
-    int depth;                      /* how many of them are below it */
-    unsigned links;                 /* so many were followed */
-    char *rest;                     /* of the way */
-    int found;                      /* at the end of it; -1: not there yet */
+    const char *names[2];           /* of the root folder, absolute: as given, and without symbolic links, or NULL */
+    int folders[MAX_FOLDERS];       /* descriptors, from the root folder to the present one */
+    int depth;                      /* of the present folder below the root folder */
+    unsigned links;                 /* how many were followed */
+    char *rest;                     /* the rest of the path */
+    int found;                      /* a descriptor of the file; -1: not found yet */
 } Walk;
 
 static void go_up(Walk *w, int depth)
@@ -73,7 +74,7 @@ static void go_up(Walk *w, int depth)
     }
 }
 
-/* What comes behind the folder @root in @path; NULL: @path is not in there */
+/* Return the part of @path behind the folder @root; NULL: @path is not inside it */
 static const char *behind(const char *path, const char *root)
 {
     size_t length = strcmp(root, "/") ? strlen(root) : 0;
@@ -89,7 +90,8 @@ static const char *behind_either(const char *path, const char *const names[2])
     return rest || !names[1] ? rest : behind(path, names[1]);
 }
 
-/* Magic links are those of /proc that lead to absolute paths, or else to names that nothing has, "pipe:[1]" */
+/* Return whether a link is a magic one of /proc. Those with relative targets need no test: their targets, such as
+ * "pipe:[1]", do not exist */
 static bool is_magic(int link, const char *target)
 {
     struct statfs fs;
@@ -97,7 +99,7 @@ static bool is_magic(int link, const char *target)
     return target[0] == '/' && (fstatfs(link, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC);
 }
 
-/* Takes @link, whose target comes before @rest from now on. 0 or -errno */
+/* Put the target of @link in front of @rest, and close @link. 0 or -errno */
 static int follow(Walk *w, int link, const char *rest)
 {
     g_autofree char *target = g_malloc(PATH_MAX);
@@ -125,7 +127,7 @@ static int follow(Walk *w, int link, const char *rest)
     return 0;
 }
 
-/* Takes @fd, which is at the end of the way if @rest is empty. 0 or -errno */
+/* Enter the folder @fd, or follow it if it is a link. If @rest is empty, it is the file. Takes over @fd. 0 or -errno */
 static int arrive(Walk *w, int fd, const char *rest)
 {
     struct stat st;
@@ -153,7 +155,7 @@ static int arrive(Walk *w, int fd, const char *rest)
     return 0;
 }
 
-/* ".." of "/" is "/". 0 or -errno */
+/* Go to the parent folder; the parent of "/" is "/". 0 or -errno */
 static int enter_parent(Walk *w)
 {
     if (w->depth == 0 && strcmp(w->names[0], "/")) {
@@ -163,7 +165,7 @@ static int enter_parent(Walk *w)
     return 0;
 }
 
-/* 0 or -errno */
+/* Walk along one part of the path. 0 or -errno */
 static int step(Walk *w)
 {
     char *name = w->rest + strspn(w->rest, "/"), *end = name + strcspn(name, "/");
@@ -185,7 +187,7 @@ static int step(Walk *w)
     return ret;
 }
 
-/* -errno, or a descriptor */
+/* Walk along @path. Return a descriptor, or -errno */
 static int walk(int root, const char *path, const char *const names[2])
 {
     Walk *w = g_new(Walk, 1);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* False if the sum does not fit; *@sum is then not to be used */
+/* Add. False if the sum does not fit; do not use *@sum then */
 static inline bool checked_add(int64_t a, int64_t b, int64_t *sum)
 {
     return !__builtin_add_overflow(a, b, sum);
@@ -17,13 +17,13 @@ static inline bool is_power_of_two(int64_t n)
     return n > 0 && !(n & (n - 1));
 }
 
-/* As functions of others are to return, and the kernel does */
+/* Return whether @ret is 0 or -errno, as functions of drivers and programs must return */
 static inline bool is_zero_or_errno(int ret)
 {
     return ret <= 0 && ret >= -4095;
 }
 
-/* To a multiple of @unit, a power of two. @n >= 0, and the result fits */
+/* Round to a multiple of @unit, a power of two. @n >= 0, and the result fits */
 static inline int64_t align_down(int64_t n, int64_t unit)
 {
     return n & -unit;
@@ -34,7 +34,7 @@ static inline int64_t align_up(int64_t n, int64_t unit)
     return (n + (unit - 1)) & -unit;
 }
 
-/* To a multiple of @unit > 0. @n >= 0, and the result fits */
+/* Round to a multiple of @unit > 0. @n >= 0, and the result fits */
 static inline int64_t round_down(int64_t n, int64_t unit)
 {
     return n - n % unit;

@@ -1,11 +1,11 @@
-/* gate.c - shared or exclusive entry, released by any thread */
+/* gate.c - a lock for requests: shared or exclusive, released by any thread */
 /* SPDX-License-Identifier: MIT */
 #include "util/gate.h"
 
 #define GATE_CLOSED (1u << 31)
 
-/* Sharing costs two atomic operations as long as nobody wants to be alone. As the count and GATE_CLOSED
- * are one word, nobody can slip in between "it is closed" and "it is empty". */
+/* Sharing costs two atomic operations as long as no thread wants to be alone. The count and GATE_CLOSED are one word,
+ * so that no thread can enter between "it is closed" and "it is empty". */
 
 void gate_init(BlockGate *gate)
 {
@@ -66,7 +66,7 @@ static void leave_shared(BlockGate *gate)
     if (atomic_fetch_sub(&gate->shared, 1) - 1 != GATE_CLOSED) {
         return;
     }
-    pthread_mutex_lock(&gate->mutex);   /* or the signal could fall between a waiter's look and its sleep */
+    pthread_mutex_lock(&gate->mutex);   /* else a waiter may test, miss the signal, and then sleep */
     pthread_cond_signal(&gate->emptied);
     pthread_mutex_unlock(&gate->mutex);
 }

@@ -1,10 +1,10 @@
-/* iszero.c - are these bytes all zero? */
+/* iszero.c - tests whether bytes are all zero */
 /* SPDX-License-Identifier: MIT */
 #include <stdint.h>
 #include <string.h>
 #include "util/iszero.h"
 
-/* GCC's and clang's vectors: SSE2, NEON or plain words, whatever the target has */
+/* A vector of GCC or clang: SSE2, NEON or plain words, whatever the target has */
 typedef uint64_t Vector __attribute__((vector_size(16), aligned(1), may_alias));
 
 #define STRIDE (8 * sizeof(Vector))
@@ -38,7 +38,7 @@ bool block_is_zero(const void *buf, size_t bytes)
     if (bytes < STRIDE) {
         return few_are_zero(at, bytes);
     }
-    const uint8_t *last = at + bytes - STRIDE;  /* may overlap the stride before it */
+    const uint8_t *last = at + bytes - STRIDE;  /* overlaps the stride before it */
 
     for (; at < last; at += STRIDE) {
         if (!stride_is_zero(at)) {

@@ -1,4 +1,4 @@
-/* iszero.h - are these bytes all zero? */
+/* iszero.h - tests whether bytes are all zero */
 /* SPDX-License-Identifier: MIT */
 #ifndef UTIL_ISZERO_H
 #define UTIL_ISZERO_H
@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Any alignment; true for no bytes at all */
+/* Return whether @bytes at @buf, of any alignment, are all zero; true for no bytes */
 bool block_is_zero(const void *buf, size_t bytes);
 
 #endif

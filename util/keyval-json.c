@@ -1,20 +1,20 @@
 /* keyval-json.c - options as JSON: {"driver": "vpc", "file": {"filename": "a.vhd"}} */
 /* SPDX-License-Identifier: MIT
  *
- * The text is looked through first, which bounds how deep json-glib calls itself, and what is not a string is made
- * one: no number loses digits on the way. Strings in single quotes are made what the library knows.
+ * Before json-glib parses the text, a scan bounds the depth, because json-glib is recursive; turns numbers, true and
+ * false into strings, so that no digit is lost; and turns strings in single quotes into those that json-glib knows.
  */
 #include <errno.h>
 #include <string.h>
 #include <json-glib/json-glib.h>
 #include "util/keyval.h"
 
-#define MAX_TEXT 65536          /* more than that is no command line */
+#define MAX_TEXT 65536          /* bytes; no command line is longer */
 #define MAX_DEPTH 64
-#define MAX_KEY 1024            /* of a key with all that it is in */
+#define MAX_KEY 1024            /* of a whole key, with all of its parts */
 
 typedef struct Scan {
-    const char *at;             /* what is still to be looked at */
+    const char *at;             /* the text that is not scanned yet */
     GString *out;
     int depth;
     size_t members;             /* of all objects */
@@ -45,7 +45,7 @@ static bool stray(GError **errp, const char *text, size_t bytes)
     return unreadable(errp, what);
 }
 
-/* The number that four hexadecimal digits after "\\u" make; -1: @text does not begin so */
+/* Return the number of the four hexadecimal digits in "\\uXXXX"; -1: @text does not begin so */
 static int unit_of(const char *text)
 {
     int unit = 0;
@@ -58,7 +58,7 @@ static int unit_of(const char *text)
     return unit;
 }
 
-/* Surrogates come in pairs */
+/* Copy a "\\u" escape, or the pair of them that makes a surrogate pair */
 static bool take_unit(Scan *scan, GError **errp)
 {
     const char *at = scan->at - 1;
@@ -79,7 +79,7 @@ static bool take_unit(Scan *scan, GError **errp)
     return true;
 }
 
-/* What follows a backslash */
+/* Copy an escape, of which the backslash is done */
 static bool take_escape(Scan *scan, GError **errp)
 {
     const char *at = scan->at;
@@ -126,7 +126,7 @@ static size_t digits(const char *text)
     return strspn(text, "0123456789");
 }
 
-/* How long a number, as JSON has it, @text begins with; 0: it is none */
+/* Return the length of the JSON number at @text; 0: there is none */
 static size_t number_length(const char *text)
 {
     size_t at = *text == '-', whole = digits(text + at);
@@ -160,7 +160,7 @@ static bool take_word(Scan *scan, GError **errp)
         value = g_str_equal(word, words[i][0]) ? words[i][1] : value;
     }
     if (g_str_equal(word, "null") && g_str_has_suffix(scan->out->str, "backing\":")) {
-        value = "";                 /* none */
+        value = "";                 /* means: no backing */
     } else if (g_str_equal(word, "null")) {
         return bad(errp, "Could not parse the JSON options: no option has the value null");
     }
@@ -225,7 +225,7 @@ static bool take_all(Scan *scan, GError **errp)
     return object || bad(errp, "Invalid JSON object given");
 }
 
-/* Options out of values; where both "a": {"b": …} and "a.b" are there, the former counts, as in QEMU */
+/* Turns JSON values into options. If both "a": {"b": …} and "a.b" are given, the first one counts, as in QEMU */
 typedef struct Flatten {
     KeyVal *kv;
     GString *key;
@@ -311,7 +311,7 @@ static KeyVal *read_tree(const Scan *scan, JsonParser *parser, GError **errp)
     if (!flatten(&f, json_parser_get_root(parser), errp)) {
         return NULL;
     }
-    if (f.members != scan->members) {       /* the parser keeps the last of those that have one name */
+    if (f.members != scan->members) {       /* the parser has dropped a key that is there twice */
         unreadable(errp, "duplicate key");
         return NULL;
     }

@@ -70,7 +70,7 @@ void keyval_set(KeyVal *kv, const char *key, const char *value)
     Pair *old = find(kv, key, &where);
 
     if (old) {
-        char *copy = g_strdup(value);   /* @value may be the old one */
+        char *copy = g_strdup(value);   /* copy first: @value may be the old value */
 
         g_free(old->value);
         old->value = copy;
@@ -101,7 +101,7 @@ char *keyval_take(KeyVal *kv, const char *key)
     return value;
 }
 
-/* What follows "@prefix." in @key; NULL: it does not begin so */
+/* Return the part of @key behind "@prefix."; NULL: it does not begin so */
 static const char *below(const char *key, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -158,7 +158,7 @@ bool keyval_is_key(const char *key)
     return len && key[0] != '.' && key[len - 1] != '.' && !strstr(key, "..") && !strpbrk(key, ",=");
 }
 
-/* The value that *@text begins with; *@text moves to the comma after it or the end */
+/* Return the value at *@text, and move *@text to the comma behind it or to the end */
 static char *take_value(const char **text)
 {
     GString *value = g_string_new(NULL);

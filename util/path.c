@@ -1,4 +1,4 @@
-/* path.c - paths of this host, as text */
+/* path.c - paths of this host, as text: joins them, and computes relative ones */
 /* SPDX-License-Identifier: MIT */
 #include <stdbool.h>
 #include <stdlib.h>

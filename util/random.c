@@ -1,4 +1,4 @@
-/* random.c - bytes that nobody can guess */
+/* random.c - random bytes of the operating system */
 /* SPDX-License-Identifier: MIT */
 #include <sys/random.h>
 #include "util/random.h"

@@ -1,4 +1,4 @@
-/* random.h - bytes that nobody can guess */
+/* random.h - random bytes of the operating system */
 /* SPDX-License-Identifier: MIT */
 #ifndef UTIL_RANDOM_H
 #define UTIL_RANDOM_H
@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Fill @buf with @bytes random bytes, up to 256, of the operating system. False: there are none */
+/* Fill @buf with @bytes random bytes, up to 256. False: the system has none */
 bool random_bytes(void *buf, size_t bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* ranges.c - requests that overlap wait for each other */
+/* ranges.c - a lock for ranges: requests that overlap wait for each other */
 /* SPDX-License-Identifier: MIT */
 #include <stddef.h>
 #include "util/ranges.h"
@@ -26,7 +26,7 @@ static bool must_wait(const BlockRange *range)
     return false;
 }
 
-/* Nobody waits for one that came later, so there is always one that can go on */
+/* A request waits only for earlier ones, so one of them can always go on */
 void ranges_enter(BlockRanges *ranges, BlockRange *range)
 {
     pthread_mutex_lock(&ranges->mutex);

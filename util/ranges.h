@@ -1,4 +1,4 @@
-/* ranges.h - requests that overlap wait for each other */
+/* ranges.h - a lock for ranges: requests that overlap wait for each other */
 /* SPDX-License-Identifier: MIT */
 #ifndef UTIL_RANGES_H
 #define UTIL_RANGES_H
@@ -7,26 +7,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A request, in the caller's memory until it has left */
+/* The range of a request. It is the caller's memory, until ranges_leave() */
 typedef struct BlockRange {
-    int64_t start, end;         /* bytes; end is behind the last, INT64_MAX: all from start on */
-    bool alone;                 /* beside nothing that overlaps; else beside all that are not alone */
-    struct BlockRange *before;  /* in the order in which they came; NULL: the first */
+    int64_t start, end;         /* bytes [start, end); end INT64_MAX: no end */
+    bool alone;                 /* excludes all that overlap; else only those that are alone */
+    struct BlockRange *before;  /* the one that came before; NULL: this is the first */
 } BlockRange;
 
 typedef struct BlockRanges {
-    pthread_mutex_t mutex;      /* guards the rest, and who is before whom */
-    pthread_cond_t left;        /* one has left */
-    BlockRange *last;           /* NULL: nobody is inside */
+    pthread_mutex_t mutex;      /* guards the rest, and before of each range */
+    pthread_cond_t left;        /* signalled when one has left */
+    BlockRange *last;           /* the one that came last; NULL: none is inside */
 } BlockRanges;
 
 void ranges_init(BlockRanges *ranges);
-/* Nobody is inside, nor still in a call of these functions */
+/* No range may be inside, and no thread in a call of these functions */
 void ranges_destroy(BlockRanges *ranges);
 
-/* Waits for those that came before and may not be beside this one. First come, first served: one that waits is
- * waited for */
+/* Wait for all earlier ranges that exclude this one, also for those that still wait themselves */
 void ranges_enter(BlockRanges *ranges, BlockRange *range);
-void ranges_leave(BlockRanges *ranges, BlockRange *range);      /* from whatever thread */
+void ranges_leave(BlockRanges *ranges, BlockRange *range);      /* any thread may call it */
 
 #endif

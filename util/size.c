@@ -1,4 +1,4 @@
-/* size.c - sizes as people write and read them: "1.5G", "64 MiB" */
+/* size.c - sizes as users write and read them: "1.5G", "64 MiB" */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include <glib.h>
 #include "util/size.h"
 
-/* The size that the suffix at @at stands for, 1 if it is missing; 0: no such suffix */
+/* Return the unit of the suffix at @at, 1 if it is missing; 0: no such suffix */
 static int64_t suffix_unit(const char *at)
 {
     static const char letters[] = "bkmgtpe";
@@ -15,8 +15,8 @@ static int64_t suffix_unit(const char *at)
     return letter && (!*at || !at[1]) ? (int64_t)1 << 10 * (letter - letters) : 0;
 }
 
-/* 0.@digits of @unit, rounded to nearest. From the right: each step's quotient is exact, so is the last
- * one's rest. 9 * 2^60 and the carry fit. */
+/* Return 0.@digits times @unit, rounded to nearest. It divides from the right: the quotient of each step is exact, and
+ * so is the last rest. 9 * 2^60 and the carry fit into uint64_t. */
 static uint64_t fraction_of(const char *digits, size_t count, int64_t unit)
 {
     uint64_t sum = 0, rest = 0;
@@ -31,7 +31,7 @@ static uint64_t fraction_of(const char *digits, size_t count, int64_t unit)
 
 static bool parse_number(const char *text, int base, char **end, int64_t *number)
 {
-    if (!g_ascii_isxdigit(*text)) {     /* strtoll() would take spaces and signs */
+    if (!g_ascii_isxdigit(*text)) {     /* strtoll() would accept spaces and signs */
         return false;
     }
     errno = 0;
@@ -47,7 +47,7 @@ static bool parse_hex(const char *digits, int64_t *bytes)
     int64_t number;
 
     if (digits[0] == '0' && g_ascii_tolower(digits[1]) == 'x') {
-        return false;                   /* strtoll() would take a second 0x */
+        return false;                   /* strtoll() would accept a second 0x */
     }
     if (!parse_number(digits, 16, &end, &number) || *end) {
         return false;
@@ -86,7 +86,7 @@ bool size_parse(const char *text, int64_t *bytes)
 
 static const char units[][4] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 
-/* The next unit from 1000 on, not from 1024, so that three digits are enough */
+/* Use the next unit from 1000 on, not from 1024, so that three digits are enough */
 char *size_format(int64_t bytes)
 {
     double value = (double)bytes;

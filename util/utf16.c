@@ -1,4 +1,4 @@
-/* utf16.c - file names in UTF-16, of either byte order, to UTF-8 and back without a loss */
+/* utf16.c - file names in UTF-16, of either byte order, to UTF-8 and back, without loss */
 /* SPDX-License-Identifier: MIT */
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@ static uint32_t unit_at(const uint8_t *at, Utf16Order order)
     return order == UTF16_BE ? (uint32_t)at[0] << 8 | at[1] : (uint32_t)at[1] << 8 | at[0];
 }
 
-/* @more bytes behind the first one */
+/* Append a character of @more + 1 bytes */
 static void append_utf8(GString *text, uint32_t c, int more)
 {
     static const uint8_t first[] = { 0x00, 0xc0, 0xe0, 0xf0 };
@@ -57,16 +57,16 @@ static int bytes_behind(uint8_t first)
     return first < 0x80 ? 0 : first < 0xc2 ? -1 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : -1;
 }
 
-/* The character at *@at, which is moved behind it; -1: there is none */
+/* Return the character at *@at, and move *@at behind it; -1: there is none */
 static int32_t next_char(const uint8_t **at)
 {
-    static const int32_t least[] = { 0, 0x80, 0x800, 0x10000 };     /* what shorter forms have no room for */
+    static const int32_t least[] = { 0, 0x80, 0x800, 0x10000 };     /* the smallest character of each length */
     const uint8_t *p = *at;
     int more = bytes_behind(*p);
     int32_t c = more > 0 ? *p & 0x3f >> more : *p;
 
     for (int i = 0; i < more; i++) {
-        if ((*++p & 0xc0) != 0x80) {            /* the final NUL, too */
+        if ((*++p & 0xc0) != 0x80) {            /* also true of the final NUL */
             return -1;
         }
         c = c << 6 | (*p & 0x3f);
@@ -91,7 +91,7 @@ GBytes *utf16_from_utf8(const char *text, Utf16Order order)
 
     for (; *at; before = c) {
         c = next_char(&at);
-        /* two halves, each by itself, would come back as one character */
+        /* two single halves would be read back as one character */
         if (c < 0 || (is_high((uint32_t)before) && is_low((uint32_t)c))) {
             return NULL;
         }

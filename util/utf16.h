@@ -1,4 +1,4 @@
-/* utf16.h - file names in UTF-16, of either byte order, to UTF-8 and back without a loss */
+/* utf16.h - file names in UTF-16, of either byte order, to UTF-8 and back, without loss */
 /* SPDX-License-Identifier: MIT */
 #ifndef UTIL_UTF16_H
 #define UTIL_UTF16_H
@@ -8,11 +8,11 @@
 
 typedef enum { UTF16_LE, UTF16_BE } Utf16Order;
 
-/* The @bytes at @data up to a NUL, if there is one; an odd byte at the end is left out. Windows lets
- * names hold half of a surrogate pair: it becomes three bytes (WTF-8). Never fails; g_free() it. */
+/* Convert @bytes at @data, up to a NUL if there is one; an odd byte at the end is ignored. Names on Windows may have
+ * half of a surrogate pair: it becomes three bytes (WTF-8). Never fails; g_free() it. */
 char *utf16_to_utf8(const void *data, size_t bytes, Utf16Order order);
 
-/* Without a NUL or byte order mark. NULL if @text is neither UTF-8 nor what utf16_to_utf8() gives */
+/* Convert, without a NUL or byte order mark. NULL if @text is neither UTF-8 nor a result of utf16_to_utf8() */
 GBytes *utf16_from_utf8(const char *text, Utf16Order order);
 
 #endif

@@ -1,10 +1,10 @@
-/* vec.c - windows on an iovec */
+/* vec.c - BlockVec: windows on an iovec */
 /* SPDX-License-Identifier: MIT */
 #include <miniblk/driver.h>
 #include <string.h>
 #include <glib.h>
 
-/* What a vector of zeroes is made of where plain iovecs are needed; never written */
+/* The iovecs of a vector of zeroes point here; never written */
 static uint8_t zeroes[64 * 1024] __attribute__((aligned(4096)));
 
 BlockVec block_vec(const struct iovec *iov, int niov)
@@ -13,14 +13,14 @@ BlockVec block_vec(const struct iovec *iov, int niov)
 
     for (int i = 0; i < niov; i++) {
         if (__builtin_add_overflow(vec.bytes, iov[i].iov_len, &vec.bytes)) {
-            vec.bytes = INT64_MAX;      /* more than any request may have: it will be refused */
+            vec.bytes = INT64_MAX;      /* longer than any request may be: it will be refused */
             break;
         }
     }
     return vec;
 }
 
-/* Move to the iovec that the first byte is in. There must be one */
+/* Move to the iovec with the first byte. There must be one */
 static void normalize(BlockVec *vec)
 {
     while (vec->skip >= vec->iov->iov_len) {
@@ -39,7 +39,7 @@ BlockVec block_vec_slice(BlockVec vec, int64_t start, int64_t bytes)
     return vec;
 }
 
-/* The longest run of plain memory at the start of @vec, which has bytes; @vec moves past it */
+/* Return the longest piece of memory at the start of @vec, and move @vec behind it. @vec is not empty */
 static struct iovec take_piece(BlockVec *vec)
 {
     struct iovec piece = { zeroes, sizeof(zeroes) };

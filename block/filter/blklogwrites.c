@@ -1,12 +1,12 @@
-/* blklogwrites.c - a filter that keeps a log of all changes, for power cuts to be tried on afterwards */
+/* blklogwrites.c - a filter that logs every change of a file, so that tests can try power cuts afterwards */
 /* SPDX-License-Identifier: MIT
  *
- * Changes are made one after another, and an entry is written when one was made: what comes before a
- * flush in the log is what that flush made durable. A change that failed is not in the log. What could not
- * be logged fails, and so does everything after it, as the log would not be true any more.
+ * Changes are made one after another, and the entry of a change is written after it was made: everything that is in the
+ * log before a flush is durable by that flush. A change that failed is not in the log. If an entry cannot be written,
+ * the change fails, and so do all later ones, because the log is not true any more.
  *
- * The log knows whole sectors. Of a request that begins or ends inside one, all of that sector is logged
- * as it was afterwards. Where the file ends inside one, a mark says where.
+ * The log has whole sectors. If a request begins or ends inside a sector, the whole sector is logged, as it is
+ * afterwards. If the file ends inside a sector, a mark says where.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,15 +20,15 @@
 #include "util/le.h"
 
 typedef struct BlklogwritesState {
-    bool ready;                     /* the mutex is there */
+    bool ready;                     /* the mutex is initialised */
     pthread_mutex_t mutex;          /* held for a change and its entry; guards the rest */
-    BlockDriverState *log;          /* NULL: open for reading, there is nothing to log */
+    BlockDriverState *log;          /* NULL: open for reading, nothing is logged */
     int64_t sector;
-    int64_t interval;               /* the super block is written once in so many entries, and by a flush */
+    int64_t interval;               /* the super block is written after so many entries, and by a flush */
     int64_t entries;
-    int64_t end;                    /* where the next one goes */
+    int64_t end;                    /* where the next entry goes */
     uint8_t *buf;                   /* a sector */
-    int ret;                        /* 0, or why the log is not true any more, -errno */
+    int ret;                        /* 0, or the -errno with which the log stopped being true */
 } BlklogwritesState;
 
 typedef struct BlklogwritesOptions {
@@ -62,7 +62,7 @@ static int write_super(BlklogwritesState *s)
     return bdrv_node_pwrite(s->log, 0, s->buf, s->sector);
 }
 
-/* An entry without data, or one whose data is there already. @text: of a mark; NULL: none */
+/* Write an entry that has no data, or whose data is already in the log. @text: of a mark; NULL: none */
 static int write_entry(BlklogwritesState *s, uint64_t flags, int64_t offset, int64_t bytes, const char *text)
 {
     LogWritesEntry *entry = (LogWritesEntry *)s->buf;
@@ -93,7 +93,7 @@ static int write_mark(BlklogwritesState *s, const char *what, int64_t number)
     return write_entry(s, LOGWRITES_MARK, 0, 0, text);
 }
 
-/* What the file has beside a request, in the same sector, to @to in the log */
+/* Copy [@offset, @offset + @bytes) of the file, the part of a sector beside a request, to @to in the log */
 static int copy_edge(BlockDriverState *bs, int64_t offset, int64_t bytes, int64_t to)
 {
     BlklogwritesState *s = bs->state;
@@ -102,13 +102,13 @@ static int copy_edge(BlockDriverState *bs, int64_t offset, int64_t bytes, int64_
     return ret < 0 ? ret : bdrv_node_pwrite(s->log, to, s->buf, bytes);
 }
 
-/* Holes in the log for zeroes */
-static int write_data(BlklogwritesState *s, int64_t to, BlockVec vec)
+/* Write data to the log, or punch a hole for zeroes */
+static int log_data(BlklogwritesState *s, int64_t to, BlockVec vec)
 {
     return vec.iov ? bdrv_node_writev(s->log, to, vec) : bdrv_node_zero(s->log, to, vec.bytes, BLOCK_ZERO_PUNCH);
 }
 
-/* The sectors from @start to @end: @vec at @offset, and beside it what the file has */
+/* Log the sectors from @start to @end: @vec at @offset, and the file's bytes beside it */
 static int log_sectors(BlockDriverState *bs, int64_t start, int64_t end, int64_t offset, BlockVec vec)
 {
     BlklogwritesState *s = bs->state;
@@ -120,7 +120,7 @@ static int log_sectors(BlockDriverState *bs, int64_t start, int64_t end, int64_t
         ret = copy_edge(bs, start, offset - start, data);
     }
     if (ret == 0) {
-        ret = write_data(s, data + (offset - start), vec);
+        ret = log_data(s, data + (offset - start), vec);
     }
     if (ret == 0) {
         ret = copy_edge(bs, stop, end - stop, data + (stop - start));
@@ -135,7 +135,7 @@ static int log_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return log_sectors(bs, align_down(offset, s->sector), align_up(offset + vec.bytes, s->sector), offset, vec);
 }
 
-/* The one that has @offset, as it is in the file */
+/* Log the sector of @offset as it is in the file */
 static int log_sector(BlockDriverState *bs, int64_t offset)
 {
     BlklogwritesState *s = bs->state;
@@ -144,7 +144,7 @@ static int log_sector(BlockDriverState *bs, int64_t offset)
     return log_sectors(bs, start, start + s->sector, start, (BlockVec) { 0 });
 }
 
-/* Past the end of a file nothing is discarded; of sectors only whole ones are */
+/* Log a discard of whole sectors inside the file. Sectors that are discarded in part are logged as writes */
 static int log_discard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     BlklogwritesState *s = bs->state;
@@ -174,14 +174,14 @@ static int log_flush(BlklogwritesState *s)
     return ret < 0 ? ret : bdrv_node_flush(s->log);
 }
 
-/* What the log answered, after a change that was made. No errno that means "nothing has happened" */
+/* Remember the result of logging a change that was made. -EAGAIN and -ENOTSUP would mean that nothing was changed */
 static int logged(BlklogwritesState *s, int ret)
 {
     s->ret = ret == -EAGAIN || ret == -ENOTSUP ? -EIO : ret;
     return s->ret;
 }
 
-/* Takes the mutex. 0: go on, the log is true and has numbers left */
+/* Lock the mutex. 0: the log is true, and has offsets left for @bytes; else -errno. finish() unlocks in both cases */
 static int begin(BlklogwritesState *s, int64_t offset, int64_t bytes)
 {
     pthread_mutex_lock(&s->mutex);
@@ -228,7 +228,7 @@ static int blklogwrites_zero(BlockDriverState *bs, int64_t offset, int64_t bytes
     return finish(s, ret);
 }
 
-/* The child is flushed here and not only by the layer, as the log must not claim what is about to fail */
+/* Flush the child here, before the layer does: the log must not have a flush that fails */
 static int blklogwrites_flush(BlockDriverState *bs)
 {
     BlklogwritesState *s = bs->state;
@@ -273,7 +273,7 @@ static bool check_log(BlklogwritesState *s, const LogWritesSuper *super, GError 
     return false;
 }
 
-/* Go over one entry. It may reach to the log's end, but not past it */
+/* Skip one entry, which must end inside the log */
 static int skip_entry(BlklogwritesState *s, int64_t size)
 {
     LogWritesEntry entry;
@@ -295,7 +295,7 @@ static int skip_entry(BlklogwritesState *s, int64_t size)
     return 0;
 }
 
-/* Find where an old log ends */
+/* Find the end of an old log */
 static bool read_log(BlklogwritesState *s, GError **errp)
 {
     int64_t size = bdrv_node_size(s->log);
@@ -345,7 +345,7 @@ static bool check_options(const BlklogwritesOptions *o, GError **errp)
     return false;
 }
 
-/* A format may want to be alone in the tree, which the log can't wait for */
+/* Return whether the log has a format driver: such a driver may ask to be alone, which the log cannot wait for */
 static bool is_format(const BlockDriverState *log)
 {
     while (log && !log->drv->map) {
@@ -400,7 +400,7 @@ static bool blklogwrites_open(BlockDriverState *bs, const void *opts, unsigned f
     return o->append || begin_log(s, errp);
 }
 
-/* What came after the last flush counts, too, if it gets there */
+/* Write the super block, so that changes after the last flush are counted, too */
 static void blklogwrites_close(BlockDriverState *bs)
 {
     BlklogwritesState *s = bs->state;

@@ -1,19 +1,20 @@
-/* probe-guard.c - keep a file that was guessed to be a raw disk one: no write gives it the first bytes of another format */
+/* probe-guard.c - keeps a disk that was guessed to be raw from looking like another format */
 /* SPDX-License-Identifier: MIT
  *
- * raw puts it between itself and a file whose format QEMU's tools would guess. A guest that writes the header of a format
- * into the first sector of its disk would else have the next guess find that format, and whatever files it names.
+ * raw puts this filter between itself and a file whose format was guessed as QEMU guesses. Without it, a guest could
+ * write the header of another format into the first sector of its disk. The next guess would find that format, and open
+ * the files that the header names. Such a write fails with -EPERM.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <glib.h>
 #include "block/drivers.h"
 
-#define GUARDED 512                 /* bytes at the start of the file: the formats that QEMU knows begin there */
+#define GUARDED 512                 /* bytes at the start of the file that QEMU's signatures lie in */
 
 typedef struct GuardState {
-    pthread_mutex_t head_lock;      /* around writes to the guarded bytes: what they come to is looked at as a whole */
-    bool ready;                     /* head_lock is there */
+    pthread_mutex_t head_lock;      /* around writes to the guarded bytes: two must not make a signature together */
+    bool ready;                     /* head_lock is initialised */
 } GuardState;
 
 static bool guard_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)

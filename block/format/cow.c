@@ -1,8 +1,8 @@
-/* cow.c - writes over any image, kept apart from it: thrown away at close, or committed */
+/* cow.c - an overlay over any image: its writes are thrown away on close, or committed to the image */
 /* SPDX-License-Identifier: MIT
  *
- * bs->backing is the image, bs->file is scratch space with every byte at its own offset. Which granules
- * are there is known to memory only.
+ * bs->backing is the image. bs->file is a scratch file, in which every byte has the same offset as on the disk. Which
+ * granules (4 KiB) were written is kept in memory only.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,8 +11,8 @@
 #include "util/checked.h"
 
 #define COW_GRANULE     4096
-#define COW_PAGE        32768                   /* granules that a page of the map is about: 128 MiB of disk */
-#define COW_MAX_RUN     ((int64_t)COW_PAGE << 12)   /* granules of one answer: disks may be as long as numbers go */
+#define COW_PAGE        32768                   /* granules in one page of the map: 128 MiB of disk */
+#define COW_MAX_RUN     ((int64_t)COW_PAGE << 12)   /* granules in one extent, to bound the search for its end */
 
 typedef struct CowPage {
     int64_t number;
@@ -20,7 +20,7 @@ typedef struct CowPage {
 } CowPage;
 
 typedef struct CowState {
-    GHashTable *pages;          /* CowPage by number; not there: nothing was written */
+    GHashTable *pages;          /* CowPage by number; missing: no granule of it was written */
 } CowState;
 
 static bool cow_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
@@ -56,17 +56,17 @@ static CowPage *page_of(const CowState *s, int64_t granule)
     return g_hash_table_lookup(s->pages, &number);
 }
 
-static bool is_in(const CowPage *page, int64_t granule)
+static bool is_written(const CowPage *page, int64_t granule)
 {
     int64_t bit = granule % COW_PAGE;
 
     return page && page->bits[bit / 8] & 1 << bit % 8;
 }
 
-/* The first granule of [@from, @end) that is not there, or is, as the one at @from; a page at a time */
+/* Return the end of the run of granules that begins at @from: all written, or all not. At most @end */
 static int64_t run_end(const CowState *s, int64_t from, int64_t end)
 {
-    bool there = is_in(page_of(s, from), from);
+    bool there = is_written(page_of(s, from), from);
 
     while (from < end) {
         const CowPage *page = page_of(s, from);
@@ -76,7 +76,7 @@ static int64_t run_end(const CowState *s, int64_t from, int64_t end)
             from = last;
         }
         for (; from < last; from++) {
-            if (is_in(page, from) != there) {
+            if (is_written(page, from) != there) {
                 return from;
             }
         }
@@ -88,7 +88,7 @@ static int cow_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
 {
     CowState *s = bs->state;
     int64_t first = offset / COW_GRANULE, last = (offset + bytes - 1) / COW_GRANULE;
-    bool there = is_in(page_of(s, first), first), write = mode & BLOCK_MAP_WRITE;
+    bool there = is_written(page_of(s, first), first), write = mode & BLOCK_MAP_WRITE;
     int64_t next = run_end(s, first, MIN(last + 1, first + COW_MAX_RUN));
 
     *ext = (BlockExtent) { first * COW_GRANULE, (next - first) * COW_GRANULE, there || write ? bs->file : bs->backing,

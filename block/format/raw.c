@@ -1,4 +1,4 @@
-/* raw.c - raw images: the disk is the file, or a window on it */
+/* raw.c - raw images: the disk is the file, or a part of the file */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -6,13 +6,13 @@
 #include "block/drivers.h"
 #include "util/checked.h"
 
-#define RAW_SECTOR 512              /* a disk is whole sectors: the last one is filled up with zeroes */
+#define RAW_SECTOR 512              /* a disk has whole sectors: the last one is filled with zeroes */
 #define RAW_GUESSED \
     "Image format was not specified for '%s' and probing guessed raw.\n" \
     "         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be " \
     "restricted.\n" \
     "         Specify the 'raw' format explicitly to remove the restrictions."
-#define RAW_PIECE (1 << 20)         /* of one write, where preallocation writes */
+#define RAW_PIECE (1 << 20)         /* bytes of one write of preallocation */
 #define RAW_FIRST 4096             /* bytes that RAW_PREALLOC_FIRST fills */
 
 typedef struct RawState {
@@ -32,7 +32,7 @@ static const BlockOption raw_open_options[] = {
     { NULL }
 };
 
-/* RAW_PREALLOC_FIRST: of some file systems a hole does not tell what alignment O_DIRECT wants */
+/* RAW_PREALLOC_FIRST: on some file systems a hole does not show the alignment that O_DIRECT needs */
 typedef enum RawPreallocation {
     RAW_PREALLOC_OFF, RAW_PREALLOC_FALLOC, RAW_PREALLOC_FULL, RAW_PREALLOC_FIRST,
 } RawPreallocation;
@@ -49,21 +49,23 @@ static const BlockOption raw_create_options[] = {
     { "size", BLOCK_OPT_SIZE, offsetof(RawCreateOptions, size), NULL,
       .help = "length of the disk, rounded up to a multiple of 512" },
     { "preallocation", BLOCK_OPT_ENUM, offsetof(RawCreateOptions, preallocation), "off",
-      raw_preallocation_words, .help = "leave a hole, reserve the space, fill it with zeroes, or fill the first 4 KiB" },
+      raw_preallocation_words,
+      .help = "leave a hole, reserve the space, fill it with zeroes, or fill the first 4 KiB" },
     { "extent_size_hint", BLOCK_OPT_SIZE, offsetof(RawCreateOptions, extent_size_hint), "0",
       .help = "bytes that the file system shall allocate at once, if it takes such a hint (XFS does); 0: no hint" },
     { "clear", BLOCK_OPT_BOOL, offsetof(RawCreateOptions, clear), "off",
-      .help = "on a device: zero the first and the last sector where they tell of another format, from an older image" },
+      .help = "on a device: zero the first and the last sector where they tell of another format, "
+              "from an older image" },
     { NULL }
 };
 
-/* Anything is a raw image, but whoever knows it better goes first */
+/* Accept any file, with the lowest score, so that every other format goes first */
 static int raw_probe(const BlockProbe *probe)
 {
     return 1;
 }
 
-/* Rounds up; the result is safe to add to @offset */
+/* Check *@size and round it up to whole sectors; the sum with @offset does not overflow */
 static bool raw_check_size(int64_t *size, int64_t offset, GError **errp)
 {
     if (*size > BLOCK_MAX_SIZE - offset) {
@@ -122,22 +124,23 @@ static bool raw_preallocate(BlockDriverState *file, int64_t size, RawPreallocati
     return ret == 0;
 }
 
-/* Zero the sector at @at, an end of a medium of a fixed length, which is of the format @name, or warn of it if not @clear */
+/* Zero the sector at @at, which is at an end of a device and tells of the format @name. If not @clear, only warn */
 static int raw_clear_end(BlockDriverState *bs, int64_t at, const char *name, bool clear)
 {
     static const uint8_t zeroes[RAW_SECTOR];
     int ret = clear ? bdrv_node_pwrite(bs->file, at, zeroes, RAW_SECTOR) : 0;
 
     if (ret == 0 && at > 0) {
-        bdrv_warn(bs, "stale", clear ? "the last sector, behind the new disk, was the end of an older image (%s), and is zeroed"
-                  : "the last sector, behind the new disk, is the end of an older image (%s), and is taken for one where no "
-                  "format is named", name);
+        bdrv_warn(bs, "stale", clear
+                  ? "the last sector, behind the new disk, was the end of an older image (%s), and is zeroed"
+                  : "the last sector, behind the new disk, is the end of an older image (%s), and is taken for one "
+                    "where no format is named", name);
     }
     return ret;
 }
 
-/* Look for another format at both ends of a medium of a fixed length, whose old image the disk of @size bytes goes over: at
- * the start, which the disk will have, and at the end if that is behind it */
+/* Look for traces of an older image of another format on a device, which keeps its length: at the start, which becomes
+ * part of the disk, and at the end, if the disk of @size bytes does not reach it */
 static bool raw_clear_ends(BlockDriverState *bs, int64_t size, bool clear, GError **errp)
 {
     uint8_t head[BLOCK_PROBE_BYTES] = { 0 }, tail[BLOCK_PROBE_BYTES] = { 0 };
@@ -185,7 +188,7 @@ static int raw_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
 static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 {
     RawState *s = bs->state;
-    int64_t bytes = size;       /* of the file, whose last sector need not be whole */
+    int64_t bytes = size;       /* of the file, whose last sector may be partial */
 
     if (bs->fixed_length) {
         bdrv_set_error(errp, ENOTSUP, "a disk of a fixed size= cannot be resized");
@@ -195,16 +198,16 @@ static bool raw_truncate(BlockDriverState *bs, int64_t size, GError **errp)
         return false;
     }
     if (!bdrv_node_can_grow(bs->file) && s->offset + bytes < bdrv_node_size(bs->file)) {
-        bdrv_set_error(errp, ENOTSUP, "'%s' keeps its length of %" PRId64 " bytes, as devices and exports do", bs->filename,
-                       bdrv_node_size(bs->file));
+        bdrv_set_error(errp, ENOTSUP, "'%s' keeps its length of %" PRId64 " bytes, as devices and exports do",
+                       bs->filename, bdrv_node_size(bs->file));
         return false;
     }
     if (!bdrv_node_truncate(bs->file, s->offset + bytes, errp)) {
         return false;
     }
     if (size != bytes) {
-        bdrv_warn(bs, "size", "the disk has %" PRId64 " bytes, and the file only %" PRId64 " of them: a disk has whole sectors",
-                  size, bytes);
+        bdrv_warn(bs, "size", "the disk has %" PRId64 " bytes, and the file only %" PRId64 " of them: "
+                  "a disk has whole sectors", size, bytes);
     }
     __atomic_store_n(&bs->size, size, __ATOMIC_RELEASE);
     return true;

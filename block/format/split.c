@@ -1,8 +1,8 @@
-/* split.c - an image in several files, read as one */
+/* split.c - one disk in several files, read-only */
 /* SPDX-License-Identifier: MIT
  *
- * Virtual PC cut images where FAT ends a file: the first part is "vm.vhd", and the others, "vm.v01" and so on, have what
- * comes after it and nothing of their own. bs->file is the first one.
+ * Virtual PC splits images at the longest file that FAT allows. The first part is "vm.vhd"; the others, "vm.v01" and so
+ * on, have the bytes behind it, and no header of their own. bs->file is the first part.
  */
 #include <errno.h>
 #include <glib.h>
@@ -11,18 +11,18 @@
 #include "util/checked.h"
 #include "util/keyval.h"
 
-#define MOST_PARTS 99           /* that have names */
+#define MOST_PARTS 99           /* ".v01" to ".v99" */
 
 typedef struct Part {
     BlockDriverState *node;
-    int64_t start, end;         /* of what it has of the image */
+    int64_t start, end;         /* of the part, in the image */
 } Part;
 
 typedef struct SplitState {
-    GArray *parts;              /* Part, of which the first is bs->file */
+    GArray *parts;              /* of Part; the first one's node is bs->file */
 } SplitState;
 
-/* Find where the ".vhd" of a filename begins. NULL: it has no suffix */
+/* Return where the ".vhd" of a filename begins. NULL: it has no suffix */
 static const char *find_suffix(const char *filename)
 {
     const char *dot = strrchr(filename, '.');
@@ -30,8 +30,8 @@ static const char *find_suffix(const char *filename)
     return dot && !strchr(dot, '/') && dot > filename ? dot : NULL;
 }
 
-/* Return the filename with @end, ".v01" for example, in place of its suffix, or with ".V01", if there is such a
- * file; else NULL. g_free() it */
+/* Return the filename with @end (".v01") in place of its suffix, or with @end in upper case, if there is such a file;
+ * else NULL. g_free() it */
 static char *existing(const char *filename, const char *suffix, const char *end)
 {
     g_autofree char *stem = g_strndup(filename, (gsize)(suffix - filename));
@@ -66,7 +66,8 @@ bool split_is_part(const char *filename)
 {
     const char *suffix = find_suffix(filename);
 
-    return suffix && g_ascii_tolower(suffix[1]) == 'v' && g_ascii_isdigit(suffix[2]) && g_ascii_isdigit(suffix[3]) && !suffix[4];
+    return suffix && g_ascii_tolower(suffix[1]) == 'v' && g_ascii_isdigit(suffix[2]) && g_ascii_isdigit(suffix[3]) &&
+           !suffix[4];
 }
 
 char *split_first(const char *filename)
@@ -117,8 +118,8 @@ static bool split_open(BlockDriverState *bs, const void *opts, unsigned flags, G
     if (flags & BDRV_O_RDWR) {
         g_autofree char *next = split_next(bs->filename);
 
-        bdrv_set_error(errp, EROFS, "a split image, whose next part is '%s', can be opened for reading only: convert makes "
-                       "one file of it", next ? next : "");
+        bdrv_set_error(errp, EROFS, "a split image, whose next part is '%s', can be opened for reading only: "
+                       "convert makes one file of it", next ? next : "");
         return false;
     }
     ok = add_part(bs, bs->file, errp);

@@ -1,4 +1,4 @@
-/* file-lock.c - one writer or many readers of a file, among QEMU's programs and ours */
+/* file-lock.c - locks of image files: one writer or many readers, the same locks as QEMU's */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
@@ -6,8 +6,8 @@
 #include <glib.h>
 #include "block/protocol/file-lock.h"
 
-/* What another open file may hold against us, or we against it. The numbers are QEMU's: a read lock on
- * byte 100 + n says "I do n", one on byte 200 + n says "nobody else may do n" */
+/* What a program does with a file, and forbids others to do. The numbers are QEMU's: a read lock on byte 100 + n says
+ * "I do n", one on byte 200 + n says "nobody else may do n" */
 enum {
     FILE_CONSISTENT_READ = 1 << 0,
     FILE_WRITE           = 1 << 1,
@@ -22,7 +22,7 @@ static const char *const file_lock_names[FILE_LOCKS] = {
     "consistent read", "write", "write unchanged", "resize",
 };
 
-/* Nothing here waits for another's lock, but a server far away may be waited for. 0 or -errno */
+/* Call fcntl() for a lock, again after a signal: a lock on a distant file server may take long. 0 or -errno */
 static int file_lock_call(int fd, int cmd, struct flock *lock)
 {
     int ret;
@@ -33,7 +33,7 @@ static int file_lock_call(int fd, int cmd, struct flock *lock)
     return ret < 0 ? -errno : 0;
 }
 
-/* A lock that others may hold, too. 0 or -errno */
+/* Set a lock that others may set, too. 0 or -errno */
 static int file_share_lock(int fd, int byte)
 {
     struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
@@ -41,7 +41,7 @@ static int file_share_lock(int fd, int byte)
     return file_lock_call(fd, F_OFD_SETLK, &lock);
 }
 
-/* -EAGAIN: another open file holds a lock there */
+/* Test for a lock of another open file. -EAGAIN: there is one; 0 or another -errno */
 static int file_test_lock(int fd, int byte)
 {
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
@@ -50,8 +50,8 @@ static int file_test_lock(int fd, int byte)
     return ret < 0 || lock.l_type == F_UNLCK ? ret : -EAGAIN;
 }
 
-/* Say what we do and forbid, then see who does not like it: of two that come at once, one or both are
- * refused, but never neither. *@name is the lock that another one holds against us. */
+/* Set our locks, then test for those of others. If two programs come at the same time, one or both are refused; they
+ * never both succeed. *@name: the lock of another open file that does not go together with ours. */
 static int file_take_locks(int fd, unsigned does, unsigned forbids, const char **shared, const char **name)
 {
     int ret = 0;

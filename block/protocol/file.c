@@ -1,4 +1,4 @@
-/* file.c - a regular file or a block device of the host */
+/* file.c - regular files and block devices; file_open() locks them with file_lock() */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,19 +16,19 @@
 #include "util/beneath.h"
 #include "util/checked.h"
 
-#define FILE_IOVECS 64              /* pieces that go to the kernel in one call */
-#define FILE_WORST_ALIGNMENT INT64_C(4096)  /* what O_DIRECT is taken to want if nobody can tell */
+#define FILE_IOVECS 64              /* at most so many in one system call */
+#define FILE_WORST_ALIGNMENT INT64_C(4096)  /* assumed for O_DIRECT if the real one cannot be found */
 
 typedef struct FileState {
     int fd;                         /* -1: not open */
-    int buffered_fd;                /* atomic: of the same file, without O_DIRECT; -1: not needed so far */
+    int buffered_fd;                /* atomic: of the same file, without O_DIRECT; -1: not opened so far */
     bool device;
     int flush_errno;                /* atomic: of the first flush that failed; 0: none did */
     pthread_mutex_t lock;           /* guards the next two */
-    int64_t data_start, data_end;   /* no hole here, as far as was seen: some file systems look at every page */
-    bool no_punch, no_zero_range, no_allocate;  /* atomic: fallocate() knows no such mode here */
-    bool created, made;             /* by create(): it worked; there was no such file before */
-    dev_t made_dev;                 /* which file that was, for remove() */
+    int64_t data_start, data_end;   /* known to be data: some file systems look at every page to find a hole */
+    bool no_punch, no_zero_range, no_allocate;  /* atomic: the file system does not have this mode of fallocate() */
+    bool created, made;             /* create() has succeeded; there was no such file before */
+    dev_t made_dev;                 /* identity of that file, for remove() */
     ino_t made_ino;
 } FileState;
 
@@ -72,7 +72,7 @@ static const BlockOption file_create_options[] = {
     { NULL }
 };
 
-/* Such a device can be opened for writing, and then no write works */
+/* Return whether @fd is a read-only device: it can be opened for writing, but every write fails */
 static bool file_is_read_only_device(int fd, const struct stat *st)
 {
     int read_only;
@@ -80,7 +80,7 @@ static bool file_is_read_only_device(int fd, const struct stat *st)
     return S_ISBLK(st->st_mode) && ioctl(fd, BLKROGET, &read_only) == 0 && read_only;
 }
 
-/* Is this what @drv is for? */
+/* Return whether @drv is for this kind of file */
 static bool file_is_for(const BlockDriver *drv, const struct stat *st)
 {
     return drv == &bdrv_file ? S_ISREG(st->st_mode) : S_ISBLK(st->st_mode) || S_ISCHR(st->st_mode);
@@ -91,8 +91,8 @@ static bool file_is_same(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* What was found at @place, and not what has its name by now. -1 with errno set, or a descriptor. O_NOATIME is for the
- * owner of a file: who only looks whether this is the right one leaves no trace in it */
+/* Open the file that was found as @place, whatever has its name by now. -1 with errno set, or a descriptor. O_NOATIME,
+ * which only the owner of a file may use, leaves its access time as it is: the file may turn out to be no parent */
 static int file_open_place(int place, int flags)
 {
     g_autofree char *name = g_strdup_printf("/proc/self/fd/%d", place);
@@ -105,12 +105,12 @@ static int file_open_place(int place, int flags)
     if (fd >= 0 && (fstat(place, &found) < 0 || fstat(fd, &opened) < 0 || !file_is_same(&found, &opened))) {
         close(fd);
         fd = -1;
-        errno = ENOENT;     /* whatever that is, it is not Linux's /proc */
+        errno = ENOENT;     /* this is not Linux's /proc */
     }
     return fd;
 }
 
-/* To open a FIFO, a terminal or a tape does something to it */
+/* Return whether @filename is a device or FIFO that @drv is not for: opening some of them has effects */
 static bool file_has_another_kind(const BlockDriver *drv, const char *filename, int flags)
 {
     struct stat st;
@@ -135,11 +135,12 @@ static void file_wrong_kind(const BlockDriver *drv, const char *filename, GError
                    drv == &bdrv_file ? "a regular file" : "either a character or block device");
 }
 
-/* -errno with @errp set, or a descriptor. @place: bdrv_get_place(). @doing: "open" or "create", for errors */
+/* Open a file. @place: bdrv_get_place(). @doing: "open" or "create", for errors. Return a descriptor, or -errno with
+ * @errp set */
 static int file_open_fd(const BlockDriver *drv, const char *filename, int place, const char *doing, int flags,
                         struct stat *st, GError **errp)
 {
-    const int always = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;   /* a FIFO that nobody writes to must not hang us */
+    const int always = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;   /* O_NONBLOCK: do not wait for the writer of a FIFO */
 
     if (place < 0 && file_has_another_kind(drv, filename, flags)) {
         file_wrong_kind(drv, filename, errp);
@@ -168,7 +169,7 @@ static int file_open_fd(const BlockDriver *drv, const char *filename, int place,
     return -err;
 }
 
-/* -1 with errno set, or where the file ends now */
+/* Return the present length. -1 with errno set on failure */
 static int64_t file_size(int fd, bool device)
 {
     struct stat st;
@@ -183,7 +184,7 @@ static int64_t file_size(int fd, bool device)
     return lseek(fd, 0, SEEK_END);
 }
 
-/* The smallest unit that a read with O_DIRECT gets through with; 0: none did, or there is nothing to read */
+/* Return the smallest unit with which a read with O_DIRECT succeeds; 0: none does, or the file is empty */
 static int64_t file_try_alignments(int fd)
 {
     void *memory;
@@ -247,26 +248,26 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     return true;
 }
 
-/* The file ends at @end, before all was read. That is well in the last unit, where it ended at @size already. Else
- * somebody has cut it short, and zeroes would be made up */
+/* End a read at the end of the file, at @end. In the last unit of a file of @size bytes the rest is zeroes. If the file
+ * has become shorter than @size, fail: zeroes would be wrong */
 static int file_read_end(BlockDriverState *bs, int64_t end, int64_t size, BlockVec rest)
 {
     const FileState *s = bs->state;
 
     if (end < size) {
-        bdrv_warn(bs, "cut", "'%s' had %" PRId64 " bytes and has %" PRId64 " now, others have cut it: byte %" PRId64 " can't be "
-                  "read", bs->filename, size, file_size(s->fd, s->device), end);
+        bdrv_warn(bs, "cut", "'%s' had %" PRId64 " bytes and has %" PRId64 " now, others have cut it: "
+                  "byte %" PRId64 " can't be read", bs->filename, size, file_size(s->fd, s->device), end);
         return -EIO;
     }
     block_vec_zero(rest);
     return 0;
 }
 
-/* With O_DIRECT the kernel may stop inside a unit, but must not be asked to go on from there */
+/* Read whole units: with O_DIRECT the kernel may stop inside a unit, but must not be asked to continue from there */
 static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     FileState *s = bs->state;
-    const int64_t size = bdrv_node_size(bs);    /* the file has as many by now; others may make it grow meanwhile */
+    const int64_t size = bdrv_node_size(bs);    /* before the read: another thread may make the file longer */
     struct iovec iov[FILE_IOVECS];
     int64_t bytes;
 
@@ -290,7 +291,7 @@ static int file_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return 0;
 }
 
-/* The same goes for writes, of whole @unit bytes */
+/* Write, in multiples of @unit, for the same reason */
 static int file_write_to(int fd, int64_t unit, int64_t offset, BlockVec vec)
 {
     struct iovec iov[FILE_IOVECS];
@@ -323,8 +324,8 @@ static int file_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return file_write_to(s->fd, bs->request_alignment, offset, vec);
 }
 
-/* O_DIRECT knows whole units only, so this goes through the page cache, and the next flush takes it along.
- * The layer makes no two of these calls at once */
+/* Write the last, partial unit of a file. O_DIRECT writes only whole units, so this goes through the page cache, and
+ * the next flush writes it to disk. The layer makes one such call at a time, under the range lock */
 static int file_write_end(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     FileState *s = bs->state;
@@ -356,11 +357,11 @@ static int file_flush(BlockDriverState *bs)
     do {
         ret = fdatasync(s->fd);
     } while (ret < 0 && errno == EINTR);
-    if (ret == 0 || (errno == EINVAL && is_character_device(s->fd))) {      /* /dev/null has nothing to flush */
+    if (ret == 0 || (errno == EINVAL && is_character_device(s->fd))) {      /* /dev/null cannot be flushed */
         return 0;
     }
     err = errno;
-    /* The page cache may have dropped what it could not write, and would call the next try a success */
+    /* The page cache may have dropped the data that it could not write; the next fdatasync() would succeed */
     if (!(bs->flags & BDRV_O_NOCACHE) || __atomic_load_n(&s->buffered_fd, __ATOMIC_RELAXED) >= 0) {
         __atomic_store_n(&s->flush_errno, err, __ATOMIC_RELAXED);
     }
@@ -381,7 +382,7 @@ static void file_close(BlockDriverState *bs)
     s->fd = -1;
 }
 
-/* O_EXCL tells whether the file is ours to remove again */
+/* Make the file, or open it if it exists. *@made: it did not exist, so that it may be removed again */
 static int file_create_fd(const BlockDriver *drv, const char *filename, bool *made, struct stat *st, GError **errp)
 {
     GError *err = NULL;
@@ -424,14 +425,14 @@ static bool file_fits_device(int fd, const char *filename, int64_t size, GError 
     return true;
 }
 
-/* The first step may fail, and then nothing is lost; the others can't any more */
+/* Give the file @size bytes of zeroes. If the first step fails, nothing is lost; the other steps are not expected to */
 static bool file_make_zero(int fd, const char *filename, int64_t size, GError **errp)
 {
     return file_set_size(fd, filename, size, errp) && file_set_size(fd, filename, 0, errp) &&
            (size == 0 || file_set_size(fd, filename, size, errp));
 }
 
-/* A hint: without it the file is as good, and more fragmented. ext4 takes one, and forgets it */
+/* Set the extent size hint, against fragmentation. ext4 accepts a hint and forgets it, so it is read back */
 static void file_hint_extents(BlockDriverState *bs, int fd, int64_t bytes)
 {
     struct fsxattr attr;
@@ -474,7 +475,7 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     bs->filename = g_strdup(o->filename);
     s->made_dev = st.st_dev;
     s->made_ino = st.st_ino;
-    /* A running program's image must not be emptied */
+    /* Lock it first: an image that another program has open must not be emptied */
     if (file_lock(bs, fd, o->filename, true, (FileLocking)o->locking, &err)) {
         s->created = S_ISREG(st.st_mode) ? file_make_zero(fd, o->filename, o->size, &err)
                                          : file_fits_device(fd, o->filename, o->size, &err);
@@ -483,7 +484,7 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
         file_hint_extents(bs, fd, o->extent_size_hint);
     }
     if (err) {
-        /* EAGAIN: it has become another's file already */
+        /* EAGAIN: another program has opened the new file in the meantime */
         if (s->made && bdrv_error_code(err) != EAGAIN) {
             unlink(o->filename);
         }
@@ -493,7 +494,7 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     return s->created;
 }
 
-/* How much from @offset on is known to be data; 0: ask the file system */
+/* Return how many bytes from @offset on are known to be data; 0: ask the file system */
 static int64_t file_known_data(FileState *s, int64_t offset)
 {
     pthread_mutex_lock(&s->lock);
@@ -502,8 +503,8 @@ static int64_t file_known_data(FileState *s, int64_t offset)
     return bytes;
 }
 
-/* A hole may be made while this is on its way; that data is known where there is none any more costs
- * nothing but time */
+/* Remember that [@start, @end) is data. If another thread makes a hole there meanwhile, its zeroes are taken for data,
+ * which is correct, and slower */
 static void file_set_known_data(FileState *s, int64_t start, int64_t end)
 {
     pthread_mutex_lock(&s->lock);
@@ -512,8 +513,8 @@ static void file_set_known_data(FileState *s, int64_t start, int64_t end)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* From @offset on there is no data: a hole up to the end, which may be before @size where others have cut the file.
- * What comes behind is no zeroes, but can't be read */
+/* Describe the bytes from @offset on, where lseek() finds no more data: a hole up to the end of the file. If others
+ * have cut the file to less than @size, the bytes behind its end count as data, so that reading them fails */
 static void file_status_at_end(FileState *s, int64_t offset, int64_t size, BlockStatus *st)
 {
     int64_t end = file_size(s->fd, s->device);
@@ -551,7 +552,7 @@ static int file_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsi
     return 0;
 }
 
-/* One mode of fallocate(), as long as nobody said that there is no such thing. -ENOTSUP: do it otherwise */
+/* Call fallocate() with @mode, unless *@missing says that the file system does not have it, and then -ENOTSUP */
 static int file_fallocate(FileState *s, bool *missing, int mode, int64_t offset, int64_t bytes)
 {
     int ret;
@@ -569,7 +570,7 @@ static int file_fallocate(FileState *s, bool *missing, int mode, int64_t offset,
         __atomic_store_n(missing, true, __ATOMIC_RELAXED);
         return -ENOTSUP;
     }
-    return errno == EINVAL ? -ENOTSUP : -errno;     /* EINVAL: not the whole sectors that a device wants */
+    return errno == EINVAL ? -ENOTSUP : -errno;     /* EINVAL: a device wants whole sectors */
 }
 
 static int file_punch(FileState *s, int64_t offset, int64_t bytes)
@@ -587,8 +588,8 @@ static int file_discard(FileState *s, int64_t offset, int64_t bytes)
     return offset < size ? file_punch(s, offset, MIN(bytes, size - offset)) : 0;
 }
 
-/* Let the file reach to @end. ftruncate() could cut off what another thread has just written behind it,
- * fallocate() only ever grows */
+/* Make the file at least @end bytes long. fallocate() never makes it shorter; ftruncate() could cut off bytes that
+ * another thread has just written behind @end */
 static int file_grow(FileState *s, int64_t end)
 {
     int64_t size = file_size(s->fd, s->device);
@@ -599,7 +600,7 @@ static int file_grow(FileState *s, int64_t end)
     return size < end ? file_fallocate(s, &s->no_allocate, 0, end - 1, 1) : 0;
 }
 
-/* Where there is no file yet, plain fallocate() makes zeroes */
+/* Allocate zeroes behind the end of the file, by plain fallocate() */
 static int file_allocate_behind(FileState *s, int64_t offset, int64_t bytes)
 {
     int64_t size = file_size(s->fd, s->device);
@@ -629,7 +630,7 @@ static int file_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsign
     return ret == -ENOTSUP ? file_allocate_behind(s, offset, bytes) : ret;
 }
 
-/* Is this what create() left there, and nobody else has it by now? */
+/* Return whether @fd is the file that create() made or emptied, and no other program has it locked */
 static bool file_is_ours(BlockDriverState *bs, int fd)
 {
     FileState *s = bs->state;
@@ -639,7 +640,7 @@ static bool file_is_ours(BlockDriverState *bs, int fd)
            file_lock(bs, fd, bs->filename, true, FILE_LOCKING_AUTO, NULL);
 }
 
-/* Only a file that was not there before goes; another one is emptied */
+/* Remove the file if create() made it; if it existed before, empty it */
 static void file_remove(BlockDriverState *bs)
 {
     FileState *s = bs->state;
@@ -673,7 +674,7 @@ static bool file_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     return true;
 }
 
-/* A device may have a file to name it in any folder */
+/* Identify a block device by its number: several device files may name it */
 static bool file_identify(BlockDriverState *bs, const char *filename, BlockIdentity *id)
 {
     struct stat st;
@@ -690,7 +691,7 @@ static bool file_identify(BlockDriverState *bs, const char *filename, BlockIdent
     return true;
 }
 
-/* Where @fd is, whatever the names that led to it lead to by now; NULL: not known. free() it */
+/* Return the present path of @fd; NULL: not known. free() it */
 static char *file_path(int fd)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
@@ -732,7 +733,7 @@ static void file_not_found(int err, const char *root, const char *filename, GErr
 {
     if (err == EXDEV) {
         bdrv_set_error(errp, EACCES, "it is not inside the folder '%s'", root);
-    } else if (err == ELOOP) {      /* no loop of images, which that number stands for */
+    } else if (err == ELOOP) {      /* not the loop of images that ELOOP means elsewhere */
         bdrv_set_error(errp, EACCES, "Could not open '%s': too many symbolic links, or one of /proc's magic ones",
                        filename);
     } else {

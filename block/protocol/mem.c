@@ -1,4 +1,4 @@
-/* mem.c - bytes in memory, or behind the caller's own functions */
+/* mem.c - a disk in memory, or in functions of the program (BlockStorage) */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,12 +11,12 @@
 #include "util/checked.h"
 
 typedef struct MemState {
-    const BlockStorage *storage;    /* the caller's; NULL: the bytes are in memory */
-    pthread_rwlock_t lock;          /* guards the rest. Shared: use them; exclusive: change them */
-    bool ready;                     /* the lock is there */
+    const BlockStorage *storage;    /* the program's; NULL: the bytes are in memory */
+    pthread_rwlock_t lock;          /* guards the rest. Shared: to use them; exclusive: to change them */
+    bool ready;                     /* the lock is initialised */
     int64_t size;
-    uint8_t *bytes;                 /* whole pages, those never written take no memory; zero past size */
-    size_t mapped;                  /* length of them; 0: no bytes */
+    uint8_t *bytes;                 /* whole pages; those that were never written take no memory; zero behind size */
+    size_t mapped;                  /* length of bytes; 0: there are none */
 } MemState;
 
 typedef struct MemOptions {
@@ -39,8 +39,8 @@ static const BlockOption mem_create_options[] = {
     { NULL }
 };
 
-/* What a function of the program's returned. Others count bytes: a number of them is no success, for nobody knows
- * how much was done */
+/* Return the result of a function of the program. A positive number is an error, also if it counts bytes: how much was
+ * done is not clear then */
 static int mem_answer(BlockDriverState *bs, const char *name, int ret)
 {
     if (is_zero_or_errno(ret)) {
@@ -73,7 +73,7 @@ static size_t mem_page(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Under the lock, exclusive. New bytes are zero. 0 or -errno */
+/* Change the length of the memory. New bytes are zero. The lock is held exclusively. 0 or -errno */
 static int mem_remap(MemState *s, int64_t size)
 {
     if (size > (int64_t)(PTRDIFF_MAX - mem_page())) {
@@ -92,13 +92,14 @@ static int mem_remap(MemState *s, int64_t size)
     }
     s->bytes = bytes;
     s->mapped = want;
-    if (size < s->size) {       /* the rest of the last page would come back when it grows again */
+    if (size < s->size) {       /* else these bytes would come back when it grows again */
         memset(s->bytes + size, 0, (size_t)(MIN((int64_t)want, s->size) - size));
     }
     return 0;
 }
 
-/* Under the lock, exclusive. Storage of a fixed size keeps it, and that will do if it is enough */
+/* Change the size. Storage of a fixed size keeps its size, if that is enough. The lock is held exclusively. 0 or
+ * -errno */
 static int mem_resize(BlockDriverState *bs, int64_t size)
 {
     MemState *s = bs->state;
@@ -139,7 +140,7 @@ static bool mem_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
     return true;
 }
 
-/* [@offset, @offset + @iov) to or from where the bytes are. 0 or -errno */
+/* Move one iovec from or to [@offset, @offset + iov_len). 0 or -errno */
 static int mem_move(BlockDriverState *bs, int64_t offset, struct iovec iov, bool write)
 {
     MemState *s = bs->state;
@@ -183,7 +184,7 @@ static int mem_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return ret;
 }
 
-/* Returns with the lock held shared, also on failure */
+/* Lock shared, and first make the size at least @end. The lock is held on failure, too */
 static int mem_lock_grown(BlockDriverState *bs, int64_t end)
 {
     MemState *s = bs->state;
@@ -231,7 +232,7 @@ static void mem_close(BlockDriverState *bs)
     }
 }
 
-/* Does it have @size bytes, or can it? What it has is not lost yet */
+/* Make sure that the storage can have @size bytes. Its contents are not lost yet */
 static int mem_make_room(const BlockStorage *storage, int64_t size)
 {
     if (size <= storage->size) {
@@ -240,7 +241,7 @@ static int mem_make_room(const BlockStorage *storage, int64_t size)
     return storage->truncate ? storage->truncate(storage->user, size) : -ENOSPC;
 }
 
-/* @ret is an answer of the program's: no image is open yet that could have a warning */
+/* Set @errp by @ret, the result of a function of the program: there is no open image that could have a warning */
 static void mem_say_why(GError **errp, int ret, const char *what)
 {
     if (is_zero_or_errno(ret)) {
@@ -250,7 +251,7 @@ static void mem_say_why(GError **errp, int ret, const char *what)
     }
 }
 
-/* Storage of a fixed size stays as it is */
+/* Empty the storage. If its size is fixed, it stays as it is */
 static bool mem_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     const MemCreateOptions *o = opts;
@@ -273,12 +274,12 @@ static bool mem_create(BlockDriverState *bs, const void *opts, GError **errp)
         return false;
     }
     if (storage->truncate) {
-        storage->size = 0;      /* the layer's copy, from which it is opened next */
+        storage->size = 0;      /* the layer's copy, with which the storage is opened next */
     }
     return true;
 }
 
-/* Memory was never reserved, so giving pages back is the way to zero them in any case */
+/* Zero bytes. Whole pages are given back, which is always allowed because memory is not reserved */
 static void mem_clear(MemState *s, int64_t offset, int64_t bytes)
 {
     int64_t page = (int64_t)mem_page(), end = offset + bytes;
@@ -323,7 +324,7 @@ static bool mem_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     return ret == 0;
 }
 
-/* The program's functions can't tell two images apart but by what they are handed */
+/* Identify storage by its read function and user pointer: the program has no other name for it */
 static bool mem_identify(BlockDriverState *bs, const char *filename, BlockIdentity *id)
 {
     const BlockStorage *storage = bs ? ((MemState *)bs->state)->storage : NULL;

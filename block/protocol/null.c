@@ -1,4 +1,4 @@
-/* null.c - zeroes of any length; what is written to it is gone */
+/* null.c - a disk that reads as zeroes and forgets writes */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #define NULL_MAX_LATENCY ((int64_t)60 * 1000 * 1000 * 1000)     /* a minute */
 
 typedef struct NullState {
-    bool unknown;                   /* nothing is said about what reads give; they give zeroes all the same */
+    bool unknown;                   /* block status does not say that reads give zeroes */
     int64_t latency;
 } NullState;
 
@@ -99,7 +99,7 @@ static bool null_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *i
     return true;
 }
 
-/* "null-co://", and nothing behind it */
+/* Parse "null-co://"; nothing may follow it */
 static char *null_parse_name(const char *name, const char **rest, GError **errp)
 {
     size_t length = strcspn(name, ":");

@@ -91,7 +91,7 @@ extern "C" {
  * same place. */
 typedef struct BlockDriverState BlockDriverState;
 
-/* GLib's error; no GLib header is needed */
+/* GLib's error, declared here so that no GLib header is needed */
 typedef struct _GError GError;
 
 enum {
@@ -133,31 +133,31 @@ BlockDriverState *bdrv_open(const char *filename, const char *options, unsigned 
  * lost and the file is left empty. A file that did not exist is removed again. */
 bool bdrv_create(const char *filename, const char *options, GError **errp);
 
-/* Flush, then free @bs with all of its nodes, also if the flush failed. 0, or -errno of the flush: written data may not
- * have reached the disk. @bs may be NULL. No other thread may be using @bs. */
+/* Flush, then close @bs with all of its nodes, also if the flush failed. 0, or -errno of the flush: written data may
+ * not have reached the disk. @bs may be NULL. No other thread may be using @bs. */
 int bdrv_close(BlockDriverState *bs);
 
-/* Functions of the program in place of a file. The library calls them from several threads at once. Each moves all
- * @bytes and returns 0, or returns -errno. Any other number, such as the count that pread() returns, makes the request
- * fail with -EIO and a warning that names the number. Offsets have any alignment. Reads and writes are inside the
- * size: the library calls truncate before it writes past the end. */
+/* Functions of the program in place of a file. The library may call them from several threads at once. Each one moves
+ * all @bytes and returns 0, or returns -errno. Any other number, such as the count that pread() returns, makes the
+ * request fail with -EIO and a warning that names the number. Offsets have any alignment. Reads and writes are inside
+ * the size: the library calls truncate() before it writes past the end. */
 typedef struct BlockStorage {
-    int64_t size;                   /* when opened */
-    void *user;                     /* handed to every function */
+    int64_t size;                   /* of the storage when it is opened */
+    void *user;                     /* passed to every function */
     int (*read)(void *user, int64_t offset, void *buf, int64_t bytes);
     int (*write)(void *user, int64_t offset, const void *buf, int64_t bytes);  /* NULL: read-only */
     int (*flush)(void *user);                   /* NULL: nothing to do */
-    int (*truncate)(void *user, int64_t size);  /* grown space reads as zeroes. NULL: the size is fixed */
+    int (*truncate)(void *user, int64_t size);  /* new bytes read as zeroes. NULL: the size is fixed */
 } BlockStorage;
 
-/* bdrv_open() and bdrv_create() over @storage, which is copied; @user must outlive the image */
+/* Do as bdrv_open() and bdrv_create(), on @storage, which is copied; @storage->user must outlive the image */
 BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *options, unsigned flags,
                                     GError **errp);
 bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp);
 
 typedef struct BlockCreateArgs {
-    const char *filename;           /* the first three as above */
-    const BlockStorage *storage;    /* in place of a file; NULL: none */
+    const char *filename;           /* as for bdrv_create() */
+    const BlockStorage *storage;    /* used instead of a file; NULL: none */
     const char *options;
     /* Called with each warning, such as a size that some reader will refuse or see in part. A warning about options
      * comes before the file is made. NULL: warnings are dropped */
@@ -165,53 +165,54 @@ typedef struct BlockCreateArgs {
     void *user;
 } BlockCreateArgs;
 
-/* Make an image, in any of the ways above */
+/* Make an image, in a file or a storage */
 bool bdrv_create_with(const BlockCreateArgs *args, GError **errp);
 
-/* Question to find(): which image is the backing of this one? @names and @places are copied from the image file, so a
- * hostile image can put anything there. */
+/* The question to find(): which image is the backing of @overlay? @names and @places are copied from the image file, so
+ * a hostile image can put anything there. */
 typedef struct BlockBackingQuery {
     const char *overlay;            /* filename of the image whose backing is wanted; "" if it has none */
-    const BlockStorage *storage;    /* which storage of the program's that image is in; NULL: none */
-    unsigned depth;                 /* of the backing: 1 is that of the image that is being opened, 2 the backing of
-                                     * that one. The scratch file of BDRV_O_SNAPSHOT does not count */
+    const BlockStorage *storage;    /* the program's storage that holds the overlay; NULL: it is in a file */
+    unsigned depth;                 /* of the backing: 1 for the backing of the image that is opened, 2 for the backing
+                                     * of that one. The scratch file of BDRV_O_SNAPSHOT does not count */
     const char *uuid;               /* unique id of the backing, as "01234567-89ab-cdef-0123-456789abcdef"; NULL:
                                      * the image gives none, its backing is raw */
-    const char *const *names;       /* what the image calls it, without folders, */
-    const char *const *places;      /* and paths where it would be looked for, in this order. Both end in NULL */
+    const char *const *names;       /* names of the backing in the overlay, without folders, */
+    const char *const *places;      /* and the paths of these names, in the order of trying. Both end in NULL */
 } BlockBackingQuery;
 
 typedef struct BlockBackingAnswer BlockBackingAnswer;
 
-/* For find() to call: offer an image as the backing. @driver NULL: the overlay's driver. The library copies the
- * arguments; @storage->user must outlive the image, or, if opening fails, the call of bdrv_open_with(). */
+/* Offer an image as the backing; find() calls it. @driver NULL: the overlay's driver. The library copies the arguments;
+ * @storage->user must outlive the image, or, if opening fails, the call of bdrv_open_with(). */
 void bdrv_offer_file(BlockBackingAnswer *answer, const char *filename, const char *driver);
 void bdrv_offer_storage(BlockBackingAnswer *answer, const BlockStorage *storage, const char *driver);
 
-/* For a program that knows where backings are. The library calls find() once for each image of the chain, in the thread
- * that calls bdrv_open_with(), before it looks at any place that the image names. It does not call find() if options
- * name the backing, or if the driver of the image was only guessed. find() makes any number of offers. The library
- * tries them in this order, and the first one that fits is the backing. It fits if it has the unique id that the child
- * expects (unless "ignore-parent-id" is on), is none of the images that lead to it, is a regular file or a block
- * device, and is inside "parent-root", if that option is given. Other files are not opened. If no offer fits: true has
- * the library look at the places that the image names; false makes opening fail. */
+/* The program's search for backings. The library calls find() once for each image of the chain, in the thread that
+ * calls bdrv_open_with(), before it looks at any place that the image names. It does not call find() if options name
+ * the backing, or if the driver of the image was only guessed. find() makes any number of offers. The library tries
+ * them in this order, and the first one that fits is the backing. It fits if it has the unique id that the overlay
+ * expects (unless "ignore-parent-id" is on), is none of the images above it in the chain, is a regular file or a block
+ * device, and is inside "parent-root", if that option is given. Other files are not opened. If no offer fits: after
+ * true the library looks at the places that the image names; after false opening fails. */
 typedef struct BlockResolver {
-    void *user;                     /* handed to find() */
+    void *user;                     /* passed to find() */
     bool (*find)(void *user, const BlockBackingQuery *query, BlockBackingAnswer *answer);
 } BlockResolver;
 
 typedef struct BlockOpenArgs {
-    const char *filename;           /* the first four as above */
-    const BlockStorage *storage;    /* in place of a file; NULL: none */
+    const char *filename;           /* as for bdrv_open() */
+    const BlockStorage *storage;    /* used instead of a file; NULL: none */
     const char *options;
     unsigned flags;
     const BlockResolver *resolver;  /* asked for backings; NULL: backings are where images say */
 } BlockOpenArgs;
 
-/* Open an image in any of the ways above */
+/* Open an image, in a file or a storage */
 BlockDriverState *bdrv_open_with(const BlockOpenArgs *args, GError **errp);
 
-/* Requests move all bytes or fail. The range is inside bdrv_getlength(); a read or write has at most BDRV_MAX_BYTES.
+/* A request moves all of its bytes or fails. Its range lies inside bdrv_getlength(); a read or write has at most
+ * BDRV_MAX_BYTES.
  *
  * Requests that overlap and run at the same time take effect, byte by byte, in some order that all readers of this byte
  * agree on; two bytes may have different orders. A request made after another one was reported done comes after it. No
@@ -234,12 +235,12 @@ int bdrv_pwritev(BlockDriverState *bs, int64_t offset, const struct iovec *iov, 
 /* Write zeroes, up to the end of the disk in one call. Holes stay holes. */
 int bdrv_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
 
-/* Say that these bytes are no longer needed. Each byte is zero afterwards, or what it was. Does nothing without
- * BDRV_O_UNMAP. */
+/* Discard bytes: their contents are no longer needed. Each byte is zero afterwards, or keeps its value. Does nothing
+ * without BDRV_O_UNMAP. */
 int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
 
-/* Put all writes that were reported done before the call on stable storage, also those that other programs made to the
- * files before @bs was opened. 0 and nothing else on an image that is open for reading only.
+/* Put all writes that were reported done before the call on stable storage, also writes of other programs to the files
+ * before @bs was opened. If the image is open for reading only, return 0 and do nothing.
  *
  * If the process is killed without a flush, a raw, fixed or dynamic image loses nothing. A differencing image may lose
  * the writes since the last flush. The option "flush-after" makes the library flush: "flush-after=16M" when 16 MiB
@@ -248,17 +249,17 @@ int bdrv_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
 int bdrv_flush(BlockDriverState *bs);
 
 typedef struct BlockStatus {
-    int64_t bytes;              /* how far this answer holds, from the offset asked for */
+    int64_t bytes;              /* the answer is for so many bytes, from the offset of the call */
     bool zero;                  /* reads as zeroes */
     bool data;                  /* has a place in storage, even if that is a hole. Neither zero nor data: not known */
-    bool here;                  /* this image has the bytes, not a backing */
-    unsigned depth;             /* which image has them: 0 this image, 1 its backing, and so on */
-    BlockDriverState *leaf;     /* the node that has them, for bdrv_get_filename(); NULL: none */
-    int64_t leaf_offset;        /* where they are in the file of @leaf */
+    bool here;                  /* the bytes are in this image, not in a backing */
+    unsigned depth;             /* of the image that has the bytes: 0 this image, 1 its backing, and so on */
+    BlockDriverState *leaf;     /* the node that has the bytes, for bdrv_get_filename(); NULL: none */
+    int64_t leaf_offset;        /* offset of the bytes in the file of @leaf */
 } BlockStatus;
 
 enum {
-    BDRV_STATUS_WANT_ZERO = 1 << 0, /* look for holes under allotted blocks, too; may ask the file system */
+    BDRV_STATUS_WANT_ZERO = 1 << 0, /* look for holes inside blocks that have a place, too; may ask the file system */
 };
 
 /* Describe [@offset, @offset + @bytes), or the first st->bytes of it. On failure, if st->bytes is not 0, none of the
@@ -269,40 +270,40 @@ int64_t bdrv_getlength(BlockDriverState *bs);           /* bytes, as the guest s
 bool bdrv_is_read_only(BlockDriverState *bs);
 const char *bdrv_get_driver_name(BlockDriverState *bs);
 const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "" if it has none */
-/* The backing of @bs: the image that has the bytes which @bs does not have; NULL: none. It may be given to
+/* Return the backing of @bs: the image that has the bytes which @bs does not have; NULL: none. It may be given to
  * bdrv_get_info() and the functions above. bdrv_close() and bdrv_rebase() of @bs close it. */
 BlockDriverState *bdrv_get_backing(BlockDriverState *bs);
 
-/* Change the length of the disk to @size. If the format cannot have this size, the disk becomes a little longer, with a
- * warning. Added bytes read as zeroes. If the call fails or the process is killed, the disk has the old length or the
- * new one, and the call can be made again. */
+/* Change the length of the disk to @size. If the format cannot have this size, the disk becomes a little longer, with
+ * a warning. Added bytes read as zeroes. If the call fails or the process is killed, the disk has the old length or
+ * the new one, and the call can be repeated. */
 bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp);
 
 typedef enum BlockPreallocation {
-    BDRV_PREALLOC_OFF,          /* leave a hole, */
-    BDRV_PREALLOC_FALLOC,       /* have the space reserved in the file, */
-    BDRV_PREALLOC_FULL,         /* or write zeroes */
+    BDRV_PREALLOC_OFF,          /* leave a hole */
+    BDRV_PREALLOC_FALLOC,       /* reserve the space in the file */
+    BDRV_PREALLOC_FULL,         /* write zeroes */
 } BlockPreallocation;
 
-/* Do as bdrv_truncate(), and preallocate the added bytes: if @how is not BDRV_PREALLOC_OFF, a smaller @size fails. If
- * there is no space, the disk has its old length afterwards */
+/* Do as bdrv_truncate(), and preallocate the added bytes. If @how is not BDRV_PREALLOC_OFF, @size must not be smaller
+ * than the present length. If there is not enough space, the disk has its old length afterwards */
 bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp);
 /* Do as bdrv_grow(), with @options for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
 bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp);
 
 typedef struct BlockCopyOptions {
     unsigned workers;           /* threads; 0: two */
-    bool unordered;             /* write as read, in any order: faster, but images come out different */
-    int64_t sparse;             /* shorter runs of zeroes are written as data; 0: 4096; -1: write all zeroes */
-    bool target_is_zero;        /* @to is known to read as zeroes: leave zeroes out */
-    int64_t from_offset, to_offset;     /* where in each of them to begin */
-    int64_t bytes;              /* how many; 0: up to the end of @from */
-    /* Not NULL: sectors of 512 bytes that cannot be read become zeroes, and salvage() is called for each range of
-     * them, from front to back. In the first pass @doing is "reading block status"; the range is read all the same if
-     * its status does not rule that out. In the second pass @doing is "reading". @err is an errno number. One worker
-     * only */
+    bool unordered;             /* write pieces as soon as they are read: faster, but the order of blocks varies */
+    int64_t sparse;             /* runs of zeroes that are shorter are written as data; 0: 4096; -1: all are */
+    bool target_is_zero;        /* @to is known to read as zeroes: zeroes are not written */
+    int64_t from_offset, to_offset;     /* where the copy begins in each of them */
+    int64_t bytes;              /* how many bytes to copy; 0: up to the end of @from */
+    /* If salvage() is set: sectors of 512 bytes that cannot be read become zeroes, and salvage() is called for each
+     * range of them, from front to back. In the first pass @doing is "reading block status"; such a range may still
+     * be readable, and is read unless its status rules that out. In the second pass @doing is "reading". @err is an
+     * errno number. There is one worker only */
     void (*salvage)(void *user, const char *doing, int64_t offset, int64_t bytes, int err);
-    void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; by any worker, one at a time */
+    void (*progress)(void *user, int64_t done, int64_t total);  /* in bytes of data; by any worker, one at a time */
     void *user;
 } BlockCopyOptions;
 
@@ -310,48 +311,49 @@ typedef struct BlockCopyOptions {
  * be NULL. @from and @to may be one image, or in one file, if the two ranges do not overlap there (else EINVAL). */
 bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOptions *opts, GError **errp);
 
-/* Do @bytes at @start of @from, and at @at of @to, lie apart in the files at the bottom? False and *@errp if they
- * overlap, or if a format may have its tables there. */
-bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to, int64_t at, int64_t bytes, GError **errp);
+/* Return whether @bytes at @start of @from, and @bytes at @at of @to, lie apart in the files of the lowest nodes. False
+ * with @errp set if they overlap, or if a format may have its tables there. */
+bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to, int64_t at, int64_t bytes,
+                    GError **errp);
 
-/* Write into the backing at depth @depth (1: that of @bs, 2: its backing) what @bs and the images between have of
- * their own. The backing must be open for writing ("backing.read-only=off"). The images between, and other children of
- * the backing that is written to, see a changed backing afterwards. @bs itself is not changed, so the call can be made
- * again after an interruption. @progress may be NULL. */
+/* Write the data of @bs, and of the images between, into the backing at depth @depth (1: the backing of @bs, 2: the
+ * backing of that one). This backing must be open for writing ("backing.read-only=off"). Afterwards the images between,
+ * and other children of this backing, read differently. @bs itself is not changed, so the call can be repeated after an
+ * interruption. @progress may be NULL. */
 bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
                  void *user, GError **errp);
 
 typedef struct BlockRebaseOptions {
     const char *driver;         /* of the new backing; NULL: vpc */
-    const char *options;        /* to open it with, as bdrv_open()'s; NULL: none */
-    bool names_only;            /* for a backing that was moved: change only its names in @bs; compare and copy nothing.
-                                 * @bs may have been opened with BDRV_O_NO_BACKING */
+    const char *options;        /* to open the new backing, as for bdrv_open(); NULL: none */
+    bool names_only;            /* the backing was moved: change only its names in @bs, and compare and copy nothing.
+                                 * @bs may be open with BDRV_O_NO_BACKING */
     void (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } BlockRebaseOptions;
 
 /* Give @bs another backing: @backing is a path, relative to the folder of the image; NULL: no backing, the image stands
  * alone. Bytes that would read differently are first copied from the old backing into @bs, so that the disk reads the
- * same at every moment. After an interruption the call can be made again. @opts may be NULL. After a failure this
- * handle goes on with the old backing; open the image again to see which backing the file names. */
+ * same at every moment. After an interruption the call can be repeated. @opts may be NULL. After a failure this handle
+ * keeps the old backing; open the image again to see which backing the file names. */
 bool bdrv_rebase(BlockDriverState *bs, const char *backing, const BlockRebaseOptions *opts, GError **errp);
 
-/* Change fields of the image in place: its unique id, creator, time or geometry. @options are those of bdrv_create()
- * that the driver can change. The children of an image find it by its unique id: after a change of the id they do not
- * find it, and no image knows its children. On success the change is on stable storage. After a failure, open the
- * image again to see what it says. ENOTSUP: the driver can change nothing. */
+/* Change fields of the image in place: its unique id, creator, time or geometry. @options are those options of
+ * bdrv_create() that the driver can change. The children of an image find it by its unique id: after a change of the id
+ * they do not find it any more, and the library cannot list them. On success the change is on stable storage. After a
+ * failure, open the image again to see its fields. ENOTSUP: the driver cannot change any field. */
 bool bdrv_amend(BlockDriverState *bs, const char *options, GError **errp);
 
-/* For tests: stop a request at an event, and let it go on later. The image must have a blkdebug node; the first one on
- * the way down is used. @event is one of its events, @tag any name. A stopped request stays inside the image, and
- * other requests may have to wait for it. These functions may be called while requests run. 0, or -ENOTSUP: there is
- * no blkdebug node, or the event never happens; -ENOENT: there is no such event, or tag. */
-int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *tag);    /* for the next request */
-int bdrv_debug_resume(BlockDriverState *bs, const char *tag);   /* of several, the one with the latest breakpoint */
+/* For tests: stop a request at an event, and let it go on later. The image must have a blkdebug node; the first one
+ * from the root down is used. @event is one of its events, @tag any name. A stopped request stays inside the image, and
+ * other requests may have to wait for it. These functions may be called while requests run. 0, or -ENOTSUP: there is no
+ * blkdebug node, or the event never happens; -ENOENT: there is no such event, or tag. */
+int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *tag);    /* stops the next request */
+int bdrv_debug_resume(BlockDriverState *bs, const char *tag);   /* if there are several: the latest breakpoint */
 int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of @tag; stopped requests go on */
 bool bdrv_debug_is_suspended(BlockDriverState *bs, const char *tag);        /* is a request stopped there? */
 
-/* One fact about an image. Keys are lower case with '-', as in JSON. */
+/* One fact about an image. Keys have lower case letters and '-', as in QEMU's JSON. */
 typedef struct BlockInfoItem {
     const char *key;
     enum { BLOCK_INFO_TEXT, BLOCK_INFO_INT, BLOCK_INFO_BOOL } type;
@@ -363,81 +365,82 @@ typedef struct BlockInfo {
     const char *driver;
     const char *filename;
     int64_t virtual_size;
-    int64_t actual_size;        /* bytes that the storage really uses; -1: not known */
+    int64_t actual_size;        /* bytes that the file occupies; -1: not known */
     int64_t cluster_size;       /* unit of allocation; 0: none */
-    int probe;                  /* 0: the driver was named; else how sure the guess was, to 100 */
-    uint64_t io_errors;         /* requests that failed since the image was opened, */
-    int io_errno;               /* and the first of them: its errno, */
-    int64_t io_offset;          /* offset */
-    const char *io_operation;   /* and kind: "read", "write", "flush"; NULL: none */
+    int probe;                  /* 0: the driver was named; else the score of the guess, 1 to 100 */
+    uint64_t io_errors;         /* number of requests that failed since the image was opened; */
+    int io_errno;               /* of the first of them: its errno number, */
+    int64_t io_offset;          /* its offset, */
+    const char *io_operation;   /* and its kind: "read", "write", "flush" …; NULL: none failed */
     int count;
-    const BlockInfoItem *items; /* the driver's own facts, @count of them */
+    const BlockInfoItem *items; /* @count facts that the driver adds */
 } BlockInfo;
 
 BlockInfo *bdrv_get_info(BlockDriverState *bs, GError **errp);   /* NULL and @errp set on failure */
 void bdrv_info_free(BlockInfo *info);
 const BlockInfoItem *bdrv_info_find(const BlockInfo *info, const char *key);    /* NULL if it has none */
 
-/* How bad a finding is */
+/* How serious a finding is */
 typedef enum BlockCheckLevel {
-    BLOCK_CHECK_NOTE,           /* unusual, and harmless */
+    BLOCK_CHECK_NOTE,           /* unusual, but harmless */
     BLOCK_CHECK_LEAK,           /* space in the file that no block or table uses */
     BLOCK_CHECK_CORRUPTION,     /* data is lost, or may be lost later */
     BLOCK_CHECK_ERROR,          /* a part of the file could not be read, and was not checked */
 } BlockCheckLevel;
 
 typedef struct BlockCheckCase {
-    const char *text;           /* what is wrong, with the numbers */
-    int64_t offset;             /* in the file; -1: at no place in particular */
+    const char *text;           /* describes the case, with the numbers */
+    int64_t offset;             /* in the file; -1: it has no place */
     int64_t cluster;            /* number of the cluster or block; -1: of none */
 } BlockCheckCase;
 
 /* All findings of one kind */
 typedef struct BlockFinding {
-    const char *code;           /* for programs; the driver's manual lists them, and they do not change */
+    const char *code;           /* for programs: it does not change; miniblk-drivers(7) lists the codes */
     BlockCheckLevel level;
-    const char *name;           /* of the kind, in a few words */
-    const char *advice;         /* what a repair does, or what people can do; NULL: nothing is to be done */
-    unsigned fix;               /* the BDRV_CHECK_FIX_… that repairs it; 0: none, or none before others are repaired */
-    int64_t count;              /* how many there are now, */
-    int64_t fixed;              /* and how many were repaired */
+    const char *name;           /* of the kind of damage, in a few words */
+    const char *advice;         /* what a repair does, or what a user can do; NULL: nothing has to be done */
+    unsigned fix;               /* the BDRV_CHECK_FIX_… that repairs it; 0: none, or others must be repaired first */
+    int64_t count;              /* how many there are now */
+    int64_t fixed;              /* how many were repaired */
     int cases_count;
     const BlockCheckCase *cases;    /* the first few of them */
 } BlockFinding;
 
-/* Clusters, or blocks, are the format's unit of allocation */
+/* The result of a check. Clusters, or blocks, are the format's unit of allocation */
 typedef struct BlockCheck {
-    int64_t image_end_offset;   /* where the image ends in the file: bytes behind it are not used; 0: not known */
-    int64_t total_clusters, allocated_clusters, fragmented_clusters;    /* 0 where there are none */
-    int64_t notes, leaks, corruptions, errors;                  /* that are there now, */
-    int64_t notes_fixed, leaks_fixed, corruptions_fixed;        /* and those that were repaired */
+    int64_t image_end_offset;   /* bytes behind it are not used; 0: not known */
+    int64_t total_clusters, allocated_clusters, fragmented_clusters;    /* 0 if the format has no clusters */
+    int64_t notes, leaks, corruptions, errors;                  /* findings that are there now */
+    int64_t notes_fixed, leaks_fixed, corruptions_fixed;        /* findings that were repaired */
     int count;
-    const BlockFinding *findings;   /* @count of them, in the order in which they would be repaired */
+    const BlockFinding *findings;   /* @count of them, in the order of repairs */
 } BlockCheck;
 
 enum {
     BDRV_CHECK_FIX_LEAKS  = 1 << 0,     /* give space back; no byte of the disk changes */
-    BDRV_CHECK_FIX_ERRORS = 1 << 1,     /* all that can be repaired; gives up blocks that can't be rescued */
+    BDRV_CHECK_FIX_ERRORS = 1 << 1,     /* repair what can be repaired; blocks that cannot be rescued are given up */
 };
 
-/* Check @bs, which must have been opened with BDRV_O_CHECK; @fix: repair findings, too, for which it must also be open
- * for writing. A repair that is interrupted leaves the image no worse than before, and can be made again. NULL on
- * failure; error code ENOTSUP: the format has no checks. */
+/* Check @bs, which must be open with BDRV_O_CHECK. @fix: repair findings of these kinds, too; @bs must then also be
+ * open for writing. An interrupted repair leaves the image no worse than before, and can be repeated. NULL on failure;
+ * error code ENOTSUP: the format has no checks. */
 BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp);
-/* Do as bdrv_check(), and call @progress with the number of clusters checked so far. After each kind of repair all
- * clusters are checked again, and the number starts again. NULL: not called */
-BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
+/* Do as bdrv_check(), and call @progress (unless NULL) with the number of clusters checked so far. After each kind of
+ * repair all clusters are checked again, and the number starts at 0 again */
+BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix,
+                               void (*progress)(void *user, int64_t done, int64_t total),
                                void *user, GError **errp);
 void bdrv_check_free(BlockCheck *check);
 
-/* The @n-th warning: a fault that did not keep the image from being opened, or that explains an -EIO. NULL past the
- * last one. Any call may add warnings; they are 64 at most. */
+/* Return the @n-th warning, from 0 on: about a fault that did not keep the image from being opened, or that explains an
+ * -EIO. NULL after the last one. Any call may add warnings; there are at most 64. */
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n);
-/* Its code, for programs, which does not change: the one that bdrv_check() has for this fault, or a word.
- * miniblk-drivers(7) lists the codes */
+/* Return the code of that warning, for programs; it does not change. It is the code of this fault in bdrv_check(), or a
+ * word. miniblk-drivers(7) lists the codes */
 const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n);
 
-/* @err may be NULL, for "no error" */
+/* For all three @err may be NULL: no error */
 const char *bdrv_error_message(const GError *err);      /* NULL: "no error" */
 int bdrv_error_code(const GError *err);                 /* an errno number; NULL: 0 */
 void bdrv_error_free(GError *err);

@@ -12,11 +12,10 @@
  * ERRORS
  *
  * Functions that return int return 0 or -errno (probe(), and status() and flush() with their 1, excepted). A function
- * with @errp that fails sets it with bdrv_set_error(). Only a format may return -EAGAIN, from map(), map_done(), read(),
- * write(), zero() and flush(): it means that nothing was changed by this call, or that a change stopped at a place that
- * the layer knows, and the layer makes the rest of the request again, alone. repair() has a meaning of its own for it.
+ * with @errp that fails sets it with bdrv_set_error(). Only a format may return -EAGAIN, from map(), map_done(),
+ * read(), write(), zero() and flush(): this call has changed nothing, or a change has stopped at a place that the layer
+ * knows. The layer then runs the rest of the request again, alone. For repair() it means something else, see there.
  * The layer turns any other -EAGAIN, and any positive number, into -EIO.
- *
  * THREADS
  *
  * open(), open_backing(), close() and create() of a node run in one thread, with no other call on the node. Afterwards
@@ -40,8 +39,8 @@
  *
  * The layer allocates bs->state, zeroed, and frees it after close(). @opts, and strings in it, live until the function
  * returns: copy what is kept. The bytes of a BlockVec are the caller's; they are gone when the function returns. Text
- * given to bdrv_warn(), bdrv_info_text() and bdrv_check_found() is copied; codes, names and advice are not: they must be
- * constants.
+ * given to bdrv_warn(), bdrv_info_text() and bdrv_check_found() is copied; codes, names and advice are not: they must
+ * be constants.
  * A driver closes the nodes that it opened with bdrv_open_child(); the layer closes bs->file and bs->backing.
  */
 #ifndef MINIBLK_DRIVER_H
@@ -60,76 +59,76 @@ extern "C" {
  * unless it is bdrv_mapped_write(). */
 typedef struct BlockVec {
     const struct iovec *iov;
-    size_t skip;                /* into iov[0] */
+    size_t skip;                /* bytes of iov[0] before the first byte */
     int64_t bytes;
 } BlockVec;
 
 BlockVec block_vec(const struct iovec *iov, int niov);
-/* [@start, @start + @bytes) of @vec */
+/* Return [@start, @start + @bytes) of @vec */
 BlockVec block_vec_slice(BlockVec vec, int64_t start, int64_t bytes);
-/* All of @vec to or from flat memory */
+/* Copy all bytes of @vec to or from one piece of memory */
 void block_vec_to_buf(BlockVec vec, void *buf);
 void block_vec_from_buf(BlockVec vec, const void *buf);
 void block_vec_zero(BlockVec vec);
-/* The first @max pieces as plain iovecs; how many, and in *@bytes how long they are together */
+/* Fill @iov with the first pieces of @vec, at most @max. Return how many, and in *@bytes their length together */
 int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes);
 
-/* Where [@offset, @offset + @bytes) of a format's disk is: at @node_offset of another @node */
+/* Says that [@offset, @offset + @bytes) of a format's disk lies at @node_offset of another node */
 typedef struct BlockExtent {
     int64_t offset, bytes;
-    BlockDriverState *node;     /* bs->file; for reading also bs->backing, or what bdrv_open_child() opened; NULL: the bytes
-                                 * are nowhere, and read as zeroes */
+    BlockDriverState *node;     /* bs->file; for reading also bs->backing, or a node of bdrv_open_child(). NULL: a hole,
+                                 * which reads as zeroes */
     int64_t node_offset;
     unsigned flags;
 } BlockExtent;
 
 enum {
-    BLOCK_EXTENT_NEW    = 1 << 0,   /* reserved for this write: the layer calls map_done() when the bytes are there */
-    BLOCK_EXTENT_ZEROED = 1 << 1,   /* new, and already zero in the child: no need to fill the rest */
-    BLOCK_EXTENT_WINDOW = 1 << 2,   /* the bytes are the child's, one to one: its holes are holes of this node */
+    BLOCK_EXTENT_NEW    = 1 << 0,   /* reserved for this write: the layer calls map_done() when its bytes are written */
+    BLOCK_EXTENT_ZEROED = 1 << 1,   /* new, and already zero in the child: the layer need not fill the rest */
+    BLOCK_EXTENT_WINDOW = 1 << 2,   /* bytes of the child, one to one: its holes are holes of this node */
 };
 
 enum {                              /* open()'s flags, beside BDRV_O_… */
-    BLOCK_OPEN_TO_CREATE = 1 << 30, /* to see if create() would find the file, and all nodes above it, in order; it is
-                                     * closed again, untouched */
+    BLOCK_OPEN_TO_CREATE = 1 << 30, /* the layer checks the options before create(): it closes the node again, and
+                                     * writes nothing */
 };
 
 enum {                              /* map()'s mode */
-    BLOCK_MAP_WRITE = 1 << 0,       /* bytes will be written there: not a hole, not a backing */
-    BLOCK_MAP_WAIT  = 1 << 1,       /* may wait for metadata to be read */
-    BLOCK_MAP_EXCL  = 1 << 2,       /* nobody else is in this image: may allocate */
+    BLOCK_MAP_WRITE = 1 << 0,       /* the bytes will be written: answer with no hole and no backing */
+    BLOCK_MAP_WAIT  = 1 << 1,       /* map() may wait until metadata is read */
+    BLOCK_MAP_EXCL  = 1 << 2,       /* no other request is in this image: map() may allocate */
 };
 
 enum {                              /* zero()'s flags */
-    BLOCK_ZERO_PUNCH   = 1 << 0,    /* give the space back if that can be done */
-    BLOCK_ZERO_DISCARD = 1 << 1,    /* advice only: -ENOTSUP is a good answer */
+    BLOCK_ZERO_PUNCH   = 1 << 0,    /* give the space back, if possible */
+    BLOCK_ZERO_DISCARD = 1 << 1,    /* a discard: -ENOTSUP is allowed, and means that nothing was done */
     BLOCK_ZERO_NO_FALLBACK = 1 << 2,    /* BDRV_REQ_NO_FALLBACK: after -ENOTSUP the layer writes no zeroes */
 };
 
-/* The first and last bytes of what may be an image */
+/* The first and last bytes of a file whose format is guessed */
 typedef struct BlockProbe {
-    const uint8_t *head, *tail;     /* @len bytes each, zero padded; tail ends where the file ends */
+    const uint8_t *head, *tail;     /* @len bytes each, padded with zeroes; the tail ends at the end of the file */
     size_t len;
     int64_t size;
     const char *filename;           /* "" if there is none */
 } BlockProbe;
 
 #define BLOCK_PROBE_BYTES   2048        /* @len for probe() */
-#define BLOCK_SUSPECT_BYTES (66 << 10)  /* and for suspect(), where the file can be read so far */
+#define BLOCK_SUSPECT_BYTES (66 << 10)  /* @len for suspect(), unless the file cannot be read so far */
 
-/* Identifies the file that a protocol opened: equal for two names of one file */
+/* Identifies the file of a protocol: two names of one file have equal identities */
 typedef struct BlockIdentity {
-    uint64_t where, which;          /* as a file system and an inode; compared within one driver */
+    uint64_t where, which;          /* such as file system and inode; compared only within one driver */
 } BlockIdentity;
 
-/* What the host says of a file that is open */
+/* Facts of the host about an open file */
 typedef struct BlockFileFacts {
-    int64_t modified;               /* time of the last change of its contents, Unix time */
+    int64_t modified;               /* when its contents were last changed, Unix time */
     char *path;                     /* absolute, without symbolic links; NULL: not known. free() it */
 } BlockFileFacts;
 
-/* One option of a driver, filled into its options struct by the layer.
- * Where it was not given and @def is "", a string is NULL, a number, enum or on-off -1, a bool false. */
+/* One option of a driver. The layer fills it into the driver's options struct. If it is not given and @def is "", a
+ * string is NULL, a number, enum or on-off is -1, and a bool is false. */
 typedef struct BlockOption {
     const char *name;               /* NULL ends the table */
     enum {
@@ -140,7 +139,7 @@ typedef struct BlockOption {
         BLOCK_OPT_ENUM,             /* int: index into @values */
         BLOCK_OPT_LIST,             /* BlockOptionList: "name.0.key=…,name.1.key=…" */
         BLOCK_OPT_NODE,             /* char *: "name.key=…", all of another node's options, for bdrv_open_child() */
-        BLOCK_OPT_ON_OFF,           /* int: as BOOL, 1 or 0, for a driver that wants to know whether it was given */
+        BLOCK_OPT_ON_OFF,           /* int: 1 or 0; -1 tells that it was not given */
     } type;
     size_t at;                      /* offsetof the field in the driver's options struct */
     const char *def;                /* as the user would write it; "": may be left out; NULL: required */
@@ -155,25 +154,26 @@ typedef struct BlockOptionList {
     void *items;                    /* @count structs of the item's type */
 } BlockOptionList;
 
-/* The longest file that is used. Sums and rounded values of offsets below it fit into an int64_t */
+/* The longest file. Sums and rounded values of offsets below it fit into an int64_t */
 #define BLOCK_MAX_SIZE (INT64_MAX - (1 << 30) + 1)
 
 typedef struct BlockInfoBuilder BlockInfoBuilder;
 typedef struct BlockCheckBuilder BlockCheckBuilder;
 
-/* One kind of thing that may be wrong with an image of a format */
+/* One kind of damage of a format */
 typedef struct BlockCheckKind {
-    const char *code;               /* stable; several rows may share one. NULL ends the table */
+    const char *code;               /* does not change; several rows may have one code. NULL ends the table */
     BlockCheckLevel level;
-    unsigned fix;                   /* the BDRV_CHECK_FIX_… that it takes for repair() to be called; 0: nobody can */
-    bool stops;                     /* as long as there is one, nothing further down in the table is repaired */
+    unsigned fix;                   /* the BDRV_CHECK_FIX_… with which repair() is called; 0: it cannot be repaired */
+    bool stops;                     /* while there is one, kinds further down in the table are not repaired */
     const char *name, *advice;      /* as in BlockFinding */
 } BlockCheckKind;
 
-/* What bdrv_debug_breakpoint() and its like do to a node; all are required, and are called at any time */
+/* The functions behind bdrv_debug_breakpoint() and the like; all are required, and may be called at any time */
 typedef struct BlockDebug {
-    /* The layer changes a part of a unit of request_alignment, and is about to read the unit that a write begins in
-     * ("pwritev_rmw_head") or ends in ("pwritev_rmw_tail"), or has ("pwritev_rmw_after_head", "…_after_tail") */
+    /* For a write of a part of a unit of request_alignment: the layer is about to read the unit in which the write
+     * begins ("pwritev_rmw_head") or ends ("pwritev_rmw_tail"), or has read it ("pwritev_rmw_after_head",
+     * "pwritev_rmw_after_tail") */
     void (*event)(BlockDriverState *bs, const char *event);
     int (*breakpoint)(BlockDriverState *bs, const char *event, const char *tag);
     int (*remove_breakpoint)(BlockDriverState *bs, const char *tag);
@@ -181,107 +181,106 @@ typedef struct BlockDebug {
     bool (*is_suspended)(BlockDriverState *bs, const char *tag);
 } BlockDebug;
 
-/* A driver. Required: name, open, read; for a format map, for writing write (and commit, where
- * map may answer NEW). The rest is optional. Fields are only ever appended. */
+/* The table of a driver. Required: name, open and read; for a format map; for writing write, and map_done if map sets
+ * BLOCK_EXTENT_NEW. All other fields are optional. docs/writing-a-driver.md explains each field. */
 typedef struct BlockDriver {
     const char *name;               /* "vpc": driver=vpc */
-    const char *alias;              /* another name it answers to; NULL: none */
+    const char *alias;              /* another name of the driver; NULL: none */
     const char *description;
-    bool is_protocol;               /* has bytes of its own: opens a filename, not a child */
-    bool parallel;                  /* read, write and zero may run at once (mapped drivers: ignored) */
-    const char *file_key;           /* the options of its child are "KEY.…"; NULL: "file" */
-    size_t state_size;              /* bs->state: allocated zeroed, freed by the layer */
+    bool is_protocol;               /* stores bytes itself: it opens a filename, and has no child */
+    bool parallel;                  /* read, write and zero may run at once (ignored if there is map) */
+    const char *file_key;           /* its child's options begin with this and a dot; NULL: "file" */
+    size_t state_size;              /* of bs->state, which the layer allocates, zeroed, and frees */
     size_t open_size, create_size, amend_size;  /* sizeof the structs that the option tables fill */
     const BlockOption *open_options, *create_options, *amend_options;
 
-    /* How sure is the driver that the image is its own, 0 to 100? Only looks at @probe */
+    /* Return how sure the driver is that the image is its own, 0 to 100, by the bytes of @probe only */
     int (*probe)(const BlockProbe *probe);
-    /* Called where no driver's probe() knows an image, which is about to be taken for a raw disk. If it looks like a
-     * damaged one of yours, say how, as a clause that follows "though"; the layer will free() it. NULL: it does not */
+    /* Called if no driver's probe() knows a file, before it is taken for a raw disk. If it looks like a damaged image
+     * of this driver, return how, as a clause that follows "though"; the layer will free() it. Else return NULL */
     char *(*suspect)(const BlockProbe *probe);
-    /* bs->file is open (unless a protocol); set bs->size; @opts is your options struct, gone when
-     * open returns. On failure the layer calls close() */
+    /* Open the image, and set bs->size. bs->file is open, unless the driver is a protocol. @opts is the options
+     * struct, which is gone when open() returns. After a failure the layer calls close() */
     bool (*open)(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
-    /* Change what the image says of itself, by @opts, a struct that amend_options fill. Called alone in the image */
+    /* Change fields of the image by @opts, a struct filled by amend_options. Called alone in the image */
     bool (*amend)(BlockDriverState *bs, const void *opts, GError **errp);
-    /* After open(): if bytes of this image are in another one, open that as bs->backing with
-     * bdrv_open_backing(). Not called with BDRV_O_NO_BACKING */
+    /* After open(): if a part of the disk is in another image, open that as bs->backing with bdrv_open_backing(). Not
+     * called with BDRV_O_NO_BACKING */
     bool (*open_backing)(BlockDriverState *bs, GError **errp);
-    /* @offset and @vec are inside the node's size, 0 < vec.bytes, aligned to bs->request_alignment. Where a filter
-     * has a format below, its write(), zero() and flush() are called alone in the image. Only a format may answer
-     * -EAGAIN, with what map() or bdrv_mapped_write() said; the layer makes -EIO of another's */
+    /* @offset and @vec are inside the node's size, vec.bytes > 0, aligned to bs->request_alignment. If a format is
+     * below a filter, the filter's write(), zero() and flush() are called alone in the image. Only a format may return
+     * -EAGAIN, as it came from map() or bdrv_mapped_write(); the layer turns that of others into -EIO */
     int (*read)(BlockDriverState *bs, int64_t offset, BlockVec vec);
     int (*write)(BlockDriverState *bs, int64_t offset, BlockVec vec);
-    /* Write back what you keep in memory, alone in the image; the layer then flushes your children.
-     * A protocol: what was written is on stable storage. A filter may return 1: the child is not to be flushed */
+    /* Write tables that are kept in memory, alone in the image; the layer then flushes the children. Of a protocol:
+     * bring all that was written to stable storage. A filter may return 1: the child is not to be flushed */
     int (*flush)(BlockDriverState *bs);
-    /* Free what bs->state holds, also after an open() that failed half-way; children are still open */
+    /* Free what bs->state holds, also after an open() that failed half-way. Children are still open */
     void (*close)(BlockDriverState *bs);
-    /* open()'s twin. Check @opts first, then bdrv_create_file(), then leave a valid image in bs->file: before it
-     * empties a file, the layer opens what is there with all options of all nodes below.
-     * A protocol: make the file, empty, and close it again; an existing one keeps its contents if this fails */
+    /* Make an image: check @opts, call bdrv_create_file(), and write a valid image into bs->file. Before the layer
+     * empties an existing file, it opens the file with all options of all nodes below.
+     * Of a protocol: make an empty file, and close it again; if this fails, an existing file keeps its contents */
     bool (*create)(BlockDriverState *bs, const void *opts, GError **errp);
 
-    /* Formats: see the ten rules in docs/writing-a-driver.md. With -EIO, *@ext may say how far that reaches; the layer
-     * hands it over zeroed where it wants to know */
+    /* Of a format: see the ten rules in docs/writing-a-driver.md. With -EIO, *@ext (zeroed by the layer) may say for
+     * which bytes it holds */
     int (*map)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext);
     int (*map_done)(BlockDriverState *bs, const BlockExtent *ext);
 
-    /* Fill *@st for the first st->bytes of [@offset, @offset + @bytes), with @flags of bdrv_block_status(), and return
-     * 0; or return 1: st->leaf, a child, is to be asked for st->bytes at st->leaf_offset; or -errno, and st->bytes
-     * says how far that reaches, 0: not known. Formats: bdrv_mapped_status(). Filters: bdrv_filter_status() where the
-     * child's zeroes are zeroes here, too. Without this callback all is data */
+    /* Describe the first st->bytes of [@offset, @offset + @bytes) in *@st, with @flags of bdrv_block_status(), and
+     * return 0. Or return 1: the layer asks st->leaf, a child, for st->bytes at st->leaf_offset. Or return -errno:
+     * it holds for st->bytes; 0: not known. A format uses bdrv_mapped_status(), a filter bdrv_filter_status() if the
+     * child's zeroes are its own zeroes. Without this function all bytes are data */
     int (*status)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
-    /* Formats: bdrv_mapped_zero(). -ENOTSUP: the layer writes zeroes instead */
+    /* Zero bytes. A format uses bdrv_mapped_zero(). -ENOTSUP: the layer writes zeroes instead */
     int (*zero)(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
-    /* With request_alignment, where a file may end in mid-unit: write() for a @vec that ends there, where the
-     * file ends or shall end. Only @offset is aligned, and the file must not come out longer */
+    /* Write the last unit of a file, for a node with request_alignment whose file may end inside a unit: @vec ends
+     * where the file ends, or will end. Only @offset is aligned, and the file must not become longer than that */
     int (*write_end)(BlockDriverState *bs, int64_t offset, BlockVec vec);
-    /* Protocols: remove the file again, after a create that failed */
+    /* Of a protocol: remove the file again, after a create that failed */
     void (*remove)(BlockDriverState *bs);
 
-    /* Anyone */
+    /* Change the length. Any driver may have it */
     bool (*truncate)(BlockDriverState *bs, int64_t size, GError **errp);
-    /* Protocols: the identity of what is open here, of bdrv_get_place() if that is set or, with @bs NULL, of what would
-     * be open by the name @filename. False: not known. Without it a backing may be opened that leads to itself, down to
-     * the depth allowed */
+    /* Of a protocol: return in *@id the identity of the open file, or of bdrv_get_place() if that is set, or, with @bs
+     * NULL, of the file that has the name @filename. False: not known. Without this function, a chain that leads back
+     * to itself is opened again and again, up to max-depth */
     bool (*identify)(BlockDriverState *bs, const char *filename, BlockIdentity *id);
     bool (*info)(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
-    const BlockDebug *debug;        /* stops requests where a test wants it; NULL: can't */
+    const BlockDebug *debug;        /* breakpoints of tests; NULL: the driver has none */
 
-    /* Formats, to have their backing changed. As open_backing() another image, @filename as from this one's
-     * folder; it is returned and not made bs->backing */
+    /* Of a format whose backing can be changed: open another image as open_backing() does, and return it. @filename is
+     * relative to the folder of this image. bs->backing stays */
     BlockDriverState *(*open_other_backing)(BlockDriverState *bs, const char *filename, GError **errp);
-    /* The backing is @backing from now on, NULL: none; the layer then makes it bs->backing. Alone, under the map
-     * lock, with nothing dirty. After a cut at any moment the image has the old one or the new one */
+    /* Write into the image that @backing (NULL: none) is its backing; the layer then sets bs->backing. Called alone,
+     * under the map lock, with no dirty table. After a power cut at any moment the image has the old backing or the
+     * new one */
     bool (*change_backing)(BlockDriverState *bs, BlockDriverState *backing, GError **errp);
 
-    /* Formats, with BDRV_O_CHECK. What may be wrong, in the order in which it is safe to repair */
+    /* Of a format that has check(): all kinds of damage, in the order in which they can be repaired safely */
     const BlockCheckKind *check_kinds;
-    /* Look, do not touch: bdrv_check_found() for all that is wrong, and fill @check as far as its clusters. False if
-     * the image can't be made out at all. Alone in the image, as repair() */
+    /* Check without writing: call bdrv_check_found() for all damage, and fill the cluster fields of @check. False if
+     * the image is too damaged to be checked. Called alone in the image, with BDRV_O_CHECK, as repair() */
     bool (*check)(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
-    /* Put right all that the last check() found of this kind, an index into the table: the layer flushes, and
-     * calls check() again. After a cut at any write the image is no worse than before, and a check finds what
-     * is left to do. 0 or -errno; -EAGAIN: something that check() could not read can be read now, and nothing was
-     * changed */
+    /* Repair all findings of one kind of the last check(); @kind is an index into check_kinds. The layer then flushes,
+     * and calls check() again. After a power cut at any write the image is no worse than before, and a check finds the
+     * rest. 0 or -errno; -EAGAIN: a part that check() could not read can be read now, and nothing was changed */
     int (*repair)(BlockDriverState *bs, int kind);
 
-    /* Names of images that begin with one of these and a colon are this driver's; NULL after the last. parse_name()
-     * gives the options that one stands for, "key=value,…", which the layer will free(); *@rest: the name of the
-     * child, in @name, if there is one */
+    /* The prefixes of names that this driver parses, before a colon; NULL ends the list. parse_name() returns the
+     * options that a name stands for, "key=value,…", which the layer will free(); *@rest: the name of the child, a part
+     * of @name, if there is one */
     const char *const *prefixes;
     char *(*parse_name)(const char *name, const char **rest, GError **errp);
 
-    /* Formats whose disk is a window on a file: see that [@offset, @offset + @bytes), which are new and zero, have
-     * a place in storage, by bdrv_node_preallocate(); @bytes 0: could that be done? Only after truncate(), and in
-     * the same way alone */
+    /* Of a format whose disk is a window of a file: allocate space for [@offset, @offset + @bytes), which are new and
+     * zero, by bdrv_node_preallocate(). @bytes 0: only check that this is possible. Called after truncate(), alone */
     bool (*preallocate)(BlockDriverState *bs, int64_t offset, int64_t bytes, bool full, GError **errp);
 
-    /* Protocols whose filenames are paths: fill *@facts. False: the host can't tell */
+    /* Of a protocol whose filenames are paths: fill *@facts. False: the host does not know them */
     bool (*get_facts)(BlockDriverState *bs, BlockFileFacts *facts);
 
-    /* Do as truncate(), by @opts, a struct of resize_size bytes that resize_options fill */
+    /* Do as truncate(), with @opts, a struct of resize_size bytes filled by resize_options */
     const BlockOption *resize_options;
     size_t resize_size;
     bool (*resize)(BlockDriverState *bs, int64_t size, const void *opts, GError **errp);
@@ -293,29 +292,29 @@ struct BlockDriverState {
     char *filename;                 /* of the lowest file; "" if it has none. Set by the layer; a protocol's
                                      * create() may set its own, for remove() */
     unsigned flags;                 /* BDRV_O_… as this node was opened */
-    int64_t size;                   /* bytes. Set it in open() and truncate(); the layer keeps it true as
-                                     * a protocol's file grows. Elsewhere read it with bdrv_node_size() */
-    int64_t request_alignment;      /* power of two: read() and write() want offset, length and memory so
-                                     * aligned, and the layer sees to it. 0 and 1: any. Set it in open() */
+    int64_t size;                   /* bytes. Set it in open() and truncate(); the layer updates it when a
+                                     * protocol's file grows. Elsewhere read it with bdrv_node_size() */
+    int64_t request_alignment;      /* power of two: the layer aligns offset, length and memory of read() and
+                                     * write() to it. 0 and 1: none. Set it in open() */
     BlockDriverState *file, *backing;
-    struct BlockPrivate *priv;       /* the layer's own */
-    bool fixed_length;              /* it never grows: writes past the end fail with ENOSPC. Set it in open() */
-    bool needs_flush;               /* flush() has more to do than to write dirty pages. A format sets it where that comes
-                                     * up, under the map lock, and clears it when it is done */
+    struct BlockPrivate *priv;       /* the layer's own part */
+    bool fixed_length;              /* the file never grows: writes past the end fail with ENOSPC. Set it in open() */
+    bool needs_flush;               /* flush() has more to do than writing dirty pages. A format sets and clears it,
+                                     * under the map lock */
 };
 
-/* A format's read(), write(), zero() and status(): the layer moves the bytes, map() says where they are. -EAGAIN is
- * for the layer, which knows how far the write came and has the rest made again, alone: a write() that calls this one
- * hands it on at once */
+/* read(), write(), zero() and status() of a format: they ask map() where the bytes are, and move them. A write() that
+ * calls bdrv_mapped_write() must return its -EAGAIN at once: the layer knows how far the write came, and runs the rest
+ * again, alone */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
 int bdrv_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
-/* A filter's status(): what the child answers is true here, too */
+/* status() of a filter that does not change bytes: asks the child */
 int bdrv_filter_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 
-/* For drivers, on their children: requests of any alignment; reads past the end give zeroes, writes
- * past the end make a file grow. 0 or -errno */
+/* Requests of a driver on its children. They may have any alignment. A read past the end gives zeroes, a write past
+ * the end makes a file longer. 0 or -errno */
 int bdrv_node_readv(BlockDriverState *node, int64_t offset, BlockVec vec);
 int bdrv_node_writev(BlockDriverState *node, int64_t offset, BlockVec vec);
 int bdrv_node_pread(BlockDriverState *node, int64_t offset, void *buf, int64_t bytes);
@@ -326,108 +325,108 @@ int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsi
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
 bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp);
 int64_t bdrv_node_size(BlockDriverState *node);
-bool bdrv_node_can_grow(BlockDriverState *node);        /* is neither it nor what is below of a fixed length? */
+bool bdrv_node_can_grow(BlockDriverState *node);        /* false: it, or a node below it, has a fixed length */
 
-/* In a protocol's open(): the file that was found by the name filename, and that is to be opened whatever has this name
- * by now. An O_PATH descriptor of a regular file or block device, the layer's own; -1: open what has the name */
+/* In open() of a protocol: return an O_PATH descriptor of the regular file or block device to open, whatever has its
+ * name by now; it belongs to the layer. -1: open the file by its name */
 int bdrv_get_place(BlockDriverState *bs);
-/* What the host says of the file at the bottom of @node. False: it is none */
+/* Get facts about the file at the bottom of @node. False: there is no file */
 bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts);
 
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
-/* What is known of a file before it is made */
+/* What create() knows about a file before it is made */
 typedef struct BlockFilePlan {
-    int64_t bytes;              /* it is going to be at least so long: if it can't be, an existing one is not emptied */
-    int64_t extent_size_hint;   /* bytes that the file system is asked to allocate at once; 0: it is not asked */
+    int64_t bytes;              /* its least final length: if it cannot have it, an existing file is not emptied */
+    int64_t extent_size_hint;   /* the file system is asked to allocate so many bytes at once; 0: it is not asked */
 } BlockFilePlan;
-/* The same with a plan. The file may have its length now, of zeroes */
+/* Do as bdrv_create_file(), with a plan. The file may have its final length, of zeroes, afterwards */
 bool bdrv_create_file_for(BlockDriverState *bs, const BlockFilePlan *plan, GError **errp);
 
-/* In open(): open a node of the driver's own beside bs->file, by @options, as a BLOCK_OPT_NODE has them; with
- * no driver= among them it is a file. @flags: BDRV_O_…. The driver flushes it, and close() closes it */
+/* In open(): open another child beside bs->file, by @options, the value of a BLOCK_OPT_NODE; without driver= it is a
+ * file. @flags: BDRV_O_…. The driver flushes this child, and its close() closes it */
 BlockDriverState *bdrv_open_child(BlockDriverState *bs, const char *options, unsigned flags, GError **errp);
-/* In open(): put a node of @driver, with its default options, between this one and bs->file. On failure there is no
- * bs->file, and open() is to fail, too */
+/* In open(): put a node of @driver, with default options, between @bs and bs->file. After a failure bs->file is NULL,
+ * and open() must fail, too */
 bool bdrv_wrap_file(BlockDriverState *bs, const char *driver, GError **errp);
 void bdrv_close_child(BlockDriverState *child);     /* NULL is allowed */
-/* Make the file at the bottom of such a node, or empty it if it is there */
+/* Make the file of a child that bdrv_open_child() will open, or empty it if it exists */
 bool bdrv_create_child(BlockDriverState *bs, const char *options, GError **errp);
 
-/* In open_backing(): open an image for reading, by the user's "backing.…" options and, where these say
- * nothing, by @options; @filename may be NULL if they name it. Refuses a file that is open already in one
- * of the images that lead here. NULL and @errp set on failure: with EMFILE or ENFILE, other places are not
- * worth a try. What is not made bs->backing is to be closed */
+/* In open_backing(): open an image for reading, by the user's options "backing.…" and, where these are not given, by
+ * @options. @filename may be NULL if the options name the file. A file that is already open in an image above is
+ * refused. NULL and @errp set on failure; after EMFILE or ENFILE do not try other places. If the returned node does not
+ * become bs->backing, close it with bdrv_close_backing() */
 BlockDriverState *bdrv_open_backing(BlockDriverState *bs, const char *filename, const char *options, GError **errp);
 void bdrv_close_backing(BlockDriverState *backing);
-/* A name that a user gives may be a path, or stand for options: "json:{…}", "nbd://…". These are they, to be free()d */
+/* Return whether @name is a path. If not, it stands for options: "json:{…}", "nbd://…" */
 bool bdrv_is_path(const char *name);
 char *bdrv_name_options(const char *name, GError **errp);
 
-/* What may be a backing, as the program's resolver offers it, an image or a user */
+/* A possible backing, offered by the program's resolver, by an image, or by a user */
 typedef struct BlockBackingOffer {
-    char *filename;                 /* NULL: it is in @storage */
-    BlockStorage *storage;          /* NULL: it is a file */
-    char *driver;                   /* NULL: not said */
-    const char *root;               /* a folder: neither this backing nor one behind it is opened outside of it, and
-                                     * nothing out there is looked at. NULL: as @bs itself was opened */
-    bool by_image;                  /* an image has the filename: it is opened if it leads to a regular file or a block
-                                     * device, without magic links of /proc, and not to what the kernel makes up */
-    bool only_read;                 /* also if the user wants to commit to it */
+    char *filename;                 /* NULL: the image is in @storage */
+    BlockStorage *storage;          /* NULL: the image is in a file */
+    char *driver;                   /* NULL: not given */
+    const char *root;               /* a folder: this backing, and all behind it, must be inside it, and no file outside
+                                     * is looked at. NULL: the root with which @bs was opened */
+    bool by_image;                  /* the filename comes from an image: only a regular file or a block device is
+                                     * opened, no file of /proc or /sys, and no magic link of /proc is followed */
+    bool only_read;                 /* open it for reading, even if the user wants to commit to it */
 } BlockBackingOffer;
 
 struct BlockBackingAnswer {
-    bool search;                    /* if no offer is right, look where the image says */
+    bool search;                    /* if no offer fits, look at the places that the image names */
     size_t count;
-    BlockBackingOffer *offers;       /* in the order in which they are to be tried */
+    BlockBackingOffer *offers;       /* in the order of trying */
 };
 
-/* In open_backing(): ask the program's resolver, where there is one; the arguments are fields of
- * BlockBackingQuery. Never NULL */
+/* In open_backing(): ask the program's resolver, if there is one. The arguments are fields of BlockBackingQuery. Does
+ * not return NULL */
 bool bdrv_has_resolver(BlockDriverState *bs);
 BlockBackingAnswer *bdrv_ask_for_backing(BlockDriverState *bs, const char *uuid, const char *const *names,
                                         const char *const *places);
 void bdrv_backing_answer_free(BlockBackingAnswer *answer);
-/* bdrv_open_backing() of what was offered. Other files than regular ones and block devices are not opened, unless the
- * user's options name them, and no file has its time of access changed by being read */
+/* Do as bdrv_open_backing(), for an offer. Only regular files and block devices are opened, unless the user's options
+ * name another file; and the access time of a file is not changed */
 BlockDriverState *bdrv_open_offer(BlockDriverState *bs, const BlockBackingOffer *offer, const char *options,
                                   GError **errp);
-/* Is the backing of @bs to be opened for writing, so that it can be committed to? */
+/* Return whether the backing of @bs is to be opened for writing, for a commit */
 bool bdrv_is_backing_written(BlockDriverState *bs);
-/* The value of the user's "backing.KEY", until bs->backing is open; NULL: not given */
+/* Return the value of the user's option "backing.KEY"; NULL: not given. Only before bs->backing is open */
 const char *bdrv_get_backing_option(BlockDriverState *bs, const char *key);
-/* Is @filename the file of @bs, or of an image behind it? */
+/* Return whether @filename is the file of @bs, or of an image behind it */
 bool bdrv_chain_has_file(BlockDriverState *bs, const char *filename);
-/* The folder that backings of @bs are kept to, because @bs is; NULL: none */
+/* Return the folder in which all backings of @bs must be; NULL: none */
 const char *bdrv_get_backing_root(BlockDriverState *bs);
-/* How many images lead here: 0 for the one that the user opened, BDRV_O_SNAPSHOT or not */
+/* Return how many images are above @bs in the chain: 0 for the image that the user opened, also with BDRV_O_SNAPSHOT */
 unsigned bdrv_backing_depth(BlockDriverState *bs);
-bool bdrv_is_probed(BlockDriverState *bs);              /* was the driver of the first image only guessed? */
+bool bdrv_is_probed(BlockDriverState *bs);              /* the driver of the first image was guessed */
 
-/* The layer's copy of the storage that the program has this node serve; NULL: none */
+/* Return the layer's copy of the program's storage for this node; NULL: none */
 BlockStorage *bdrv_get_storage(BlockDriverState *bs);
 
-/* Tables of a format, in memory: pages of bs->file, named by where they begin. Call from map(),
- * map_done() and flush() only. One page must always be asked for with the same length.
+/* Tables of a format in memory: pages of bs->file, identified by their offsets. Call these functions from map(),
+ * map_done() and flush() only. A page must always be requested with the same length.
  *
- * The page at @offset, @bytes long. Not in memory: -EAGAIN without BLOCK_MAP_WAIT in @mode; with it
- * the map lock is let go of while the page is read. *@page is good until the next call of these. */
+ * Get the page at @offset of @bytes. If it is not in memory: without BLOCK_MAP_WAIT in @mode return -EAGAIN, else read
+ * it, with the map lock released meanwhile. *@page is valid until the next call of one of these functions. */
 int bdrv_meta_get(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, uint8_t **page);
-/* [@at, @at + @bytes) of the page that begins at @offset was changed: flush() will write the sectors
- * of 512 bytes that it touches */
+/* Mark [@at, @at + @bytes) of the page at @offset as changed: flush() will write its sectors of 512 bytes */
 void bdrv_meta_dirty(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes);
-/* As bdrv_meta_dirty(), of what may be on disk at any time: it is written now. It is left to bdrv_meta_write() where
- * something else in its sectors has to wait, or if that fails */
+/* Write [@at, @at + @bytes) of the page at @offset now, because it may be on disk at any time. If that fails, or if
+ * other bytes of these sectors are dirty, do as bdrv_meta_dirty() */
 void bdrv_meta_put(BlockDriverState *bs, int64_t offset, int64_t at, int64_t bytes);
-/* Write all dirty sectors to bs->file. What could not be written stays dirty. 0 or -errno */
+/* Write all dirty sectors to bs->file. Sectors that could not be written stay dirty. 0 or -errno */
 int bdrv_meta_write(BlockDriverState *bs);
-/* Forget all pages that are not dirty: the tables have moved. In truncate(), and outside of the callbacks above */
+/* Drop all pages that are not dirty, because the tables have moved. Call it from truncate(), never from map(),
+ * map_done() or flush(), which hold the map lock */
 void bdrv_meta_forget(BlockDriverState *bs);
 
-/* Errors of open, create, truncate and copy; @code is an errno number */
+/* Set an error of open, create, truncate or copy; @code is an errno number */
 void bdrv_set_error(GError **errp, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Add a warning: for a fault that does not keep the image from being opened, or that makes a request fail with -EIO.
- * @code: for programs, a constant that does not change: the code that check() has for the fault, else a word */
+/* Add a warning, about a fault that does not keep the image from being opened, or that makes a request fail with -EIO.
+ * @code: for programs, a constant that does not change: the code of the fault in check_kinds, or a word */
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* In info(): add a fact. @key and the text are copied */
@@ -440,16 +439,15 @@ void bdrv_info_bool(BlockInfoBuilder *items, const char *key, bool on);
  * @cluster as in BlockCheckCase */
 void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_t cluster, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-/* In check(): report @count more findings of @kind, of which one was described: for those that can be counted without a
- * look at each */
+/* In check(): report @count more findings of @kind, after one was described with bdrv_check_found() */
 void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
-/* In check(): tell the caller's progress function that @done of @total steps are done */
+/* In check(): report to the caller's progress function that @done of @total steps are done */
 void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total);
 
-/* The driver after @drv, in probing order; NULL after the last one. @drv NULL: the first one */
+/* Return the driver after @drv, in the order of probing; NULL after the last one. @drv NULL: return the first one */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);
-const BlockDriver *bdrv_find_driver(const char *name);          /* NULL: none of that name */
-/* "  name=<type>  help" lines, for people; free() it */
+const BlockDriver *bdrv_find_driver(const char *name);          /* NULL: no driver has this name */
+/* Return help for users, with a line "  name=<type>  help" for each option; free() it */
 char *bdrv_options_help(const BlockOption *options);
 
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-/* blkdebug.c - a filter that makes requests fail, by rules, and all else that a bad disk does */
+/* blkdebug.c - a filter that behaves as a bad disk, by rules: errors, torn and lost writes, delays */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -6,9 +6,9 @@
 #include "block/drivers.h"
 #include "util/checked.h"
 
-#define MAX_PIECES 65536            /* of a torn request: longer ones are torn into larger pieces */
+#define MAX_PIECES 65536            /* of a torn request: a longer one is torn into larger pieces */
 
-/* A write, or part of it, on its way to the node below */
+/* A write, zeroes or discard, or a part of one, for the node below */
 typedef struct Change {
     unsigned iotype;
     int64_t offset, bytes;
@@ -32,7 +32,7 @@ static int make_change(BlockDriverState *bs, const Change *c)
                                        : bdrv_node_zero(bs->file, c->offset, c->bytes, c->flags);
 }
 
-/* What a power cut or a bad cable leaves of it: whole sectors, any of them */
+/* Make the change of a random choice of its sectors, as a power cut may leave it */
 static int make_torn_change(BlockDriverState *bs, const Change *c, uint64_t random)
 {
     int64_t unit = MAX(bs->request_alignment, BLKDEBUG_SECTOR);
@@ -169,8 +169,8 @@ static int blkdebug_status(BlockDriverState *bs, int64_t offset, int64_t bytes, 
     return err ? -err : bdrv_filter_status(bs, offset, bytes, flags, st);
 }
 
-/* Where zeroes are not asked for in whole units */
-static int write_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes)
+/* Write zeroes as data, where zero() is not allowed because the range is no whole unit */
+static int zero_as_data(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     static const uint8_t page[4096];
     BlkdebugState *s = bs->state;
@@ -197,12 +197,12 @@ static int zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned fl
     int64_t end = offset + bytes;
     int64_t first = MIN(round_up(offset, l->zero_unit), end), last = MAX(round_down(end, l->zero_unit), first);
     Change c = { BLKDEBUG_WRITE_ZEROES, first, last - first, .flags = flags };
-    int ret = write_zeroes(bs, offset, first - offset);
+    int ret = zero_as_data(bs, offset, first - offset);
 
     if (ret == 0) {
         ret = change(bs, &c, l->max_zero);
     }
-    return ret < 0 ? ret : write_zeroes(bs, last, end - last);
+    return ret < 0 ? ret : zero_as_data(bs, last, end - last);
 }
 
 static int discard(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)

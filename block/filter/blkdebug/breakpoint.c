@@ -1,4 +1,4 @@
-/* breakpoint.c - blkdebug: requests that wait at an event until they are told to go on */
+/* breakpoint.c - blkdebug: stops requests at an event until a test lets them go on */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 typedef struct BlkdebugBreak {
     char *tag;
     BlkdebugEvent event;
-    unsigned *holding;              /* how many breakpoints the request waits for; NULL: none came yet */
+    unsigned *holding;              /* how many breakpoints stop the same request; NULL: no request has come yet */
 } BlkdebugBreak;
 
 static BlkdebugBreak *break_at(const BlkdebugState *s, guint i)
@@ -15,8 +15,9 @@ static BlkdebugBreak *break_at(const BlkdebugState *s, guint i)
     return s->breaks->pdata[i];
 }
 
-/* Under the mutex, which is let go of meanwhile. A breakpoint is for one request */
-static void stop(BlkdebugState *s, BlkdebugEvent event)
+/* Stop at all free breakpoints of @event until they are resumed. A breakpoint stops one request. The caller holds the
+ * mutex; it is released while the request waits */
+static void stop_request(BlkdebugState *s, BlkdebugEvent event)
 {
     unsigned holding = 0;
 
@@ -37,7 +38,7 @@ void blkdebug_event(BlkdebugState *s, BlkdebugEvent event)
 {
     pthread_mutex_lock(&s->mutex);
     blkdebug_begin_rules(s, event);
-    stop(s, event);
+    stop_request(s, event);
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -62,8 +63,8 @@ static int breakpoint(BlockDriverState *bs, const char *name, const char *tag)
     return 0;
 }
 
-/* The last of them. @stopped: only of those where a request waits. -1: none */
-static int find(const BlkdebugState *s, const char *tag, bool stopped)
+/* Return the index of the last breakpoint of @tag; -1: none. @stopped: only if a request waits there */
+static int find_break(const BlkdebugState *s, const char *tag, bool stopped)
 {
     for (int i = (int)s->breaks->len - 1; i >= 0; i--) {
         const BlkdebugBreak *b = break_at(s, (guint)i);
@@ -75,7 +76,7 @@ static int find(const BlkdebugState *s, const char *tag, bool stopped)
     return -1;
 }
 
-static void drop(BlkdebugState *s, guint i)
+static void remove_break(BlkdebugState *s, guint i)
 {
     BlkdebugBreak *b = break_at(s, i);
 
@@ -94,8 +95,8 @@ static int drop_found(BlockDriverState *bs, const char *tag, bool stopped, bool 
     int ret = -ENOENT;
 
     pthread_mutex_lock(&s->mutex);
-    for (int i; (i = find(s, tag, stopped)) >= 0 && (all || ret < 0); ret = 0) {
-        drop(s, (guint)i);
+    for (int i; (i = find_break(s, tag, stopped)) >= 0 && (all || ret < 0); ret = 0) {
+        remove_break(s, (guint)i);
     }
     pthread_mutex_unlock(&s->mutex);
     return ret;
@@ -116,7 +117,7 @@ static bool is_suspended(BlockDriverState *bs, const char *tag)
     BlkdebugState *s = bs->state;
 
     pthread_mutex_lock(&s->mutex);
-    bool found = find(s, tag, true) >= 0;
+    bool found = find_break(s, tag, true) >= 0;
     pthread_mutex_unlock(&s->mutex);
     return found;
 }
@@ -124,7 +125,7 @@ static bool is_suspended(BlockDriverState *bs, const char *tag)
 void blkdebug_forget_breaks(BlkdebugState *s)
 {
     while (s->breaks->len > 0) {
-        drop(s, 0);
+        remove_break(s, 0);
     }
 }
 

@@ -1,4 +1,4 @@
-/* config.c - blkdebug: a file with rules */
+/* config.c - blkdebug: reads rules from a file */
 /* SPDX-License-Identifier: MIT
  *
  *   # comment
@@ -9,7 +9,7 @@
  *   [set-state]
  *   …
  *
- * The form of QEMU's configuration files. The keys are those of the options inject-error.N and set-state.N.
+ * This is the syntax of QEMU's configuration files. The keys are those of the options inject-error.N and set-state.N.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,11 +22,11 @@
 #define MAX_GROUPS 1024
 
 typedef struct Parser {
-    KeyVal *kv;                     /* of "GROUP.N.KEY" */
-    char *prefix;                   /* "GROUP.N."; NULL: no group yet */
-    unsigned errors, states;        /* how many groups there were of each kind */
+    KeyVal *kv;                     /* has the keys "GROUP.N.KEY" */
+    char *prefix;                   /* "GROUP.N."; NULL: before the first group */
+    unsigned errors, states;        /* groups of each kind so far */
     unsigned line;
-    bool empty;                     /* nothing was in this group yet */
+    bool empty;                     /* the group has no key yet */
 } Parser;
 
 static bool bad_line(const Parser *p, const char *what, GError **errp)
@@ -40,7 +40,7 @@ static bool end_group(const Parser *p, GError **errp)
     return !p->prefix || !p->empty || bad_line(p, "nothing is in the group that ends here", errp);
 }
 
-/* '[group]', or '[group "name"]', whose name means nothing */
+/* Parse '[group]' or '[group "name"]'; the name is ignored */
 static bool parse_group(Parser *p, char *text, GError **errp)
 {
     char *end = strchr(text, ']');
@@ -66,7 +66,7 @@ static bool parse_group(Parser *p, char *text, GError **errp)
     return true;
 }
 
-/* 'key = "value"' */
+/* Parse 'key = "value"' */
 static bool parse_pair(Parser *p, char *text, GError **errp)
 {
     size_t key = strcspn(text, " \t=");

@@ -1,4 +1,4 @@
-/* open.c - blkdebug: its options, and the rules and limits made of them */
+/* open.c - blkdebug: options, and the rules and limits made from them */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,12 +15,12 @@
 #define MAX_MS 86400000                             /* a day */
 #define MAX_NS ((int64_t)60 * 1000 * 1000 * 1000)   /* a minute */
 
-/* In the order of the bits */
+/* The names of the BLKDEBUG_… bits, in their order */
 static const char *const iotype_words[] = {
     "read", "write", "write-zeroes", "discard", "flush", "truncate", "block-status", NULL,
 };
 
-/* In the order of BlkdebugEffect */
+/* The names of BlkdebugEffect, in its order */
 static const char *const effect_words[] = { "none", "short", "torn", "all", NULL };
 
 typedef struct RuleOptions {
@@ -274,7 +274,7 @@ static bool add_config(BlockDriverState *bs, const char *filename, GError **errp
     return ok;
 }
 
-/* @value 0 and -1: no limit */
+/* Check the option @name and set *@limit. @value 0 and -1: no limit */
 static bool take_limit(const char *name, int64_t value, int64_t unit, int64_t unlimited, int64_t *limit, GError **errp)
 {
     if (value > INT_MAX || (value > 0 && value % unit)) {

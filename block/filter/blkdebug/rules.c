@@ -1,8 +1,8 @@
-/* rules.c - blkdebug: what happens, which rules hold, and what becomes of a request */
+/* rules.c - blkdebug: events and states, which rules are active, and what they do to a request */
 /* SPDX-License-Identifier: MIT
  *
- * An event that rules were waiting for makes these hold, and no others; they stay so until the next such event.
- * A request is for the first rule that holds and takes it, in the order in which they were given.
+ * An event that some rule waits for activates all rules that wait for it, and deactivates the others, until the next
+ * such event. The first active rule that matches a request applies to it, in the order of the options.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static const char *const events[] = {
     [BLKDEBUG_EVENT_FLUSH_TO_DISK]  = "flush_to_disk",
 };
 
-/* Most are of formats that are not here */
+/* Events of QEMU that do not happen here, mostly of its other formats */
 static const char *const events_elsewhere[] = {
     "l1_update", "l1_grow_alloc_table", "l1_grow_write_table", "l1_grow_activate_table", "l1_shrink_write_table",
     "l1_shrink_free_l2_clusters", "l2_load", "l2_update", "l2_update_compressed", "l2_alloc_cow_read",
@@ -67,7 +67,7 @@ static void activate_rules(BlkdebugState *s, BlkdebugEvent event)
     }
 }
 
-/* Of several, the first */
+/* Make the first transition of @event that fits the present state */
 static void change_state(BlkdebugState *s, BlkdebugEvent event)
 {
     for (guint i = 0; i < s->transitions->len; i++) {
@@ -86,7 +86,7 @@ void blkdebug_begin_rules(BlkdebugState *s, BlkdebugEvent event)
     change_state(s, event);
 }
 
-/* These constants are those of SplitMix64 */
+/* Mix the bits of @x. The constants are those of SplitMix64 */
 uint64_t blkdebug_mix(uint64_t x)
 {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
@@ -116,7 +116,7 @@ static bool matches(const BlkdebugRule *rule, const BlkdebugRequest *req)
     return !rule->ranged || (req->bytes > 0 && req->offset < rule->end && rule->start < req->offset + req->bytes);
 }
 
-/* Of a request that matches: is it one of those that the rule is for? */
+/* Decide whether a rule applies to a request that matches it: by lasts, skip, chance and times */
 static bool takes(BlkdebugState *s, BlkdebugRule *rule)
 {
     if (rule->until && now() >= rule->until) {
@@ -155,7 +155,7 @@ static BlkdebugFate decide(BlkdebugState *s, const BlkdebugRequest *req)
     return (BlkdebugFate) { .effect = BLKDEBUG_EFFECT_ALL };
 }
 
-static void wait_for(int64_t nanoseconds)
+static void sleep_for(int64_t nanoseconds)
 {
     struct timespec left = { nanoseconds / 1000000000, nanoseconds % 1000000000 };
 
@@ -172,6 +172,6 @@ BlkdebugFate blkdebug_judge(BlkdebugState *s, const BlkdebugRequest *req)
     s->errors += fate.err != 0;
     s->lies += fate.err == 0 && changes && fate.effect != BLKDEBUG_EFFECT_ALL;
     pthread_mutex_unlock(&s->mutex);
-    wait_for(s->latency + fate.latency);
+    sleep_for(s->latency + fate.latency);
     return fate;
 }

@@ -1,11 +1,12 @@
-/* connection.c - connections to an NBD server: made, waited on by many, lost, and made again */
+/* connection.c - the connection to an NBD server: threads that wait for replies, loss and reconnection */
 /* SPDX-License-Identifier: MIT
  *
- * There is no thread of the connection's own. Of those who wait for an answer, one is in poll() and lets libnbd
- * read; the others wait for it to say that something changed. libnbd calls back under a lock of its own, and our
- * lock is taken inside of that: never the other way round.
+ * The connection (a "link") has no thread of its own. Of the threads that wait for a reply, one is in poll() and lets
+ * libnbd read; it wakes the others when something has changed. libnbd calls back under its own lock, and our lock is
+ * taken inside that one, never the other way round.
  *
- * Who has waited too long shuts the socket down, which ends all requests there: libnbd has their memory until then.
+ * A thread that has waited too long shuts the socket down. This ends all requests of the link. No request may end
+ * earlier, because libnbd uses its memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +22,10 @@
 #include "block/protocol/nbd/nbd.h"
 #include "util/checked.h"
 
-#define HANDSHAKE_MS   30000        /* from the first byte to the last; or request-timeout, if that is less */
-#define PAUSE_MS       100          /* between two tries to connect */
+#define HANDSHAKE_MS   30000        /* of a whole handshake; or request-timeout, if that is less */
+#define PAUSE_MS       100          /* between two attempts to connect */
 #define MAX_ALIGNMENT  65536
-#define MAX_DATA       (32 << 20)   /* of one request, if the server does not say */
+#define MAX_DATA       (32 << 20)   /* of one request, if the server gives no maximum */
 
 static int64_t now_ms(void)
 {
@@ -34,7 +35,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Under the lock */
+/* Wait for s->changed, at most until @when. The caller holds the lock */
 static void wait_until(NbdState *s, int64_t when)
 {
     const struct timespec time = { when / 1000, when % 1000 * 1000000 };
@@ -56,8 +57,8 @@ static void link_free(NbdLink *link)
 
 /* Connecting */
 
-/* libnbd's text begins with the name of a function; where nobody answered, QEMU's words */
-static NbdLink *fail(const NbdState *s, NbdLink *link, GError **errp)
+/* Set @errp from libnbd's error, without the function name at its start, and in QEMU's words if nobody answered */
+static NbdLink *fail_to_connect(const NbdState *s, NbdLink *link, GError **errp)
 {
     const char *text = nbd_get_error(), *said = text ? strstr(text, ": ") : NULL;
     int err = nbd_get_errno() > 0 ? nbd_get_errno() : EIO;
@@ -83,12 +84,12 @@ static NbdLink *refuse(NbdLink *link, int code, const char *text, GError **errp)
     return NULL;
 }
 
-static NbdLink *start(const NbdState *s, GError **errp)
+static NbdLink *start_link(const NbdState *s, GError **errp)
 {
     struct nbd_handle *handle = nbd_create();
 
     if (!handle) {
-        return fail(s, NULL, errp);
+        return fail_to_connect(s, NULL, errp);
     }
     NbdLink *link = g_new0(NbdLink, 1);
 
@@ -101,7 +102,7 @@ static NbdLink *start(const NbdState *s, GError **errp)
     bool ok = nbd_set_export_name(handle, s->export) == 0 && nbd_add_meta_context(handle, s->context) == 0 &&
               (s->path ? nbd_aio_connect_unix(handle, s->path) : nbd_aio_connect_tcp(handle, s->host, s->port)) == 0;
 
-    return ok ? link : fail(s, link, errp);
+    return ok ? link : fail_to_connect(s, link, errp);
 }
 
 static bool is_dead(const NbdLink *link)
@@ -111,7 +112,7 @@ static bool is_dead(const NbdLink *link)
 
 static NbdLink *connect_until(const NbdState *s, int64_t deadline, GError **errp)
 {
-    NbdLink *link = start(s, errp);
+    NbdLink *link = start_link(s, errp);
 
     while (link && nbd_aio_is_ready(link->handle) != 1) {
         int64_t left = deadline - now_ms();
@@ -120,7 +121,7 @@ static NbdLink *connect_until(const NbdState *s, int64_t deadline, GError **errp
             return refuse(link, ETIMEDOUT, "the NBD server takes too long to answer", errp);
         }
         if (is_dead(link) || nbd_poll(link->handle, (int)MIN(left, INT_MAX)) < 0) {
-            return fail(s, link, errp);
+            return fail_to_connect(s, link, errp);
         }
     }
     if (link) {
@@ -184,8 +185,8 @@ static NbdLink *connect_and_look(const NbdState *s, int64_t deadline, NbdFacts *
     return link;
 }
 
-/* The server may be yet to come */
-static bool may_pass(int err)
+/* Return whether a later attempt may succeed: the server may not be started yet */
+static bool may_try_again(int err)
 {
     switch (err) {
     case ECONNREFUSED:
@@ -208,7 +209,7 @@ bool nbdc_connect_first(NbdState *s, GError **errp)
     GError *err = NULL;
 
     while (!(s->link = connect_and_look(s, now_ms() + try, &s->facts, &err)) && now_ms() < end &&
-           may_pass(bdrv_error_code(err))) {
+           may_try_again(bdrv_error_code(err))) {
         g_clear_error(&err);
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
     }
@@ -220,16 +221,16 @@ bool nbdc_connect_first(NbdState *s, GError **errp)
 
 /* Links in use */
 
-/* Under the lock */
-static void drop(NbdLink *link)
+/* Release a link. The caller holds the lock */
+static void release_link(NbdLink *link)
 {
     if (--link->users == 0 && link->lost) {
         link_free(link);
     }
 }
 
-/* Under the lock. Who has it may go on with it; the next one finds none */
-static void lose(NbdState *s, NbdLink *link)
+/* Mark the link as lost. Requests on it end; the next request connects again. The caller holds the lock */
+static void lose_link(NbdState *s, NbdLink *link)
 {
     if (link->lost) {
         return;
@@ -242,8 +243,8 @@ static void lose(NbdState *s, NbdLink *link)
     pthread_cond_broadcast(&s->changed);
 }
 
-/* The same disk, able to do the same? */
-static bool is_same(const NbdFacts *now, const NbdFacts *before)
+/* Return whether a new connection serves a disk of the same size, with no fewer abilities */
+static bool is_same_export(const NbdFacts *now, const NbdFacts *before)
 {
     return now->size == before->size && now->min <= before->min && now->max >= before->max &&
            now->read_only <= before->read_only && now->can_flush >= before->can_flush &&
@@ -251,7 +252,7 @@ static bool is_same(const NbdFacts *now, const NbdFacts *before)
            now->has_context >= before->has_context;
 }
 
-/* Under the lock, which is let go of meanwhile */
+/* Connect again. The caller holds the lock; it is released meanwhile */
 static void connect_again(NbdState *s)
 {
     int64_t deadline = MAX(s->lost_at + s->reconnect_delay, now_ms() + 1000);
@@ -261,7 +262,7 @@ static void connect_again(NbdState *s)
     pthread_mutex_unlock(&s->lock);
     NbdLink *link = connect_and_look(s, deadline, &facts, NULL);
 
-    if (link && !is_same(&facts, &s->facts)) {
+    if (link && !is_same_export(&facts, &s->facts)) {
         link_free(link);
         link = NULL;
     }
@@ -271,7 +272,7 @@ static void connect_again(NbdState *s)
     pthread_cond_broadcast(&s->changed);
 }
 
-/* NULL: there is none, and none to be had in time */
+/* Return the link, or a new one. NULL: there is none within reconnect-delay */
 static NbdLink *take_link(NbdState *s)
 {
     bool tried = false;
@@ -303,21 +304,21 @@ static NbdLink *take_link(NbdState *s)
 
 /* Requests */
 
-static int completed(void *user, int *error)
+static int on_completed(void *user, int *error)
 {
     NbdRequest *req = user;
     NbdState *s = req->state;
 
     pthread_mutex_lock(&s->lock);
     req->err = *error;
-    req->done = true;           /* it may be gone from here on */
+    req->done = true;           /* the waiting thread may free it from here on */
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     return 1;
 }
 
-/* False: some of it had come before, or it comes in too many pieces. Servers send them in order as a rule, and then there
- * is one span that grows */
+/* Add a received range to the spans. False: a part of it was received before, or there are too many spans. Servers
+ * usually send the parts in order, which makes one span that grows */
 static bool add_span(NbdRequest *req, int64_t start, int64_t end)
 {
     NbdSpan *grown = NULL;
@@ -341,9 +342,9 @@ static bool add_span(NbdRequest *req, int64_t start, int64_t end)
     return true;
 }
 
-/* A part of the answer to a read. libnbd sees that it is inside of what was asked for; bytes of which nothing comes
- * are left as zeroes, as if these had been read */
-static int piece(void *user, const void *buf, size_t count, uint64_t offset, unsigned status, int *error)
+/* Take a part of the reply to a read. libnbd has checked that it lies inside the request. It leaves zeroes where the
+ * server sends nothing, so is_all_there() counts the bytes */
+static int on_chunk(void *user, const void *buf, size_t count, uint64_t offset, unsigned status, int *error)
 {
     NbdRequest *req = user;
 
@@ -364,8 +365,8 @@ static bool is_all_there(const NbdRequest *req)
     return bytes == req->bytes;
 }
 
-/* The first extent of the answer, which comes once; libnbd has counted the bytes of the reply, and nothing more */
-static int extent(void *user, const char *context, uint64_t offset, uint32_t *entries, size_t count, int *error)
+/* Take the first extent of the reply, which comes once. libnbd checks only the length of the reply */
+static int on_extent(void *user, const char *context, uint64_t offset, uint32_t *entries, size_t count, int *error)
 {
     NbdRequest *req = user;
 
@@ -383,11 +384,11 @@ static int extent(void *user, const char *context, uint64_t offset, uint32_t *en
     return 0;
 }
 
-/* -1: it was not even queued */
-static int64_t issue(struct nbd_handle *handle, NbdRequest *req)
+/* Queue a request. -1: libnbd did not accept it */
+static int64_t send_request(struct nbd_handle *handle, NbdRequest *req)
 {
-    const nbd_completion_callback done = { .callback = completed, .user_data = req };
-    const nbd_chunk_callback came = { .callback = piece, .user_data = req };
+    const nbd_completion_callback done = { .callback = on_completed, .user_data = req };
+    const nbd_chunk_callback came = { .callback = on_chunk, .user_data = req };
     uint64_t offset = (uint64_t)req->offset, bytes = (uint64_t)req->bytes;
 
     switch (req->command) {
@@ -404,12 +405,12 @@ static int64_t issue(struct nbd_handle *handle, NbdRequest *req)
     case NBD_STATUS:
         break;
     }
-    const nbd_extent_callback found = { .callback = extent, .user_data = req };
+    const nbd_extent_callback found = { .callback = on_extent, .user_data = req };
 
     return nbd_aio_block_status(handle, bytes, offset, found, done, req->flags);
 }
 
-/* Let libnbd read and write, once there is something to be read or room to write */
+/* Wait until libnbd can read or write, and let it do so once */
 static void take_turn(NbdLink *link, int64_t left)
 {
     unsigned direction = nbd_aio_get_direction(link->handle);
@@ -438,11 +439,11 @@ static void wake(const NbdLink *link)
 {
     const uint64_t one = 1;
 
-    (void)!write(link->wake, &one, sizeof(one));    /* full: they wake up in any case */
+    (void)!write(link->wake, &one, sizeof(one));    /* full: they wake up anyway */
 }
 
-/* Until @req is done. Too late: so is the link */
-static void wait_for(NbdState *s, NbdLink *link, const NbdRequest *req)
+/* Wait until @req is done. After request-timeout the link is lost, which ends the request */
+static void wait_for_reply(NbdState *s, NbdLink *link, const NbdRequest *req)
 {
     int64_t deadline = s->request_timeout ? now_ms() + s->request_timeout : INT64_MAX;
 
@@ -451,7 +452,7 @@ static void wait_for(NbdState *s, NbdLink *link, const NbdRequest *req)
         int64_t left = deadline - now_ms();
 
         if (left <= 0) {
-            lose(s, link);
+            lose_link(s, link);
             deadline = INT64_MAX;
         } else if (link->polled) {
             wait_until(s, now_ms() + MIN(left, 1000));
@@ -475,8 +476,8 @@ static uint64_t count_changes(NbdState *s)
     return changes;
 }
 
-/* Under the lock: @req was answered. @changes: there were when it was asked */
-static void count(NbdState *s, const NbdLink *link, const NbdRequest *req, uint64_t changes)
+/* Count an answered request. @changes: s->changes when it was sent. The caller holds the lock */
+static void count_answer(NbdState *s, const NbdLink *link, const NbdRequest *req, uint64_t changes)
 {
     if (req->command == NBD_FLUSH) {
         s->flushed = MAX(s->flushed, changes);
@@ -486,7 +487,7 @@ static void count(NbdState *s, const NbdLink *link, const NbdRequest *req, uint6
     }
 }
 
-/* 0 or -errno; *@lost: because the link was */
+/* Send a request, and wait for it. 0 or -errno; *@lost: it failed because the link was lost */
 static int try_request(NbdState *s, NbdLink *link, NbdRequest *req, bool *lost)
 {
     uint64_t changes = count_changes(s);
@@ -496,27 +497,27 @@ static int try_request(NbdState *s, NbdLink *link, NbdRequest *req, bool *lost)
     req->err = 0;
     req->extent_bytes = 0;
     req->span_count = 0;
-    if (issue(link->handle, req) >= 0) {
+    if (send_request(link->handle, req) >= 0) {
         wake(link);
-        wait_for(s, link, req);
+        wait_for_reply(s, link, req);
     } else {
         req->err = nbd_get_errno() > 0 ? nbd_get_errno() : EIO;
     }
     if (!req->err && req->command == NBD_READ && !is_all_there(req)) {
         req->err = EPROTO;
     }
-    /* libnbd says that it is dead a moment after it has ended all requests so; a server can't answer that */
+    /* libnbd reports the link as dead only after it has ended all requests with ENOTCONN, which no server can send */
     bool dead = req->err == ENOTCONN || is_dead(link);
 
     pthread_mutex_lock(&s->lock);
     if (dead) {
-        lose(s, link);
+        lose_link(s, link);
     }
     *lost = req->err && link->lost;
     if (!req->err) {
-        count(s, link, req, changes);
+        count_answer(s, link, req, changes);
     }
-    drop(link);
+    release_link(link);
     pthread_mutex_unlock(&s->lock);
     return -req->err;
 }
@@ -538,7 +539,7 @@ int nbdc_request(NbdState *s, NbdRequest *req)
             return ret;
         }
         deadline = deadline ? deadline : now_ms() + s->reconnect_delay;
-        if (now_ms() >= deadline) {     /* it may be this request that no server survives */
+        if (now_ms() >= deadline) {     /* perhaps this request makes the server crash, again and again */
             return -EIO;
         }
     }

@@ -1,4 +1,4 @@
-/* name.c - names of NBD exports: URIs, and what QEMU had before these */
+/* name.c - names of NBD exports: URIs (nbd://…), and QEMU's older form (nbd:…) */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +29,8 @@ static void take_inet(KeyVal *kv, const char *host, const char *port)
     keyval_set(kv, "server.port", port);
 }
 
-/* "host:port" or "[address]:port", the port if it is there; NULL: it is none of these */
+/* Split "host:port" or "[address]:port". Return the host, and in *@port the port, NULL if it is missing. NULL: it is
+ * neither of these */
 static char *split_host(const char *text, const char **port)
 {
     const char *end = *text == '[' ? strchr(text, ']') : text + strcspn(text, ":");
@@ -47,7 +48,7 @@ static char *split_host(const char *text, const char **port)
     return host;
 }
 
-/* What "socket=" is in "a=b&socket=c"; NULL: not there, or there is more */
+/* Return the value of "socket" in "a=b&socket=c". NULL: it is missing, or there are other keys */
 static char *socket_in(const char *query)
 {
     bool good = g_str_has_prefix(query, "socket=") && !strchr(query, '&');
@@ -140,7 +141,8 @@ char *nbdc_name_of(const NbdState *s)
 
         return g_strdup_printf("nbd+unix://%s%s?socket=%s", slash, export, path);
     }
-    bool colons = strchr(s->host, ':') != NULL;     /* an address of IPv6 */
+    bool colons = strchr(s->host, ':') != NULL;     /* an IPv6 address */
 
-    return g_strdup_printf("nbd://%s%s%s:%s%s%s", colons ? "[" : "", s->host, colons ? "]" : "", s->port, slash, export);
+    return g_strdup_printf("nbd://%s%s%s:%s%s%s", colons ? "[" : "", s->host, colons ? "]" : "", s->port, slash,
+                           export);
 }

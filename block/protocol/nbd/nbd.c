@@ -11,7 +11,7 @@
 #include "block/protocol/nbd/nbd.h"
 #include "util/checked.h"
 
-#define NBD_BOUNCE (1 << 20)        /* of memory that is in pieces, so much goes at once */
+#define NBD_BOUNCE (1 << 20)        /* so much is copied at once, if the memory is in several pieces */
 #define NBD_MAX_SECONDS 86400       /* a day */
 
 typedef enum NbdServerType { NBD_SERVER_INET, NBD_SERVER_UNIX } NbdServerType;
@@ -24,7 +24,7 @@ typedef struct NbdOptions {
     char *host, *port, *path;
     char *export, *context;
     int64_t reconnect_delay, open_timeout, request_timeout;
-    int64_t size;                   /* to create */
+    int64_t size;                   /* for create() */
 } NbdOptions;
 
 #define NBD_SERVER \
@@ -65,7 +65,7 @@ static bool nbdc_bad(GError **errp, const char *text)
     return false;
 }
 
-/* server.type says which of the others there are; without it, host or path does */
+/* Take the server's address: with server.type from the options server.*, else from path, or host and port */
 static bool nbdc_take_server(NbdState *s, const NbdOptions *o, GError **errp)
 {
     bool local = o->server_type == NBD_SERVER_UNIX, named = o->server_type >= 0;
@@ -146,7 +146,8 @@ static bool nbdc_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     if (!nbdc_take_server(s, o, errp) ||
         !nbdc_seconds("reconnect-delay", o->reconnect_delay, &s->reconnect_delay, errp) ||
         !nbdc_seconds("open-timeout", o->open_timeout, &s->open_timeout, errp) ||
-        !nbdc_seconds("request-timeout", o->request_timeout, &s->request_timeout, errp) || !nbdc_connect_first(s, errp)) {
+        !nbdc_seconds("request-timeout", o->request_timeout, &s->request_timeout, errp) ||
+        !nbdc_connect_first(s, errp)) {
         return false;
     }
     if ((flags & BDRV_O_RDWR) && s->facts.read_only) {
@@ -161,7 +162,7 @@ static bool nbdc_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     return true;
 }
 
-/* The first @max bytes of @vec at most, in one piece of memory: its own, or *@bounce */
+/* Return the first *@bytes of @vec, at most @max, in one piece of memory: the vector's own, or *@bounce */
 static void *nbdc_flat(BlockVec vec, int64_t max, int64_t *bytes, void **bounce)
 {
     struct iovec iov;
@@ -212,8 +213,8 @@ static int nbdc_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
     return offset + vec.bytes > bs->size ? -ENOSPC : nbdc_move(bs, offset, vec, NBD_WRITE);
 }
 
-/* Another server's flush says nothing of what the one before it had not flushed, and what was built on that can't be
- * trusted until the image is opened again */
+/* Flush. If the connection was lost with writes that were not flushed, fail until the image is opened again: the flush
+ * of another server process does not cover them */
 static int nbdc_flush(BlockDriverState *bs)
 {
     NbdState *s = bs->state;
@@ -223,7 +224,7 @@ static int nbdc_flush(BlockDriverState *bs)
     return ret == 0 && nbdc_is_in_doubt(s) ? -EIO : ret;
 }
 
-/* Of one block; the layer lets nobody else change a part of one meanwhile */
+/* Zero a part of one block: read it, change it, write it back. The layer keeps other writes out of this block */
 static int nbdc_zero_part(NbdState *s, int64_t offset, int64_t bytes)
 {
     int64_t start = align_down(offset, s->facts.min);
@@ -239,7 +240,7 @@ static int nbdc_zero_part(NbdState *s, int64_t offset, int64_t bytes)
     return nbdc_request(s, &req);
 }
 
-/* Whole blocks */
+/* Zero or discard whole blocks */
 static int nbdc_zero_blocks(NbdState *s, int64_t offset, int64_t bytes, unsigned flags)
 {
     bool discard = flags & BLOCK_ZERO_DISCARD;
@@ -278,7 +279,7 @@ static int nbdc_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsign
     return ret;
 }
 
-/* An answer of no bytes is none; one of too many, or that ends inside a block, is cut */
+/* Ask for the block status. A reply without bytes is an error; one that is too long, or ends inside a block, is cut */
 static int nbdc_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st)
 {
     NbdState *s = bs->state;
@@ -314,7 +315,7 @@ static bool nbdc_truncate(BlockDriverState *bs, int64_t size, GError **errp)
     return true;
 }
 
-/* An export is there already, and has to do */
+/* Check that the export exists and is large enough: NBD cannot create one */
 static bool nbdc_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     const NbdOptions *o = opts;
