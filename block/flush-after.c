@@ -9,7 +9,7 @@
 
 enum { MAX_SECONDS = 1000 * 1000 * 1000 };
 
-static int64_t now_ms(void)
+static int64_t clock_ms(void)
 {
     struct timespec ts;
 
@@ -59,7 +59,7 @@ bool block_flush_is_due(BlockTree *tree, int64_t written)
     if (!after->ms) {
         return false;
     }
-    int64_t since = __atomic_load_n(&after->since, __ATOMIC_RELAXED), now = now_ms();
+    int64_t since = __atomic_load_n(&after->since, __ATOMIC_RELAXED), now = clock_ms();
 
     if (since == 0 && written > 0) {
         __atomic_store_n(&after->since, now, __ATOMIC_RELAXED);

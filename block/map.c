@@ -22,16 +22,16 @@ static int64_t in_child(const BlockExtent *ext, int64_t offset)
 }
 
 /* A walk over bytes of a format's disk, part by part. A part lies in one extent */
-typedef struct Walk {
+typedef struct MapWalk {
     int64_t offset;                 /* where the walk is in the disk */
     BlockVec vec;                   /* the bytes that are left; zeroes: without iov */
     BlockExtent ext;                /* the extent of the part, */
     int64_t bytes;                  /* how many bytes the part has, */
     int64_t at;                     /* and where it begins in ext.node */
-} Walk;
+} MapWalk;
 
 /* Find the part at the current offset. 0 or -errno, as map() */
-static int find_part(Walk *walk, BlockDriverState *bs, unsigned mode)
+static int find_part(MapWalk *walk, BlockDriverState *bs, unsigned mode)
 {
     int ret = block_find_extent(bs, walk->offset, walk->vec.bytes, mode, &walk->ext);
 
@@ -42,24 +42,24 @@ static int find_part(Walk *walk, BlockDriverState *bs, unsigned mode)
     return ret;
 }
 
-static BlockVec bytes_of(const Walk *walk)
+static BlockVec bytes_of(const MapWalk *walk)
 {
     return block_vec_slice(walk->vec, 0, walk->bytes);
 }
 
-static void go_on(Walk *walk)
+static void go_on(MapWalk *walk)
 {
     walk->offset += walk->bytes;
     walk->vec = block_vec_slice(walk->vec, walk->bytes, walk->vec.bytes - walk->bytes);
 }
 
 /* Return what the child answered to a change of the part; translate the place of -EAGAIN into an offset of this node */
-static int from_child(const Walk *walk, int ret)
+static int from_child(const MapWalk *walk, int ret)
 {
     return ret == -EAGAIN ? block_again(walk->offset + block_done(walk->at, walk->bytes)) : ret;
 }
 
-static int read_part(Walk *walk)
+static int read_part(MapWalk *walk)
 {
     if (walk->ext.node) {
         return bdrv_node_readv(walk->ext.node, walk->at, bytes_of(walk));
@@ -70,7 +70,7 @@ static int read_part(Walk *walk)
 
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    Walk walk = { offset, vec };
+    MapWalk walk = { offset, vec };
     int ret = 0;
 
     while (walk.vec.bytes > 0 && ret == 0) {
@@ -110,7 +110,7 @@ static int fill(BlockDriverState *bs, const BlockExtent *ext, int64_t from, int6
 }
 
 /* Write a part to a new place, which becomes part of the disk by map_done(), when all of its bytes are written */
-static int write_new(BlockDriverState *bs, const Walk *walk)
+static int write_new(BlockDriverState *bs, const MapWalk *walk)
 {
     const BlockExtent *ext = &walk->ext;
     int64_t offset = walk->offset, end = offset + walk->bytes;
@@ -135,7 +135,7 @@ static int write_new(BlockDriverState *bs, const Walk *walk)
     return ret == -EAGAIN ? block_again(offset) : ret;
 }
 
-static int write_part(BlockDriverState *bs, const Walk *walk)
+static int write_part(BlockDriverState *bs, const MapWalk *walk)
 {
     if (walk->ext.flags & BLOCK_EXTENT_NEW) {
         return write_new(bs, walk);
@@ -145,7 +145,7 @@ static int write_part(BlockDriverState *bs, const Walk *walk)
 
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
-    Walk walk = { offset, vec };
+    MapWalk walk = { offset, vec };
     int ret = 0;
 
     while (walk.vec.bytes > 0 && ret == 0) {
@@ -159,7 +159,7 @@ int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 }
 
 /* Write zeroes over the start of a part that lies in another image, unless it reads as zeroes there */
-static int hide_backing(BlockDriverState *bs, Walk *walk)
+static int hide_backing(BlockDriverState *bs, MapWalk *walk)
 {
     BlockStatus st;
     int ret = bdrv_node_status(walk->ext.node, walk->at, walk->bytes, BDRV_STATUS_WANT_ZERO, &st);
@@ -170,7 +170,7 @@ static int hide_backing(BlockDriverState *bs, Walk *walk)
 
 /* Zero a part, or the start of it. A hole stays a hole; a discard leaves data of another image alone; bytes of this
  * image are zeroed in their place */
-static int zero_part(BlockDriverState *bs, Walk *walk, unsigned flags)
+static int zero_part(BlockDriverState *bs, MapWalk *walk, unsigned flags)
 {
     const BlockExtent *ext = &walk->ext;
 
@@ -189,7 +189,7 @@ static int zero_part(BlockDriverState *bs, Walk *walk, unsigned flags)
 
 int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags)
 {
-    Walk walk = { offset, { NULL, 0, bytes } };
+    MapWalk walk = { offset, { NULL, 0, bytes } };
     int ret = 0;
 
     while (walk.vec.bytes > 0 && ret == 0) {

@@ -8,14 +8,14 @@
 #include "util/size.h"
 
 /* Where an option stands, for error messages */
-typedef struct Place {
+typedef struct OptionPlace {
     const char *driver;
     const char *prefix;         /* of the option's name: "", or "inject-error.0." in a list */
-} Place;
+} OptionPlace;
 
-static bool fill_table(const BlockOption *table, KeyVal *kv, void *out, Place place, GError **errp);
+static bool fill_table(const BlockOption *table, KeyVal *kv, void *out, OptionPlace place, GError **errp);
 
-static bool bad_value(const BlockOption *opt, const char *value, const char *wanted, Place place,
+static bool bad_value(const BlockOption *opt, const char *value, const char *wanted, OptionPlace place,
                       GError **errp)
 {
     bdrv_set_error(errp, EINVAL, "option '%s%s': '%s' is not %s", place.prefix, opt->name, value, wanted);
@@ -42,7 +42,7 @@ static bool parse_bool(const char *value, bool *on)
     return *on || g_strv_contains(no, value);
 }
 
-static bool parse_enum(const BlockOption *opt, const char *value, int *index, Place place, GError **errp)
+static bool parse_enum(const BlockOption *opt, const char *value, int *index, OptionPlace place, GError **errp)
 {
     for (int i = 0; opt->values[i]; i++) {
         if (!strcmp(opt->values[i], value)) {
@@ -57,7 +57,7 @@ static bool parse_enum(const BlockOption *opt, const char *value, int *index, Pl
 }
 
 /* Convert one value. A list or a node gets here only if it was given a value of its own, which is an error */
-static bool fill_value(const BlockOption *opt, const char *value, void *at, Place place, GError **errp)
+static bool fill_value(const BlockOption *opt, const char *value, void *at, OptionPlace place, GError **errp)
 {
     const char *wanted = "a list, whose items are numbered: name.0.key=value";
     bool on;
@@ -107,7 +107,7 @@ static const char *name_end(const BlockOption *opt)
     return opt->type == BLOCK_OPT_NODE ? ".*" : "";
 }
 
-static bool missing(const BlockOption *opt, Place place, GError **errp)
+static bool missing(const BlockOption *opt, OptionPlace place, GError **errp)
 {
     bdrv_set_error(errp, EINVAL, "driver '%s' needs the option '%s%s%s'", place.driver, place.prefix, opt->name,
                    name_end(opt));
@@ -128,7 +128,7 @@ static void append_names(GString *names, const BlockOption *table, const char *p
     }
 }
 
-static bool refuse_unknown(const BlockOption *table, const KeyVal *kv, Place place, GError **errp)
+static bool refuse_unknown(const BlockOption *table, const KeyVal *kv, OptionPlace place, GError **errp)
 {
     g_autoptr(GString) names = g_string_new(NULL);
 
@@ -142,7 +142,7 @@ static bool refuse_unknown(const BlockOption *table, const KeyVal *kv, Place pla
 }
 
 /* Fill one item of a list. Its options begin with "inject-error.0." if it is item 0 */
-static bool fill_item(const BlockOption *opt, KeyVal *list, size_t index, void *item, Place place,
+static bool fill_item(const BlockOption *opt, KeyVal *list, size_t index, void *item, OptionPlace place,
                       GError **errp)
 {
     g_autofree char *number = g_strdup_printf("%zu", index);
@@ -165,7 +165,7 @@ static size_t count_items(const KeyVal *list)
     }
 }
 
-static bool fill_list(const BlockOption *opt, KeyVal *kv, BlockOptionList *list, Place place, GError **errp)
+static bool fill_list(const BlockOption *opt, KeyVal *kv, BlockOptionList *list, OptionPlace place, GError **errp)
 {
     g_autoptr(KeyVal) items = keyval_take_subtree(kv, opt->name);
 
@@ -187,7 +187,7 @@ static bool fill_list(const BlockOption *opt, KeyVal *kv, BlockOptionList *list,
     return true;
 }
 
-static bool fill_node(const BlockOption *opt, KeyVal *kv, char **options, Place place, GError **errp)
+static bool fill_node(const BlockOption *opt, KeyVal *kv, char **options, OptionPlace place, GError **errp)
 {
     g_autoptr(KeyVal) node = keyval_take_subtree(kv, opt->name);
 
@@ -198,7 +198,7 @@ static bool fill_node(const BlockOption *opt, KeyVal *kv, char **options, Place 
     return true;
 }
 
-static bool fill_option(const BlockOption *opt, KeyVal *kv, void *at, Place place, GError **errp)
+static bool fill_option(const BlockOption *opt, KeyVal *kv, void *at, OptionPlace place, GError **errp)
 {
     g_autofree char *given = keyval_take(kv, opt->name);
 
@@ -221,7 +221,7 @@ static bool fill_option(const BlockOption *opt, KeyVal *kv, void *at, Place plac
     return fill_value(opt, opt->def, at, place, errp);
 }
 
-static bool fill_table(const BlockOption *table, KeyVal *kv, void *out, Place place, GError **errp)
+static bool fill_table(const BlockOption *table, KeyVal *kv, void *out, OptionPlace place, GError **errp)
 {
     for (const BlockOption *opt = table; opt && opt->name; opt++) {
         if (!fill_option(opt, kv, (char *)out + opt->at, place, errp)) {
@@ -234,7 +234,7 @@ static bool fill_table(const BlockOption *table, KeyVal *kv, void *out, Place pl
 bool block_options_fill(const BlockOption *table, KeyVal *kv, void *out, const char *driver_name,
                         GError **errp)
 {
-    if (!fill_table(table, kv, out, (Place) { driver_name, "" }, errp)) {
+    if (!fill_table(table, kv, out, (OptionPlace) { driver_name, "" }, errp)) {
         block_options_clear(table, out);
         return false;
     }
@@ -266,7 +266,7 @@ void block_options_clear(const BlockOption *table, void *out)
 bool block_options_unknown(const BlockOption *table, const KeyVal *kv, const char *driver_name,
                            GError **errp)
 {
-    return refuse_unknown(table, kv, (Place) { driver_name, "" }, errp);
+    return refuse_unknown(table, kv, (OptionPlace) { driver_name, "" }, errp);
 }
 
 static char *type_name(const BlockOption *opt)

@@ -5,13 +5,13 @@
 #include "block/layer.h"
 
 /* The bytes of a file in which a part of a disk may lie */
-typedef struct Place {
+typedef struct FileRange {
     BlockDriverState *file;
     int64_t start, end;
-} Place;
+} FileRange;
 
 /* Translate @place to the child. If the node does not show a plain window of its child, the part may be anywhere */
-static void go_to_child(Place *place)
+static void go_to_child(FileRange *place)
 {
     BlockDriverState *bs = place->file;
     BlockExtent ext = { 0 };
@@ -30,10 +30,10 @@ static void go_to_child(Place *place)
     place->end = place->end > INT64_MAX - shift ? INT64_MAX : place->end + shift;
 }
 
-static Place find_bytes(BlockDriverState *bs, int64_t offset, int64_t bytes)
+static FileRange find_bytes(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     BlockTree *tree = bs->priv->tree;
-    Place place = { bs, offset, offset + bytes };
+    FileRange place = { bs, offset, offset + bytes };
 
     gate_enter(&tree->gate, false);
     while (place.file->file) {
@@ -55,8 +55,8 @@ bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to,
                     GError **errp)
 {
     bool same = from == to;
-    Place one = same ? (Place) { from, start, start + bytes } : find_bytes(from, start, bytes);
-    Place two = same ? (Place) { to, at, at + bytes } : find_bytes(to, at, bytes);
+    FileRange one = same ? (FileRange) { from, start, start + bytes } : find_bytes(from, start, bytes);
+    FileRange two = same ? (FileRange) { to, at, at + bytes } : find_bytes(to, at, bytes);
 
     if (one.start >= two.end || two.start >= one.end || !is_same_file(one.file, two.file)) {
         return true;

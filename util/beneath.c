@@ -58,16 +58,16 @@ static bool is_final(int ret)
     return ret != -ENOSYS && ret != -EPERM && ret != -EXDEV && ret != -EAGAIN;
 }
 
-typedef struct Walk {
+typedef struct PathWalk {
     const char *names[2];           /* of the root folder, absolute: as given, and without symbolic links, or NULL */
     int folders[MAX_FOLDERS];       /* descriptors, from the root folder to the present one */
     int depth;                      /* of the present folder below the root folder */
     unsigned links;                 /* how many were followed */
     char *rest;                     /* the rest of the path */
     int found;                      /* a descriptor of the file; -1: not found yet */
-} Walk;
+} PathWalk;
 
-static void go_up(Walk *w, int depth)
+static void go_up(PathWalk *w, int depth)
 {
     while (w->depth > depth) {
         close(w->folders[w->depth--]);
@@ -100,7 +100,7 @@ static bool is_magic(int link, const char *target)
 }
 
 /* Put the target of @link in front of @rest, and close @link. 0 or -errno */
-static int follow(Walk *w, int link, const char *rest)
+static int follow(PathWalk *w, int link, const char *rest)
 {
     g_autofree char *target = g_malloc(PATH_MAX);
     ssize_t length = readlinkat(link, "", target, PATH_MAX);
@@ -128,7 +128,7 @@ static int follow(Walk *w, int link, const char *rest)
 }
 
 /* Enter the folder @fd, or follow it if it is a link. If @rest is empty, it is the file. Takes over @fd. 0 or -errno */
-static int arrive(Walk *w, int fd, const char *rest)
+static int arrive(PathWalk *w, int fd, const char *rest)
 {
     struct stat st;
     int ret = fstat(fd, &st) < 0 ? -errno : 0;
@@ -156,7 +156,7 @@ static int arrive(Walk *w, int fd, const char *rest)
 }
 
 /* Go to the parent folder; the parent of "/" is "/". 0 or -errno */
-static int enter_parent(Walk *w)
+static int enter_parent(PathWalk *w)
 {
     if (w->depth == 0 && strcmp(w->names[0], "/")) {
         return -EXDEV;
@@ -165,8 +165,8 @@ static int enter_parent(Walk *w)
     return 0;
 }
 
-/* Walk along one part of the path. 0 or -errno */
-static int step(Walk *w)
+/* PathWalk along one part of the path. 0 or -errno */
+static int step(PathWalk *w)
 {
     char *name = w->rest + strspn(w->rest, "/"), *end = name + strcspn(name, "/");
     const char *rest = *end ? end + 1 : end;
@@ -187,13 +187,13 @@ static int step(Walk *w)
     return ret;
 }
 
-/* Walk along @path. Return a descriptor, or -errno */
+/* PathWalk along @path. Return a descriptor, or -errno */
 static int walk(int root, const char *path, const char *const names[2])
 {
-    Walk *w = g_new(Walk, 1);
+    PathWalk *w = g_new(PathWalk, 1);
     int ret;
 
-    *w = (Walk) { .names = { names[0], names[1] }, .folders = { root }, .rest = g_strdup(path), .found = -1 };
+    *w = (PathWalk) { .names = { names[0], names[1] }, .folders = { root }, .rest = g_strdup(path), .found = -1 };
     do {
         ret = step(w);
     } while (ret == 0 && w->found < 0);

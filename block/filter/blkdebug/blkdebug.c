@@ -9,16 +9,16 @@
 #define MAX_PIECES 65536            /* of a torn request: a longer one is torn into larger pieces */
 
 /* A write, zeroes or discard, or a part of one, for the node below */
-typedef struct Change {
+typedef struct BlkdebugChange {
     unsigned iotype;
     int64_t offset, bytes;
     BlockVec vec;                   /* WRITE */
     unsigned flags;                 /* WRITE_ZEROES, DISCARD: BLOCK_ZERO_… */
-} Change;
+} BlkdebugChange;
 
-static Change change_slice(const Change *c, int64_t start, int64_t bytes)
+static BlkdebugChange change_slice(const BlkdebugChange *c, int64_t start, int64_t bytes)
 {
-    Change part = *c;
+    BlkdebugChange part = *c;
 
     part.offset += start;
     part.bytes = bytes;
@@ -26,14 +26,14 @@ static Change change_slice(const Change *c, int64_t start, int64_t bytes)
     return part;
 }
 
-static int make_change(BlockDriverState *bs, const Change *c)
+static int make_change(BlockDriverState *bs, const BlkdebugChange *c)
 {
     return c->iotype == BLKDEBUG_WRITE ? bdrv_node_writev(bs->file, c->offset, c->vec)
                                        : bdrv_node_zero(bs->file, c->offset, c->bytes, c->flags);
 }
 
 /* Make the change of a random choice of its sectors, as a power cut may leave it */
-static int make_torn_change(BlockDriverState *bs, const Change *c, uint64_t random)
+static int make_torn_change(BlockDriverState *bs, const BlkdebugChange *c, uint64_t random)
 {
     int64_t unit = MAX(bs->request_alignment, BLKDEBUG_SECTOR);
     int ret = 0;
@@ -44,7 +44,7 @@ static int make_torn_change(BlockDriverState *bs, const Change *c, uint64_t rand
     for (int64_t at = 0, n; at < c->bytes && ret == 0; at += n) {
         n = MIN(align_down(c->offset + at, unit) + unit - (c->offset + at), c->bytes - at);
         if (blkdebug_mix(random + (uint64_t)at) & 1) {
-            Change part = change_slice(c, at, n);
+            BlkdebugChange part = change_slice(c, at, n);
 
             ret = make_change(bs, &part);
         }
@@ -52,10 +52,10 @@ static int make_torn_change(BlockDriverState *bs, const Change *c, uint64_t rand
     return ret;
 }
 
-static int make_short_change(BlockDriverState *bs, const Change *c, int64_t sectors)
+static int make_short_change(BlockDriverState *bs, const BlkdebugChange *c, int64_t sectors)
 {
     int64_t bytes = MIN(sectors, c->bytes / BLKDEBUG_SECTOR + 1) * BLKDEBUG_SECTOR - c->offset % BLKDEBUG_SECTOR;
-    Change part = change_slice(c, 0, CLAMP(bytes, 0, c->bytes));
+    BlkdebugChange part = change_slice(c, 0, CLAMP(bytes, 0, c->bytes));
 
     return part.bytes > 0 ? make_change(bs, &part) : 0;
 }
@@ -67,7 +67,7 @@ static BlkdebugFate judge(BlockDriverState *bs, unsigned iotype, int64_t offset,
     return blkdebug_judge(bs->state, &req);
 }
 
-static int change_piece(BlockDriverState *bs, const Change *c)
+static int change_piece(BlockDriverState *bs, const BlkdebugChange *c)
 {
     BlkdebugFate fate = judge(bs, c->iotype, c->offset, c->bytes);
     int ret = 0;
@@ -88,13 +88,13 @@ static int change_piece(BlockDriverState *bs, const Change *c)
     return fate.err ? -fate.err : ret;
 }
 
-static int change(BlockDriverState *bs, const Change *c, int64_t max)
+static int change(BlockDriverState *bs, const BlkdebugChange *c, int64_t max)
 {
     int ret = 0;
 
     for (int64_t done = 0, n; done < c->bytes && ret == 0; done += n) {
         n = MIN(c->bytes - done, max);
-        Change piece = change_slice(c, done, n);
+        BlkdebugChange piece = change_slice(c, done, n);
 
         ret = change_piece(bs, &piece);
     }
@@ -120,7 +120,7 @@ static int blkdebug_read(BlockDriverState *bs, int64_t offset, BlockVec vec)
 static int blkdebug_write(BlockDriverState *bs, int64_t offset, BlockVec vec)
 {
     BlkdebugState *s = bs->state;
-    Change c = { BLKDEBUG_WRITE, offset, vec.bytes, .vec = vec };
+    BlkdebugChange c = { BLKDEBUG_WRITE, offset, vec.bytes, .vec = vec };
 
     blkdebug_event(s, BLKDEBUG_EVENT_WRITE_AIO);
     blkdebug_event(s, BLKDEBUG_EVENT_PWRITEV);
@@ -184,7 +184,7 @@ static int zero_as_data(BlockDriverState *bs, int64_t offset, int64_t bytes)
 
     for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
         n = MIN(bytes - done, zeroes.bytes);
-        Change c = { BLKDEBUG_WRITE, offset + done, n, .vec = block_vec_slice(zeroes, 0, n) };
+        BlkdebugChange c = { BLKDEBUG_WRITE, offset + done, n, .vec = block_vec_slice(zeroes, 0, n) };
 
         ret = change(bs, &c, s->limits.max_transfer);
     }
@@ -196,7 +196,7 @@ static int zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned fl
     const BlkdebugLimits *l = &((BlkdebugState *)bs->state)->limits;
     int64_t end = offset + bytes;
     int64_t first = MIN(round_up(offset, l->zero_unit), end), last = MAX(round_down(end, l->zero_unit), first);
-    Change c = { BLKDEBUG_WRITE_ZEROES, first, last - first, .flags = flags };
+    BlkdebugChange c = { BLKDEBUG_WRITE_ZEROES, first, last - first, .flags = flags };
     int ret = zero_as_data(bs, offset, first - offset);
 
     if (ret == 0) {
@@ -209,7 +209,7 @@ static int discard(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
 {
     const BlkdebugLimits *l = &((BlkdebugState *)bs->state)->limits;
     int64_t first = round_up(offset, l->discard_unit), last = round_down(offset + bytes, l->discard_unit);
-    Change c = { BLKDEBUG_DISCARD, first, last - first, .flags = flags };
+    BlkdebugChange c = { BLKDEBUG_DISCARD, first, last - first, .flags = flags };
 
     return change(bs, &c, l->max_discard);
 }
