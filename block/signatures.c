@@ -108,7 +108,7 @@ static const Signature tails[] = {
     { "DMG", BLOCK_PROBE_BYTES - 512, 4, "koly" },
 };
 
-static const Signature *find(const Signature *table, size_t count, const uint8_t *bytes)
+static const Signature *find_signature(const Signature *table, size_t count, const uint8_t *bytes)
 {
     for (size_t i = 0; i < count; i++) {
         const Signature *s = &table[i];
@@ -122,9 +122,9 @@ static const Signature *find(const Signature *table, size_t count, const uint8_t
 
 const char *bdrv_foreign_format(const BlockProbe *probe, const char **advice)
 {
-    const Signature *s = find(heads, G_N_ELEMENTS(heads), probe->head);
+    const Signature *s = find_signature(heads, G_N_ELEMENTS(heads), probe->head);
 
-    s = s || probe->size < 512 ? s : find(tails, G_N_ELEMENTS(tails), probe->tail);
+    s = s || probe->size < 512 ? s : find_signature(tails, G_N_ELEMENTS(tails), probe->tail);
     *advice = s && s->advice ? s->advice : "qemu-img converts it";
     return s ? s->name : NULL;
 }

@@ -51,7 +51,7 @@ static Pair *pair_at(const KeyVal *kv, size_t i)
     return g_ptr_array_index(kv->pairs, i);
 }
 
-static Pair *find(const KeyVal *kv, const char *key, guint *where)
+static Pair *find_pair(const KeyVal *kv, const char *key, guint *where)
 {
     for (guint i = 0; i < kv->pairs->len; i++) {
         Pair *pair = pair_at(kv, i);
@@ -67,7 +67,7 @@ static Pair *find(const KeyVal *kv, const char *key, guint *where)
 void keyval_set(KeyVal *kv, const char *key, const char *value)
 {
     guint where;
-    Pair *old = find(kv, key, &where);
+    Pair *old = find_pair(kv, key, &where);
 
     if (old) {
         char *copy = g_strdup(value);   /* copy first: @value may be the old value */
@@ -82,7 +82,7 @@ void keyval_set(KeyVal *kv, const char *key, const char *value)
 const char *keyval_get(const KeyVal *kv, const char *key)
 {
     guint where;
-    Pair *pair = find(kv, key, &where);
+    Pair *pair = find_pair(kv, key, &where);
 
     return pair ? pair->value : NULL;
 }
@@ -90,7 +90,7 @@ const char *keyval_get(const KeyVal *kv, const char *key)
 char *keyval_take(KeyVal *kv, const char *key)
 {
     guint where;
-    Pair *pair = find(kv, key, &where);
+    Pair *pair = find_pair(kv, key, &where);
 
     if (!pair) {
         return NULL;

@@ -40,7 +40,7 @@ BlockVec block_vec_slice(BlockVec vec, int64_t start, int64_t bytes)
 }
 
 /* Return the longest piece of memory at the start of @vec, and move @vec behind it. @vec is not empty */
-static struct iovec take_piece(BlockVec *vec)
+static struct iovec take_iov(BlockVec *vec)
 {
     struct iovec piece = { zeroes, sizeof(zeroes) };
 
@@ -60,7 +60,7 @@ void block_vec_to_buf(BlockVec vec, void *buf)
     uint8_t *to = buf;
 
     while (vec.bytes) {
-        struct iovec piece = take_piece(&vec);
+        struct iovec piece = take_iov(&vec);
 
         memcpy(to, piece.iov_base, piece.iov_len);
         to += piece.iov_len;
@@ -72,7 +72,7 @@ void block_vec_from_buf(BlockVec vec, const void *buf)
     const uint8_t *from = buf;
 
     while (vec.bytes) {
-        struct iovec piece = take_piece(&vec);
+        struct iovec piece = take_iov(&vec);
 
         memcpy(piece.iov_base, from, piece.iov_len);
         from += piece.iov_len;
@@ -82,7 +82,7 @@ void block_vec_from_buf(BlockVec vec, const void *buf)
 void block_vec_zero(BlockVec vec)
 {
     while (vec.bytes) {
-        struct iovec piece = take_piece(&vec);
+        struct iovec piece = take_iov(&vec);
 
         memset(piece.iov_base, 0, piece.iov_len);
     }
@@ -94,7 +94,7 @@ int block_vec_iov(BlockVec vec, struct iovec *iov, int max, int64_t *bytes)
     int n = 0;
 
     while (vec.bytes && n < max) {
-        iov[n++] = take_piece(&vec);
+        iov[n++] = take_iov(&vec);
     }
     *bytes = left - vec.bytes;
     return n;
