@@ -215,6 +215,13 @@ static bool raw_preallocate_more(BlockDriverState *bs, int64_t offset, int64_t b
     return bdrv_node_preallocate(bs->file, ((RawState *)bs->state)->offset + offset, bytes, full, errp);
 }
 
+static bool raw_get_geometry(BlockDriverState *bs, BlockGeometry *geometry)
+{
+    RawState *s = bs->state;
+
+    return s->offset == 0 && bdrv_node_size(bs) == bdrv_node_size(bs->file) && bdrv_node_get_geometry(bs->file, geometry);
+}
+
 const BlockDriver bdrv_raw = {
     .name           = "raw",
     .description    = "raw disk image, or a window on one",
@@ -233,4 +240,5 @@ const BlockDriver bdrv_raw = {
     .map            = raw_map,              /* we say where they are */
     .truncate       = raw_truncate,
     .preallocate    = raw_preallocate_more,
+    .get_geometry   = raw_get_geometry,
 };

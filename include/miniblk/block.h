@@ -44,8 +44,8 @@
  * Any thread may call any function on an open image at any time, also while another thread is inside one, except
  *   bdrv_close()         no other thread is inside the image, or enters it
  *   bdrv_get_backing()   no bdrv_rebase() runs meanwhile, and none has run since: what was returned is gone then
- * Requests, bdrv_block_status(), bdrv_lie_apart() and bdrv_get_info() run beside each other. bdrv_truncate(),
- * bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until nobody else is
+ * Requests, bdrv_block_status(), bdrv_get_geometry(), bdrv_lie_apart() and bdrv_get_info() run beside each other.
+ * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until nobody else is
  * inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
  * allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside it.
  * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() wait for
@@ -350,6 +350,33 @@ int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *t
 int bdrv_debug_resume(BlockDriverState *bs, const char *tag);   /* of several, the one with the latest breakpoint */
 int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of @tag; stopped requests go on */
 bool bdrv_debug_is_suspended(BlockDriverState *bs, const char *tag);        /* is a request stopped there? */
+
+typedef enum BlockGeometryOrigin {
+    BDRV_GEOMETRY_IMAGE,        /* the image says so, as the footer of a VHD does */
+    BDRV_GEOMETRY_PARTITIONS,   /* the partition table of the disk was written for it */
+    BDRV_GEOMETRY_SIZE,         /* neither says anything: 16 heads and 63 sectors, and cylinders by the size */
+} BlockGeometryOrigin;
+
+/* Cylinders, heads and sectors of 512 bytes a track. Their product need not be the length of the disk: it may be
+ * smaller by any amount (a geometry cannot say large sizes), and larger, too, where an image or its partition table
+ * says so or the disk is shorter than 2 x 16 x 63 sectors. Requests are bound by bdrv_getlength() alone */
+typedef struct BlockGeometry {
+    BlockGeometryOrigin origin;     /* of the next three */
+    int cylinders;              /* 1 to 65535; not of BDRV_GEOMETRY_IMAGE: to 16383 */
+    int heads;                  /* 1 to 255; not of BDRV_GEOMETRY_IMAGE: to 16, as an ATA disk tells its own */
+    int sectors;                /* 1 to 255; not of BDRV_GEOMETRY_IMAGE: to 63 */
+    /* With these the BIOS counted that wrote the partition table, whatever the origin is. All 0: there is no table, or
+     * it does not tell. More than 16 heads: the BIOS translated */
+    int bios_cylinders;         /* 1 to 16383 */
+    int bios_heads;             /* 2 to 256 */
+    int bios_sectors;           /* 1 to 63 */
+} BlockGeometry;
+
+/* Find the geometry that a disk controller shows to the guest. What the image says comes first (filters, overlays of
+ * BDRV_O_SNAPSHOT and raw nodes say what the image below says, if they show all of it), then the partition table (MBR)
+ * in the first sector, which is read; then the size. Runs beside requests, as a read does. 0, or -errno of that read;
+ * *@geometry is all 0 then. */
+int bdrv_get_geometry(BlockDriverState *bs, BlockGeometry *geometry);
 
 /* One fact about an image. Keys are lower case with '-', as in JSON. */
 typedef struct BlockInfoItem {

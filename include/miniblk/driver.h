@@ -20,7 +20,7 @@
  * THREADS
  *
  * open(), open_backing(), close() and create() of a node run in one thread, with no other call on the node. Afterwards
- *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info();
+ *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info(), get_geometry();
  *                              flush() of a protocol, and of a filter with no format below
  *   one at a time for a node   read(), write(), zero(), write_end() of a driver that neither is parallel nor has map();
  *                              map() and map_done(), under the node's map lock
@@ -285,6 +285,11 @@ typedef struct BlockDriver {
     const BlockOption *resize_options;
     size_t resize_size;
     bool (*resize)(BlockDriverState *bs, int64_t size, const void *opts, GError **errp);
+
+    /* Fill cylinders, heads and sectors of *@geometry as the image says them, beside requests. False: it says none.
+     * Whose disk is another one's may ask bdrv_node_get_geometry() of that. Without it: a filter says what its child
+     * says, if it is as long as the child; others say none */
+    bool (*get_geometry)(BlockDriverState *bs, BlockGeometry *geometry);
 } BlockDriver;
 
 struct BlockDriverState {
@@ -326,6 +331,7 @@ int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsi
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
 bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp);
 int64_t bdrv_node_size(BlockDriverState *node);
+bool bdrv_node_get_geometry(BlockDriverState *node, BlockGeometry *geometry);   /* false: the image says none */
 bool bdrv_node_can_grow(BlockDriverState *node);        /* is neither it nor what is below of a fixed length? */
 
 /* In a protocol's open(): the file that was found by the name filename, and that is to be opened whatever has this name
