@@ -254,8 +254,10 @@ bool bdrv_create_with(const BlockCreateArgs *args, GError **errp)
 
     from.tree->warn = args->warn;
     from.tree->warn_user = args->user;
+    block_begin_progress(from.tree, args->progress, args->user);
     bool ok = create_node(&from, drv, kv, errp);
 
+    block_end_progress(from.tree, "creation", errp);
     block_tell_warning(from.tree, false, errp);
     block_tree_free(from.tree);
     return ok;

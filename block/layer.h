@@ -36,6 +36,9 @@ typedef struct BlockTree {
     void *warn_user;
     BlockInfo errors;               /* its io_* fields */
     const BlockResolver *resolver;  /* the program's, while it opens the image; NULL: none */
+    BlockProgress *progress;        /* the program's, of the call that is alone in the image; NULL: none, */
+    void *progress_user;
+    bool cancelled;                 /* and whether it has returned false: no more is asked then */
 } BlockTree;
 
 /* Wait until no request is in the image, and keep others out */
@@ -178,6 +181,11 @@ bool block_flush_after(BlockTree *tree, const char *text, GError **errp);
 void block_flush_begins(BlockTree *tree);
 /* After a request that wrote so many bytes, or none: is it time? */
 bool block_flush_is_due(BlockTree *tree, int64_t written);
+
+/* progress.c: have bdrv_go_on() ask @progress, NULL: nobody. For a call that is alone in the image, or makes it */
+void block_begin_progress(BlockTree *tree, BlockProgress *progress, void *user);
+/* Ask nobody from now on. If the call failed and was cancelled, *@errp says that of @name */
+void block_end_progress(BlockTree *tree, const char *name, GError **errp);
 
 /* notes.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);

@@ -29,8 +29,9 @@ void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t 
 double img_percent(int64_t part, int64_t all);
 /* Take what is reported of from now on for @share percent of the work, which begins at @begin percent */
 void img_progress_part(ImgProgress *progress, double begin, double share);
-/* Say that @done of @total bytes of this part are done. For the library to call, with an ImgProgress for @user */
-void img_progress_report(void *user, int64_t done, int64_t total);
+/* Say that @done of @total bytes of this part are done. A BlockProgress, with an ImgProgress for @user: true, as a
+ * signal ends the program and not the call */
+bool img_progress_report(void *user, int64_t done, int64_t total);
 /* Say that @percent of all of the work is done, which is not counted in bytes */
 void img_progress_update(ImgProgress *progress, double percent);
 /* End the line. @done: all of the work is */

@@ -37,6 +37,7 @@
  *   ELOOP     the chain of backings leads back to an image that is in it, or is longer than max-depth
  *   ENOTSUP   the driver, or this version of the format, does not have this
  *   EFBIG, ENOSPC   too large for the format or the host
+ *   ECANCELED the program's progress function returned false
  *   others    as the host's system calls gave them
  *
  * THREADS
@@ -45,8 +46,8 @@
  *   bdrv_close()         no other thread is inside the image, or enters it
  *   bdrv_get_backing()   no bdrv_rebase() runs meanwhile, and none has run since: what was returned is gone then
  * Requests, bdrv_block_status(), bdrv_get_geometry(), bdrv_lie_apart() and bdrv_get_info() run beside each other.
- * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until nobody else is
- * inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
+ * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until
+ * nobody else is inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
  * allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside it.
  * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() wait for
  * nothing of this. Two images have nothing in common: two threads may use two images without a lock. The library starts
@@ -54,12 +55,11 @@
  *
  * CALLBACKS
  *
- * progress() and salvage() of bdrv_copy(), bdrv_commit(), bdrv_rebase() and bdrv_check_telling(), and the functions of
- * a BlockStorage, run while the library holds locks of the image. They may call on this image (of bdrv_copy(): on both
- * images) only the five functions that wait for nothing; any other call may wait for ever. All calls on other images
- * are allowed.
- * find() of a BlockResolver and warn() of BlockCreateArgs run in the thread that opens or creates, before there is a
- * handle. They may open, create and use other images.
+ * Each BlockProgress, salvage() of bdrv_copy(), and the functions of a BlockStorage, run while the library holds locks
+ * of the image. They may call on this image (of bdrv_copy(): on both images) only the five functions that wait for
+ * nothing; any other call may wait for ever. All calls on other images are allowed.
+ * find() of a BlockResolver and the functions of BlockCreateArgs run in the thread that opens or creates, before there is
+ * a handle. They may open, create and use other images.
  * No callback may longjmp() or throw an exception through the library.
  *
  * OWNERS
@@ -93,6 +93,13 @@ typedef struct BlockDriverState BlockDriverState;
 
 /* GLib's error; no GLib header is needed */
 typedef struct _GError GError;
+
+/* A program's function for a long call: @done of @total are done, in the units that the call says. True: go on. False
+ * cancels the call: it fails with ECANCELED, and is not asked again. The image is then as after any failed call of its
+ * kind: no data is lost, and the call can be made again, as its comment says. The library calls it between two steps,
+ * in the thread that makes the call (bdrv_copy(): in any of its threads, one at a time); one step moves some MiB, or
+ * zeroes one GiB. A call that is done may have asked never. */
+typedef bool BlockProgress(void *user, int64_t done, int64_t total);
 
 enum {
     BDRV_O_RDWR         = 1 << 0,
@@ -163,6 +170,8 @@ typedef struct BlockCreateArgs {
      * comes before the file is made. NULL: warnings are dropped */
     void (*warn)(void *user, const char *text);
     void *user;
+    BlockProgress *progress;        /* of preallocation, in bytes. If it is cancelled, a new file is removed again, and an
+                                     * old one is empty. NULL: not called */
 } BlockCreateArgs;
 
 /* Make an image, in any of the ways above */
@@ -287,8 +296,19 @@ typedef enum BlockPreallocation {
 /* Do as bdrv_truncate(), and preallocate the added bytes: if @how is not BDRV_PREALLOC_OFF, a smaller @size fails. If
  * there is no space, the disk has its old length afterwards */
 bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp);
-/* Do as bdrv_grow(), with @options for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
-bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp);
+
+typedef struct BlockResizeOptions {
+    BlockPreallocation preallocation;   /* as for bdrv_grow() */
+    const char *options;        /* for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
+    /* In bytes that are moved or preallocated. There may be several such works, and each begins again at 0. Cancelled, the
+     * disk has its old length. What comes after the change of length cannot be cancelled: to move blocks to the front of
+     * the file stops, with a warning that space was not given back, and the call succeeds. NULL: not called */
+    BlockProgress *progress;
+    void *user;
+} BlockResizeOptions;
+
+/* Do as bdrv_grow(), with @how, which may be NULL: all of it 0 */
+bool bdrv_resize(BlockDriverState *bs, int64_t size, const BlockResizeOptions *how, GError **errp);
 
 typedef struct BlockCopyOptions {
     unsigned workers;           /* threads; 0: two */
@@ -302,7 +322,9 @@ typedef struct BlockCopyOptions {
      * its status does not rule that out. In the second pass @doing is "reading". @err is an errno number. One worker
      * only */
     void (*salvage)(void *user, const char *doing, int64_t offset, int64_t bytes, int err);
-    void (*progress)(void *user, int64_t done, int64_t total);  /* bytes of data; by any worker, one at a time */
+    /* In bytes of data; while those are counted, @done is 0 and @total grows. Cancelled, @to has a part of them. NULL: not
+     * called */
+    BlockProgress *progress;
     void *user;
 } BlockCopyOptions;
 
@@ -317,16 +339,16 @@ bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to,
 /* Write into the backing at depth @depth (1: that of @bs, 2: its backing) what @bs and the images between have of
  * their own. The backing must be open for writing ("backing.read-only=off"). The images between, and other children of
  * the backing that is written to, see a changed backing afterwards. @bs itself is not changed, so the call can be made
- * again after an interruption. @progress may be NULL. */
-bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
-                 void *user, GError **errp);
+ * again after an interruption. @progress counts bytes of the disk, and may be NULL; cancelled, the backing has a part of
+ * the data, and @bs reads as before. */
+bool bdrv_commit(BlockDriverState *bs, unsigned depth, BlockProgress *progress, void *user, GError **errp);
 
 typedef struct BlockRebaseOptions {
     const char *driver;         /* of the new backing; NULL: vpc */
     const char *options;        /* to open it with, as bdrv_open()'s; NULL: none */
     bool names_only;            /* for a backing that was moved: change only its names in @bs; compare and copy nothing.
                                  * @bs may have been opened with BDRV_O_NO_BACKING */
-    void (*progress)(void *user, int64_t done, int64_t total);
+    BlockProgress *progress;    /* in bytes of the disk; cancelled, @bs has its old backing. NULL: not called */
     void *user;
 } BlockRebaseOptions;
 
@@ -452,9 +474,9 @@ enum {
  * failure; error code ENOTSUP: the format has no checks. */
 BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp);
 /* Do as bdrv_check(), and call @progress with the number of clusters checked so far. After each kind of repair all
- * clusters are checked again, and the number starts again. NULL: not called */
-BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, void (*progress)(void *user, int64_t done, int64_t total),
-                               void *user, GError **errp);
+ * clusters are checked again, and the number starts again. Cancelled, whole kinds are repaired, or none. NULL: not
+ * called */
+BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, BlockProgress *progress, void *user, GError **errp);
 void bdrv_check_free(BlockCheck *check);
 
 /* The @n-th warning: a fault that did not keep the image from being opened, or that explains an -EIO. NULL past the

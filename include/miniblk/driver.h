@@ -20,7 +20,8 @@
  * THREADS
  *
  * open(), open_backing(), close() and create() of a node run in one thread, with no other call on the node. Afterwards
- *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info(), get_geometry();
+ *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info(),
+ *                              get_geometry();
  *                              flush() of a protocol, and of a filter with no format below
  *   one at a time for a node   read(), write(), zero(), write_end() of a driver that neither is parallel nor has map();
  *                              map() and map_done(), under the node's map lock
@@ -449,8 +450,12 @@ void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_
 /* In check(): report @count more findings of @kind, of which one was described: for those that can be counted without a
  * look at each */
 void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
-/* In check(): tell the caller's progress function that @done of @total steps are done */
-void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total);
+
+/* In create(), check(), truncate(), resize() and preallocate(), between steps of a long work: tell the program's progress
+ * function that @done of @total are done. False: the program wants the call to end. Stop where a failed write would
+ * have stopped you, with the error ECANCELED; once the work cannot be taken back, end it. Any number of calls; true if
+ * the program has no such function */
+bool bdrv_go_on(BlockDriverState *bs, int64_t done, int64_t total);
 
 /* The driver after @drv, in probing order; NULL after the last one. @drv NULL: the first one */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);
