@@ -30,9 +30,8 @@ typedef struct BlockTree {
     int probe;                      /* how sure the guess of the root's driver was; 0: it was named */
     BlockShortcuts *shortcuts;      /* NULL: none, as while it is being opened */
     pthread_mutex_t notes_lock;     /* guards the rest */
-    GPtrArray *warnings;            /* char *, only ever added to, */
-    GPtrArray *warning_codes;       /* and of each its code, a string of the driver's */
-    void (*warn)(void *user, const char *text);     /* of bdrv_create_with(): called with each warning */
+    GArray *warnings;               /* BlockWarning, only ever added to; the codes are the drivers' */
+    void (*warn)(void *user, const BlockWarning *warning);  /* of bdrv_create_with(): called with each warning */
     void *warn_user;
     BlockInfo errors;               /* its io_* fields */
     const BlockResolver *resolver;  /* the program's, while it opens the image; NULL: none */

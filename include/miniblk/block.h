@@ -49,8 +49,8 @@
  * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until
  * nobody else is inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
  * allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside it.
- * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() wait for
- * nothing of this. Two images have nothing in common: two threads may use two images without a lock. The library starts
+ * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning()
+ * with its like wait for nothing of this. Two images have nothing in common: two threads may use two images without a lock. The library starts
  * threads in bdrv_copy() only, which ends them before it returns.
  *
  * CALLBACKS
@@ -67,7 +67,7 @@
  * Arguments stay the caller's. The library copies what it needs and keeps no pointer to them after the call, but for
  * BlockStorage.user, which must live until the image is closed. What the library returns is the library's, and lives
  *   until bdrv_close() (of a backing also: until bdrv_rebase() replaces it)    the strings of bdrv_get_filename(),
- *             bdrv_get_driver_name(), bdrv_get_warning() and bdrv_get_warning_code(), BlockInfo.filename, and the node
+ *             bdrv_get_driver_name(), bdrv_get_warning() and its like, BlockInfo.filename, and the node
  *             BlockStatus.leaf
  *   until bdrv_info_free() or bdrv_check_free(), even if the image was closed before    the rest of the struct
  *   until bdrv_error_free()             bdrv_error_message()
@@ -162,13 +162,45 @@ BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *opt
                                     GError **errp);
 bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp);
 
+/* What a warning is about, for programs. These numbers and words do not change; new ones may be added.
+ * miniblk-drivers(7) lists the codes */
+typedef enum BlockWarningKind {     /* the code is... */
+    BDRV_WARNING_FAULT,         /* the one that bdrv_check() has for this fault of the image, as "F1" */
+    BDRV_WARNING_IO,            /* "IO": a part of the file that is not needed to open the image could not be read */
+    BDRV_WARNING_GUESS,         /* "guess": the format was guessed, and may be another */
+    BDRV_WARNING_SIZE,          /* "size": the disk has another size than was asked for, or some reader sees another */
+    BDRV_WARNING_GEOMETRY,      /* "geometry": readers that go by the geometry see less of the disk */
+    BDRV_WARNING_CREATOR,       /* "creator": the creator was changed, or readers go by another size for this one */
+    BDRV_WARNING_READER,        /* "reader": some reader refuses this image */
+    BDRV_WARNING_SPLIT,         /* "split": the image is read from several files */
+    BDRV_WARNING_SALVAGE,       /* "salvage": a part of the image is read by a guess, or cannot be read */
+    BDRV_WARNING_PARENT,        /* "parent": a child has no parent to be written with */
+    BDRV_WARNING_IGNORED,       /* "ignored": an option is without effect here */
+    BDRV_WARNING_EMPTIED,       /* "emptied": an image could not be made, and its file is empty now */
+    BDRV_WARNING_STALE,         /* "stale": a device or an export holds bytes of an older image, or held them */
+    BDRV_WARNING_ROOM,          /* "room": there is no place for a new block */
+    BDRV_WARNING_LEFTOVER,      /* "leftover": unused but harmless bytes were left in the file */
+    BDRV_WARNING_GROW,          /* "grow": a format below a format could not be made longer */
+    BDRV_WARNING_CUT,           /* "cut": another program has made the file shorter */
+    BDRV_WARNING_LOCK,          /* "lock": the file is not locked against other programs */
+    BDRV_WARNING_DRIVER,        /* "driver": a driver, or the program's own storage, broke its contract */
+    BDRV_WARNING_BLKDEBUG,      /* "blkdebug": a rule waits for what never happens */
+    BDRV_WARNING_MORE,          /* "more": there were more warnings than are kept */
+} BlockWarningKind;
+
+typedef struct BlockWarning {
+    BlockWarningKind kind;
+    const char *code;           /* in words, as tools print it in JSON */
+    const char *text;           /* for people. That of an image behind this one begins with "parent 'FILENAME': " */
+} BlockWarning;
+
 typedef struct BlockCreateArgs {
     const char *filename;           /* the first three as above */
     const BlockStorage *storage;    /* in place of a file; NULL: none */
     const char *options;
     /* Called with each warning, such as a size that some reader will refuse or see in part. A warning about options
      * comes before the file is made. NULL: warnings are dropped */
-    void (*warn)(void *user, const char *text);
+    void (*warn)(void *user, const BlockWarning *warning);
     void *user;
     BlockProgress *progress;        /* of preallocation, in bytes. If it is cancelled, a new file is removed again, and an
                                      * old one is empty. NULL: not called */
@@ -482,8 +514,9 @@ void bdrv_check_free(BlockCheck *check);
 /* The @n-th warning: a fault that did not keep the image from being opened, or that explains an -EIO. NULL past the
  * last one. Any call may add warnings; they are 64 at most. */
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n);
-/* Its code, for programs, which does not change: the one that bdrv_check() has for this fault, or a word.
- * miniblk-drivers(7) lists the codes */
+/* The same for programs: fill *@warning. False past the last one */
+bool bdrv_get_warning_facts(BlockDriverState *bs, unsigned n, BlockWarning *warning);
+/* Its code only. NULL past the last one */
 const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n);
 
 /* @err may be NULL, for "no error" */

@@ -434,7 +434,8 @@ void bdrv_meta_forget(BlockDriverState *bs);
 /* Errors of open, create, truncate and copy; @code is an errno number */
 void bdrv_set_error(GError **errp, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Add a warning: for a fault that does not keep the image from being opened, or that makes a request fail with -EIO.
- * @code: for programs, a constant that does not change: the code that check() has for the fault, else a word */
+ * @code: for programs, a constant that does not change: the code that check() has for the fault, else a word of
+ * BlockWarningKind */
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* In info(): add a fact. @key and the text are copied */
