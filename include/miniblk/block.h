@@ -85,6 +85,18 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+/* Of the library that these headers belong to. As one number they can be compared: 1002003 is 1.2.3 */
+#define MINIBLK_VERSION_MAJOR   0
+#define MINIBLK_VERSION_MINOR   1
+#define MINIBLK_VERSION_MICRO   0
+#define MINIBLK_VERSION         "0.1.0"
+#define MINIBLK_VERSION_NUMBER  (MINIBLK_VERSION_MAJOR * 1000000 + MINIBLK_VERSION_MINOR * 1000 + MINIBLK_VERSION_MICRO)
+
+/* MINIBLK_VERSION and MINIBLK_VERSION_NUMBER of the library that the program runs with, a constant. Any thread may ask at
+ * any time */
+const char *bdrv_version(void);
+int bdrv_version_number(void);
+
 /* An open image: a tree of nodes, entered at its root. Threads share one handle; two handles must not write to one
  * file. Two processes must not share a handle either: after fork() one of them may use it, and the other may only
  * _exit() or exec. Each process remembers by itself where the next block goes, and both would put a block into the
