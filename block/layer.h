@@ -35,6 +35,7 @@ typedef struct BlockTree {
     void *warn_user;
     BlockInfo errors;               /* its io_* fields */
     const BlockResolver *resolver;  /* the program's, while it opens the image; NULL: none */
+    BlockDriverState *backing;      /* the program's, while it makes the image over it; NULL: none */
     BlockProgress *progress;        /* the program's, of the call that is alone in the image; NULL: none, */
     void *progress_user;
     bool cancelled;                 /* and whether it has returned false: no more is asked then */

@@ -47,19 +47,19 @@
  *   bdrv_get_backing()   no bdrv_rebase() runs meanwhile, and none has run since: what was returned is gone then
  * Requests, bdrv_block_status(), bdrv_get_geometry(), bdrv_lie_apart() and bdrv_get_info() run beside each other.
  * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until
- * nobody else is inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
- * allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside it.
- * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning()
- * with its like wait for nothing of this. Two images have nothing in common: two threads may use two images without a lock. The library starts
- * threads in bdrv_copy() only, which ends them before it returns.
+ * nobody else is inside the image, and requests wait until they return: that may take as long as copying a disk. A
+ * request that allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside
+ * it. bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() with
+ * its like wait for nothing of this. Two images have nothing in common: two threads may use two images without a lock.
+ * The library starts threads in bdrv_copy() only, which ends them before it returns.
  *
  * CALLBACKS
  *
  * Each BlockProgress, salvage() of bdrv_copy(), and the functions of a BlockStorage, run while the library holds locks
- * of the image. They may call on this image (of bdrv_copy(): on both images) only the five functions that wait for
+ * of the image. They may call on this image (of bdrv_copy(): on both images) only the functions that wait for
  * nothing; any other call may wait for ever. All calls on other images are allowed.
- * find() of a BlockResolver and the functions of BlockCreateArgs run in the thread that opens or creates, before there is
- * a handle. They may open, create and use other images.
+ * find() of a BlockResolver and the functions of BlockCreateArgs run in the thread that opens or creates, before there
+ * is a handle. They may open, create and use other images.
  * No callback may longjmp() or throw an exception through the library.
  *
  * OWNERS
@@ -92,8 +92,8 @@ extern "C" {
 #define MINIBLK_VERSION         "0.1.0"
 #define MINIBLK_VERSION_NUMBER  (MINIBLK_VERSION_MAJOR * 1000000 + MINIBLK_VERSION_MINOR * 1000 + MINIBLK_VERSION_MICRO)
 
-/* MINIBLK_VERSION and MINIBLK_VERSION_NUMBER of the library that the program runs with, a constant. Any thread may ask at
- * any time */
+/* MINIBLK_VERSION and MINIBLK_VERSION_NUMBER of the library that the program runs with, a constant. Any thread may ask
+ * at any time */
 const char *bdrv_version(void);
 int bdrv_version_number(void);
 
@@ -214,8 +214,16 @@ typedef struct BlockCreateArgs {
      * comes before the file is made. NULL: warnings are dropped */
     void (*warn)(void *user, const BlockWarning *warning);
     void *user;
-    BlockProgress *progress;        /* of preallocation, in bytes. If it is cancelled, a new file is removed again, and an
-                                     * old one is empty. NULL: not called */
+    /* Of preallocation, in bytes. If it is cancelled, a new file is removed again, and an old one is empty. NULL: not
+     * called */
+    BlockProgress *progress;
+    /* Make a differencing image over this open image, of the same driver or raw, which needs no name: it may be in
+     * storage of the program's. It stays the caller's, and open. The new image remembers its unique id; of its names
+     * the option backing_file, or else its filename; without any name, a BlockResolver or the option "backing" has to
+     * find it. Requests may run on it meanwhile; bdrv_close(), bdrv_amend(), bdrv_rebase() and changes of its length
+     * may not, also in warn(). NULL: the options name the backing, or there is none. Error codes: ENOTSUP: images of
+     * the driver have no backings; EINVAL: the new image would be written over it, or over an image behind it */
+    BlockDriverState *backing;
 } BlockCreateArgs;
 
 /* Make an image, in any of the ways above */
@@ -344,9 +352,10 @@ bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GErro
 typedef struct BlockResizeOptions {
     BlockPreallocation preallocation;   /* as for bdrv_grow() */
     const char *options;        /* for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
-    /* In bytes that are moved or preallocated. There may be several such works, and each begins again at 0. Cancelled, the
-     * disk has its old length. What comes after the change of length cannot be cancelled: to move blocks to the front of
-     * the file stops, with a warning that space was not given back, and the call succeeds. NULL: not called */
+    /* In bytes that are moved or preallocated. There may be several such works, and each begins again at 0. Cancelled,
+     * the disk has its old length. A disk that was made shorter has its new length already when blocks are moved to the
+     * front of the file: if that is cancelled, the call succeeds, and warns that space was not given back. NULL: not
+     * called */
     BlockProgress *progress;
     void *user;
 } BlockResizeOptions;
@@ -366,8 +375,8 @@ typedef struct BlockCopyOptions {
      * its status does not rule that out. In the second pass @doing is "reading". @err is an errno number. One worker
      * only */
     void (*salvage)(void *user, const char *doing, int64_t offset, int64_t bytes, int err);
-    /* In bytes of data; while those are counted, @done is 0 and @total grows. Cancelled, @to has a part of them. NULL: not
-     * called */
+    /* In bytes of data; while those are counted, @done is 0 and @total grows. Cancelled, @to has a part of them. NULL:
+     * not called */
     BlockProgress *progress;
     void *user;
 } BlockCopyOptions;
@@ -383,8 +392,8 @@ bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to,
 /* Write into the backing at depth @depth (1: that of @bs, 2: its backing) what @bs and the images between have of
  * their own. The backing must be open for writing ("backing.read-only=off"). The images between, and other children of
  * the backing that is written to, see a changed backing afterwards. @bs itself is not changed, so the call can be made
- * again after an interruption. @progress counts bytes of the disk, and may be NULL; cancelled, the backing has a part of
- * the data, and @bs reads as before. */
+ * again after an interruption. @progress counts bytes of the disk, and may be NULL; cancelled, the backing has a part
+ * of the data, and @bs reads as before. */
 bool bdrv_commit(BlockDriverState *bs, unsigned depth, BlockProgress *progress, void *user, GError **errp);
 
 typedef struct BlockRebaseOptions {

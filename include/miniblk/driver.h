@@ -341,6 +341,9 @@ int bdrv_get_place(BlockDriverState *bs);
 /* What the host says of the file at the bottom of @node. False: it is none */
 bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts);
 
+/* In create(): the open image that the program wants behind the new one; it is not this driver's to close. NULL: none.
+ * A driver with create() and open_backing() takes it, or fails */
+BlockDriverState *bdrv_get_given_backing(BlockDriverState *bs);
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
 /* What is known of a file before it is made */
@@ -452,10 +455,10 @@ void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_
  * look at each */
 void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
 
-/* In create(), check(), truncate(), resize() and preallocate(), between steps of a long work: tell the program's progress
- * function that @done of @total are done. False: the program wants the call to end. Stop where a failed write would
- * have stopped you, with the error ECANCELED; once the work cannot be taken back, end it. Any number of calls; true if
- * the program has no such function */
+/* In create(), check(), truncate(), resize() and preallocate(), between steps of a long work: tell the program's
+ * progress function that @done of @total are done. False: the program wants the call to end. Stop where a failed write
+ * would have stopped you, with the error ECANCELED; once the work cannot be taken back, end it. Any number of calls;
+ * true if the program has no such function */
 bool bdrv_go_on(BlockDriverState *bs, int64_t done, int64_t total);
 
 /* The driver after @drv, in probing order; NULL after the last one. @drv NULL: the first one */

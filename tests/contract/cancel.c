@@ -1,4 +1,4 @@
-/* cancel.c - a program cancels a long call at each moment that it is asked: nothing is lost, and the call can be made again */
+/* cancel.c - a program cancels a long call, whenever it is asked: nothing is lost, and the call can be made again */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
@@ -229,7 +229,8 @@ static void test_copy_workers(void)
 }
 
 /* @create makes an image of 1 MiB, which becomes one of @size bytes, with @how and the patience of its user */
-static int resize_once(const char *create, const char *open, int64_t size, BlockPreallocation preallocation, int patience)
+static int resize_once(const char *create, const char *open, int64_t size, BlockPreallocation preallocation,
+                       int patience)
 {
     Medium medium = medium_on_disk();
     Patience p = { patience };
@@ -265,13 +266,15 @@ static int preallocate_raw(int patience)
 
 static int preallocate_fixed(int patience)
 {
-    return resize_once("driver=vpc,subformat=fixed,size=1M,force_size=on", "driver=vpc", 40 * MIB, BDRV_PREALLOC_FULL, patience);
+    return resize_once("driver=vpc,subformat=fixed,size=1M,force_size=on", "driver=vpc", 40 * MIB,
+                       BDRV_PREALLOC_FULL, patience);
 }
 
 /* The longer BAT has blocks in its way */
 static int grow_dynamic(int patience)
 {
-    return resize_once("driver=vpc,size=1M,force_size=on,block_size=512", "driver=vpc", 2 * MIB, BDRV_PREALLOC_OFF, patience);
+    return resize_once("driver=vpc,size=1M,force_size=on,block_size=512", "driver=vpc", 2 * MIB,
+                       BDRV_PREALLOC_OFF, patience);
 }
 
 static void test_preallocate_raw(void)

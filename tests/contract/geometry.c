@@ -166,8 +166,8 @@ static void test_table_translated(void)
 static void test_table_silent(void)
 {
     static const struct { uint8_t type, head, sector; const char *create; } silent[] = {
-        { 0xee, 3, 17, "driver=raw,size=64M" }, { 6, 0, 17, "driver=raw,size=64M" }, { 6, 3, 0xc0, "driver=raw,size=64M" },
-        { 6, 1, 1, "driver=raw,size=64M" }, { 6, 255, 63, "driver=raw,size=1M" },
+        { 0xee, 3, 17, "driver=raw,size=64M" }, { 6, 0, 17, "driver=raw,size=64M" },
+        { 6, 3, 0xc0, "driver=raw,size=64M" }, { 6, 1, 1, "driver=raw,size=64M" }, { 6, 255, 63, "driver=raw,size=1M" },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(silent); i++) {
@@ -189,7 +189,8 @@ static void test_table_silent(void)
 static void test_above(void)
 {
     static const char *const whole[] = {
-        "driver=blkdebug,image.driver=vpc", "driver=raw,file.driver=vpc", "driver=raw,file.driver=blkdebug,file.image.driver=vpc",
+        "driver=blkdebug,image.driver=vpc", "driver=raw,file.driver=vpc",
+        "driver=raw,file.driver=blkdebug,file.image.driver=vpc",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(whole); i++) {
@@ -218,7 +219,8 @@ static void test_window(void)
 
 static void test_unreadable(void)
 {
-    Image image = image_new("driver=raw,size=1M", "driver=raw,file.driver=blkdebug,file.inject-error.0.event=read_aio", 0);
+    Image image = image_new("driver=raw,size=1M",
+                            "driver=raw,file.driver=blkdebug,file.inject-error.0.event=read_aio", 0);
     BlockGeometry got = { .heads = 1 };
 
     g_assert_cmpint(bdrv_get_geometry(image.bs, &got), ==, -EIO);
