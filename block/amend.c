@@ -9,7 +9,7 @@
 typedef struct Change {
     const void *opts;
     int64_t size;
-    BlockPreallocation how;
+    const BlockResizeOptions *how;
 } Change;
 
 typedef bool ChangeFunction(BlockDriverState *bs, const Change *change, GError **errp);
@@ -56,13 +56,14 @@ static bool resize_node(BlockDriverState *bs, const Change *change, GError **err
                         : bdrv_node_truncate(bs, change->size, errp);
 }
 
-/* Resize the disk and preallocate what is added. If there is no space for it, set the old size again */
-static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
+/* Resize the disk and preallocate what is added. If there is no space for it, or the program cancels, set the old size
+ * again */
+static bool resize_and_fill(BlockDriverState *bs, const Change *change, GError **errp)
 {
     int64_t old = bdrv_node_size(bs);
-    bool full = change->how == BDRV_PREALLOC_FULL;
+    bool full = change->how->preallocation == BDRV_PREALLOC_FULL;
 
-    if (change->how == BDRV_PREALLOC_OFF) {
+    if (change->how->preallocation == BDRV_PREALLOC_OFF) {
         return resize_node(bs, change, errp);
     }
     if (change->size < old) {
@@ -75,6 +76,7 @@ static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
     if (bdrv_node_preallocate(bs, old, bdrv_node_size(bs) - old, full, errp)) {
         return true;
     }
+    block_end_progress(bs->priv->tree, "resize", errp);     /* it goes on backwards */
     if (!bdrv_node_truncate(bs, old, NULL) && errp && *errp) {
         g_prefix_error(errp, "the disk has %" PRId64 " bytes now, since it could not be made shorter again: ",
                        bdrv_node_size(bs));
@@ -82,22 +84,34 @@ static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
     return false;
 }
 
-bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp)
+static bool resize(BlockDriverState *bs, const Change *change, GError **errp)
 {
+    BlockTree *tree = bs->priv->tree;
+
+    block_begin_progress(tree, change->how->progress, change->how->user);
+    bool ok = resize_and_fill(bs, change, errp);
+    block_end_progress(tree, "resize", errp);
+    return ok;
+}
+
+bool bdrv_resize(BlockDriverState *bs, int64_t size, const BlockResizeOptions *how, GError **errp)
+{
+    static const BlockResizeOptions defaults;
     const BlockDriver *drv = bs->drv;
 
+    how = how ? how : &defaults;
     if (size < 0) {
         bdrv_set_error(errp, EINVAL, "size %" PRId64 " is negative", size);
         return false;
     }
-    if (!options || !*options) {
+    if (!how->options || !*how->options) {
         return change_alone(bs, resize, &(Change) { NULL, size, how }, errp);
     }
     if (!drv->resize) {
         bdrv_set_error(errp, ENOTSUP, "driver '%s' has no options for another size", drv->name);
         return false;
     }
-    g_autofree void *opts = block_options_read(drv->resize_options, drv->resize_size, options, drv->name, errp);
+    g_autofree void *opts = block_options_read(drv->resize_options, drv->resize_size, how->options, drv->name, errp);
     bool ok = opts && change_alone(bs, resize, &(Change) { opts, size, how }, errp);
 
     if (opts) {
@@ -108,10 +122,10 @@ bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, con
 
 bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp)
 {
-    return bdrv_resize(bs, size, how, NULL, errp);
+    return bdrv_resize(bs, size, &(BlockResizeOptions) { .preallocation = how }, errp);
 }
 
 bool bdrv_truncate(BlockDriverState *bs, int64_t size, GError **errp)
 {
-    return bdrv_resize(bs, size, BDRV_PREALLOC_OFF, NULL, errp);
+    return bdrv_resize(bs, size, NULL, errp);
 }

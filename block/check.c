@@ -20,8 +20,6 @@ typedef struct Kind {
 struct BlockCheckBuilder {
     int kinds;
     Kind *found;            /* one for each kind; the last one is for reads that failed */
-    void (*progress)(void *user, int64_t done, int64_t total);  /* NULL: not called */
-    void *user;
 };
 
 /* A BlockCheck, which bdrv_check() returns, and what belongs to it */
@@ -219,15 +217,7 @@ BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp)
     return bdrv_check_telling(bs, fix, NULL, NULL, errp);
 }
 
-void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total)
-{
-    if (found && found->progress) {
-        found->progress(found->user, done, total);
-    }
-}
-
-BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix,
-                               void (*progress)(void *user, int64_t done, int64_t total), void *user, GError **errp)
+BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, BlockProgress *progress, void *user, GError **errp)
 {
     BlockTree *tree = bs->priv->tree;
 
@@ -238,11 +228,11 @@ BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix,
 
     builder_init(&own->now, bs->drv->check_kinds);
     builder_init(&own->repaired, bs->drv->check_kinds);
-    own->now.progress = progress;
-    own->now.user = user;
     fix |= fix & BDRV_CHECK_FIX_ERRORS ? BDRV_CHECK_FIX_LEAKS : 0;
     block_enter_alone(tree);
+    block_begin_progress(tree, progress, user);
     bool ok = look_and_repair(bs, own, fix, errp);
+    block_end_progress(tree, "check", errp);
     block_leave_alone(tree);
 
     sum_up(own, bs->drv->check_kinds);

@@ -9,6 +9,7 @@
 #include "block/layer.h"
 
 #define PIECE_BYTES (1 << 20)
+#define ZERO_BYTES  (1 << 30)
 
 typedef struct Commit {
     BlockDriverState *top, *base;
@@ -26,6 +27,7 @@ static int64_t commit_first(Commit *c, int64_t offset, int64_t bytes)
         return ret < 0 ? ret : st.bytes;
     }
     if (st.zero) {
+        st.bytes = MIN(st.bytes, ZERO_BYTES);
         ret = bdrv_node_zero(c->base, offset, st.bytes, 0);
     } else {
         st.bytes = MIN(st.bytes, PIECE_BYTES);
@@ -35,14 +37,14 @@ static int64_t commit_first(Commit *c, int64_t offset, int64_t bytes)
     return ret < 0 ? ret : st.bytes;
 }
 
-static int64_t commit_all(Commit *c, void (*progress)(void *, int64_t, int64_t), void *user)
+static int64_t commit_all(Commit *c)
 {
     int64_t size = bdrv_node_size(c->top), n = 0;
 
     for (int64_t offset = 0; offset < size && n >= 0; offset += n) {
         n = commit_first(c, offset, size - offset);
-        if (progress && n > 0) {
-            progress(user, offset + n, size);
+        if (n > 0 && !bdrv_go_on(c->top, offset + n, size)) {
+            n = -ECANCELED;
         }
     }
     return n < 0 ? n : bdrv_node_flush(c->base);
@@ -66,8 +68,7 @@ static bool check_base(BlockDriverState *top, BlockDriverState *base, unsigned d
     return false;
 }
 
-bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
-                 void *user, GError **errp)
+bool bdrv_commit(BlockDriverState *bs, unsigned depth, BlockProgress *progress, void *user, GError **errp)
 {
     BlockTree *tree = bs->priv->tree;
     Commit c = { bs, bs, depth };
@@ -80,13 +81,15 @@ bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *us
     bool ok = check_base(bs, c.base, depth, errp);
     if (ok) {
         c.buf = g_try_malloc(PIECE_BYTES);
-        ret = c.buf ? commit_all(&c, progress, user) : ret;
+        block_begin_progress(tree, progress, user);
+        ret = c.buf ? commit_all(&c) : ret;
         g_free(c.buf);
     }
     if (ok && ret < 0) {
         bdrv_set_error(errp, (int)-ret, "could not write to parent '%s': %s", c.base->filename, g_strerror((int)-ret));
         ok = false;
     }
+    block_end_progress(tree, "commit", errp);
     block_leave_alone(tree);
     return ok;
 }

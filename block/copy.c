@@ -22,6 +22,7 @@
 #define WRITE_BYTES     (128 << 10)     /* the page cache is faster with this than with 1 MiB */
 #define ZERO_UNIT       4096
 #define SALVAGE_UNIT    512
+#define ZERO_BYTES      (1 << 30)       /* of one piece of zeroes, where somebody wants to know how far the work is */
 #define MAX_WORKERS     16
 
 /* A range that could not be read. Losses of one kind are found from front to back, by one worker at a time */
@@ -44,6 +45,7 @@ typedef struct Copy {
     int64_t data_end;               /* the bytes from next to here are data: no need to ask again */
     int64_t turn;                   /* the offset of the piece that may be written now */
     int64_t done;
+    bool cancelled;                 /* opts.progress() has returned false */
     Loss status_loss, read_loss;
     bool counted;                   /* count_total() is done: it has reported the status losses */
     int err;                        /* errno of the first failure; 0: none */
@@ -67,6 +69,16 @@ static void fail_copy(Copy *copy, const char *doing, int64_t offset, int err)
     }
     pthread_cond_broadcast(&copy->turned);
     pthread_mutex_unlock(&copy->lock);
+}
+
+/* Call opts.progress(), whose answer is an error like others. The lock is held, or there are no workers */
+static void report(Copy *copy)
+{
+    if (copy->opts.progress && !copy->cancelled && !copy->opts.progress(copy->opts.user, copy->done, copy->total)) {
+        copy->cancelled = true;
+        copy->err = copy->err ? copy->err : ECANCELED;
+        pthread_cond_broadcast(&copy->turned);
+    }
 }
 
 /* Call opts.salvage() for @loss, if there is one */
@@ -135,6 +147,9 @@ static int describe_piece(Copy *copy, int64_t offset, Piece *piece)
         copy->data_end = offset + st.bytes;
         st.bytes = MIN(st.bytes, READ_BYTES - offset % READ_BYTES);
     }
+    if (st.zero && copy->opts.progress && !copy->opts.target_is_zero) {
+        st.bytes = MIN(st.bytes, ZERO_BYTES);
+    }
     *piece = (Piece) { offset, st.bytes, st.zero };
     return 0;
 }
@@ -190,9 +205,7 @@ static void count_done(Copy *copy, const Piece *piece)
 {
     pthread_mutex_lock(&copy->lock);
     copy->done += piece->zero ? 0 : piece->bytes;
-    if (copy->opts.progress) {
-        copy->opts.progress(copy->opts.user, copy->done, copy->total);
-    }
+    report(copy);
     pthread_mutex_unlock(&copy->lock);
 }
 
@@ -351,25 +364,28 @@ static bool find_order(Copy *copy, GError **errp)
     return true;
 }
 
-/* Count the bytes of data, for opts.progress */
+/* Count the bytes of data, for opts.progress. 0 or an errno number */
 static int count_total(Copy *copy)
 {
     int64_t offset = copy->opts.progress || copy->opts.salvage ? copy->next : copy->end;
     Piece piece;
     int ret = 0;
 
-    for (; offset < copy->end && ret == 0; offset += piece.bytes) {
+    for (; offset < copy->end && !copy->err; offset += piece.bytes) {
         ret = describe_piece(copy, offset, &piece);
         if (ret < 0) {
             fail_copy(copy, "reading block status at offset", offset, -ret);
             break;
         }
         copy->total += piece.zero ? 0 : piece.bytes;
+        if (copy->total > 0) {      /* else 0 of 0 bytes would look like the end */
+            report(copy);
+        }
     }
     copy->data_end = copy->opts.sparse < 0 ? copy->end : 0;   /* with opts.sparse < 0 zeroes are read and written */
     tell_loss(copy, &copy->status_loss);
     copy->counted = true;
-    return ret;
+    return copy->err;
 }
 
 /* Set the range to copy. False if the source is shorter, or the target has no room for it */
@@ -427,7 +443,10 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
     }
     pthread_cond_destroy(&copy.turned);
     pthread_mutex_destroy(&copy.lock);
-    if (copy.err) {
+    if (copy.cancelled && copy.err == ECANCELED) {
+        bdrv_set_error(errp, ECANCELED, "copy was cancelled by the program, with %" PRId64 " of %" PRId64
+                       " bytes of data done", copy.done, copy.total);
+    } else if (copy.err) {
         bdrv_set_error(errp, copy.err, "error while %s %" PRId64 ": %s", copy.err_doing, copy.err_offset,
                        g_strerror(copy.err));
     }

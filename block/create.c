@@ -231,6 +231,34 @@ static bool create_node(const BlockSource *from, const BlockDriver *drv, KeyVal 
     return ok;
 }
 
+BlockDriverState *bdrv_get_given_backing(BlockDriverState *bs)
+{
+    return bs->priv->tree->backing;
+}
+
+/* Do two of them lead to the same bytes? */
+static bool is_same_storage(const BlockStorage *a, const BlockStorage *b)
+{
+    return a && b && a->read == b->read && a->user == b->user;
+}
+
+/* Can an image of @drv be made over args->backing? Files are compared by the driver, which knows their names */
+static bool may_be_over(const BlockCreateArgs *args, const BlockDriver *drv, GError **errp)
+{
+    if (args->backing && !drv->open_backing) {
+        bdrv_set_error(errp, ENOTSUP, "driver '%s' has no parents", drv->name);
+        return false;
+    }
+    for (BlockDriverState *bs = args->backing; bs; bs = bs->backing) {
+        if (is_same_storage(block_lowest(bs)->priv->storage, args->storage)) {
+            bdrv_set_error(errp, EINVAL,
+                           "the new image would be written over its parent, or over an image that its parent needs");
+            return false;
+        }
+    }
+    return true;
+}
+
 bool bdrv_create_with(const BlockCreateArgs *args, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(args->options, errp);
@@ -249,15 +277,18 @@ bool bdrv_create_with(const BlockCreateArgs *args, GError **errp)
     } else if (drv && !drv->create) {
         bdrv_set_error(errp, ENOTSUP, "Format driver '%s' does not support image creation", drv->name);
     }
-    if (!drv || !drv->create) {
+    if (!drv || !drv->create || !may_be_over(args, drv, errp)) {
         return false;
     }
     const BlockSource from = { block_tree_new(), lowest, args->storage };
 
     from.tree->warn = args->warn;
     from.tree->warn_user = args->user;
+    from.tree->backing = args->backing;
+    block_begin_progress(from.tree, args->progress, args->user);
     bool ok = create_node(&from, drv, kv, errp);
 
+    block_end_progress(from.tree, "creation", errp);
     block_tell_warning(from.tree, false, errp);
     block_tree_free(from.tree);
     return ok;

@@ -29,12 +29,15 @@ typedef struct BlockTree {
     int probe;                      /* score of the guess of the root's driver; 0: the driver was named */
     BlockShortcuts *shortcuts;      /* NULL: none; NULL also while the image is opened */
     pthread_mutex_t notes_lock;     /* guards the rest */
-    GPtrArray *warnings;            /* of char *; only appended to */
-    GPtrArray *warning_codes;       /* the code of each warning, a constant of the driver */
-    void (*warn)(void *user, const char *text);     /* bdrv_create_with() only: called with each warning */
+    GArray *warnings;               /* BlockWarning, only appended to; the codes are constants of the drivers */
+    void (*warn)(void *user, const BlockWarning *warning);  /* bdrv_create_with() only: called with each warning */
     void *warn_user;
     BlockInfo errors;               /* only the io_* fields are used */
     const BlockResolver *resolver;  /* the program's, while the image is opened; NULL: none */
+    BlockDriverState *backing;      /* the program's, while an image is created over it; NULL: none */
+    BlockProgress *progress;        /* the program's, of the call that is alone in the image; NULL: none */
+    void *progress_user;
+    bool cancelled;                 /* progress() has returned false, and is not called again */
 } BlockTree;
 
 /* Wait until no request is in the image, and keep others out */
@@ -179,6 +182,11 @@ bool block_flush_after(BlockTree *tree, const char *text, GError **errp);
 void block_flush_begins(BlockTree *tree);
 /* Count @written bytes of a request that has ended (0: a read); return whether it is time to flush */
 bool block_flush_is_due(BlockTree *tree, int64_t written);
+
+/* progress.c: have bdrv_go_on() ask @progress, NULL: nobody. For a call that is alone in the image, or makes it */
+void block_begin_progress(BlockTree *tree, BlockProgress *progress, void *user);
+/* Ask nobody from now on. If the call failed and was cancelled, *@errp says that of @name */
+void block_end_progress(BlockTree *tree, const char *name, GError **errp);
 
 /* notes.c */
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err);

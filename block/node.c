@@ -9,6 +9,10 @@
 #include "block/layer.h"
 #include "util/checked.h"
 
+/* Of what is preallocated: how much is written, or asked of the file system, at once */
+#define WRITE_PIECE (16 << 20)
+#define ZERO_PIECE  (INT64_C(1) << 30)
+
 const uint8_t block_zeroes[BLOCK_ZEROES] __attribute__((aligned(4096)));
 
 bool bdrv_node_can_grow(BlockDriverState *node)
@@ -242,10 +246,20 @@ bool bdrv_node_resize(BlockDriverState *node, int64_t size, const void *opts, GE
            block_says_why(node, "resize", node->drv->resize(node, size, opts, errp), errp);
 }
 
-/* Allocate a hole, by a write of zeroes */
+/* Allocate a hole by writes of zeroes, piece by piece. The program may cancel between two pieces */
 static int allocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full)
 {
-    return full ? write_zero_buffers(node, offset, bytes) : bdrv_node_zero(node, offset, bytes, 0);
+    int64_t piece = full ? WRITE_PIECE : ZERO_PIECE;
+    int ret = 0;
+
+    for (int64_t done = 0, n; done < bytes && ret == 0; done += n) {
+        n = MIN(bytes - done, piece);
+        ret = full ? write_zero_buffers(node, offset + done, n) : bdrv_node_zero(node, offset + done, n, 0);
+        if (ret == 0 && !bdrv_go_on(node, done + n, bytes)) {
+            ret = -ECANCELED;
+        }
+    }
+    return ret;
 }
 
 bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp)

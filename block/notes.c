@@ -5,6 +5,27 @@
 
 #define MAX_WARNINGS 64
 
+/* The codes that are words. All others are of faults that check knows */
+static const char *const words[] = {
+    [BDRV_WARNING_IO] = "IO", [BDRV_WARNING_GUESS] = "guess", [BDRV_WARNING_SIZE] = "size",
+    [BDRV_WARNING_GEOMETRY] = "geometry", [BDRV_WARNING_CREATOR] = "creator", [BDRV_WARNING_READER] = "reader",
+    [BDRV_WARNING_SPLIT] = "split", [BDRV_WARNING_SALVAGE] = "salvage", [BDRV_WARNING_PARENT] = "parent",
+    [BDRV_WARNING_IGNORED] = "ignored", [BDRV_WARNING_EMPTIED] = "emptied", [BDRV_WARNING_STALE] = "stale",
+    [BDRV_WARNING_ROOM] = "room", [BDRV_WARNING_LEFTOVER] = "leftover", [BDRV_WARNING_GROW] = "grow",
+    [BDRV_WARNING_CUT] = "cut", [BDRV_WARNING_LOCK] = "lock", [BDRV_WARNING_DRIVER] = "driver",
+    [BDRV_WARNING_BLKDEBUG] = "blkdebug", [BDRV_WARNING_MORE] = "more",
+};
+
+static BlockWarningKind kind_of(const char *code)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (words[i] && g_str_equal(words[i], code)) {
+            return (BlockWarningKind)i;
+        }
+    }
+    return BDRV_WARNING_FAULT;
+}
+
 static bool has_room(BlockTree *tree)
 {
     pthread_mutex_lock(&tree->notes_lock);
@@ -13,10 +34,42 @@ static bool has_room(BlockTree *tree)
     return room;
 }
 
-/* Keep each text once, and 64 texts at most */
+static bool is_noted(const GArray *warnings, const char *text)
+{
+    for (guint i = 0; i < warnings->len; i++) {
+        if (g_str_equal(g_array_index(warnings, BlockWarning, i).text, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Keep @text as a warning, each text once and 64 texts at most. Takes @text. False: *@warning is not set */
+static bool note(BlockTree *tree, const char *code, char *text, BlockWarning *warning)
+{
+    pthread_mutex_lock(&tree->notes_lock);
+    bool is_new = tree->warnings->len < MAX_WARNINGS && !is_noted(tree->warnings, text);
+
+    if (is_new && tree->warnings->len == MAX_WARNINGS - 1) {
+        g_free(text);
+        text = g_strdup("more warnings were given than are kept: check lists what is wrong with the image");
+        code = "more";
+    }
+    if (is_new) {
+        *warning = (BlockWarning) { kind_of(code), code, text };
+        g_array_append_val(tree->warnings, *warning);
+    }
+    pthread_mutex_unlock(&tree->notes_lock);
+    if (!is_new) {
+        g_free(text);
+    }
+    return is_new;
+}
+
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
 {
     BlockTree *tree = bs->priv->tree;
+    BlockWarning warning;
     va_list args;
 
     if (!has_room(tree)) {
@@ -31,44 +84,34 @@ void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...)
         text = g_strdup_printf("parent '%s': %s", bs->filename, said);
         g_free(said);
     }
-
-    pthread_mutex_lock(&tree->notes_lock);
-    bool is_new = tree->warnings->len < MAX_WARNINGS &&
-                  !g_ptr_array_find_with_equal_func(tree->warnings, text, g_str_equal, NULL);
-
-    if (is_new && tree->warnings->len == MAX_WARNINGS - 1) {
-        g_free(text);
-        text = g_strdup("more warnings were given than are kept: check lists what is wrong with the image");
-        code = "more";
-    }
-    if (is_new) {
-        g_ptr_array_add(tree->warnings, text);
-        g_ptr_array_add(tree->warning_codes, (gpointer)code);
-    }
-    pthread_mutex_unlock(&tree->notes_lock);
-    if (!is_new) {
-        g_free(text);
-    } else if (tree->warn) {
-        tree->warn(tree->warn_user, text);
+    if (note(tree, code, text, &warning) && tree->warn) {
+        tree->warn(tree->warn_user, &warning);
     }
 }
 
-static const char *get_note(BlockTree *tree, const GPtrArray *notes, unsigned n)
+bool bdrv_get_warning_facts(BlockDriverState *bs, unsigned n, BlockWarning *warning)
 {
+    BlockTree *tree = bs->priv->tree;
+
     pthread_mutex_lock(&tree->notes_lock);
-    const char *text = n < notes->len ? g_ptr_array_index(notes, n) : NULL;
+    bool there = n < tree->warnings->len;
+    *warning = there ? g_array_index(tree->warnings, BlockWarning, n) : (BlockWarning) { 0 };
     pthread_mutex_unlock(&tree->notes_lock);
-    return text;
+    return there;
 }
 
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n)
 {
-    return get_note(bs->priv->tree, bs->priv->tree->warnings, n);
+    BlockWarning warning;
+
+    return bdrv_get_warning_facts(bs, n, &warning) ? warning.text : NULL;
 }
 
 const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n)
 {
-    return get_note(bs->priv->tree, bs->priv->tree->warning_codes, n);
+    BlockWarning warning;
+
+    return bdrv_get_warning_facts(bs, n, &warning) ? warning.code : NULL;
 }
 
 void block_note_error(BlockTree *tree, const char *operation, int64_t offset, int err)
@@ -91,7 +134,7 @@ void block_tell_warning(BlockTree *tree, bool any, GError **errp)
 
         *errp = NULL;
         bdrv_set_error(errp, bdrv_error_code(err), "%s (%s)", err->message,
-                       (char *)g_ptr_array_index(tree->warnings, count - 1));
+                       g_array_index(tree->warnings, BlockWarning, count - 1).text);
         g_error_free(err);
     }
 }

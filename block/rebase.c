@@ -71,7 +71,7 @@ static int64_t copy_first(Rebase *r, int64_t offset, int64_t bytes)
     return ret < 0 ? ret : bytes;
 }
 
-static int64_t copy_all(Rebase *r, const BlockRebaseOptions *opts)
+static int64_t copy_all(Rebase *r)
 {
     int64_t size = bdrv_node_size(r->bs), n = 0;
 
@@ -82,8 +82,8 @@ static int64_t copy_all(Rebase *r, const BlockRebaseOptions *opts)
     }
     for (int64_t offset = 0; offset < size && n >= 0; offset += n) {
         n = copy_first(r, offset, size - offset);
-        if (opts->progress && n > 0) {
-            opts->progress(opts->user, offset + n, size);
+        if (n > 0 && !bdrv_go_on(r->bs, offset + n, size)) {
+            n = -ECANCELED;
         }
     }
     g_free(r->old);
@@ -114,14 +114,27 @@ static bool open_new_backing(Rebase *r, const char *filename, const BlockRebaseO
     return block_open_backings(r->backing, errp);
 }
 
+/* All that can be cancelled */
+static bool copy_and_flush(Rebase *r, const BlockRebaseOptions *opts, GError **errp)
+{
+    BlockTree *tree = r->bs->priv->tree;
+
+    block_begin_progress(tree, opts->progress, opts->user);
+    int64_t ret = opts->names_only ? 0 : copy_all(r);
+
+    ret = ret < 0 ? ret : bdrv_node_flush(r->bs);
+    if (ret < 0) {
+        bdrv_set_error(errp, (int)-ret, "could not copy what differs between the parents: %s", g_strerror((int)-ret));
+    }
+    block_end_progress(tree, "rebase", errp);
+    return ret == 0;
+}
+
 static bool use_new_backing(Rebase *r, const BlockRebaseOptions *opts, GError **errp)
 {
     BlockDriverState *bs = r->bs;
-    int64_t ret = opts->names_only ? 0 : copy_all(r, opts);
 
-    ret = ret < 0 ? ret : bdrv_node_flush(bs);
-    if (ret < 0) {
-        bdrv_set_error(errp, (int)-ret, "could not copy what differs between the parents: %s", g_strerror((int)-ret));
+    if (!copy_and_flush(r, opts, errp)) {
         return false;
     }
     pthread_mutex_lock(&bs->priv->map_lock);

@@ -62,14 +62,19 @@ bool bdrv_parse_cache_mode(const char *mode, unsigned *flags)
     return false;
 }
 
+static void warning_clear(void *warning)
+{
+    g_free((char *)((BlockWarning *)warning)->text);
+}
+
 BlockTree *block_tree_new(void)
 {
     BlockTree *tree = g_new0(BlockTree, 1);
 
     gate_init(&tree->gate);
     pthread_mutex_init(&tree->notes_lock, NULL);
-    tree->warnings = g_ptr_array_new_with_free_func(g_free);
-    tree->warning_codes = g_ptr_array_new();
+    tree->warnings = g_array_new(FALSE, FALSE, sizeof(BlockWarning));
+    g_array_set_clear_func(tree->warnings, warning_clear);
     return tree;
 }
 
@@ -77,8 +82,7 @@ void block_tree_free(BlockTree *tree)
 {
     gate_destroy(&tree->gate);
     pthread_mutex_destroy(&tree->notes_lock);
-    g_ptr_array_unref(tree->warnings);
-    g_ptr_array_unref(tree->warning_codes);
+    g_array_unref(tree->warnings);
     block_shortcuts_free(tree);
     g_free(tree);
 }

@@ -45,7 +45,7 @@ void tool_init(const char *argv0)
 void tool_print_version(void)
 {
     tool_print(tool_is_qemu ? "%s version " QEMU_VERSION " (miniblk %s)\n" : "%s version %s\n", tool_name,
-               MINIBLK_VERSION);
+               bdrv_version());
 }
 
 bool tool_check_aio(const char *mode)

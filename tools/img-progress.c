@@ -125,7 +125,7 @@ static void wait_for_rate(const ImgProgress *progress)
     }
 }
 
-void img_progress_report(void *user, int64_t done, int64_t total)
+bool img_progress_report(void *user, int64_t done, int64_t total)
 {
     ImgProgress *progress = user;
     int64_t counted = tool_is_qemu && done < total ? done / QEMU_STEP * QEMU_STEP : done;
@@ -136,4 +136,5 @@ void img_progress_report(void *user, int64_t done, int64_t total)
     if (progress->rate) {
         wait_for_rate(progress);
     }
+    return true;
 }

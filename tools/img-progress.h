@@ -29,8 +29,9 @@ void img_progress_start(ImgProgress *progress, bool wanted, bool quiet, int64_t 
 double img_percent(int64_t part, int64_t all);
 /* Begin a new part of the work. It begins at @begin percent, and is @share percent of all work */
 void img_progress_part(ImgProgress *progress, double begin, double share);
-/* Report that @done of @total bytes of this part are done; a callback for the library. @user: the ImgProgress */
-void img_progress_report(void *user, int64_t done, int64_t total);
+/* Report that @done of @total bytes of this part are done. A BlockProgress; @user: the ImgProgress. Always true, as a
+ * signal ends the program and not the call */
+bool img_progress_report(void *user, int64_t done, int64_t total);
 /* Report that @percent of all work is done, for work that is not counted in bytes */
 void img_progress_update(ImgProgress *progress, double percent);
 /* End the line. @done: all work is done */

@@ -95,8 +95,9 @@ static bool resize(const ResizeArgs *args, int64_t n)
     }
     g_autofree char *options = keyval_format(args->options);
 
-    return bdrv_resize(args->image.bs, size, (BlockPreallocation)args->preallocation, options, &err) ||
-           tool_check_error(err);
+    const BlockResizeOptions how = { (BlockPreallocation)args->preallocation, options };
+
+    return bdrv_resize(args->image.bs, size, &how, &err) || tool_check_error(err);
 }
 
 /* Parse the size. As in QEMU, a size of 2^63 bytes and more becomes a negative one */

@@ -200,9 +200,9 @@ static void end_part(const ImgTarget *target)
     tool_error("%s", text);
 }
 
-static void print_warning(void *filename, const char *text)
+static void print_warning(void *filename, const BlockWarning *warning)
 {
-    tool_warn("%s: %s", (const char *)filename, text);
+    tool_warn("%s: %s", (const char *)filename, warning->text);
 }
 
 bool img_create_image(const char *filename, const BlockDriver *drv, KeyVal *options, const char *doing)

@@ -99,17 +99,17 @@ void json_bool(Json *json, const char *key, bool on)
 
 void json_warnings(Json *json, BlockDriverState *bs)
 {
-    const char *text;
+    BlockWarning warning;
 
     if (!bdrv_get_warning(bs, 0)) {
         return;
     }
     json_key(json, "warnings");
     json_begin_list(json);
-    for (unsigned n = 0; (text = bdrv_get_warning(bs, n)); n++) {
+    for (unsigned n = 0; bdrv_get_warning_facts(bs, n, &warning); n++) {
         json_begin_item(json);
-        json_text(json, "code", bdrv_get_warning_code(bs, n));
-        json_text(json, "text", text);
+        json_text(json, "code", warning.code);
+        json_text(json, "text", warning.text);
         json_end(json);
     }
     json_end_list(json);

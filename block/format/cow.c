@@ -124,6 +124,11 @@ static int cow_map_done(BlockDriverState *bs, const BlockExtent *ext)
     return 0;
 }
 
+static bool cow_get_geometry(BlockDriverState *bs, BlockGeometry *geometry)
+{
+    return bs->backing && bdrv_node_get_geometry(bs->backing, geometry);
+}
+
 static void cow_close(BlockDriverState *bs)
 {
     CowState *s = bs->state;
@@ -144,4 +149,5 @@ const BlockDriver bdrv_cow = {
     .status         = bdrv_mapped_status,
     .map            = cow_map,
     .map_done       = cow_map_done,
+    .get_geometry   = cow_get_geometry,
 };

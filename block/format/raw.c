@@ -117,6 +117,9 @@ static bool raw_preallocate(BlockDriverState *file, int64_t size, RawPreallocati
 
     for (int64_t at = 0; at < end && ret == 0; at += RAW_PIECE) {
         ret = bdrv_node_pwrite(file, at, zeroes, MIN(RAW_PIECE, end - at));
+        if (ret == 0 && !bdrv_go_on(file, MIN(at + RAW_PIECE, end), end)) {
+            ret = -ECANCELED;
+        }
     }
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not allocate %" PRId64 " bytes: %s", size, g_strerror(-ret));
@@ -218,6 +221,14 @@ static bool raw_preallocate_more(BlockDriverState *bs, int64_t offset, int64_t b
     return bdrv_node_preallocate(bs->file, ((RawState *)bs->state)->offset + offset, bytes, full, errp);
 }
 
+static bool raw_get_geometry(BlockDriverState *bs, BlockGeometry *geometry)
+{
+    RawState *s = bs->state;
+
+    return s->offset == 0 && bdrv_node_size(bs) == bdrv_node_size(bs->file) &&
+           bdrv_node_get_geometry(bs->file, geometry);
+}
+
 const BlockDriver bdrv_raw = {
     .name           = "raw",
     .description    = "raw disk image, or a window on one",
@@ -236,4 +247,5 @@ const BlockDriver bdrv_raw = {
     .map            = raw_map,              /* we say where they are */
     .truncate       = raw_truncate,
     .preallocate    = raw_preallocate_more,
+    .get_geometry   = raw_get_geometry,
 };

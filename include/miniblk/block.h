@@ -37,6 +37,7 @@
  *   ELOOP     the chain of backings leads back to an image that is in it, or is longer than max-depth
  *   ENOTSUP   the driver, or this version of the format, does not have this
  *   EFBIG, ENOSPC   too large for the format or the host
+ *   ECANCELED the program's progress function returned false
  *   others    as the host's system calls gave them
  *
  * THREADS
@@ -44,22 +45,21 @@
  * Any thread may call any function on an open image at any time, also while another thread is inside one, except
  *   bdrv_close()         no other thread is inside the image, or enters it
  *   bdrv_get_backing()   no bdrv_rebase() runs meanwhile, and none has run since: what was returned is gone then
- * Requests, bdrv_block_status(), bdrv_lie_apart() and bdrv_get_info() run beside each other. bdrv_truncate(),
- * bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until nobody else is
- * inside the image, and requests wait until they return: that may take as long as copying a disk. A request that
- * allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside it.
- * bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() wait for
- * nothing of this. Two images have nothing in common: two threads may use two images without a lock. The library starts
- * threads in bdrv_copy() only, which ends them before it returns.
+ * Requests, bdrv_block_status(), bdrv_get_geometry(), bdrv_lie_apart() and bdrv_get_info() run beside each other.
+ * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until
+ * nobody else is inside the image, and requests wait until they return: that may take as long as copying a disk. A
+ * request that allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside
+ * it. bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() with
+ * its like wait for nothing of this. Two images have nothing in common: two threads may use two images without a lock.
+ * The library starts threads in bdrv_copy() only, which ends them before it returns.
  *
  * CALLBACKS
  *
- * progress() and salvage() of bdrv_copy(), bdrv_commit(), bdrv_rebase() and bdrv_check_telling(), and the functions of
- * a BlockStorage, run while the library holds locks of the image. They may call on this image (of bdrv_copy(): on both
- * images) only the five functions that wait for nothing; any other call may wait for ever. All calls on other images
- * are allowed.
- * find() of a BlockResolver and warn() of BlockCreateArgs run in the thread that opens or creates, before there is a
- * handle. They may open, create and use other images.
+ * Each BlockProgress, salvage() of bdrv_copy(), and the functions of a BlockStorage, run while the library holds locks
+ * of the image. They may call on this image (of bdrv_copy(): on both images) only the functions that wait for
+ * nothing; any other call may wait for ever. All calls on other images are allowed.
+ * find() of a BlockResolver and the functions of BlockCreateArgs run in the thread that opens or creates, before there
+ * is a handle. They may open, create and use other images.
  * No callback may longjmp() or throw an exception through the library.
  *
  * OWNERS
@@ -67,7 +67,7 @@
  * Arguments stay the caller's. The library copies what it needs and keeps no pointer to them after the call, but for
  * BlockStorage.user, which must live until the image is closed. What the library returns is the library's, and lives
  *   until bdrv_close() (of a backing also: until bdrv_rebase() replaces it)    the strings of bdrv_get_filename(),
- *             bdrv_get_driver_name(), bdrv_get_warning() and bdrv_get_warning_code(), BlockInfo.filename, and the node
+ *             bdrv_get_driver_name(), bdrv_get_warning() and its like, BlockInfo.filename, and the node
  *             BlockStatus.leaf
  *   until bdrv_info_free() or bdrv_check_free(), even if the image was closed before    the rest of the struct
  *   until bdrv_error_free()             bdrv_error_message()
@@ -85,6 +85,18 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+/* Of the library that these headers belong to. As one number they can be compared: 1002003 is 1.2.3 */
+#define MINIBLK_VERSION_MAJOR   0
+#define MINIBLK_VERSION_MINOR   1
+#define MINIBLK_VERSION_MICRO   0
+#define MINIBLK_VERSION         "0.1.0"
+#define MINIBLK_VERSION_NUMBER  (MINIBLK_VERSION_MAJOR * 1000000 + MINIBLK_VERSION_MINOR * 1000 + MINIBLK_VERSION_MICRO)
+
+/* MINIBLK_VERSION and MINIBLK_VERSION_NUMBER of the library that the program runs with, a constant. Any thread may ask
+ * at any time */
+const char *bdrv_version(void);
+int bdrv_version_number(void);
+
 /* An open image: a tree of nodes, entered at its root. Threads share one handle; two handles must not write to one
  * file. Two processes must not share a handle either: after fork() one of them may use it, and the other may only
  * _exit() or exec. Each process remembers by itself where the next block goes, and both would put a block into the
@@ -93,6 +105,13 @@ typedef struct BlockDriverState BlockDriverState;
 
 /* GLib's error, declared here so that no GLib header is needed */
 typedef struct _GError GError;
+
+/* A program's function for a long call: @done of @total are done, in the units that the call says. True: go on. False
+ * cancels the call: it fails with ECANCELED, and is not asked again. The image is then as after any failed call of its
+ * kind: no data is lost, and the call can be made again, as its comment says. The library calls it between two steps,
+ * in the thread that makes the call (bdrv_copy(): in any of its threads, one at a time); one step moves some MiB, or
+ * zeroes one GiB. A call that is done may have asked never. */
+typedef bool BlockProgress(void *user, int64_t done, int64_t total);
 
 enum {
     BDRV_O_RDWR         = 1 << 0,
@@ -155,14 +174,56 @@ BlockDriverState *bdrv_open_storage(const BlockStorage *storage, const char *opt
                                     GError **errp);
 bool bdrv_create_storage(const BlockStorage *storage, const char *options, GError **errp);
 
+/* What a warning is about, for programs. These numbers and words do not change; new ones may be added.
+ * miniblk-drivers(7) lists the codes */
+typedef enum BlockWarningKind {     /* the code is... */
+    BDRV_WARNING_FAULT,         /* the one that bdrv_check() has for this fault of the image, as "F1" */
+    BDRV_WARNING_IO,            /* "IO": a part of the file that is not needed to open the image could not be read */
+    BDRV_WARNING_GUESS,         /* "guess": the format was guessed, and may be another */
+    BDRV_WARNING_SIZE,          /* "size": the disk has another size than was asked for, or some reader sees another */
+    BDRV_WARNING_GEOMETRY,      /* "geometry": readers that go by the geometry see less of the disk */
+    BDRV_WARNING_CREATOR,       /* "creator": the creator was changed, or readers go by another size for this one */
+    BDRV_WARNING_READER,        /* "reader": some reader refuses this image */
+    BDRV_WARNING_SPLIT,         /* "split": the image is read from several files */
+    BDRV_WARNING_SALVAGE,       /* "salvage": a part of the image is read by a guess, or cannot be read */
+    BDRV_WARNING_PARENT,        /* "parent": a child has no parent to be written with */
+    BDRV_WARNING_IGNORED,       /* "ignored": an option is without effect here */
+    BDRV_WARNING_EMPTIED,       /* "emptied": an image could not be made, and its file is empty now */
+    BDRV_WARNING_STALE,         /* "stale": a device or an export holds bytes of an older image, or held them */
+    BDRV_WARNING_ROOM,          /* "room": there is no place for a new block */
+    BDRV_WARNING_LEFTOVER,      /* "leftover": unused but harmless bytes were left in the file */
+    BDRV_WARNING_GROW,          /* "grow": a format below a format could not be made longer */
+    BDRV_WARNING_CUT,           /* "cut": another program has made the file shorter */
+    BDRV_WARNING_LOCK,          /* "lock": the file is not locked against other programs */
+    BDRV_WARNING_DRIVER,        /* "driver": a driver, or the program's own storage, broke its contract */
+    BDRV_WARNING_BLKDEBUG,      /* "blkdebug": a rule waits for what never happens */
+    BDRV_WARNING_MORE,          /* "more": there were more warnings than are kept */
+} BlockWarningKind;
+
+typedef struct BlockWarning {
+    BlockWarningKind kind;
+    const char *code;           /* in words, as tools print it in JSON */
+    const char *text;           /* for people. That of an image behind this one begins with "parent 'FILENAME': " */
+} BlockWarning;
+
 typedef struct BlockCreateArgs {
     const char *filename;           /* as for bdrv_create() */
     const BlockStorage *storage;    /* used instead of a file; NULL: none */
     const char *options;
     /* Called with each warning, such as a size that some reader will refuse or see in part. A warning about options
      * comes before the file is made. NULL: warnings are dropped */
-    void (*warn)(void *user, const char *text);
+    void (*warn)(void *user, const BlockWarning *warning);
     void *user;
+    /* Of preallocation, in bytes. If it is cancelled, a new file is removed again, and an old one is empty. NULL: not
+     * called */
+    BlockProgress *progress;
+    /* Make a differencing image over this open image, of the same driver or raw, which needs no name: it may be in
+     * storage of the program's. It stays the caller's, and open. The new image remembers its unique id; of its names
+     * the option backing_file, or else its filename; without any name, a BlockResolver or the option "backing" has to
+     * find it. Requests may run on it meanwhile; bdrv_close(), bdrv_amend(), bdrv_rebase() and changes of its length
+     * may not, also in warn(). NULL: the options name the backing, or there is none. Error codes: ENOTSUP: images of
+     * the driver have no backings; EINVAL: the new image would be written over it, or over an image behind it */
+    BlockDriverState *backing;
 } BlockCreateArgs;
 
 /* Make an image, in a file or a storage */
@@ -288,8 +349,20 @@ typedef enum BlockPreallocation {
 /* Do as bdrv_truncate(), and preallocate the added bytes. If @how is not BDRV_PREALLOC_OFF, @size must not be smaller
  * than the present length. If there is not enough space, the disk has its old length afterwards */
 bool bdrv_grow(BlockDriverState *bs, int64_t size, BlockPreallocation how, GError **errp);
-/* Do as bdrv_grow(), with @options for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
-bool bdrv_resize(BlockDriverState *bs, int64_t size, BlockPreallocation how, const char *options, GError **errp);
+
+typedef struct BlockResizeOptions {
+    BlockPreallocation preallocation;   /* as for bdrv_grow() */
+    const char *options;        /* for the driver, "key=value,…", see miniblk-drivers(7); NULL: none */
+    /* In bytes that are moved or preallocated. There may be several such works, and each begins again at 0. Cancelled,
+     * the disk has its old length. A disk that was made shorter has its new length already when blocks are moved to the
+     * front of the file: if that is cancelled, the call succeeds, and warns that space was not given back. NULL: not
+     * called */
+    BlockProgress *progress;
+    void *user;
+} BlockResizeOptions;
+
+/* Do as bdrv_grow(), with @how, which may be NULL: all of it 0 */
+bool bdrv_resize(BlockDriverState *bs, int64_t size, const BlockResizeOptions *how, GError **errp);
 
 typedef struct BlockCopyOptions {
     unsigned workers;           /* threads; 0: two */
@@ -303,7 +376,9 @@ typedef struct BlockCopyOptions {
      * be readable, and is read unless its status rules that out. In the second pass @doing is "reading". @err is an
      * errno number. There is one worker only */
     void (*salvage)(void *user, const char *doing, int64_t offset, int64_t bytes, int err);
-    void (*progress)(void *user, int64_t done, int64_t total);  /* in bytes of data; by any worker, one at a time */
+    /* In bytes of data; while those are counted, @done is 0 and @total grows. Cancelled, @to has a part of them. NULL:
+     * not called */
+    BlockProgress *progress;
     void *user;
 } BlockCopyOptions;
 
@@ -319,16 +394,16 @@ bool bdrv_lie_apart(BlockDriverState *from, int64_t start, BlockDriverState *to,
 /* Write the data of @bs, and of the images between, into the backing at depth @depth (1: the backing of @bs, 2: the
  * backing of that one). This backing must be open for writing ("backing.read-only=off"). Afterwards the images between,
  * and other children of this backing, read differently. @bs itself is not changed, so the call can be repeated after an
- * interruption. @progress may be NULL. */
-bool bdrv_commit(BlockDriverState *bs, unsigned depth, void (*progress)(void *user, int64_t done, int64_t total),
-                 void *user, GError **errp);
+ * interruption. @progress counts bytes of the disk, and may be NULL; cancelled, the backing has a part of the data, and
+ * @bs reads as before. */
+bool bdrv_commit(BlockDriverState *bs, unsigned depth, BlockProgress *progress, void *user, GError **errp);
 
 typedef struct BlockRebaseOptions {
     const char *driver;         /* of the new backing; NULL: vpc */
     const char *options;        /* to open the new backing, as for bdrv_open(); NULL: none */
     bool names_only;            /* the backing was moved: change only its names in @bs, and compare and copy nothing.
                                  * @bs may be open with BDRV_O_NO_BACKING */
-    void (*progress)(void *user, int64_t done, int64_t total);
+    BlockProgress *progress;    /* in bytes of the disk; cancelled, @bs has its old backing. NULL: not called */
     void *user;
 } BlockRebaseOptions;
 
@@ -352,6 +427,33 @@ int bdrv_debug_breakpoint(BlockDriverState *bs, const char *event, const char *t
 int bdrv_debug_resume(BlockDriverState *bs, const char *tag);   /* if there are several: the latest breakpoint */
 int bdrv_debug_remove_breakpoint(BlockDriverState *bs, const char *tag);    /* all of @tag; stopped requests go on */
 bool bdrv_debug_is_suspended(BlockDriverState *bs, const char *tag);        /* is a request stopped there? */
+
+typedef enum BlockGeometryOrigin {
+    BDRV_GEOMETRY_IMAGE,        /* the image says so, as the footer of a VHD does */
+    BDRV_GEOMETRY_PARTITIONS,   /* the partition table of the disk was written for it */
+    BDRV_GEOMETRY_SIZE,         /* neither says anything: 16 heads and 63 sectors, and cylinders by the size */
+} BlockGeometryOrigin;
+
+/* Cylinders, heads and sectors of 512 bytes a track. Their product need not be the length of the disk: it may be
+ * smaller by any amount (a geometry cannot say large sizes), and larger, too, where an image or its partition table
+ * says so or the disk is shorter than 2 x 16 x 63 sectors. Requests are bound by bdrv_getlength() alone */
+typedef struct BlockGeometry {
+    BlockGeometryOrigin origin;     /* of the next three */
+    int cylinders;              /* 1 to 65535; not of BDRV_GEOMETRY_IMAGE: to 16383 */
+    int heads;                  /* 1 to 255; not of BDRV_GEOMETRY_IMAGE: to 16, as an ATA disk tells its own */
+    int sectors;                /* 1 to 255; not of BDRV_GEOMETRY_IMAGE: to 63 */
+    /* With these the BIOS counted that wrote the partition table, whatever the origin is. All 0: there is no table, or
+     * it does not tell. More than 16 heads: the BIOS translated */
+    int bios_cylinders;         /* 1 to 16383 */
+    int bios_heads;             /* 2 to 256 */
+    int bios_sectors;           /* 1 to 63 */
+} BlockGeometry;
+
+/* Find the geometry that a disk controller shows to the guest. What the image says comes first (filters, overlays of
+ * BDRV_O_SNAPSHOT and raw nodes say what the image below says, if they show all of it), then the partition table (MBR)
+ * in the first sector, which is read; then the size. Runs beside requests, as a read does. 0, or -errno of that read;
+ * *@geometry is all 0 then. */
+int bdrv_get_geometry(BlockDriverState *bs, BlockGeometry *geometry);
 
 /* One fact about an image. Keys have lower case letters and '-', as in QEMU's JSON. */
 typedef struct BlockInfoItem {
@@ -426,18 +528,18 @@ enum {
  * open for writing. An interrupted repair leaves the image no worse than before, and can be repeated. NULL on failure;
  * error code ENOTSUP: the format has no checks. */
 BlockCheck *bdrv_check(BlockDriverState *bs, unsigned fix, GError **errp);
-/* Do as bdrv_check(), and call @progress (unless NULL) with the number of clusters checked so far. After each kind of
- * repair all clusters are checked again, and the number starts at 0 again */
-BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix,
-                               void (*progress)(void *user, int64_t done, int64_t total),
-                               void *user, GError **errp);
+/* Do as bdrv_check(), and call @progress with the number of clusters checked so far. After each kind of repair all
+ * clusters are checked again, and the number starts again. Cancelled, whole kinds are repaired, or none. NULL: not
+ * called */
+BlockCheck *bdrv_check_telling(BlockDriverState *bs, unsigned fix, BlockProgress *progress, void *user, GError **errp);
 void bdrv_check_free(BlockCheck *check);
 
 /* Return the @n-th warning, from 0 on: about a fault that did not keep the image from being opened, or that explains an
  * -EIO. NULL after the last one. Any call may add warnings; there are at most 64. */
 const char *bdrv_get_warning(BlockDriverState *bs, unsigned n);
-/* Return the code of that warning, for programs; it does not change. It is the code of this fault in bdrv_check(), or a
- * word. miniblk-drivers(7) lists the codes */
+/* Fill *@warning with that warning, for programs. False past the last one */
+bool bdrv_get_warning_facts(BlockDriverState *bs, unsigned n, BlockWarning *warning);
+/* Return its code only. NULL past the last one. miniblk-drivers(7) lists the codes */
 const char *bdrv_get_warning_code(BlockDriverState *bs, unsigned n);
 
 /* For all three @err may be NULL: no error */

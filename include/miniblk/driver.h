@@ -19,7 +19,8 @@
  * THREADS
  *
  * open(), open_backing(), close() and create() of a node run in one thread, with no other call on the node. Afterwards
- *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info();
+ *   beside other calls         read(), write(), zero(), write_end() of a driver that is parallel; status(), info(),
+ *                              get_geometry();
  *                              flush() of a protocol, and of a filter with no format below
  *   one at a time for a node   read(), write(), zero(), write_end() of a driver that neither is parallel nor has map();
  *                              map() and map_done(), under the node's map lock
@@ -284,6 +285,11 @@ typedef struct BlockDriver {
     const BlockOption *resize_options;
     size_t resize_size;
     bool (*resize)(BlockDriverState *bs, int64_t size, const void *opts, GError **errp);
+
+    /* Fill cylinders, heads and sectors of *@geometry as the image says them, beside requests. False: it says none.
+     * Whose disk is another one's may ask bdrv_node_get_geometry() of that. Without it: a filter says what its child
+     * says, if it is as long as the child; others say none */
+    bool (*get_geometry)(BlockDriverState *bs, BlockGeometry *geometry);
 } BlockDriver;
 
 struct BlockDriverState {
@@ -325,6 +331,7 @@ int bdrv_node_status(BlockDriverState *node, int64_t offset, int64_t bytes, unsi
 bool bdrv_node_truncate(BlockDriverState *node, int64_t size, GError **errp);
 bool bdrv_node_preallocate(BlockDriverState *node, int64_t offset, int64_t bytes, bool full, GError **errp);
 int64_t bdrv_node_size(BlockDriverState *node);
+bool bdrv_node_get_geometry(BlockDriverState *node, BlockGeometry *geometry);   /* false: the image says none */
 bool bdrv_node_can_grow(BlockDriverState *node);        /* false: it, or a node below it, has a fixed length */
 
 /* In open() of a protocol: return an O_PATH descriptor of the regular file or block device to open, whatever has its
@@ -333,6 +340,9 @@ int bdrv_get_place(BlockDriverState *bs);
 /* Get facts about the file at the bottom of @node. False: there is no file */
 bool bdrv_get_file_facts(BlockDriverState *node, BlockFileFacts *facts);
 
+/* In create(): the open image that the program wants behind the new one; it is not this driver's to close. NULL: none.
+ * A driver with create() and open_backing() takes it, or fails */
+BlockDriverState *bdrv_get_given_backing(BlockDriverState *bs);
 /* In create(): make the file below, empty, and open it as bs->file */
 bool bdrv_create_file(BlockDriverState *bs, GError **errp);
 /* What create() knows about a file before it is made */
@@ -426,7 +436,8 @@ void bdrv_meta_forget(BlockDriverState *bs);
 /* Set an error of open, create, truncate or copy; @code is an errno number */
 void bdrv_set_error(GError **errp, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Add a warning, about a fault that does not keep the image from being opened, or that makes a request fail with -EIO.
- * @code: for programs, a constant that does not change: the code of the fault in check_kinds, or a word */
+ * @code: for programs, a constant that does not change: the code of the fault in check_kinds, or a word of
+ * BlockWarningKind */
 void bdrv_warn(BlockDriverState *bs, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* In info(): add a fact. @key and the text are copied */
@@ -441,8 +452,12 @@ void bdrv_check_found(BlockCheckBuilder *found, int kind, int64_t offset, int64_
     __attribute__((format(printf, 5, 6)));
 /* In check(): report @count more findings of @kind, after one was described with bdrv_check_found() */
 void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
-/* In check(): report to the caller's progress function that @done of @total steps are done */
-void bdrv_check_progress(BlockCheckBuilder *found, int64_t done, int64_t total);
+
+/* In create(), check(), truncate(), resize() and preallocate(), between steps of a long work: report to the program's
+ * progress function that @done of @total steps are done. False: the program cancels. Stop where a failed write would
+ * have stopped you, with the error ECANCELED; if the work cannot be undone any more, finish it. May be called any number
+ * of times; true if the program has no progress function */
+bool bdrv_go_on(BlockDriverState *bs, int64_t done, int64_t total);
 
 /* Return the driver after @drv, in the order of probing; NULL after the last one. @drv NULL: return the first one */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);

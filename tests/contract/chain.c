@@ -471,13 +471,14 @@ static void check_committed(Chain *c, int index)
     }
 }
 
-static void note_progress(void *user, int64_t done, int64_t total)
+static bool note_progress(void *user, int64_t done, int64_t total)
 {
     int64_t *last = user;
 
     g_assert_cmpint(done, >, *last);
     g_assert_cmpint(done, <=, total);
     *last = done;
+    return true;
 }
 
 /* Into a parent or an ancestor, which grows if it is the shorter one */

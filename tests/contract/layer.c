@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <miniblk/driver.h>
 #include "kit.h"
@@ -1157,6 +1158,16 @@ static void test_salvage_status(void)
     check_salvage(UNREADABLE("block-status", 10), "reading block status 5120+512 5;", -1);
 }
 
+static void test_version(void)
+{
+    int major, minor, micro;
+
+    g_assert_cmpstr(bdrv_version(), ==, MINIBLK_VERSION);
+    g_assert_cmpint(bdrv_version_number(), ==, MINIBLK_VERSION_NUMBER);
+    g_assert_cmpint(sscanf(bdrv_version(), "%d.%d.%d", &major, &minor, &micro), ==, 3);
+    g_assert_cmpint(bdrv_version_number(), ==, (major * 1000 + minor) * 1000 + micro);
+}
+
 int main(int argc, char **argv)
 {
     kit_init(argc, argv);
@@ -1198,5 +1209,6 @@ int main(int argc, char **argv)
     g_test_add_func("/copy/out-of-range", test_copy_out_of_range);
     g_test_add_func("/copy/salvages-data", test_salvage_data);
     g_test_add_func("/copy/salvages-what-has-no-status", test_salvage_status);
+    g_test_add_func("/version/is-that-of-the-header", test_version);
     return kit_run();
 }

@@ -104,7 +104,7 @@ MUTANTS = [
     ('a commit does not flush', 'block/commit.c', 'base', [
         ('return n < 0 ? n : bdrv_node_flush(c->base);', 'return n < 0 ? n : 0;')]),
     ('a rebase changes the parent before the data is durable', 'block/rebase.c', 'child/16k/rebase child/512/rebase', [
-        ('    ret = ret < 0 ? ret : bdrv_node_flush(bs);\n', '')]),
+        ('    ret = ret < 0 ? ret : bdrv_node_flush(r->bs);\n', '')]),
     ('a rebase refers to a header that is not durable', 'block/format/vpc/rebase.c', 'child/512/rebase', [
         ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Steps 1 and 2',
          '    return ret;\n}\n\n/* Steps 1 and 2')]),

@@ -152,6 +152,18 @@ def manual_codes():
         row[0] for row in check_table()}
 
 
+def header_codes():
+    """Of BlockWarningKind, if each has the name that its code would give it"""
+    kinds = re.findall(r'BDRV_WARNING_(\w+), +/\* "(\w+)":', read('include/miniblk/block.h'))
+    return {code if code.upper() == name else f'BDRV_WARNING_{name} is not "{code}"' for name, code in kinds}
+
+
+def library_words():
+    """The words in block/notes.c, as header_codes()"""
+    kinds = re.findall(r'\[BDRV_WARNING_(\w+)\] = "(\w+)"', read('block/notes.c'))
+    return {code if code.upper() == name else f'BDRV_WARNING_{name} is not "{code}"' for name, code in kinds}
+
+
 def img_pages():
     """What --help of each command says, by its name"""
     names = re.findall(r'^  ([a-z]+) ', output(IMG, '--help').split('Commands:')[1].split('\n\n')[0], re.M)
@@ -249,6 +261,8 @@ check('miniblk-io(1) explains every option', manual_option_words('docs/man/minib
       set().union(*(option_words(line) for line in io_help)), 'in the manual', 'in --help')
 check('miniblk-drivers(7) has what is checked', manual_checks(), check_table(), 'in the manual', 'in the table')
 check('miniblk-drivers(7) has the codes of warnings', manual_codes(), warning_codes(), 'in the manual', 'in block/')
+check('block.h has a kind for each code', header_codes(), warning_codes(), 'in block.h', 'in block/')
+check('each kind in block.h has its word', header_codes(), library_words(), 'in block.h', 'in block/notes.c')
 check('docs/VHD.md has what is checked', described_checks(), check_table(), 'in VHD.md', 'in the table')
 check('the footer in docs/VHD.md is what miniblk-img makes', described_vector(), made_vector(), 'in VHD.md', 'in the image')
 print(f'1..{count}')

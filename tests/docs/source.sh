@@ -45,6 +45,20 @@ no_glib_header() {
     grep -l 'include <glib' include/miniblk/*.h | nothing
 }
 
+# Both say it once more: a header that is installed is not made by the build
+version_is_said() {
+    local version major minor micro
+
+    version=$(sed -n "s/^  version : '\(.*\)',/\1/p" meson.build | head -n 1)
+    IFS=. read -r major minor micro <<<"$version"
+    diff <(sed -n 's/^#define \(MINIBLK_VERSION[A-Z_]*\)  *\([0-9"].*\)/\1 \2/p' include/miniblk/block.h) - <<END
+MINIBLK_VERSION_MAJOR $major
+MINIBLK_VERSION_MINOR $minor
+MINIBLK_VERSION_MICRO $micro
+MINIBLK_VERSION "$version"
+END
+}
+
 # The library is a guest in somebody's program
 well_behaved() {
     grep -nE '\b(printf|puts|putchar|perror|exit|abort|_exit|signal|setlocale|assert|g_assert[a-z_]*|g_error|g_warning|g_print[a-z]*|g_message)\(' \
@@ -84,6 +98,7 @@ check "every C file begins with its name and what it is" head_comment
 check "every exported symbol begins with bdrv_ or block_" exported
 check "what the library uses of GLib is what HACKING.md lists" glib_subset
 check "no public header includes GLib's" no_glib_header
+check "block.h has the version of meson.build" version_is_said
 check "the library does not print, exit or assert" well_behaved
 check "the manual pages are well-formed" manual_is_clean
 check "block/README.md lists every file of block/" listed block

@@ -361,8 +361,8 @@ bool vpc_changed_since(BlockDriverState *bs, BlockDriverState *parent, int64_t *
     return *apart != 0;
 }
 
-bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
-                         GError **errp)
+bool vpc_remember_parent(const char *child, BlockDriverState *parent, const char *name, VpcHeader *header,
+                         VpcLocatorData out[3], GError **errp)
 {
     int64_t changed;
 
@@ -371,14 +371,14 @@ bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader 
     }
     bool there = vpc_when_changed(parent, &changed);
 
-    if (!there && !bdrv_is_path(parent->filename)) {
-        bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", parent->filename);
+    if (*name && !there && !bdrv_is_path(name)) {
+        bdrv_set_error(errp, EINVAL, "'%s' is not a file, and nothing else can be named in a VHD", name);
         return false;
     }
     if (there && changed > 0) {
         be32_store(header->parent_timestamp, (uint32_t)changed);
     }
-    return vpc_describe_parent(child, parent->filename, header, out, errp);
+    return !*name || vpc_describe_parent(child, name, header, out, errp);
 }
 
 static char *name_of(BlockDriverState *bs)

@@ -24,8 +24,8 @@ GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators
 char *vpc_parent_path(const char *child, const char *parent);
 
 /* Fill in @header and @out what the file @child is to remember of @parent, an open image: its id, its time, and as
- * vpc_describe_parent() its names */
-bool vpc_remember_parent(const char *child, BlockDriverState *parent, VpcHeader *header, VpcLocatorData out[3],
-                         GError **errp);
+ * vpc_describe_parent() its path @name; "": it has none, and there will be no locators */
+bool vpc_remember_parent(const char *child, BlockDriverState *parent, const char *name, VpcHeader *header,
+                         VpcLocatorData out[3], GError **errp);
 
 #endif

@@ -155,6 +155,9 @@ void vpc_check_bitmaps(VpcCheck *c)
         if (!is_shared(c, i) && vpc_check_read(c, vpc_key_place(key), bitmap, s->bitmap_bytes, "bitmap")) {
             check_bitmap(c, key, bitmap);
         }
-        bdrv_check_progress(c->found, (int64_t)i + 1, (int64_t)c->blocks.count);
+        if (!bdrv_go_on(c->bs, (int64_t)i + 1, (int64_t)c->blocks.count)) {
+            c->cancelled = true;
+            return;
+        }
     }
 }

@@ -85,5 +85,8 @@ bool vpc_check(BlockDriverState *bs, BlockCheck *sums, BlockCheckBuilder *found,
     }
     s->tail_at = s->read_limit;
     s->grow_limit = INT64_MAX;
-    return true;
+    if (c->cancelled) {
+        bdrv_set_error(errp, ECANCELED, "the check was cancelled");
+    }
+    return !c->cancelled;
 }

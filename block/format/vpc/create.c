@@ -89,35 +89,66 @@ static void warn_of_parent(BlockDriverState *bs, BlockDriverState *parent, const
     for (unsigned i = 0; (text = bdrv_get_warning(parent, i)); i++) {
         bdrv_warn(bs, bdrv_get_warning_code(parent, i), "parent '%s': %s", path, text);
     }
+}
+
+static void warn_of_size(BlockDriverState *bs, BlockDriverState *parent, const char *path)
+{
     if (vpc_names_more(parent)) {
         bdrv_warn(bs, "size", "parent '%s' is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: the "
                   "new disk has as many if no size is given", path, bdrv_getlength(parent));
     }
 }
 
+/* Take after @parent, an open image that the new one knows by the path @name; "": by no path */
+static bool take_parent(BlockDriverState *bs, Plan *plan, BlockDriverState *parent, const char *name, GError **errp)
+{
+    if (bdrv_chain_has_file(parent, bs->filename)) {
+        bdrv_set_error(errp, EINVAL, "the new image would be written over it, or over an image that it needs");
+        return false;
+    }
+    if (!vpc_remember_parent(bs->filename, parent, name, &plan->header, plan->locators, errp)) {
+        return false;
+    }
+    take_after(plan, parent);
+    warn_of_size(bs, parent, name);
+    return true;
+}
+
+/* Plan an image over one that the program has open; its warnings are the program's, too */
+static bool plan_given_parent(BlockDriverState *bs, Plan *plan, BlockDriverState *parent, const VpcCreateOptions *o,
+                              GError **errp)
+{
+    g_autofree char *name = o->parent ? vpc_parent_path(bs->filename, o->parent) : g_strdup(parent->filename);
+
+    if (o->parent_driver) {
+        bdrv_set_error(errp, EINVAL, "backing_fmt is of a parent that is opened by its name, and this one is open");
+        return false;
+    }
+    if (take_parent(bs, plan, parent, name, errp)) {
+        return true;
+    }
+    g_prefix_error(errp, *name ? "parent '%s': " : "parent%s: ", name);
+    return false;
+}
+
 static bool plan_parent(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
     const char *child = bs->filename;
+    BlockDriverState *given = bdrv_get_given_backing(bs);
 
     plan->wanted = o->size;
     plan->block_size = o->block_size;
-    if (!o->parent) {
-        return true;
+    if (given || !o->parent) {
+        return !given || plan_given_parent(bs, plan, given, o, errp);
     }
     g_autofree char *path = vpc_parent_path(child, o->parent);
     g_autofree char *options = g_strdup_printf("driver=%s", o->parent_driver ? o->parent_driver : "vpc");
     bool exists = g_file_test(child, G_FILE_TEST_EXISTS);   /* then it may be one of those */
     BlockDriverState *parent = exists ? bdrv_open(path, options, 0, NULL) : NULL;
     parent = parent ? parent : bdrv_open(path, options, BDRV_O_NO_BACKING, errp);
-    bool ok = parent != NULL;
+    bool ok = parent && take_parent(bs, plan, parent, parent->filename, errp);
 
-    if (ok && bdrv_chain_has_file(parent, child)) {
-        bdrv_set_error(errp, EINVAL, "the new image would be written over it, or over an image that it needs");
-        ok = false;
-    }
-    ok = ok && vpc_remember_parent(child, parent, &plan->header, plan->locators, errp);
     if (ok) {
-        take_after(plan, parent);
         warn_of_parent(bs, parent, path);
     }
     bdrv_close(parent);
@@ -258,8 +289,8 @@ static bool plan_footer(Plan *plan, const VpcCreateOptions *o, GError **errp)
 static bool make_plan(BlockDriverState *bs, Plan *plan, const VpcCreateOptions *o, GError **errp)
 {
     plan->reader = vpc_reader(o->reader, o->force_size != 0);
-    plan->differencing = o->parent != NULL;
-    plan->fixed = o->subformat < 0 ? plan->reader->fixed && !o->parent : o->subformat == SUBFORMAT_FIXED;
+    plan->differencing = o->parent || bdrv_get_given_backing(bs);
+    plan->fixed = o->subformat < 0 ? plan->reader->fixed && !plan->differencing : o->subformat == SUBFORMAT_FIXED;
     if (plan->fixed && plan->differencing) {
         bdrv_set_error(errp, EINVAL, "a fixed disk can't have a parent");
         return false;
@@ -333,8 +364,12 @@ static int create_write_batmap(BlockDriverState *bs, const Plan *plan, int64_t *
     return ret < 0 ? ret : bdrv_node_zero(bs->file, start, bytes, 0);
 }
 
+/* Set *@end to where it ends. There is nothing to do for a parent without a name */
 static int write_locator(BlockDriverState *bs, Plan *plan, unsigned slot, int64_t at, int64_t *end)
 {
+    if (!plan->locators[slot].bytes) {
+        return 0;
+    }
     return vpc_write_locator(bs, &plan->header, slot, &plan->locators[slot], at, end);
 }
 

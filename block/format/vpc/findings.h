@@ -46,6 +46,7 @@ typedef struct VpcCheck {
     int64_t needed;                 /* blocks of that */
     bool header_checksum_bad;
     bool orderly;                   /* each block is where one may be */
+    bool cancelled;                 /* bdrv_go_on() said so: there may be more that is wrong */
     bool lost;                      /* BAT entries were found to be wrong, and their blocks may be elsewhere */
 
     VpcKeys blocks;                 /* those that can be read, by place */

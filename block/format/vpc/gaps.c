@@ -107,8 +107,10 @@ static int copy_into_gaps(const Gaps *g)
 
     for (size_t i = 0; i < g->moved.count && ret == 0; i++) {
         uint64_t from = g->blocks.at[g->blocks.count - 1 - i];
+        int64_t bytes = vpc_stored_bytes(s);
 
-        ret = vpc_copy_bytes(g->bs, vpc_key_place(from), vpc_key_place(g->moved.at[i]), vpc_stored_bytes(s));
+        ret = bdrv_go_on(g->bs, (int64_t)i * bytes, (int64_t)g->moved.count * bytes) ? 0 : -ECANCELED;
+        ret = ret < 0 ? ret : vpc_copy_bytes(g->bs, vpc_key_place(from), vpc_key_place(g->moved.at[i]), bytes);
     }
     return ret < 0 ? ret : bdrv_node_flush(g->bs->file);
 }

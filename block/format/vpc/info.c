@@ -196,3 +196,13 @@ bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GE
     }
     return true;
 }
+
+bool vpc_get_geometry(BlockDriverState *bs, BlockGeometry *geometry)
+{
+    const VpcState *s = bs->state;
+
+    geometry->cylinders = be16_load(s->footer.cylinders);
+    geometry->heads = s->footer.heads;
+    geometry->sectors = s->footer.sectors;
+    return geometry->cylinders && geometry->heads && geometry->sectors;
+}

@@ -250,7 +250,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
     memset(header.parent_timestamp, 0, sizeof(header.parent_timestamp));
     memset(header.parent_name, 0, sizeof(header.parent_name));
     memset(header.locators, 0, sizeof(header.locators));
-    if ((parent && !vpc_remember_parent(bs->filename, parent, &header, locators, errp)) ||
+    if ((parent && !vpc_remember_parent(bs->filename, parent, parent->filename, &header, locators, errp)) ||
         !rebase_make_ready(bs, parent, errp)) {
         vpc_free_locators(locators);
         return false;

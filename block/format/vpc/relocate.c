@@ -198,11 +198,12 @@ static int copy_blocks(Move *m)
     int ret = 0;
 
     for (size_t i = 0; i < m->blocks.count && ret == 0; i++) {
-        int64_t place;
+        int64_t place, bytes = vpc_stored_bytes(s);
 
-        ret = vpc_find_place(m->bs, (int64_t)m->blocks.at[i], &place);
+        ret = bdrv_go_on(m->bs, (int64_t)i * bytes, (int64_t)m->blocks.count * bytes) ? 0 : -ECANCELED;
+        ret = ret < 0 ? ret : vpc_find_place(m->bs, (int64_t)m->blocks.at[i], &place);
         if (ret == 0) {
-            ret = vpc_copy_bytes(m->bs, place, m->first + (int64_t)i * m->stride, vpc_stored_bytes(s));
+            ret = vpc_copy_bytes(m->bs, place, m->first + (int64_t)i * m->stride, bytes);
         }
     }
     return ret;

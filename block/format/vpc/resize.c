@@ -175,13 +175,17 @@ static int clear_end(BlockDriverState *bs, int64_t end)
 }
 
 /* Write zeroes over what the parent has in [@at, @end), which is not seen so far */
-static int hide_range(BlockDriverState *bs, int64_t at, int64_t end)
+static int hide_range(BlockDriverState *bs, int64_t start, int64_t end)
 {
+    int64_t at = start;
     int ret = 0;
 
     while (at < end && ret == 0) {
         BlockStatus st;
 
+        if (!bdrv_go_on(bs, at - start, end - start)) {
+            return -ECANCELED;
+        }
         ret = bdrv_node_status(bs->backing, at, end - at, BDRV_STATUS_WANT_ZERO, &st);
         if (ret == 0 && !st.zero) {
             ret = bdrv_mapped_write(bs, at, (BlockVec) { NULL, 0, st.bytes });

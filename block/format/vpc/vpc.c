@@ -302,4 +302,5 @@ const BlockDriver bdrv_vpc = {
     .check_kinds    = vpc_check_kinds,
     .check          = vpc_check,
     .repair         = vpc_repair,
+    .get_geometry   = vpc_get_geometry,
 };

@@ -52,6 +52,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp);
 
 /* vpc/info.c */
 bool vpc_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp);
+bool vpc_get_geometry(BlockDriverState *bs, BlockGeometry *geometry);
 
 /* vpc/check.c */
 bool vpc_check(BlockDriverState *bs, BlockCheck *check, BlockCheckBuilder *found, GError **errp);
