@@ -78,6 +78,7 @@ def main():
     library = Amalgamation(source)
     for name in files:
         library.add(str(pathlib.Path(name).resolve().relative_to(source.resolve())))
+    licence = pathlib.Path(__file__).read_text().splitlines()[2].lstrip('# ')
     head = f'''/* miniblk.c - miniblk {version} in one file, to be compiled into a program:
  *
  *     cc miniblk.c program.c $(pkg-config --cflags --libs glib-2.0) -pthread
@@ -85,7 +86,7 @@ def main():
  * amalgamation/amalgamate.py made it of the library's files. The source that is meant to be read and changed has one
  * file for each of these parts.
  *
- * SPDX-License-Identifier: MIT
+ * {licence}
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64

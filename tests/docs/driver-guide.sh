@@ -7,7 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 copy_source() {
-    cp -r "$source"/{bench,block,docs,examples,include,meson.build,meson_options.txt,tools,util} "$scratch" &&
+    cp -r "$source"/{amalgamation,bench,block,docs,examples,include,meson.build,meson_options.txt,tools,util} "$scratch" &&
         mkdir "$scratch"/{fuzz,qemu-iotests-compat,tests} &&
         touch "$scratch"/{fuzz,qemu-iotests-compat,tests}/meson.build
 }
@@ -22,7 +22,7 @@ add_driver() {
 }
 
 build() {
-    meson setup -Dwerror=true build . && ninja -C build
+    meson setup -Dwerror=true -Doptimization=0 build . && ninja -C build tools/miniblk-img tools/miniblk-io
 }
 
 use() {
