@@ -306,7 +306,8 @@ struct BlockDriverState {
 
 /* A format's read(), write(), zero() and status(): the layer moves the bytes, map() says where they are. -EAGAIN is
  * for the layer, which knows how far the write came and has the rest made again, alone: a write() that calls this one
- * hands it on at once */
+ * hands it on at once. They go as far as map() does, also past bs->size: a truncate() may call them for bytes that are
+ * not yet part of the disk */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);

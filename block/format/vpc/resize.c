@@ -174,23 +174,6 @@ static int clear_end(BlockDriverState *bs, int64_t end)
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
-/* Write zeroes over what the parent has in [@at, @end), which is not seen so far */
-static int hide_range(BlockDriverState *bs, int64_t at, int64_t end)
-{
-    int ret = 0;
-
-    while (at < end && ret == 0) {
-        BlockStatus st;
-
-        ret = bdrv_node_status(bs->backing, at, end - at, BDRV_STATUS_WANT_ZERO, &st);
-        if (ret == 0 && !st.zero) {
-            ret = bdrv_mapped_write(bs, at, (BlockVec) { NULL, 0, st.bytes });
-        }
-        at += ret < 0 ? 0 : st.bytes;
-    }
-    return ret < 0 ? ret : bdrv_node_flush(bs);
-}
-
 /* Hide what a longer parent has behind the end. Blocks there need a BAT that has entries for them. *@kept: how many of
  * the BAT count then */
 static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_t *kept, GError **errp)
@@ -205,8 +188,9 @@ static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_
     if (!vpc_move_tables(bs, &same, entries, *kept, errp)) {
         return false;
     }
-    int ret = hide_range(bs, seen, end);
+    int ret = bdrv_mapped_zero(bs, seen, end - seen, 0);    /* not clipped to bs->size, which is the old one */
 
+    ret = ret < 0 ? ret : bdrv_node_flush(bs);
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not hide what the parent has behind the end of the disk: %s",
                        g_strerror(-ret));
