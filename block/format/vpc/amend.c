@@ -60,7 +60,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
         (o->geometry && !vpc_set_geometry(&f, o->geometry, errp))) {
         return false;
     }
-    if (o->unfinished >= 0 && memcmp(f.cookie, VPC_COOKIE_POISON, 8)) {
+    if (o->unfinished >= 0 && !(vpc_marks(&f) & VPC_MARK_POISONED)) {
         memcpy(f.cookie, o->unfinished ? VPC_COOKIE_PART : VPC_COOKIE, 8);
     }
     f.saved_state = o->saved_state >= 0 ? (uint8_t)o->saved_state : f.saved_state;
@@ -69,7 +69,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
     }
     int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
 
-    if (ret == 0 && vpc_is_unfinished(&s->footer)) {    /* what was written so far comes before the word that it is all */
+    if (ret == 0 && vpc_marks(&s->footer) & VPC_MARK_UNFINISHED) {  /* all data comes before the word that it is all */
         ret = bdrv_node_flush(bs);
     }
     ret = ret < 0 ? ret : vpc_change_footer(bs, &f);

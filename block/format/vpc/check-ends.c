@@ -49,7 +49,7 @@ static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
     int64_t size = (int64_t)be64_load(f->current_size), chs = vpc_chs_size(f);
     bool fits = chs == VPC_MAX_CYLINDERS * cylinder || (chs <= size && size - chs <= cylinder);
 
-    if (memcmp(f->cookie, VPC_COOKIE, 8) || be32_load(f->version) != VPC_VERSION || be32_load(f->features) >> 2 ||
+    if (!vpc_has_cookie(f) || be32_load(f->version) != VPC_VERSION || be32_load(f->features) >> 2 ||
         size <= 0 || size % VPC_SECTOR || !fits) {
         return false;
     }
@@ -180,7 +180,7 @@ static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t a
     if (error) {
         vpc_found(c, missing, at, -1, "the footer at %" PRId64 ", the %s of the file, could not be read: %s", at,
                   missing == VPC_NO_HEAD ? "start" : "end", g_strerror(-error));
-    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
+    } else if (vpc_has_cookie(f)) {
         c->bad_head = missing == VPC_NO_HEAD;
         vpc_found(c, VPC_BAD_CHECKSUM, at, -1,
                   "the checksum of the footer at %" PRId64 " is 0x%08x, should be 0x%08x", at, be32_load(f->checksum),
@@ -219,7 +219,7 @@ static void find_limit(VpcCheck *c, int64_t reach)
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
     bool broken = e->tail_at >= 0 && e->tail_at % VPC_SECTOR == 0 && e->tail_at >= reach &&
-                  (e->tail_error || !memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
+                  (e->tail_error || vpc_has_cookie(&e->tail) || is_tapdisk_junk(&e->tail));
     VpcFooter found;
 
     c->tail_inside = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
@@ -255,18 +255,19 @@ void vpc_check_limit(VpcCheck *c, int64_t reach)
 
 static void report_marks(VpcCheck *c)
 {
-    const VpcFooter *f = &((VpcState *)c->bs->state)->footer;
+    unsigned marks = vpc_marks(&((VpcState *)c->bs->state)->footer);
 
-    if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8)) {
+    if (marks & VPC_MARK_POISONED) {
         vpc_found(c, VPC_POISONED, -1, -1, "Xen's tools have put the image out of use (cookie v_poison)");
     }
-    if (vpc_is_unfinished(f)) {
-        vpc_found(c, VPC_UNFINISHED, -1, -1, "the image is marked as unfinished (cookie unfinish): it has a part of the disk only");
+    if (marks & VPC_MARK_UNFINISHED) {
+        vpc_found(c, VPC_UNFINISHED, -1, -1, "the image is marked as unfinished (cookie unfinish): it has a part of the "
+                  "disk only");
     }
-    if (f->hidden && vpc_creator_is(f, "tap")) {
+    if (marks & VPC_MARK_HIDDEN) {
         vpc_found(c, VPC_MARKED, -1, -1, "Xen's tools have hidden the image: it has children");
     }
-    if (f->saved_state) {
+    if (marks & VPC_MARK_SUSPENDED) {
         vpc_found(c, VPC_MARKED, -1, -1, "a suspended machine refers to the disk (saved state)");
     }
 }

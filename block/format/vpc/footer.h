@@ -15,8 +15,19 @@ void vpc_seal_footer(VpcFooter *footer);
 
 /* Are cookie and checksum right, with what old tapdisks are forgiven? */
 bool vpc_footer_is_valid(const VpcFooter *footer);
-/* Does it have the mark of an image that is being made, and has a part of its disk only? */
-bool vpc_is_unfinished(const VpcFooter *footer);
+/* Does it begin as every footer that has no mark in the place of its cookie? */
+bool vpc_has_cookie(const VpcFooter *footer);
+
+/* Marks that somebody put on an image; several may come together, but for the first two, which replace the cookie */
+enum {
+    VPC_MARK_POISONED   = 1 << 0,   /* Xen's tools have put the image out of use */
+    VPC_MARK_UNFINISHED = 1 << 1,   /* the image is being made, and has a part of its disk only */
+    VPC_MARK_HIDDEN     = 1 << 2,   /* Xen's tools have hidden the image: it has children */
+    VPC_MARK_SUSPENDED  = 1 << 3,   /* a suspended machine refers to the disk (saved state) */
+};
+
+/* Return all marks of @footer. 0: it has none */
+unsigned vpc_marks(const VpcFooter *footer);
 uint32_t vpc_type(const VpcFooter *footer);
 /* Is it the footer of a dynamic or differencing disk? */
 bool vpc_is_sparse(const VpcFooter *footer);

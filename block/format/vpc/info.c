@@ -46,7 +46,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
     bdrv_info_text(items, "uuid", "%s", uuid);
     bdrv_info_text(items, "timestamp", "%s", when);
-    bdrv_info_bool(items, "saved-state", f->saved_state != 0);
+    bdrv_info_bool(items, "saved-state", vpc_marks(f) & VPC_MARK_SUSPENDED);
 }
 
 /* Add the size that each family of readers sees; an image is safe everywhere if they agree */

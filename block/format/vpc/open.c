@@ -67,7 +67,7 @@ int vpc_probe(const BlockProbe *p)
         return 60;
     }
     /* Nearly ours: better to say what is wrong than to take it for raw */
-    return !memcmp(p->head, VPC_COOKIE, 8) ? 10 : 0;
+    return vpc_has_cookie(head) ? 10 : 0;
 }
 
 /* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer; further from the end only
@@ -90,7 +90,7 @@ char *vpc_suspect(const BlockProbe *p)
     for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
         const VpcFooter *f = (const VpcFooter *)(p->tail + p->len - left);
 
-        if (memcmp(f->cookie, VPC_COOKIE, sizeof(f->cookie)) || (left > BLOCK_PROBE_BYTES && !vpc_footer_is_valid(f))) {
+        if (!vpc_has_cookie(f) || (left > BLOCK_PROBE_BYTES && !vpc_footer_is_valid(f))) {
             continue;
         }
         int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which has %d",
@@ -119,7 +119,7 @@ static bool open_choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError
     if (ends->tail_error) {
         bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
                   ends->tail_at, g_strerror(-ends->tail_error));
-    } else if (!s->tail_inside || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+    } else if (!s->tail_inside || (ends->tail_at >= 0 && vpc_has_cookie(&ends->tail))) {
         g_autofree char *gap = vpc_missing_part(bs);
 
         bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
@@ -133,22 +133,23 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
     const VpcFooter *f = &s->footer;
     g_autofree char *why = NULL;
     VpcFooterFault fault = vpc_judge_footer(f, &why);
+    unsigned marks = vpc_marks(f);
 
     if (fault != VPC_FOOTER_GOOD && fault != VPC_FOOTER_SIZE_HUGE) {
         bdrv_set_error(errp, fault == VPC_FOOTER_VERSION_BAD ? ENOTSUP : EINVAL, "footer: %s", why);
         return false;
     }
-    if (vpc_is_unfinished(f) && !s->options.unfinished) {
-        bdrv_set_error(errp, EINVAL, "the image is marked as unfinished: what made it did not come to its end, and it has a part "
-                       "of the disk only; salvage=on reads what is there");
+    if (marks & VPC_MARK_UNFINISHED && !s->options.unfinished) {
+        bdrv_set_error(errp, EINVAL, "the image is marked as unfinished: what made it did not come to its end, and it "
+                       "has a part of the disk only; salvage=on reads what is there");
         return false;
     }
-    if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
+    if (marks & VPC_MARK_POISONED && (bs->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EACCES, "the image was put out of use by Xen's tools (cookie v_poison): it can be "
                        "opened for reading only");
         return false;
     }
-    if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
+    if (marks & VPC_MARK_SUSPENDED && (bs->flags & BDRV_O_RDWR)) {
         bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
     }
     bs->size = vpc_size(f, s->options.size_rule);

@@ -89,13 +89,14 @@ static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOpti
 static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
 {
     const VpcState *s = bs->state;
+    unsigned marks = vpc_marks(&s->footer);
 
     if ((bs->flags & BDRV_O_CHECK) || s->options.salvage) {
         bdrv_set_error(errp, EINVAL, "the image was not opened to be resized");
-    } else if (s->footer.saved_state) {
+    } else if (marks & VPC_MARK_SUSPENDED) {
         bdrv_set_error(errp, EBUSY, "a suspended machine refers to this disk (saved state), and does not expect "
                        "another size");
-    } else if (s->footer.hidden && vpc_creator_is(&s->footer, "tap")) {
+    } else if (marks & VPC_MARK_HIDDEN) {
         bdrv_set_error(errp, EBUSY, "Xen's tools have hidden the image: it has children, which would not fit any more");
     } else if (!s->fixed && (s->damaged || s->lost_metadata < INT64_MAX)) {
         bdrv_set_error(errp, EINVAL, "the image is damaged: there are blocks or tables where none can be; check it "

@@ -262,7 +262,7 @@ static bool make_out(VpcCheck *c, GError **errp)
         bdrv_set_error(errp, EINVAL, "nothing can be read of a disk of that kind");
         return false;
     }
-    if (vpc_is_unfinished(&s->footer)) {
+    if (vpc_marks(&s->footer) & VPC_MARK_UNFINISHED) {
         bdrv_warn(bs, "salvage", "the image is marked as unfinished: it has a part of the disk only");
     }
     bs->size = vpc_size(&s->footer, s->options.size_rule);

@@ -36,7 +36,7 @@ typedef struct VpcCreateOptions {
     char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
     char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
-    bool unfinished;            /* see vpc_is_unfinished() */
+    bool unfinished;            /* VPC_MARK_UNFINISHED */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
