@@ -16,44 +16,28 @@
 
 #define TAPDISK_JUNK    0xc7            /* fills the footer while tapdisk has the image open */
 
-/* Can @h be the header of a disk with the footer @f? Its checksum is not looked at */
-static bool is_header_of(const VpcHeader *h, const VpcFooter *f)
-{
-    uint64_t size = be64_load(f->current_size);
-
-    return !memcmp(h->cookie, VPC_HEADER_COOKIE, 8) && size > 0 &&
-           size <= (uint64_t)be32_load(h->entries) * be32_load(h->block_size);
-}
-
 /* Can @f be the footer of this file, by the header that it refers to? @sealed: the checksum of that has to be right */
 static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
 {
     uint64_t at = be64_load(f->data_offset);
     VpcHeader h;
 
-    if (!vpc_is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
-        at > (uint64_t)c->ends.size) {
+    if (vpc_judge_footer(f) != VPC_FOOTER_GOOD || !vpc_is_sparse(f) || !vpc_is_header_place(at, c->ends.size)) {
         return false;
     }
     if (!vpc_check_read(c, (int64_t)at, &h, sizeof(h), "header")) {
         return true;
     }
-    return is_header_of(&h, f) &&
-           (!sealed || be32_load(h.checksum) == vpc_header_sum(&h));
+    return vpc_is_header_of(&h, f) && (!sealed || vpc_header_is_sealed(&h));
 }
 
 /* Can it be that only the checksum of @f is wrong? @limit: where it was found */
 static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
 {
-    const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
-    int64_t size = (int64_t)be64_load(f->current_size), chs = vpc_chs_size(f);
-    bool fits = chs == VPC_MAX_CYLINDERS * cylinder || (chs <= size && size - chs <= cylinder);
-
-    if (!vpc_has_cookie(f) || be32_load(f->version) != VPC_VERSION || be32_load(f->features) >> 2 ||
-        size <= 0 || size % VPC_SECTOR || !fits) {
+    if (!vpc_is_plain_footer(f)) {
         return false;
     }
-    return vpc_type(f) == VPC_FIXED ? size == limit && be64_load(f->data_offset) == UINT64_MAX
+    return vpc_type(f) == VPC_FIXED ? (int64_t)be64_load(f->current_size) == limit && be64_load(f->data_offset) == UINT64_MAX
                                     : is_possible(c, f, false);
 }
 
@@ -275,11 +259,11 @@ static void report_marks(VpcCheck *c)
 static bool check_fields(VpcCheck *c)
 {
     const VpcFooter *f = &((VpcState *)c->bs->state)->footer;
-    g_autofree char *why = NULL;
-    VpcFooterFault fault = vpc_judge_footer(f, &why);
+    VpcFooterFault fault = vpc_judge_footer(f);
 
     if (fault != VPC_FOOTER_GOOD) {
         bool size = fault == VPC_FOOTER_SIZE_BAD || fault == VPC_FOOTER_SIZE_HUGE;
+        g_autofree char *why = vpc_say_footer_fault(f, fault);
 
         vpc_found(c, size ? VPC_SIZE_IMPOSSIBLE : VPC_FOOTER_UNKNOWN, -1, -1, "%s", why);
         return false;

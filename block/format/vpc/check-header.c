@@ -30,8 +30,7 @@ static bool check_header_read_header(VpcCheck *c)
     if (ret < 0 && !s->options.salvage) {
         return false;
     }
-    c->header_checksum_bad = !memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8) &&
-                             be32_load(s->header.checksum) != vpc_header_sum(&s->header);
+    c->header_checksum_bad = vpc_has_header_cookie(&s->header) && !vpc_header_is_sealed(&s->header);
     return true;
 }
 
@@ -76,19 +75,20 @@ void vpc_check_odd_header(VpcCheck *c)
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
     int64_t at = (int64_t)be64_load(s->footer.data_offset), entries = vpc_bat_entries(s);
+    unsigned odd = vpc_judge_odd_header(h);
 
-    if (be64_load(h->data_offset) != UINT64_MAX) {
+    if (odd & VPC_ODD_DATA_OFFSET) {
         vpc_found(c, VPC_HEADER_ODD, at, -1,
                   "data offset is 0x%" PRIx64 ", which is all ones otherwise%s", be64_load(h->data_offset),
                   be64_load(h->data_offset) == 0xffffffff ? ": Xen's tools refuse that" : "");
     }
-    if (be32_load(h->version) != VPC_HEADER_VERSION) {
+    if (odd & VPC_ODD_VERSION) {
         vpc_found(c, VPC_HEADER_ODD, at, -1, "version is 1.%u, should be 1.0", be32_load(h->version) & 0xffff);
     }
-    if (s->block_size != 2 << 20 && s->block_size != 512 << 10) {
+    if (odd & VPC_ODD_BLOCK_SIZE) {
         vpc_found(c, VPC_BLOCK_SIZE_ODD, at, -1,
                   "block size is %" PRId64 "%s", s->block_size,
-                  !is_power_of_two(s->block_size) ? ": QEMU and 7-Zip want a power of two"
+                  odd & VPC_ODD_BLOCK_SIZE_2 ? ": QEMU and 7-Zip want a power of two"
                   : s->block_size < 4096 ? ": QEMU misreads that" : "");
     }
     if (entries > c->needed) {
@@ -118,8 +118,8 @@ void vpc_check_header_sum(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
-    bool sane = c->orderly && be32_load(h->version) == VPC_HEADER_VERSION && vpc_bat_entries(s) == c->needed &&
-                be64_load(h->data_offset) == UINT64_MAX && is_power_of_two(s->block_size);
+    bool sane = c->orderly && vpc_bat_entries(s) == c->needed &&
+                !(vpc_judge_odd_header(h) & ~(unsigned)VPC_ODD_BLOCK_SIZE);
 
     if (c->header_checksum_bad) {
         vpc_found(c, sane ? VPC_HEADER_CHECKSUM : VPC_HEADER_GONE, (int64_t)be64_load(s->footer.data_offset), -1,

@@ -7,10 +7,10 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/ends.h"
 #include "block/format/vpc/findings.h"
+#include "block/format/vpc/header.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -21,7 +21,7 @@
 static void check_sparse(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    bool bat = vpc_check_header(c), header = !memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8);
+    bool bat = vpc_check_header(c), header = vpc_has_header_cookie(&s->header);
     GError *err = NULL;
 
     vpc_check_limit(c, bat && s->read_limit == 0 ? vpc_check_reach(c) : 0);

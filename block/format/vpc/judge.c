@@ -1,34 +1,55 @@
 /* judge.c - VHD: every rule about what is on disk, once */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
-#include <string.h>
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/header.h"
 #include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/be.h"
+#include "util/checked.h"
 
-VpcFooterFault vpc_judge_footer(const VpcFooter *f, char **why)
+VpcFooterFault vpc_judge_footer(const VpcFooter *f)
 {
-    uint32_t type = vpc_type(f), version = be32_load(f->version);
     uint64_t size = be64_load(f->current_size);
 
-    *why = NULL;
-    if (version >> 16 != VPC_VERSION >> 16) {
-        *why = g_strdup_printf("file format version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+    if (be32_load(f->version) >> 16 != VPC_VERSION >> 16) {
         return VPC_FOOTER_VERSION_BAD;
     }
-    if (type != VPC_FIXED && !vpc_is_sparse(f)) {
-        *why = g_strdup_printf("disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)", type);
+    if (vpc_type(f) != VPC_FIXED && !vpc_is_sparse(f)) {
         return VPC_FOOTER_TYPE_BAD;
     }
-    if (size > INT64_MAX - VPC_MAX_BLOCK) {
-        *why = g_strdup_printf("current size is %" PRIu64 " bytes, more than can be", size);
-        return size > INT64_MAX ? VPC_FOOTER_SIZE_BAD : VPC_FOOTER_SIZE_HUGE;
+    return size > INT64_MAX ? VPC_FOOTER_SIZE_BAD : size > INT64_MAX - VPC_MAX_BLOCK ? VPC_FOOTER_SIZE_HUGE : VPC_FOOTER_GOOD;
+}
+
+char *vpc_say_footer_fault(const VpcFooter *f, VpcFooterFault fault)
+{
+    uint32_t version = be32_load(f->version);
+
+    switch (fault) {
+    case VPC_FOOTER_GOOD:
+        break;
+    case VPC_FOOTER_VERSION_BAD:
+        return g_strdup_printf("file format version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+    case VPC_FOOTER_TYPE_BAD:
+        return g_strdup_printf("disk type is %u, should be 2 (fixed), 3 (dynamic) or 4 (differencing)", vpc_type(f));
+    case VPC_FOOTER_SIZE_BAD:
+    case VPC_FOOTER_SIZE_HUGE:
+        return g_strdup_printf("current size is %" PRIu64 " bytes, more than can be", be64_load(f->current_size));
     }
-    return VPC_FOOTER_GOOD;
+    return NULL;
+}
+
+bool vpc_is_plain_footer(const VpcFooter *f)
+{
+    const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
+    int64_t size = (int64_t)be64_load(f->current_size), chs = vpc_chs_size(f);
+    bool fits = chs == VPC_MAX_CYLINDERS * cylinder || (chs <= size && size - chs <= cylinder);
+
+    return vpc_has_cookie(f) && be32_load(f->version) == VPC_VERSION && be32_load(f->features) >> 2 == 0 && size > 0 &&
+           size % VPC_SECTOR == 0 && fits;
 }
 
 bool vpc_is_header_place(uint64_t at, int64_t limit)
@@ -42,7 +63,7 @@ VpcHeaderFault vpc_judge_header(const VpcHeader *h, int64_t limit)
     uint32_t block_size = be32_load(h->block_size), entries = be32_load(h->entries);
     uint64_t table = be64_load(h->table_offset);
 
-    if (memcmp(h->cookie, VPC_HEADER_COOKIE, 8)) {
+    if (!vpc_has_header_cookie(h)) {
         return VPC_HEADER_NO_COOKIE;
     }
     if (be32_load(h->version) >> 16 != VPC_HEADER_VERSION >> 16) {
@@ -58,6 +79,23 @@ VpcHeaderFault vpc_judge_header(const VpcHeader *h, int64_t limit)
         return VPC_HEADER_BAT_UNALIGNED;
     }
     return table > (uint64_t)limit - 4 * (uint64_t)entries ? VPC_HEADER_BAT_OUTSIDE : VPC_HEADER_GOOD;
+}
+
+bool vpc_is_header_of(const VpcHeader *h, const VpcFooter *f)
+{
+    uint64_t size = be64_load(f->current_size);
+
+    return vpc_has_header_cookie(h) && size > 0 && size <= (uint64_t)be32_load(h->entries) * be32_load(h->block_size);
+}
+
+unsigned vpc_judge_odd_header(const VpcHeader *h)
+{
+    uint32_t block_size = be32_load(h->block_size);
+    unsigned odd = be64_load(h->data_offset) != UINT64_MAX ? VPC_ODD_DATA_OFFSET : 0;
+
+    odd |= be32_load(h->version) != VPC_HEADER_VERSION ? VPC_ODD_VERSION : 0;
+    odd |= block_size != 2 << 20 && block_size != 512 << 10 ? VPC_ODD_BLOCK_SIZE : 0;
+    return odd | (is_power_of_two(block_size) ? 0 : VPC_ODD_BLOCK_SIZE_2);
 }
 
 unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)

@@ -19,8 +19,12 @@ typedef enum VpcFooterFault {
     VPC_FOOTER_SIZE_HUGE,       /* it is less, but a block behind it would not end below 2^63: open() can do with that */
 } VpcFooterFault;
 
-/* Return the first fault, and in *@why the clause that says so; g_free() it. NULL: there is none */
-VpcFooterFault vpc_judge_footer(const VpcFooter *footer, char **why);
+/* Return the first fault */
+VpcFooterFault vpc_judge_footer(const VpcFooter *footer);
+/* Return the clause that says so; g_free() it. NULL: the footer is good */
+char *vpc_say_footer_fault(const VpcFooter *footer, VpcFooterFault fault);
+/* Are the fields of @footer what every program writes? Then a wrong checksum is the only thing that is wrong with it */
+bool vpc_is_plain_footer(const VpcFooter *footer);
 /* Is @at, a footer's data offset, a place for a header in front of @limit? */
 bool vpc_is_header_place(uint64_t at, int64_t limit);
 
@@ -32,6 +36,20 @@ typedef enum VpcHeaderFault {
 
 /* Return the first fault; tables are to end at or before @limit */
 VpcHeaderFault vpc_judge_header(const VpcHeader *header, int64_t limit);
+/* Can @header be that of a disk with this footer? The checksum is apart from this */
+bool vpc_is_header_of(const VpcHeader *header, const VpcFooter *footer);
+
+/* What may be unusual about a good header. Any of them may come together */
+enum {
+    VPC_ODD_DATA_OFFSET     = 1 << 0,   /* the data offset, which nobody uses, is not all ones */
+    VPC_ODD_VERSION         = 1 << 1,   /* the version is 1.x, and x is not 0 */
+    VPC_ODD_BLOCK_SIZE      = 1 << 2,   /* blocks have neither 2 MiB nor 512 KiB */
+    VPC_ODD_BLOCK_SIZE_2    = 1 << 3,   /* the block size is no power of two */
+};
+
+/* Return all that is unusual. 0: nothing is */
+unsigned vpc_judge_odd_header(const VpcHeader *header);
+
 /* What may be wrong with the place of a block. Any of them may come together; VPC_PLACE_OUTSIDE comes with VPC_PLACE_CUT */
 enum {
     VPC_PLACE_OUTSIDE       = 1 << 0,   /* its data begins past s->read_limit */

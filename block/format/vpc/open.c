@@ -84,7 +84,7 @@ char *vpc_suspect(const BlockProbe *p)
     if (split_is_part(p->filename)) {
         return strdup("it is named as a part of a split VHD, which is opened by the name of the first");
     }
-    if (!memcmp(p->head + VPC_SECTOR, VPC_HEADER_COOKIE, 8)) {
+    if (vpc_has_header_cookie((const VpcHeader *)(p->head + VPC_SECTOR))) {
         return strdup("at 512 there is the header of a dynamic VHD");
     }
     for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
@@ -131,11 +131,12 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcFooter *f = &s->footer;
-    g_autofree char *why = NULL;
-    VpcFooterFault fault = vpc_judge_footer(f, &why);
+    VpcFooterFault fault = vpc_judge_footer(f);
     unsigned marks = vpc_marks(f);
 
     if (fault != VPC_FOOTER_GOOD && fault != VPC_FOOTER_SIZE_HUGE) {
+        g_autofree char *why = vpc_say_footer_fault(f, fault);
+
         bdrv_set_error(errp, fault == VPC_FOOTER_VERSION_BAD ? ENOTSUP : EINVAL, "footer: %s", why);
         return false;
     }
@@ -188,7 +189,7 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
     uint32_t version = be32_load(h->version), entries = be32_load(h->entries);
     uint64_t table = be64_load(h->table_offset);
 
-    if (about_bat && be32_load(h->checksum) != vpc_header_sum(h)) {
+    if (about_bat && !vpc_header_is_sealed(h)) {
         bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " VPC_MENDED,
                        be32_load(h->checksum), vpc_header_sum(h));
         return false;

@@ -230,9 +230,11 @@ static bool salvage_choose_footer(VpcCheck *c, GError **errp)
         be64_store(s->footer.current_size, (uint64_t)s->options.salvage_size);
         s->options.size_rule = VPC_SIZE_CURRENT;
     }
-    g_autofree char *why = NULL;
+    VpcFooterFault fault = vpc_judge_footer(&s->footer);
 
-    if (vpc_judge_footer(&s->footer, &why) >= VPC_FOOTER_SIZE_BAD) {
+    if (fault >= VPC_FOOTER_SIZE_BAD) {
+        g_autofree char *why = vpc_say_footer_fault(&s->footer, fault);
+
         bdrv_set_error(errp, EINVAL, "%s; salvage-size says how long the disk is", why);
         return false;
     }
