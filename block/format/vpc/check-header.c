@@ -74,7 +74,7 @@ void vpc_check_odd_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
-    int64_t at = (int64_t)be64_load(s->footer.data_offset), entries = vpc_bat_entries(s);
+    int64_t at = (int64_t)be64_load(s->footer.data_offset), spare = vpc_spare_entries(s, c->disk_size);
     unsigned odd = vpc_judge_odd_header(h);
 
     if (odd & VPC_ODD_DATA_OFFSET) {
@@ -91,12 +91,9 @@ void vpc_check_odd_header(VpcCheck *c)
                   odd & VPC_ODD_BLOCK_SIZE_2 ? ": QEMU and 7-Zip want a power of two"
                   : s->block_size < 4096 ? ": QEMU misreads that" : "");
     }
-    if (entries > c->needed) {
-        vpc_found(c, VPC_BAT_LONG, s->bat_offset, -1,
-                  "%" PRId64 " entries, the disk needs %" PRId64, entries, c->needed);
-    } else if (entries < c->needed) {
-        vpc_found(c, VPC_BAT_SHORT, s->bat_offset, -1,
-                  "%" PRId64 " entries, the disk needs %" PRId64, entries, c->needed);
+    if (spare != 0) {
+        vpc_found(c, spare > 0 ? VPC_BAT_LONG : VPC_BAT_SHORT, s->bat_offset, -1,
+                  "%" PRId64 " entries, the disk needs %" PRId64, vpc_bat_entries(s), c->needed);
     }
 }
 
@@ -104,12 +101,12 @@ void vpc_check_padding(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     int64_t used = s->bat_bytes % VPC_SECTOR, end = s->bat_offset + s->bat_bytes;
-    uint8_t padding[VPC_SECTOR], *p = padding + used;
-    size_t bytes = (size_t)(VPC_SECTOR - used);
+    int64_t bytes = VPC_SECTOR - used;
+    uint8_t padding[VPC_SECTOR];
 
     if (used && vpc_check_read(c, end - used, padding, VPC_SECTOR, "BAT") &&
-        (memcmp(p, p + 1, bytes - 1) || (*p && *p != 0xff))) {
-        vpc_found(c, VPC_BAT_PADDING, end, -1, "%zu bytes behind the last entry are not all one of the two", bytes);
+        !vpc_is_padding(padding + used, bytes)) {
+        vpc_found(c, VPC_BAT_PADDING, end, -1, "%" PRId64 " bytes behind the last entry are not all one of the two", bytes);
     }
 }
 
@@ -118,8 +115,8 @@ void vpc_check_header_sum(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
-    bool sane = c->orderly && vpc_bat_entries(s) == c->needed &&
-                !(vpc_judge_odd_header(h) & ~(unsigned)VPC_ODD_BLOCK_SIZE);
+    bool sane = c->orderly && vpc_judge_header(h, c->ends.size) == VPC_HEADER_GOOD &&
+                vpc_spare_entries(s, c->disk_size) == 0 && !(vpc_judge_odd_header(h) & ~(unsigned)VPC_ODD_BLOCK_SIZE);
 
     if (c->header_checksum_bad) {
         vpc_found(c, sane ? VPC_HEADER_CHECKSUM : VPC_HEADER_GONE, (int64_t)be64_load(s->footer.data_offset), -1,

@@ -11,6 +11,7 @@
 #include "block/format/vpc/ends.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -25,7 +26,7 @@ static void check_sparse(VpcCheck *c)
     GError *err = NULL;
 
     vpc_check_limit(c, bat && s->read_limit == 0 ? vpc_check_reach(c) : 0);
-    if (bat && s->bat_offset + s->bat_bytes > s->read_limit) {
+    if (bat && vpc_judge_header(&s->header, s->read_limit) != VPC_HEADER_GOOD) {
         vpc_found(c, VPC_BAT_BAD, s->bat_offset, -1, "the BAT reaches to %" PRId64 ", over the footer at %" PRId64,
                   s->bat_offset + s->bat_bytes, s->read_limit);
         bat = c->orderly = false;

@@ -98,6 +98,21 @@ unsigned vpc_judge_odd_header(const VpcHeader *h)
     return odd | (is_power_of_two(block_size) ? 0 : VPC_ODD_BLOCK_SIZE_2);
 }
 
+int64_t vpc_spare_entries(const VpcState *s, int64_t disk_size)
+{
+    return vpc_bat_entries(s) - vpc_blocks_in(disk_size, s->block_size);
+}
+
+bool vpc_is_padding(const uint8_t *bytes, int64_t count)
+{
+    int64_t same = 0;
+
+    while (same < count && bytes[same] == bytes[0] && (bytes[0] == 0xff || bytes[0] == 0)) {
+        same++;
+    }
+    return same == count;
+}
+
 unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
 {
     int64_t data = place + s->bitmap_bytes, end = data + s->block_size;

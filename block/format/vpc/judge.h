@@ -50,6 +50,11 @@ enum {
 /* Return all that is unusual. 0: nothing is */
 unsigned vpc_judge_odd_header(const VpcHeader *header);
 
+/* Return how many entries the BAT has more than a disk of @disk_size needs. Below 0: so many are missing */
+int64_t vpc_spare_entries(const VpcState *s, int64_t disk_size);
+/* Are these the bytes behind the last entry of a BAT, all ones or all zeroes? */
+bool vpc_is_padding(const uint8_t *bytes, int64_t count);
+
 /* What may be wrong with the place of a block. Any of them may come together; VPC_PLACE_OUTSIDE comes with VPC_PLACE_CUT */
 enum {
     VPC_PLACE_OUTSIDE       = 1 << 0,   /* its data begins past s->read_limit */

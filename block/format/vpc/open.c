@@ -260,7 +260,7 @@ static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
-    int64_t needed = vpc_blocks_in(bs->size, s->block_size);
+    int64_t spare = vpc_spare_entries(s, bs->size);
 
     if (vpc_ends_disagree(ends)) {
         bdrv_set_error(errp, EINVAL, "the footer and its copy at the start differ (current size %" PRIu64 " and %"
@@ -268,9 +268,9 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
                        be64_load(ends->head.current_size));
         return false;
     }
-    if (vpc_bat_entries(s) < needed) {
+    if (spare < 0) {
         bdrv_set_error(errp, EINVAL, "the BAT has %" PRId64 " entries, the disk needs %" PRId64
-                       ": the image can be opened for reading only", vpc_bat_entries(s), needed);
+                       ": the image can be opened for reading only", vpc_bat_entries(s), vpc_bat_entries(s) - spare);
         return false;
     }
     s->grow_limit = s->first_block = INT64_MAX;

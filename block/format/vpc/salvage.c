@@ -74,17 +74,6 @@ static bool are_apart(const VpcState *s, GArray *sectors)
     return apart;
 }
 
-/* Are there only ones, or only zeroes, behind the last entry up to the end of its sector? */
-static bool salvage_is_padded(const uint8_t *padding, int64_t bytes)
-{
-    int64_t same = 0;
-
-    while (same < bytes && padding[same] == padding[0] && (padding[0] == 0xff || padding[0] == 0)) {
-        same++;
-    }
-    return same == bytes;
-}
-
 /* Add the places in this piece of a table to @sectors. False: it can't be a BAT */
 static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, GArray *sectors)
 {
@@ -113,7 +102,7 @@ static bool read_table(VpcCheck *c, GArray *sectors)
         int64_t used = MIN(n, s->bat_bytes - at);
 
         ok = bdrv_node_pread(c->bs->file, s->bat_offset + at, piece, n) == 0 &&
-             take_places(c, piece, at / 4, used / 4, sectors) && salvage_is_padded(piece + used, n - used);
+             take_places(c, piece, at / 4, used / 4, sectors) && vpc_is_padding(piece + used, n - used);
     }
     return ok;
 }
