@@ -65,7 +65,7 @@ VpcKind vpc_check_entry(const VpcCheck *c, int64_t block, uint32_t sector)
     if (faults & VPC_PLACE_CUT) {
         return VPC_BLOCK_CUT;
     }
-    return faults ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
+    return faults & (VPC_PLACE_OVER_TABLES | VPC_PLACE_OVER_NAMES) ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
 }
 
 typedef struct Search {

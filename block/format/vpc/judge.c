@@ -6,6 +6,7 @@
 #include "block/format/vpc/header.h"
 #include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
+#include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/be.h"
@@ -121,15 +122,11 @@ unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_
     if (data + vpc_bytes_in(s, block, disk_size) > s->read_limit) {
         faults |= VPC_PLACE_CUT;
     }
-    for (unsigned i = 0; i < s->metadata_count; i++) {
-        const VpcRange *r = &s->metadata[i];
-
-        if (r->use == VPC_VITAL) {
-            faults |= place < r->used && r->start < data ? VPC_PLACE_TABLES : 0;
-            faults |= data < r->used && r->start < end ? VPC_PLACE_OVER_TABLES : 0;
-        } else if (r->use == VPC_NAMES) {
-            faults |= place < r->used && r->start < end ? VPC_PLACE_OVER_NAMES : 0;
-        }
+    faults |= vpc_metadata_in(s, VPC_VITAL, false, place, data) ? VPC_PLACE_TABLES : 0;
+    faults |= vpc_metadata_in(s, VPC_VITAL, false, data, end) ? VPC_PLACE_OVER_TABLES : 0;
+    faults |= vpc_metadata_in(s, VPC_NAMES, false, place, end) ? VPC_PLACE_OVER_NAMES : 0;
+    if (vpc_metadata_in(s, VPC_NAMES, true, place, end) || vpc_metadata_in(s, VPC_MAP, true, place, end)) {
+        faults |= VPC_PLACE_OVER_ROOM;
     }
     return faults;
 }

@@ -62,6 +62,8 @@ enum {
     VPC_PLACE_CUT           = 1 << 2,   /* what the disk has of its data ends past s->read_limit */
     VPC_PLACE_OVER_TABLES   = 1 << 3,   /* its data is where vital metadata is */
     VPC_PLACE_OVER_NAMES    = 1 << 4,   /* bitmap or data are where locators or the header of a batmap are */
+    VPC_PLACE_OVER_ROOM     = 1 << 5,   /* bitmap or data are where locators or a batmap are, or have room that they do
+                                         * not use. Always with VPC_PLACE_OVER_NAMES */
 };
 
 /* Return all that is wrong with @block at @place, a block of a disk of @disk_size bytes. 0: nothing is */

@@ -16,6 +16,7 @@
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/holes.h"
 #include "block/format/vpc/judge.h"
+#include "block/format/vpc/keys.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/salvage.h"
@@ -49,33 +50,24 @@ static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
 {
     const VpcState *s = c->bs->state;
     int64_t place = (int64_t)sector * VPC_SECTOR;
-    int64_t end = place + s->bitmap_bytes + vpc_sectors_in(c, block) * VPC_SECTOR;
 
-    return place >= s->bat_offset + s->bat_bytes && end <= s->read_limit;
+    return place >= s->bat_offset + s->bat_bytes && !(vpc_judge_place(s, block, place, c->disk_size) & VPC_PLACE_CUT);
 }
 
-static int salvage_by_number(gconstpointer a, gconstpointer b)
-{
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static bool are_apart(const VpcState *s, GArray *sectors)
+/* Are no two of these blocks in one place, or partly? */
+static bool are_apart(const VpcState *s, VpcKeys *blocks)
 {
     bool apart = true;
 
-    g_array_sort(sectors, salvage_by_number);
-    for (guint i = 1; i < sectors->len && apart; i++) {
-        int64_t step = (int64_t)g_array_index(sectors, uint32_t, i) - g_array_index(sectors, uint32_t, i - 1);
-
-        apart = step * VPC_SECTOR >= vpc_stored_bytes(s);
+    vpc_keys_sort(blocks);
+    for (size_t i = 1; i < blocks->count && apart; i++) {
+        apart = !vpc_overlap(s, blocks->at[i - 1], blocks->at[i]);
     }
     return apart;
 }
 
-/* Add the places in this piece of a table to @sectors. False: it can't be a BAT */
-static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, GArray *sectors)
+/* Add the blocks of this piece of a table to @blocks. False: it can't be a BAT */
+static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, VpcKeys *blocks)
 {
     bool ok = true;
 
@@ -83,14 +75,13 @@ static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, 
         uint32_t sector = be32_load(piece + i * 4);
 
         if (sector != VPC_UNUSED) {
-            ok = is_place(c, first + i, sector);
-            g_array_append_val(sectors, sector);
+            ok = is_place(c, first + i, sector) && vpc_keys_add(blocks, vpc_key(sector, first + i));
         }
     }
     return ok;
 }
 
-static bool read_table(VpcCheck *c, GArray *sectors)
+static bool read_table(VpcCheck *c, VpcKeys *blocks)
 {
     const VpcState *s = c->bs->state;
     int64_t bytes = vpc_bat_padded(s);
@@ -102,18 +93,18 @@ static bool read_table(VpcCheck *c, GArray *sectors)
         int64_t used = MIN(n, s->bat_bytes - at);
 
         ok = bdrv_node_pread(c->bs->file, s->bat_offset + at, piece, n) == 0 &&
-             take_places(c, piece, at / 4, used / 4, sectors) && vpc_is_padding(piece + used, n - used);
+             take_places(c, piece, at / 4, used / 4, blocks) && vpc_is_padding(piece + used, n - used);
     }
     return ok;
 }
 
 /* Return how many blocks there are, if what is there can be the BAT; 0: it can't */
-static guint salvage_count_blocks(VpcCheck *c)
+static size_t salvage_count_blocks(VpcCheck *c)
 {
-    GArray *sectors = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    guint count = read_table(c, sectors) && are_apart(c->bs->state, sectors) ? sectors->len : 0;
+    VpcKeys blocks = { 0 };
+    size_t count = read_table(c, &blocks) && are_apart(c->bs->state, &blocks) ? blocks.count : 0;
 
-    g_array_unref(sectors);
+    vpc_keys_free(&blocks);
     return count;
 }
 
@@ -124,11 +115,11 @@ static bool guess_table(VpcCheck *c)
     for (size_t i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
         for (int64_t at = LEAST_TABLE; at <= LAST_TABLE; at += VPC_SECTOR) {
             suppose(c, at, block_sizes[i]);
-            guint count = salvage_count_blocks(c);
+            size_t count = salvage_count_blocks(c);
 
             if (count > 0) {
                 bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
-                          " fit %u blocks, that is taken to be right", s->bat_offset, s->block_size, count);
+                          " fit %zu blocks, that is taken to be right", s->bat_offset, s->block_size, count);
                 return true;
             }
         }
@@ -301,7 +292,7 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
 
     bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
               have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"
-              : faults == 0 ? ", as if its bitmap, which can't be read, had all bits set" : "");
+              : !(faults & VPC_PLACE_OVER_TABLES) ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };
     } else {

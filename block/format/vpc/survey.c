@@ -7,7 +7,6 @@
 #include "block/format/vpc/holes.h"
 #include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
-#include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "block/format/vpc/survey.h"
@@ -15,12 +14,10 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-/* Return why the block at @place can't be used, as a clause; NULL: it can. Metadata that the image can do without is no
- * reason */
-static const char *misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
+/* Return why a block with these faults, vpc_judge_place()'s, can't be used, as a clause; NULL: it can. Metadata that the
+ * image can do without is no reason */
+static const char *misplaced(unsigned faults)
 {
-    unsigned faults = vpc_judge_place(s, block, place, disk_size);
-
     if (faults & VPC_PLACE_CUT) {
         return "lies past the end of the file";
     }
@@ -38,7 +35,7 @@ bool vpc_is_shared(const VpcState *s, int64_t block)
 int vpc_allow_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
 {
     const VpcState *s = bs->state;
-    const char *why = misplaced(s, block, place, bs->size);
+    const char *why = misplaced(vpc_judge_place(s, block, place, bs->size));
 
     if (why) {
         bdrv_warn(bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
@@ -124,12 +121,14 @@ static int survey_run(void *user, const VpcRun *run)
         return 0;
     }
     s->allocated += run->count;
-    const char *why = misplaced(s, run->block, place, bs->size);
+    unsigned faults = vpc_judge_place(s, run->block, place, bs->size);
+    const char *why = misplaced(faults);
+
     if (why) {
         survey_misplaced(survey, run, why);
         return 0;
     }
-    if (vpc_metadata_in(s, VPC_NAMES, true, place, end) || vpc_metadata_in(s, VPC_MAP, true, place, end)) {
+    if (faults & VPC_PLACE_OVER_ROOM) {
         s->damaged = true;
         if (is_told(survey, ON_NAMES, 1)) {
             bdrv_warn(bs, "B2", "block %" PRId64 " lies on metadata that the image can do without (BAT entry 0x%08x)",
@@ -189,7 +188,7 @@ static int keep_place(void *user, const VpcRun *run)
     const VpcState *s = survey->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR;
 
-    if (run->sector == VPC_UNUSED || misplaced(s, run->block, place, survey->bs->size)) {
+    if (run->sector == VPC_UNUSED || misplaced(vpc_judge_place(s, run->block, place, survey->bs->size))) {
         return 0;
     }
     return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
