@@ -54,16 +54,16 @@ static const char *why_wrong(const VpcCheck *c, unsigned i, int64_t *room)
 {
     const VpcState *s = c->bs->state;
     const VpcLocator *l = &s->header.locators[i];
-    int64_t space = vpc_locator_space(l), length = be32_load(l->length), at = start_of(l);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length), used = vpc_locator_used(l), at = start_of(l);
     unsigned faults = vpc_judge_locator(l, s->read_limit);
-    int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
+    int64_t next = next_in_use(c, (int)i, at, used);
 
     *room = align_down(MAX(next - at, 0), VPC_SECTOR);
     *room = faults & (VPC_NAME_OUTSIDE | VPC_NAME_LONG) || length > *room ? 0 : *room;
     if (faults & VPC_NAME_OUTSIDE) {
         return "it is not inside the file";
     }
-    if (next < at + MIN(length, space)) {
+    if (next < at + used) {
         return "it lies on other metadata";
     }
     if (faults & VPC_NAME_OVER_SPACE) {

@@ -55,8 +55,7 @@ bool vpc_is_plain_footer(const VpcFooter *f)
 
 bool vpc_is_header_place(uint64_t at, int64_t limit)
 {
-    return at >= VPC_SECTOR && at % VPC_SECTOR == 0 && at <= (uint64_t)limit &&
-           (uint64_t)limit - at >= sizeof(VpcHeader);
+    return at >= VPC_SECTOR && at % VPC_SECTOR == 0 && ends_before(at, sizeof(VpcHeader), limit);
 }
 
 VpcHeaderFault vpc_judge_header(const VpcHeader *h, int64_t limit)

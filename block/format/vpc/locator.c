@@ -42,15 +42,21 @@ int64_t vpc_locator_space(const VpcLocator *l)
     return space * (space < VPC_SECTOR ? VPC_SECTOR : 1);
 }
 
+int64_t vpc_locator_used(const VpcLocator *l)
+{
+    return MIN(vpc_locator_space(l), MIN(be32_load(l->length), VPC_MAX_LOCATOR));
+}
+
 unsigned vpc_judge_locator(const VpcLocator *l, int64_t limit)
 {
-    int64_t space = vpc_locator_space(l), length = be32_load(l->length), used = MIN(length, space);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length);
     uint64_t at = be64_load(l->offset);
     unsigned faults = vpc_locator_name(be32_load(l->code)) ? 0 : VPC_NAME_UNKNOWN;
 
     faults |= length == 0 ? VPC_NAME_EMPTY : length > VPC_MAX_LOCATOR ? VPC_NAME_LONG : 0;
     faults |= length > space ? VPC_NAME_OVER_SPACE : 0;
-    return at > (uint64_t)limit || used > limit - (int64_t)at ? faults | VPC_NAME_OUTSIDE : faults;
+    faults |= !ends_before(at, vpc_locator_used(l), limit) ? VPC_NAME_OUTSIDE : 0;
+    return faults | (!ends_before(at, space, limit) ? VPC_NAME_ROOM_OUTSIDE : 0);
 }
 
 /* Return why the data of a locator is not to be read, as a clause; NULL: it is */

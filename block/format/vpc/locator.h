@@ -27,6 +27,7 @@ enum {
     VPC_NAME_LONG       = 1 << 2,       /* longer than what is read */
     VPC_NAME_OVER_SPACE = 1 << 3,       /* longer than its space */
     VPC_NAME_OUTSIDE    = 1 << 4,       /* what is used of its space ends past the limit */
+    VPC_NAME_ROOM_OUTSIDE = 1 << 5,     /* its space ends past the limit. Always with VPC_NAME_OUTSIDE */
 };
 
 /* Return all that is wrong with @locator in a file whose metadata ends at or before @limit. 0: nothing is */
@@ -62,6 +63,8 @@ bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *heade
 
 /* Return how many bytes of the file @locator has, whether its space counts bytes or sectors */
 int64_t vpc_locator_space(const VpcLocator *locator);
+/* Return how many of these bytes have data that is read */
+int64_t vpc_locator_used(const VpcLocator *locator);
 /* Return how many bytes of the file a locator with this data is to have */
 int64_t vpc_space_needed(const VpcLocatorData *locator);
 /* Write the data to @at, and fill the entry in @header; *@end is where its space ends. 0 or -errno */
