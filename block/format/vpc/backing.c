@@ -13,6 +13,7 @@
 #include "block/format/vpc/backing.h"
 #include "block/format/vpc/candidates.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -73,18 +74,17 @@ GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators
     return places;
 }
 
-/* Has @backing the unique id that @bs remembers of its parent? A raw parent has none, and its child names none */
-static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
+/* Has @backing the unique id that @bs remembers of its parent, or is ignore-parent-id=on? */
+static bool has_right_id(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
     static const uint8_t none[16];
     VpcState *s = bs->state;
-    const VpcState *parent = backing->state;
-    const uint8_t *id = backing->drv == &bdrv_vpc ? parent->footer.uuid : none;
 
-    if (s->options.ignore_id || !memcmp(id, s->header.parent_uuid, 16)) {
+    if (s->options.ignore_id || !(vpc_judge_backing(&s->header, backing, bs->size) & VPC_BACKING_OTHER_ID)) {
         return true;
     }
-    g_autofree char *has = vpc_uuid_text(id), *want = vpc_uuid_text(s->header.parent_uuid);
+    g_autofree char *has = vpc_uuid_text(backing->drv == &bdrv_vpc ? ((const VpcState *)backing->state)->footer.uuid : none);
+    g_autofree char *want = vpc_uuid_text(s->header.parent_uuid);
 
     bdrv_set_error(errp, EINVAL, "its unique id is %s, the parent's is %s", has, want);
     return false;
@@ -132,30 +132,31 @@ BlockDriverState *vpc_open_other_backing(BlockDriverState *bs, const char *filen
     return bdrv_is_path(filename) ? open_inside(bs, &offer, errp) : open_by_name(bs, filename, errp);
 }
 
-/* Return @backing if it is the parent; else close it and return NULL */
-static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
+/* Return @backing if it has the right id; else close it and return NULL */
+static BlockDriverState *keep_if_right(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
-    if (backing && !is_parent(bs, backing, errp)) {
+    if (backing && !has_right_id(bs, backing, errp)) {
         bdrv_close_backing(backing);
         backing = NULL;
     }
     return backing;
 }
 
-/* Open what was offered if it is the parent. What an image names is opened for writing only if it is */
-static BlockDriverState *try_parent(BlockDriverState *bs, const BlockBackingOffer *offer, GError **errp)
+/* Open the image that was offered if it has the right id. One that @bs itself names is first opened for reading, and for
+ * writing only if it is right */
+static BlockDriverState *try_backing(BlockDriverState *bs, const BlockBackingOffer *offer, GError **errp)
 {
     if (offer->by_image && bdrv_is_backing_written(bs)) {
         BlockBackingOffer look = *offer;
 
         look.only_read = true;
-        BlockDriverState *found = check_parent(bs, open_inside(bs, &look, errp), errp);
+        BlockDriverState *found = keep_if_right(bs, open_inside(bs, &look, errp), errp);
         if (!found) {
             return NULL;
         }
         bdrv_close_backing(found);
     }
-    return check_parent(bs, open_inside(bs, offer, errp), errp);
+    return keep_if_right(bs, open_inside(bs, offer, errp), errp);
 }
 
 /* Until bs->backing is there */
@@ -176,10 +177,9 @@ static bool is_over(const Search *search)
  * that it can't have others read */
 static bool may_be_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
-    static const uint8_t none[16];
     const VpcState *s = bs->state;
 
-    return !memcmp(s->header.parent_uuid, none, sizeof(none)) && vpc_creator_is(&s->footer, "qem2") && !offer->driver &&
+    return !vpc_has_id(s->header.parent_uuid) && vpc_creator_is(&s->footer, "qem2") && !offer->driver &&
            !offer->storage && !bdrv_get_backing_option(bs, "driver");
 }
 
@@ -192,7 +192,7 @@ static BlockDriverState *try_raw(BlockDriverState *bs, const BlockBackingOffer *
     int score;
 
     raw.driver = driver;
-    BlockDriverState *found = try_parent(bs, &raw, NULL);
+    BlockDriverState *found = try_backing(bs, &raw, NULL);
     if (found && bdrv_probe(found->file, false, &score, NULL) != &bdrv_raw) {
         bdrv_close_backing(found);
         found = NULL;
@@ -205,7 +205,7 @@ static void try_offer(Search *search, const BlockBackingOffer *offer, const char
 {
     GError *err = NULL;
 
-    search->bs->backing = try_parent(search->bs, offer, &err);
+    search->bs->backing = try_backing(search->bs, offer, &err);
     if (err && raw && bdrv_error_code(err) == EINVAL && may_be_raw(search->bs, offer)) {
         search->bs->backing = try_raw(search->bs, offer);
     }
@@ -249,10 +249,9 @@ static void try_places(Search *search, const GPtrArray *places, guint first)
 /* Ask the program's resolver, and try what it offers. True: the image's own places may be looked at, too */
 static bool try_resolver(Search *search, const GPtrArray *places)
 {
-    static const uint8_t none[16];
     BlockDriverState *bs = search->bs;
     const VpcHeader *header = &((VpcState *)bs->state)->header;
-    g_autofree char *uuid = memcmp(header->parent_uuid, none, 16) ? vpc_uuid_text(header->parent_uuid) : NULL;
+    g_autofree char *uuid = vpc_has_id(header->parent_uuid) ? vpc_uuid_text(header->parent_uuid) : NULL;
     g_autoptr(GPtrArray) names = vpc_parent_names(header, search->locators), paths = g_ptr_array_new();
 
     for (guint i = 0; i < places->len; i++) {
@@ -307,7 +306,7 @@ static bool not_found(Search *search, GError **errp)
     return false;
 }
 
-static bool search_parent(BlockDriverState *bs, GError **errp)
+static bool search_backing(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
     Search search = { .bs = bs };
@@ -329,7 +328,7 @@ static bool open_named(BlockDriverState *bs, GError **errp)
     const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : offer.filename;
 
     bs->backing = offer.filename && !bdrv_is_path(offer.filename)
-                  ? check_parent(bs, open_by_name(bs, offer.filename, errp), errp) : try_parent(bs, &offer, errp);
+                  ? keep_if_right(bs, open_by_name(bs, offer.filename, errp), errp) : try_backing(bs, &offer, errp);
     if (!bs->backing && name) {
         g_prefix_error(errp, "parent '%s': ", name);
     } else if (!bs->backing) {
@@ -386,28 +385,25 @@ static char *name_of(BlockDriverState *bs)
     return *bs->filename ? g_strdup_printf("'%s'", bs->filename) : g_strdup("(in storage)");
 }
 
-bool vpc_names_more(BlockDriverState *bs)
-{
-    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
-}
-
 /* Warn of signs that a parent was changed behind its child's back; copying files makes them, too */
-static void compare_with_parent(BlockDriverState *bs)
+static void compare_with_backing(BlockDriverState *bs)
 {
+    const VpcState *s = bs->state;
+    unsigned odd = vpc_judge_backing(&s->header, bs->backing, bs->size);
     int64_t apart;
 
     if (vpc_changed_since(bs, bs->backing, &apart)) {
         bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
                   bs->backing->filename, apart);
     }
-    if (bdrv_node_size(bs->backing) < bs->size && vpc_names_more(bs->backing)) {
+    if (odd & VPC_BACKING_SHORTER && odd & VPC_BACKING_NAMES_MORE) {
         g_autofree char *name = name_of(bs->backing);
 
         bdrv_warn(bs, "size", "parent %s is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: what is "
                   "behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
                   bdrv_node_size(bs->backing));
     }
-    if (bdrv_node_size(bs->backing) > bs->size) {
+    if (odd & VPC_BACKING_LONGER) {
         g_autofree char *name = name_of(bs->backing);
 
         bdrv_warn(bs, "L6", "parent %s has %" PRId64 " bytes, more than the %" PRId64 " of this image", name,
@@ -440,9 +436,9 @@ bool vpc_open_backing(BlockDriverState *bs, GError **errp)
     bool named = s->options.parent || bdrv_get_backing_option(bs, "file.filename") ||
                  bdrv_get_backing_option(bs, "file.driver");
 
-    if (!(named ? open_named(bs, errp) : search_parent(bs, errp))) {
+    if (!(named ? open_named(bs, errp) : search_backing(bs, errp))) {
         return false;
     }
-    compare_with_parent(bs);
+    compare_with_backing(bs);
     return true;
 }

@@ -13,8 +13,6 @@ BlockDriverState *vpc_open_other_backing(BlockDriverState *bs, const char *filen
 /* Was @parent changed at another time than its child @bs remembers? *@apart: by so many seconds. False also if that is not
  * known */
 bool vpc_changed_since(BlockDriverState *bs, BlockDriverState *parent, int64_t *apart);
-/* Is the disk of @bs, if that is a VHD, shorter than its footer says, as its geometry counts? */
-bool vpc_names_more(BlockDriverState *bs);
 /* Tell when the file of @bs was changed, as a VHD counts seconds. False: that is not known */
 bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds);
 /* Call vpc_parent_candidates() for the open image @bs, by its options; @exact as in VpcParentRules */

@@ -68,11 +68,10 @@ static bool make_up_footer(VpcCheck *c)
     if (!vpc_check_read(c, VPC_SECTOR, &h, sizeof(h), "header")) {
         return false;
     }
-    bool child = memcmp(h.parent_uuid, (const uint8_t[16]) { 0 }, 16);
 
     be32_store(f.version, VPC_VERSION);
     be32_store(f.features, VPC_FEATURES);
-    be32_store(f.type, child ? VPC_DIFFERENCING : VPC_DYNAMIC);
+    be32_store(f.type, vpc_has_id(h.parent_uuid) ? VPC_DIFFERENCING : VPC_DYNAMIC);
     be64_store(f.data_offset, VPC_SECTOR);
     be64_store(f.current_size, (uint64_t)be32_load(h.entries) * be32_load(h.block_size));
     be64_store(f.original_size, be64_load(f.current_size));

@@ -9,6 +9,7 @@
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
@@ -116,16 +117,17 @@ static void compare_parent(VpcCheck *c, BlockDriverState *parent)
 {
     VpcState *s = c->bs->state;
     int64_t size = bdrv_node_size(parent), ours = (int64_t)be64_load(s->footer.current_size);
+    unsigned odd = vpc_judge_backing(&s->header, parent, ours);
     int64_t apart;
 
     if (vpc_changed_since(c->bs, parent, &apart)) {
         vpc_found(c, VPC_PARENT_TIME, -1, -1,
                   "parent '%s', %" PRId64 " seconds apart", parent->filename, apart);
     }
-    if (size != ours) {
+    if (odd & (VPC_BACKING_LONGER | VPC_BACKING_SHORTER)) {
         vpc_found(c, VPC_PARENT_SIZE, -1, -1,
                   "parent '%s' has %" PRId64 " bytes, its child %" PRId64 ": %s", parent->filename, size, ours,
-                  size > ours ? "the end of it is not to be seen" : "the disk goes on with zeroes");
+                  odd & VPC_BACKING_LONGER ? "the end of it is not to be seen" : "the disk goes on with zeroes");
     }
 }
 

@@ -12,6 +12,7 @@
 #include "block/format/vpc/batmap.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/size.h"
@@ -82,14 +83,14 @@ static void take_after(Plan *plan, BlockDriverState *parent)
 }
 
 /* Repeat the warnings of @parent, which is closed before anybody could ask it for them */
-static void warn_of_parent(BlockDriverState *bs, BlockDriverState *parent, const char *path)
+static void warn_of_parent(BlockDriverState *bs, const Plan *plan, BlockDriverState *parent, const char *path)
 {
     const char *text;
 
     for (unsigned i = 0; (text = bdrv_get_warning(parent, i)); i++) {
         bdrv_warn(bs, bdrv_get_warning_code(parent, i), "parent '%s': %s", path, text);
     }
-    if (vpc_names_more(parent)) {
+    if (vpc_judge_backing(&plan->header, parent, plan->wanted) & VPC_BACKING_NAMES_MORE) {
         bdrv_warn(bs, "size", "parent '%s' is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: the "
                   "new disk has as many if no size is given", path, bdrv_getlength(parent));
     }
@@ -118,7 +119,7 @@ static bool plan_parent(BlockDriverState *bs, Plan *plan, const VpcCreateOptions
     ok = ok && vpc_remember_parent(child, parent, &plan->header, plan->locators, errp);
     if (ok) {
         take_after(plan, parent);
-        warn_of_parent(bs, parent, path);
+        warn_of_parent(bs, plan, parent, path);
     }
     bdrv_close(parent);
     if (!ok) {

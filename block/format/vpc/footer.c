@@ -109,6 +109,13 @@ int64_t vpc_largest_size(const VpcFooter *f, int rule)
     return MAX((int64_t)be64_load(f->current_size), vpc_size(f, rule));
 }
 
+bool vpc_has_id(const uint8_t uuid[16])
+{
+    static const uint8_t none[16];
+
+    return memcmp(uuid, none, sizeof(none)) != 0;
+}
+
 char *vpc_uuid_text(const uint8_t u[16])
 {
     return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],

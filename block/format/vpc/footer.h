@@ -47,6 +47,8 @@ int64_t vpc_chs_size(const VpcFooter *footer);
 bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
 bool vpc_set_creator(VpcFooter *footer, const char *text, GError **errp);
 bool vpc_set_timestamp(VpcFooter *footer, int64_t when, GError **errp);     /* @when: Unix time */
+/* Is this the unique id of an image? Zeroes stand where there is none */
+bool vpc_has_id(const uint8_t uuid[16]);
 /* Return "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
 char *vpc_uuid_text(const uint8_t uuid[16]);
 

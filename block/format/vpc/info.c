@@ -138,7 +138,6 @@ static void add_names(const VpcState *s, const VpcLocatorData *locators, BlockIn
  * */
 static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, BlockInfoBuilder *items)
 {
-    static const uint8_t none[16];
     VpcState *s = bs->state;
     g_autoptr(GPtrArray) places = vpc_parent_places(bs, locators, true);
     const VpcCandidate *first = places->len ? g_ptr_array_index(places, 0) : NULL;
@@ -152,7 +151,7 @@ static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, Bl
     if (place) {
         bdrv_info_text(items, "full-backing-filename", "%s", place);
     }
-    if (driver || memcmp(s->header.parent_uuid, none, sizeof(none))) {
+    if (driver || vpc_has_id(s->header.parent_uuid)) {
         bdrv_info_text(items, "backing-filename-format", "%s", driver ? driver : "vpc");
     }
 }

@@ -1,6 +1,8 @@
 /* judge.c - VHD: every rule about what is on disk, once */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
+#include <string.h>
+#include "block/drivers.h"
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
@@ -128,6 +130,18 @@ unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_
         faults |= VPC_PLACE_OVER_ROOM;
     }
     return faults;
+}
+
+unsigned vpc_judge_backing(const VpcHeader *header, BlockDriverState *backing, int64_t size)
+{
+    static const VpcFooter none;
+    bool vpc = backing->drv == &bdrv_vpc;
+    const VpcFooter *f = vpc ? &((const VpcState *)backing->state)->footer : &none;
+    int64_t has = bdrv_node_size(backing);
+    unsigned faults = memcmp(header->parent_uuid, f->uuid, sizeof(f->uuid)) ? VPC_BACKING_OTHER_ID : 0;
+
+    faults |= has < size ? VPC_BACKING_SHORTER : has > size ? VPC_BACKING_LONGER : 0;
+    return has < (int64_t)be64_load(f->current_size) ? faults | VPC_BACKING_NAMES_MORE : faults;
 }
 
 bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key)

@@ -72,4 +72,17 @@ unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_
  * overlaps any overlaps a neighbour */
 bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key);
 
+/* What may be odd about the image behind a differencing disk. Any of them may come together. When it was changed is apart
+ * from this, see vpc_changed_since() */
+enum {
+    VPC_BACKING_OTHER_ID    = 1 << 0,   /* its unique id is not the one that the header remembers */
+    VPC_BACKING_SHORTER     = 1 << 1,
+    VPC_BACKING_LONGER      = 1 << 2,
+    VPC_BACKING_NAMES_MORE  = 1 << 3,   /* it is a VHD, and shorter than its footer says, as its geometry counts */
+};
+
+/* Return all that is odd about @backing, behind a disk of @size bytes with this header. 0: nothing is. An image that is no
+ * VHD has no unique id, and a header whose parent_uuid is zero remembers none */
+unsigned vpc_judge_backing(const VpcHeader *header, BlockDriverState *backing, int64_t size);
+
 #endif

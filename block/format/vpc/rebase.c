@@ -26,6 +26,7 @@
 #include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
@@ -228,15 +229,15 @@ static void fill_bitmaps(BlockDriverState *bs)
 }
 
 /* Warn if an unsafe rebase, which does not look at the old parent, makes another image the parent */
-static void warn_of_other_parent(BlockDriverState *bs, const VpcHeader *header, const char *parent)
+static void warn_of_other_parent(BlockDriverState *bs, BlockDriverState *parent, const VpcHeader *header)
 {
     const VpcState *s = bs->state;
 
-    if (s->differencing && !bs->backing && memcmp(s->header.parent_uuid, header->parent_uuid, sizeof(header->parent_uuid))) {
+    if (s->differencing && !bs->backing && vpc_judge_backing(&s->header, parent, bs->size) & VPC_BACKING_OTHER_ID) {
         g_autofree char *had = vpc_uuid_text(s->header.parent_uuid), *has = vpc_uuid_text(header->parent_uuid);
 
         bdrv_warn(bs, "parent", "the image was made over a parent with the unique id %s, and '%s' has %s: what it has not by "
-                  "itself is read from another disk from now on", had, parent, has);
+                  "itself is read from another disk from now on", had, parent->filename, has);
     }
 }
 
@@ -256,7 +257,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
         return false;
     }
     if (parent) {
-        warn_of_other_parent(bs, &header, parent->filename);
+        warn_of_other_parent(bs, parent, &header);
     }
     uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
     bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));
