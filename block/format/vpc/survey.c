@@ -197,6 +197,10 @@ static int keep_place(void *user, const VpcRun *run)
 void vpc_look_for_shared(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
+
+    if (s->surveyed || (bs->flags & BDRV_O_RDWR)) {
+        return;
+    }
     int64_t needed = vpc_blocks_in(bs->size, s->block_size);
     Survey survey = { bs };
     int ret = vpc_walk_bat(bs, MIN(vpc_bat_entries(s), needed), keep_place, &survey);

@@ -8,8 +8,8 @@
 
 /* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
 bool vpc_survey(BlockDriverState *bs, GError **errp);
-/* Warn of blocks that share their places with others, and list them in s->overlapping; for images that are only read, which
- * are not surveyed when they are opened */
+/* Of an image that is only read, and so was not surveyed when it was opened: warn of blocks that share their places with
+ * others, and list them in s->overlapping. Looks at the BAT when it is called first */
 void vpc_look_for_shared(BlockDriverState *bs);
 /* Is @block in s->overlapping? */
 bool vpc_is_shared(const VpcState *s, int64_t block);

@@ -41,6 +41,11 @@ static int64_t place_end(const VpcState *s, int64_t place)
     return place + vpc_stored_bytes(s);
 }
 
+static int64_t next_place(const VpcState *s, int64_t place)
+{
+    return vpc_place_above(s, place_end(s, place));
+}
+
 void vpc_spoil_room(VpcState *s, int64_t end)
 {
     s->room.zero_from = MAX(s->room.zero_from, end);
@@ -134,19 +139,13 @@ int vpc_rewrite_footers(BlockDriverState *bs)
     return ret;
 }
 
-static int write_tables(BlockDriverState *bs)
-{
-    int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
-
-    return ret < 0 ? ret : bdrv_meta_write(bs);
-}
-
 int vpc_flush(BlockDriverState *bs)
 {
     bool checked = bs->flags & BDRV_O_CHECK;        /* then only vpc_repair() writes the image */
     int ret = bs->needs_flush && !checked ? vpc_rewrite_footers(bs) : 0;
 
-    return ret < 0 ? ret : write_tables(bs);
+    ret = ret < 0 ? ret : bdrv_node_flush(bs->file);        /* data and bitmaps, before what refers to them */
+    return ret < 0 ? ret : bdrv_meta_write(bs);
 }
 
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
@@ -223,21 +222,27 @@ int vpc_cut_room(BlockDriverState *bs)
     return ret < 0 ? ret : vpc_trim(bs);
 }
 
+/* Return where the footer goes if many blocks are to have room in front of it, from @place on; the end of one block if
+ * there is no room for as many */
+static int64_t tail_behind(BlockDriverState *bs, int64_t place)
+{
+    const VpcState *s = bs->state;
+    int64_t stride = next_place(s, place) - place, more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride * stride;
+
+    return place_end(s, place + more) <= last_tail(bs) ? place_end(s, place + more) : place_end(s, place);
+}
+
 /* See that a block at @place ends before the footer */
 static int reserve(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t stride = vpc_place_above(s, place_end(s, place)) - place;
-    int64_t more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride;
+    int64_t tail = tail_behind(bs, place);
 
     if (place_end(s, place) <= s->tail_at) {
         return 0;
     }
-    if (place_end(s, place + more * stride) > last_tail(bs)) {
-        more = 0;
-    }
-    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));
-    if (ret < 0 && more > 0 && place_end(s, place) > s->tail_at) {
+    int ret = vpc_move_tail(bs, tail);
+    if (ret < 0 && tail > place_end(s, place) && place_end(s, place) > s->tail_at) {
         ret = vpc_move_tail(bs, place_end(s, place));
     }
     if (ret == 0) {
@@ -247,10 +252,10 @@ static int reserve(BlockDriverState *bs, int64_t place)
 }
 
 /* Make durable all that was written so far, and more room behind @place with it if that can be had */
-static int reserve_ahead(BlockDriverState *bs, int64_t place, int64_t stride)
+static int reserve_ahead(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t tail = place_end(s, place + CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride * stride);
+    int64_t tail = tail_behind(bs, place);
     bool more = place_end(s, place) > s->tail_at && tail <= last_tail(bs);
 
     return more && vpc_move_tail(bs, tail) == 0 ? 0 : bdrv_node_flush(bs->file);
@@ -289,8 +294,9 @@ static int64_t write_bitmaps(BlockDriverState *bs, int64_t place, int64_t stride
 static int tail_make_ready(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t stride = vpc_place_above(s, place_end(s, place)) - place, left = vpc_bat_entries(s) - s->allocated;
-    int64_t most = s->tail_inside ? MIN_RESERVE / stride : MAX_READY, inside = (s->tail_at - place_end(s, place)) / stride + 1;
+    int64_t stride = next_place(s, place) - place, left = vpc_bat_entries(s) - s->allocated;
+    int64_t inside = (s->tail_at - place_end(s, place)) / stride + 1;
+    int64_t most = s->tail_inside ? MIN_RESERVE / stride : MAX_READY;
     int64_t count = MAX(MIN(MIN(inside, left), most), 1);
     int ret = clear_places(bs, place, place_end(s, place + (count - 1) * stride));
 
@@ -298,7 +304,7 @@ static int tail_make_ready(BlockDriverState *bs, int64_t place)
     if (count < 0) {
         return (int)count;
     }
-    ret = left > count ? reserve_ahead(bs, place + count * stride, stride) : bdrv_node_flush(bs->file);
+    ret = left > count ? reserve_ahead(bs, place + count * stride) : bdrv_node_flush(bs->file);
     if (ret == 0) {
         s->room.next = place;
         s->room.ready = place + count * stride;
@@ -327,7 +333,7 @@ int vpc_take_place(BlockDriverState *bs, int64_t *place)
         return ret;
     }
     s->room.taken = is_ready(s, *place) ? *place : -1;
-    s->room.next = vpc_place_above(s, place_end(s, *place));
+    s->room.next = next_place(s, *place);
     s->room.zero_from = MAX(s->room.zero_from, place_end(s, *place));   /* the write may fail, and leave a part */
     return 0;
 }
