@@ -1,4 +1,4 @@
-/* amend.c - VHD: who made it, when, which geometry it has, and which disk it is */
+/* amend.c - VHD: changes fields of the footer: creator, time, geometry, unique id, marks */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -33,13 +33,13 @@ static bool keeps_size(BlockDriverState *bs, const VpcFooter *footer, GError **e
     int64_t size = vpc_size(footer, s->options.size_rule);
 
     if (vpc_size(footer, VPC_SIZE_QEMU9) != vpc_size(&s->footer, VPC_SIZE_QEMU9)) {
-        bdrv_warn(bs, "creator", "QEMU up to 9 reads a disk of %" PRId64 " bytes now, by the geometry as the creator is '%.4s', and "
-                  "not of %" PRId64, vpc_size(footer, VPC_SIZE_QEMU9), footer->creator,
+        bdrv_warn(bs, "creator", "QEMU up to 9 reads a disk of %" PRId64 " bytes now, by the geometry as the creator "
+                  "is '%.4s', and not of %" PRId64, vpc_size(footer, VPC_SIZE_QEMU9), footer->creator,
                   vpc_size(&s->footer, VPC_SIZE_QEMU9));
     }
     if (size != vpc_size(&s->footer, s->options.size_rule)) {
-        bdrv_set_error(errp, EINVAL, "the disk would be read as one of %" PRId64 " bytes, and has %" PRId64 ": by this creator "
-                       "and geometry", size, bs->size);
+        bdrv_set_error(errp, EINVAL, "the disk would be read as one of %" PRId64 " bytes, and has %" PRId64 ": by this "
+                       "creator and geometry", size, bs->size);
         return false;
     }
     return true;

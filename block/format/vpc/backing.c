@@ -1,9 +1,10 @@
-/* backing.c - VHD: find the parent of a differencing disk, and open it if it is the right one */
+/* backing.c - VHD: finds the image behind a differencing disk, and opens it */
 /* SPDX-License-Identifier: MIT
  *
- * What the user names is taken. Else the program's resolver is asked, and what it offers is tried; then, if
- * it lets us, the places that the image names, in the order of vpc/candidates.c. The first image there with the
- * right unique id is the parent.
+ * VHD calls that image the parent of the disk, and the layer calls it the backing. If the user names it, that image is
+ * taken. Else the program's resolver is asked, and the images that it offers are tried. Then, if the resolver allows
+ * it, the paths are tried that the image names, in the order of vpc/candidates.c. The first image with the unique id
+ * that the header remembers is taken; the rule is vpc_judge_backing() in vpc/judge.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,8 +21,8 @@
 #include "util/be.h"
 #include "util/keyval.h"
 
-/* Return the options by which parents of the parent are looked for: the same as those of @bs. @offered: the driver, if
- * the user names none; or NULL */
+/* Return the options with which the backing is opened, and its own backing is looked for: those of @bs. @offered: the
+ * driver, if the user names none; or NULL */
 static char *inherited_options(BlockDriverState *bs, const char *offered)
 {
     const VpcOptions *o = &((VpcState *)bs->state)->options;
@@ -41,8 +42,8 @@ static char *inherited_options(BlockDriverState *bs, const char *offered)
     return keyval_format(kv);
 }
 
-/* Return the options of a parent that the user names. @said is what the name stands for, and counts more than what is
- * inherited */
+/* Return the options of an image that the user names. @said: the options that the name stands for; they count more than
+ * inherited ones */
 static char *named_options(BlockDriverState *bs, const char *said, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(said, errp);
@@ -51,7 +52,7 @@ static char *named_options(BlockDriverState *bs, const char *said, GError **errp
     return kv ? g_strdup_printf("%s%s%s", inherited, *inherited && *said ? "," : "", said) : NULL;
 }
 
-/* Return the folder that parents of @bs are kept to; NULL: there is none */
+/* Return the folder that all images behind @bs have to be in; NULL: there is none */
 static const char *root_of(BlockDriverState *bs)
 {
     const char *root = ((VpcState *)bs->state)->options.root;
@@ -83,8 +84,8 @@ static bool has_right_id(BlockDriverState *bs, BlockDriverState *backing, GError
     if (s->options.ignore_id || !(vpc_judge_backing(&s->header, backing, bs->size) & VPC_BACKING_OTHER_ID)) {
         return true;
     }
-    g_autofree char *has = vpc_uuid_text(backing->drv == &bdrv_vpc ? ((const VpcState *)backing->state)->footer.uuid : none);
-    g_autofree char *want = vpc_uuid_text(s->header.parent_uuid);
+    const uint8_t *id = backing->drv == &bdrv_vpc ? ((const VpcState *)backing->state)->footer.uuid : none;
+    g_autofree char *has = vpc_uuid_text(id), *want = vpc_uuid_text(s->header.parent_uuid);
 
     bdrv_set_error(errp, EINVAL, "its unique id is %s, the parent's is %s", has, want);
     return false;
@@ -142,8 +143,8 @@ static BlockDriverState *keep_if_right(BlockDriverState *bs, BlockDriverState *b
     return backing;
 }
 
-/* Open the image that was offered if it has the right id. One that @bs itself names is first opened for reading, and for
- * writing only if it is right */
+/* Open the image that was offered if it has the right id. One that @bs itself names is first opened for reading, and
+ * for writing only if it is right */
 static BlockDriverState *try_backing(BlockDriverState *bs, const BlockBackingOffer *offer, GError **errp)
 {
     if (offer->by_image && bdrv_is_backing_written(bs)) {
@@ -163,8 +164,8 @@ static BlockDriverState *try_backing(BlockDriverState *bs, const BlockBackingOff
 typedef struct Search {
     BlockDriverState *bs;
     VpcLocatorData locators[VPC_LOCATORS];
-    GString *tried;             /* what it was not, and why */
-    GError *stop;               /* nothing else is worth a try; or NULL */
+    GString *tried;             /* the images that were tried, and why each was not taken */
+    GError *stop;               /* why no other place is to be tried; or NULL */
 } Search;
 
 static bool is_over(const Search *search)
@@ -172,9 +173,9 @@ static bool is_over(const Search *search)
     return search->bs->backing || search->stop;
 }
 
-/* May the parent be a raw disk? Children of ours that name no unique id have a raw disk for a parent, or a VHD without
- * an id; others' know the latter only. A raw disk is any file: an image is believed below the folders to look in, so
- * that it can't have others read */
+/* May the backing be a raw disk? An image that miniblk made, and that remembers no unique id, is over a raw disk or
+ * over a VHD without an id; other programs put no image over a raw disk. Any file can be read as a raw disk. So the
+ * caller allows it only below the folders to look in: a hostile image must not show other files to its guest */
 static bool may_be_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
     const VpcState *s = bs->state;
@@ -183,8 +184,8 @@ static bool may_be_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
            !offer->storage && !bdrv_get_backing_option(bs, "driver");
 }
 
-/* Open the same place as a raw disk, if it looks like nothing else. NULL: it is none, or can't be opened, for a reason
- * that was told before */
+/* Open the offer as a raw disk, if it looks like nothing else. NULL: it looks like something else, or can't be opened,
+ * which was reported before */
 static BlockDriverState *try_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
     g_autofree char *driver = g_strdup("raw");
@@ -200,7 +201,7 @@ static BlockDriverState *try_raw(BlockDriverState *bs, const BlockBackingOffer *
     return found;
 }
 
-/* Open the offer as bs->backing, or note why it is not the parent. @raw: a raw disk may be opened there */
+/* Open the offer as bs->backing, or note why it is not taken. @raw: a raw disk may be opened there */
 static void try_offer(Search *search, const BlockBackingOffer *offer, const char *source, bool raw)
 {
     GError *err = NULL;
@@ -300,8 +301,8 @@ static bool not_found(Search *search, GError **errp)
         const char *tried = search->tried->len ? search->tried->str : " the image names no place to look at";
 
         bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s:%s; "
-                       "parent=FILE says where it is, parent-search=FOLDER in which folder it has that name; rebase -u -b FILE "
-                       "writes that into the image; backing= reads what this image has by itself", id, tried);
+                       "parent=FILE says where it is, parent-search=FOLDER in which folder it has that name; rebase -u "
+                       "-b FILE writes that into the image; backing= reads what this image has by itself", id, tried);
     }
     return false;
 }
@@ -393,14 +394,14 @@ static void compare_with_backing(BlockDriverState *bs)
     int64_t apart;
 
     if (vpc_changed_since(bs, bs->backing, &apart)) {
-        bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
-                  bs->backing->filename, apart);
+        bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds "
+                  "apart)", bs->backing->filename, apart);
     }
     if (odd & VPC_BACKING_SHORTER && odd & VPC_BACKING_NAMES_MORE) {
         g_autofree char *name = name_of(bs->backing);
 
-        bdrv_warn(bs, "size", "parent %s is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: what is "
-                  "behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
+        bdrv_warn(bs, "size", "parent %s is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names "
+                  "more: what is behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
                   bdrv_node_size(bs->backing));
     }
     if (odd & VPC_BACKING_LONGER) {

@@ -19,11 +19,12 @@ enum {
     VPC_MAP_NO_COOKIE   = 1 << 0,   /* there is no batmap, and the rest means nothing */
     VPC_MAP_UNALIGNED   = 1 << 1,   /* the map does not begin with a sector */
     VPC_MAP_SHORT       = 1 << 2,   /* it is shorter than needed */
-    VPC_MAP_OUTSIDE     = 1 << 3,   /* what is needed of it ends past the limit */
+    VPC_MAP_OUTSIDE     = 1 << 3,   /* the needed part of it ends past the limit */
     VPC_MAP_END_OUTSIDE = 1 << 4,   /* it ends past the limit. Always with VPC_MAP_OUTSIDE */
 };
 
-/* Return all that is wrong with @batmap, of which @needed bytes are used, in a file that ends at @limit. 0: nothing is */
+/* Return all that is wrong with @batmap, of which @needed bytes are used, in a file that ends at @limit. 0: nothing
+ * is */
 unsigned vpc_judge_batmap(const VpcBatmap *batmap, int64_t needed, int64_t limit);
 /* Return how many bytes the map is said to have */
 int64_t vpc_batmap_length(const VpcBatmap *batmap);

@@ -1,17 +1,23 @@
-/* candidates.c - VHD: where a differencing disk's parent may be, as its own file tells */
+/* candidates.c - VHD: lists the paths where the parent of a differencing disk may be */
 /* SPDX-License-Identifier: MIT
  *
- * The places, in the order in which they are tried:
- *  1. W2ru: relative to the folder of the child, its symbolic links resolved, then as it was named
- *  2. MacX: a file URL, and again without looking at percent escapes, which Xen's tools do not know
- *  3. W2ku: through the drive map; as it is if it has no drive; its last part, in the child's folder
+ * A differencing disk has up to nine names of its parent: one in the header, and up to eight parent locators, whose
+ * data vpc/locator.c reads. Most of them are paths of the computer that made the image, often Windows paths. This file
+ * turns them into paths of this computer. It opens no image: vpc/backing.c opens one path after another, and the first
+ * image whose unique id is right is the parent.
+ *
+ * The paths, in the order in which they are tried:
+ *  1. W2ru: relative to the folder of the child, its symbolic links resolved; then to the folder as the user named it
+ *  2. MacX: a file URL; then the same text with its percent escapes as they are, because Xen's tools write none
+ *  3. W2ku: through the option drives=; as it is, if it has no drive letter; its last part, in the child's folder
  *  4. the name in the header, by the rules of W2ku
  *  5. Wi2r and Wi2k, by the rules of W2ru and W2ku
- *  6. the last part of each of these, in each search folder
- *  7. each of these in other case, and with accents composed or decomposed, in any part that the image named
- * All of it was written by whoever made the image: names are cut and joined as text, and no place in the
- * list is more than a proposal: the parent's unique id decides. Nine names give no more than four places each, and
- * one in each search folder; of 7 there are no more than MOST_SPELLINGS.
+ *  6. the last part of each of these names, in each folder of the option parent-search=
+ *  7. each of these paths with other case, or with accents composed or decomposed, in the parts that the image named
+ *
+ * The names were written by whoever made the image, and must not be trusted. They are cut and joined as text. Their
+ * number is limited: nine names give at most four paths each, and one more in each search folder; step 7 adds at most
+ * MOST_SPELLINGS.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -95,7 +101,7 @@ static void free_candidate(void *candidate)
     g_free(c);
 }
 
-/* Count the bytes of @path that are whole parts of @folder. The image named what is behind them */
+/* Count the bytes of @path that are whole parts of @folder. The rest of @path was named by the image */
 static size_t common_folder(const char *path, const char *folder)
 {
     size_t n = 0, end = 0;
@@ -186,8 +192,8 @@ static void add_windows_name(Search *s, char *path, const char *source, bool abs
     add_name(s, path + (verbatim ? 4 : 0), source, absolute);
 }
 
-/* Add what a URL names: "file://localhost/a", "file:///a", and Xen's, where no host is named: "file://./a", "file://a"
- * */
+/* Add the path that a URL names: "file://localhost/a", "file:///a", or without a host, as Xen's tools write it:
+ * "file://./a", "file://a" */
 static void add_url(Search *s, const char *url, const char *source)
 {
     if (g_ascii_strncasecmp(url, "file:", 5)) {
@@ -252,7 +258,7 @@ static void add_search_folders(Search *s)
 typedef struct Listing {
     GPtrArray *entries;         /* char *, in the order of bytes */
     bool there;                 /* it is a folder, or something else that has the name */
-    bool readable;              /* else nobody knows what is in it */
+    bool readable;              /* false: its entries are not known */
 } Listing;
 
 static void free_listing(void *listing)
@@ -361,7 +367,8 @@ static void add_spellings(Search *s, const Spelling *spelling, const char *folde
     const Listing *listing = list_folder(s, folder);
     g_autofree char *wanted = fold(name);
 
-    if ((listing->there && !listing->readable) || g_ptr_array_find_with_equal_func(listing->entries, name, g_str_equal, NULL)) {
+    if ((listing->there && !listing->readable) ||
+        g_ptr_array_find_with_equal_func(listing->entries, name, g_str_equal, NULL)) {
         add_spelling(s, spelling, folder, name, part);
     }
     for (guint i = 0; i < listing->entries->len && s->found->len < spelling->most; i++) {

@@ -1,5 +1,9 @@
-/* check-batmap.c - VHD: Xen's map of the blocks that are full */
-/* SPDX-License-Identifier: MIT */
+/* check-batmap.c - VHD: reports faults of the batmap, Xen's map of the blocks that are full */
+/* SPDX-License-Identifier: MIT
+ *
+ * The batmap is read here. Its bits are compared with the blocks by vpc/check-blocks.c and vpc/check-bitmaps.c, which
+ * call vpc_check_map_bits().
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -68,16 +72,16 @@ static void check_batmap_sum(VpcCheck *c, int64_t whole)
     }
 }
 
-/* Is the part of the map that counts in the file, and on nothing but itself? A block is believed, and a map that lies on
- * it is not */
+/* Is the part of the map that counts in the file, and on nothing but itself? A block is believed, and a map that lies
+ * on it is not */
 static bool map_has_a_place(VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
     unsigned faults = vpc_judge_batmap(&c->batmap, c->map_bytes, s->read_limit);
     int64_t start = (int64_t)be64_load(c->batmap.offset), end = start + c->map_bytes;
 
-    return !(faults & (VPC_MAP_UNALIGNED | VPC_MAP_SHORT | VPC_MAP_OUTSIDE)) && !vpc_metadata_in(s, VPC_VITAL, false, start, end) &&
-           !vpc_metadata_in(s, VPC_NAMES, false, start, end) &&
+    return !(faults & (VPC_MAP_UNALIGNED | VPC_MAP_SHORT | VPC_MAP_OUTSIDE)) &&
+           !vpc_metadata_in(s, VPC_VITAL, false, start, end) && !vpc_metadata_in(s, VPC_NAMES, false, start, end) &&
            vpc_check_find_block(c, start, end) == INT64_MAX;
 }
 
@@ -99,7 +103,7 @@ static void check_map_length(VpcCheck *c, int64_t bytes)
     }
 }
 
-static bool check_batmap_read_batmap(VpcCheck *c, int64_t at)
+static bool check_read_batmap(VpcCheck *c, int64_t at)
 {
     VpcState *s = c->bs->state;
 
@@ -137,7 +141,7 @@ void vpc_check_batmap(VpcCheck *c)
     if (!vpc_creator_is(&s->footer, "tap") || c->needed == 0) {
         return;
     }
-    if (!check_batmap_read_batmap(c, at)) {
+    if (!check_read_batmap(c, at)) {
         report_no_batmap(c, at);
         return;
     }

@@ -1,9 +1,13 @@
-/* check-blocks.c - VHD: blocks that are where none can be, or on each other */
+/* check-blocks.c - VHD: reports blocks in wrong places, and blocks that overlap, and lists all others */
 /* SPDX-License-Identifier: MIT
  *
- * All blocks are of one length, so that sorting them by place is enough to find overlaps: n log n. Memory goes with
- * the entries that are there: a hole in the BAT is counted and not kept, and of more entries than twice the places in
- * the file none are kept.
+ * vpc_check_bat() walks over the BAT once. vpc_check_entry() in vpc/check-bat.c says of each entry whether a block can
+ * be there; the rules are in vpc/judge.c. The blocks are listed in c->blocks, sorted by place: vpc/check-bitmaps.c,
+ * vpc/check-space.c and vpc/repair.c go by that list. All blocks are of one length, so that a block that overlaps any
+ * other overlaps a neighbour in the list.
+ *
+ * Time and memory depend on the entries that are in the file, not on the number of entries in the header: a hole in the
+ * BAT is counted and not listed, and at most twice as many blocks are listed as there are places in the file.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -41,7 +45,7 @@ static void report_good(VpcCheck *c, int64_t block, int64_t place)
     }
 }
 
-/* What is said of blocks that are where none can be, or only with something else */
+/* Texts about the wrong places of blocks */
 static const char *const troubles[VPC_KINDS] = {
     [VPC_BLOCK_OUTSIDE] = "past the end", [VPC_BLOCK_CUT] = "with its end cut off",
     [VPC_BLOCK_ON_NAMES] = "over metadata", [VPC_BLOCK_ON_TABLES] = "on metadata",
@@ -113,8 +117,8 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     }
 }
 
-/* Report entries of zero, all of which are wrong in the same way. Those behind the end of the disk name nothing, and
- * nobody needs them */
+/* Report the entries of a hole in the BAT. They are zeroes, and wrong in the same way. Entries behind the end of the
+ * disk are not reported, because no block needs them */
 static void check_hole(Walk *walk, const VpcRun *run)
 {
     VpcCheck *c = walk->c;
@@ -122,7 +126,7 @@ static void check_hole(Walk *walk, const VpcRun *run)
     int64_t count = CLAMP(c->needed - run->block, 0, run->count);
     VpcKind kind = vpc_check_entry(c, run->block, 0);
 
-    if (count == 0 || kind == VPC_KINDS) {      /* it never is: sector 0 has the copy of the footer */
+    if (count == 0 || kind == VPC_KINDS) {      /* it never is VPC_KINDS: sector 0 has the copy of the footer */
         return;
     }
     vpc_found(c, (int)kind, s->bat_offset + run->block * 4, run->block,
@@ -166,7 +170,7 @@ static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
     c->orderly = false;
 }
 
-/* Report overlaps, so that as few blocks as possible are to be moved: those that lie on one that stays */
+/* Report blocks that overlap one that stays in its place. The choice lets a repair move as few blocks as possible */
 static void check_overlaps(VpcCheck *c)
 {
     uint64_t stays = 0;

@@ -1,5 +1,10 @@
-/* check-ends.c - VHD: the footer at the end, its copy at the start, and which of them is to be believed */
-/* SPDX-License-Identifier: MIT */
+/* check-ends.c - VHD: chooses the footer that a check goes by, and reports faults of both footers */
+/* SPDX-License-Identifier: MIT
+ *
+ * vpc/ends.c reads the footer at the end of the file and its copy at the start, and chooses one of them for open(). A
+ * check goes on where open() fails: with a footer whose checksum is wrong, with one that has other bytes behind it, or
+ * with one that is made up from the header.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -37,8 +42,10 @@ static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
     if (!vpc_is_plain_footer(f)) {
         return false;
     }
-    return vpc_type(f) == VPC_FIXED ? (int64_t)be64_load(f->current_size) == limit && be64_load(f->data_offset) == UINT64_MAX
-                                    : is_possible(c, f, false);
+    if (vpc_type(f) != VPC_FIXED) {
+        return is_possible(c, f, false);
+    }
+    return (int64_t)be64_load(f->current_size) == limit && be64_load(f->data_offset) == UINT64_MAX;
 }
 
 static bool take_unsealed(VpcCheck *c, const VpcFooter *f, int64_t at, VpcFound found)
@@ -95,7 +102,7 @@ static int64_t find_stray(VpcCheck *c)
     return MAX(at, -1);
 }
 
-/* Choose where the file does not end in a valid footer, and there is no copy of one that would be */
+/* Choose a footer where neither the end nor the start of the file has a valid one */
 static bool choose_without_any(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -174,7 +181,7 @@ static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t a
     }
 }
 
-/* Report what is at the ends of a dynamic image that should not be there */
+/* Report a copy at the start that differs from the footer, or is damaged. Fixed disks have none */
 static void report_ends(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -195,8 +202,8 @@ static bool is_tapdisk_junk(const VpcFooter *f)
     return bytes[0] == TAPDISK_JUNK && !memcmp(bytes, bytes + 1, sizeof(*f) - 1);
 }
 
-/* Set s->read_limit and c->new_tail where there is no valid footer at the end. Something that looks like one is the
- * disk's own data if a block is there. A medium of a fixed length need not end in one */
+/* Set s->read_limit and c->new_tail where there is no valid footer at the end of the file. Bytes that look like a
+ * footer are data of the disk if a block is there. A medium of a fixed length need not end in a footer */
 static void find_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;
@@ -244,8 +251,8 @@ static void report_marks(VpcCheck *c)
         vpc_found(c, VPC_POISONED, -1, -1, "Xen's tools have put the image out of use (cookie v_poison)");
     }
     if (marks & VPC_MARK_UNFINISHED) {
-        vpc_found(c, VPC_UNFINISHED, -1, -1, "the image is marked as unfinished (cookie unfinish): it has a part of the "
-                  "disk only");
+        vpc_found(c, VPC_UNFINISHED, -1, -1, "the image is marked as unfinished (cookie unfinish): it has a part of "
+                  "the disk only");
     }
     if (marks & VPC_MARK_HIDDEN) {
         vpc_found(c, VPC_MARKED, -1, -1, "Xen's tools have hidden the image: it has children");

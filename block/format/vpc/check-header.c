@@ -1,5 +1,8 @@
-/* check-header.c - VHD: what is wrong with the header */
-/* SPDX-License-Identifier: MIT */
+/* check-header.c - VHD: reports faults of the header */
+/* SPDX-License-Identifier: MIT
+ *
+ * The rules are in vpc/judge.c. The parent locators, which the header has, too, are checked by vpc/check-parent.c.
+ */
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/bat.h"
@@ -12,7 +15,7 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-static bool check_header_read_header(VpcCheck *c)
+static bool check_read_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
@@ -39,7 +42,7 @@ bool vpc_check_header(VpcCheck *c)
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
 
-    if (!check_header_read_header(c)) {
+    if (!check_read_header(c)) {
         return false;
     }
     int64_t at = (int64_t)be64_load(s->footer.data_offset);
@@ -63,7 +66,8 @@ bool vpc_check_header(VpcCheck *c)
     case VPC_HEADER_BAT_UNALIGNED:
     case VPC_HEADER_BAT_OUTSIDE:
         vpc_found(c, VPC_BAT_BAD, at, -1,
-                  "the BAT has %u entries at %" PRIu64 ", not a multiple of 512 or not inside the file of %" PRId64 " bytes",
+                  "the BAT has %u entries at %" PRIu64 ", not a multiple of 512 or not inside the file of %" PRId64 " "
+                  "bytes",
                   be32_load(h->entries), be64_load(h->table_offset), c->ends.size);
         break;
     }
@@ -106,7 +110,8 @@ void vpc_check_padding(VpcCheck *c)
 
     if (used && vpc_check_read(c, end - used, padding, VPC_SECTOR, "BAT") &&
         !vpc_is_padding(padding + used, bytes)) {
-        vpc_found(c, VPC_BAT_PADDING, end, -1, "%" PRId64 " bytes behind the last entry are not all one of the two", bytes);
+        vpc_found(c, VPC_BAT_PADDING, end, -1, "%" PRId64 " bytes behind the last entry are not all one of the two",
+                  bytes);
     }
 }
 

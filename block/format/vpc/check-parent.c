@@ -1,5 +1,9 @@
-/* check-parent.c - VHD: does a differencing disk lead to its parent? */
-/* SPDX-License-Identifier: MIT */
+/* check-parent.c - VHD: reports faults of parent locators, and whether a differencing disk finds its parent */
+/* SPDX-License-Identifier: MIT
+ *
+ * The parent is looked for as open() does it, by vpc/backing.c. The images behind are opened, but not checked:
+ * check --backing-chain does that.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -1,9 +1,10 @@
-/* check.c - VHD: all that is looked at, in turn */
+/* check.c - VHD: calls all parts of a check, one after another */
 /* SPDX-License-Identifier: MIT
  *
- * A check takes what open() refuses, so it begins at the raw bytes: footers (vpc/check-ends.c), then the header (-header.c),
- * and as soon as there is a BAT to go by, blocks (-blocks.c), their bitmaps (-bitmaps.c) and the parent (-parent.c).
- * It writes nothing; vpc/repair.c does. The codes are those of docs/VHD.md.
+ * A check also takes images that open() refuses. So it begins with the bytes of the footers (vpc/check-ends.c) and goes
+ * on with the header (vpc/check-header.c). If the BAT can be found, the blocks follow (vpc/check-blocks.c), their
+ * bitmaps (vpc/check-bitmaps.c), free space (vpc/check-space.c) and the parent (vpc/check-parent.c). Nothing is written
+ * here: vpc/repair.c repairs. The codes of findings are in vpc/findings.c and docs/VHD.md.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -63,7 +64,8 @@ static void check_fixed(VpcCheck *c)
                   "the disk has %" PRId64 " bytes, the file %" PRId64 " of them", size, s->read_limit);
     } else if (size < s->read_limit) {
         vpc_found(c, VPC_SIZE_ODD, size, -1,
-                  "the file holds %" PRId64 " bytes of data, more than the current size of %" PRId64, s->read_limit, size);
+                  "the file holds %" PRId64 " bytes of data, more than the current size of %" PRId64, s->read_limit,
+                  size);
     }
     vpc_check_limit(c, 0);
     c->sums->image_end_offset = s->read_limit + VPC_SECTOR;

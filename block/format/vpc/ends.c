@@ -111,7 +111,8 @@ char *vpc_missing_part(BlockDriverState *bs)
         last = part ? i : last;
         n += part && n == i;
     }
-    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing, or the one before it is not whole", n, n)
+    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing, or the one before it is not "
+                                  "whole", n, n)
                 : g_strdup("");
 }
 

@@ -42,7 +42,7 @@ int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *h)
     if (!vpc_header_is_sealed(h)) {
         return ret;
     }
-    bdrv_warn(bs, "IO", "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is empty",
-              offset + VPC_SECTOR, g_strerror(-ret));
+    bdrv_warn(bs, "IO", "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is "
+              "empty", offset + VPC_SECTOR, g_strerror(-ret));
     return 0;
 }

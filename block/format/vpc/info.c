@@ -96,8 +96,8 @@ static int64_t info_count_blocks(BlockDriverState *bs)
     }
     int ret = vpc_walk_bat(bs, vpc_bat_entries(s), count_run, &count);
     if (ret < 0) {
-        bdrv_warn(bs, "IO", "the BAT at %" PRId64 " could not be read (%s), and so its blocks are not counted", s->bat_offset,
-                  g_strerror(-ret));
+        bdrv_warn(bs, "IO", "the BAT at %" PRId64 " could not be read (%s), and so its blocks are not counted",
+                  s->bat_offset, g_strerror(-ret));
         return -1;
     }
     return count;
@@ -134,8 +134,8 @@ static void add_names(const VpcState *s, const VpcLocatorData *locators, BlockIn
     }
 }
 
-/* Add, in the words of every format, what the image calls its parent, and where that is, or would be looked for first
- * */
+/* Add the items of every format about the image behind: its name in this image, and where it is, or would be looked for
+ * first */
 static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, BlockInfoBuilder *items)
 {
     VpcState *s = bs->state;

@@ -1,5 +1,9 @@
-/* judge.c - VHD: every rule about what is on disk, once */
-/* SPDX-License-Identifier: MIT */
+/* judge.c - VHD: the rules about footer, header, BAT and blocks, and about the image behind a differencing disk */
+/* SPDX-License-Identifier: MIT
+ *
+ * See judge.h. Rules about a parent locator are in vpc/locator.c, those about a batmap in vpc/batmap.c, and how the two
+ * footers of a file compare is in vpc/ends.c.
+ */
 #include <inttypes.h>
 #include <string.h>
 #include "block/drivers.h"
@@ -24,7 +28,10 @@ VpcFooterFault vpc_judge_footer(const VpcFooter *f)
     if (vpc_type(f) != VPC_FIXED && !vpc_is_sparse(f)) {
         return VPC_FOOTER_TYPE_BAD;
     }
-    return size > INT64_MAX ? VPC_FOOTER_SIZE_BAD : size > INT64_MAX - VPC_MAX_BLOCK ? VPC_FOOTER_SIZE_HUGE : VPC_FOOTER_GOOD;
+    if (size > INT64_MAX) {
+        return VPC_FOOTER_SIZE_BAD;
+    }
+    return size > INT64_MAX - VPC_MAX_BLOCK ? VPC_FOOTER_SIZE_HUGE : VPC_FOOTER_GOOD;
 }
 
 char *vpc_say_footer_fault(const VpcFooter *f, VpcFooterFault fault)

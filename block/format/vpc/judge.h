@@ -1,8 +1,8 @@
-/* judge.h - VHD: every rule about what is on disk, once */
+/* judge.h - VHD: the rules about footer, header, BAT and blocks, and about the image behind a differencing disk */
 /* SPDX-License-Identifier: MIT
  *
- * A rule returns what it found and has no opinion of how bad that is: open() stops at the first fault that it can't do
- * with, a check reports all of them, and salvage=on goes on.
+ * A rule returns the faults that it found, and does not say how bad they are: open() stops at the first fault that it
+ * can't do with, a check reports all of them, and salvage=on goes on.
  */
 #ifndef BLOCK_VPC_JUDGE_H
 #define BLOCK_VPC_JUDGE_H
@@ -16,7 +16,7 @@
 typedef enum VpcFooterFault {
     VPC_FOOTER_GOOD, VPC_FOOTER_VERSION_BAD, VPC_FOOTER_TYPE_BAD,
     VPC_FOOTER_SIZE_BAD,        /* the size is 2^63 or more */
-    VPC_FOOTER_SIZE_HUGE,       /* it is less, but a block behind it would not end below 2^63: open() can do with that */
+    VPC_FOOTER_SIZE_HUGE,       /* it is less, but a block behind it would end past 2^63: open() can do with that */
 } VpcFooterFault;
 
 /* Return the first fault */
@@ -30,8 +30,8 @@ bool vpc_is_header_place(uint64_t at, int64_t limit);
 
 /* What may be wrong with a header, in the order in which it is looked for; its checksum is apart from this */
 typedef enum VpcHeaderFault {
-    VPC_HEADER_GOOD, VPC_HEADER_NO_COOKIE, VPC_HEADER_VERSION_BAD, VPC_HEADER_BLOCK_SIZE_BAD, VPC_HEADER_TOO_MANY_ENTRIES,
-    VPC_HEADER_BAT_UNALIGNED, VPC_HEADER_BAT_OUTSIDE,
+    VPC_HEADER_GOOD, VPC_HEADER_NO_COOKIE, VPC_HEADER_VERSION_BAD, VPC_HEADER_BLOCK_SIZE_BAD,
+    VPC_HEADER_TOO_MANY_ENTRIES, VPC_HEADER_BAT_UNALIGNED, VPC_HEADER_BAT_OUTSIDE,
 } VpcHeaderFault;
 
 /* Return the first fault; tables are to end at or before @limit */
@@ -55,7 +55,8 @@ int64_t vpc_spare_entries(const VpcState *s, int64_t disk_size);
 /* Are these the bytes behind the last entry of a BAT, all ones or all zeroes? */
 bool vpc_is_padding(const uint8_t *bytes, int64_t count);
 
-/* What may be wrong with the place of a block. Any of them may come together; VPC_PLACE_OUTSIDE comes with VPC_PLACE_CUT */
+/* What may be wrong with the place of a block. Any of them may come together; VPC_PLACE_OUTSIDE comes with
+ * VPC_PLACE_CUT */
 enum {
     VPC_PLACE_OUTSIDE       = 1 << 0,   /* its data begins past s->read_limit */
     VPC_PLACE_TABLES        = 1 << 1,   /* its bitmap is where vital metadata is: there never was a block */
@@ -72,8 +73,8 @@ unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_
  * overlaps any overlaps a neighbour */
 bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key);
 
-/* What may be odd about the image behind a differencing disk. Any of them may come together. When it was changed is apart
- * from this, see vpc_changed_since() */
+/* What may be odd about the image behind a differencing disk. Any of them may come together. When it was changed is
+ * apart from this, see vpc_changed_since() */
 enum {
     VPC_BACKING_OTHER_ID    = 1 << 0,   /* its unique id is not the one that the header remembers */
     VPC_BACKING_SHORTER     = 1 << 1,
@@ -81,8 +82,8 @@ enum {
     VPC_BACKING_NAMES_MORE  = 1 << 3,   /* it is a VHD, and shorter than its footer says, as its geometry counts */
 };
 
-/* Return all that is odd about @backing, behind a disk of @size bytes with this header. 0: nothing is. An image that is no
- * VHD has no unique id, and a header whose parent_uuid is zero remembers none */
+/* Return all that is odd about @backing, behind a disk of @size bytes with this header. 0: nothing is. An image that is
+ * no VHD has no unique id, and a header whose parent_uuid is zero remembers none */
 unsigned vpc_judge_backing(const VpcHeader *header, BlockDriverState *backing, int64_t size);
 
 #endif

@@ -1,5 +1,11 @@
-/* locator.c - VHD: a parent's names as they are in its child: read, and written down */
-/* SPDX-License-Identifier: MIT */
+/* locator.c - VHD: reads and writes the names that a differencing disk has of its parent */
+/* SPDX-License-Identifier: MIT
+ *
+ * The header has one name and room for eight parent locators. A locator has a code, which says how its data is to be
+ * read, and a place in the file, where the data is. This file turns the data into text, and the path of a parent into
+ * data. It does not know which text leads to a file: vpc/candidates.c makes paths out of it. vpc/metadata.c keeps new
+ * blocks away from the places of locators.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -265,8 +271,9 @@ bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *heade
 int64_t vpc_space_needed(const VpcLocatorData *locator)
 {
     int64_t length = (int64_t)g_bytes_get_size(locator->bytes);
+    int64_t least = locator->code == VPC_LOCATOR_W2KU ? ABSOLUTE_SPACE : VPC_LOCATOR_ALIGN;
 
-    return MAX(round_up(length, VPC_LOCATOR_ALIGN), locator->code == VPC_LOCATOR_W2KU ? ABSOLUTE_SPACE : VPC_LOCATOR_ALIGN);
+    return MAX(round_up(length, VPC_LOCATOR_ALIGN), least);
 }
 
 int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,

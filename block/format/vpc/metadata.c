@@ -1,4 +1,4 @@
-/* metadata.c - VHD: where the tables are, and the parent locators */
+/* metadata.c - VHD: remembers where tables and parent locators are, so that no new block goes there */
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <string.h>
@@ -64,8 +64,8 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
         claim(s, VPC_NAMES, (int)i, (int64_t)at, used, space, file_size);
         if (faults & VPC_NAME_ROOM_OUTSIDE) {
             s->damaged = true;
-            bdrv_warn(bs, "L1", "parent locator %zu at %" PRIu64 " has room for %" PRId64 " bytes, more than there are in "
-                      "the file", i, at, space);
+            bdrv_warn(bs, "L1", "parent locator %zu at %" PRIu64 " has room for %" PRId64 " bytes, more than there are "
+                      "in the file", i, at, space);
         }
     }
 }
@@ -106,7 +106,8 @@ static void claim_batmap(BlockDriverState *bs, int64_t file_size)
     claim(s, VPC_MAP, -1, (int64_t)map_at, used, bytes, file_size);
     if (faults & VPC_MAP_END_OUTSIDE) {
         s->damaged = true;
-        bdrv_warn(bs, "M3", "batmap at %" PRIu64 " has %" PRId64 " bytes, more than there are in the file", map_at, bytes);
+        bdrv_warn(bs, "M3", "batmap at %" PRIu64 " has %" PRId64 " bytes, more than there are in the file", map_at,
+                  bytes);
     }
 }
 

@@ -70,8 +70,8 @@ int vpc_probe(const BlockProbe *p)
     return vpc_has_cookie(head) ? 10 : 0;
 }
 
-/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer; further from the end only
- * with the right checksum, since a disk may have such bytes of its own */
+/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer; further from the end
+ * only with the right checksum, since a disk may have such bytes of its own */
 char *vpc_suspect(const BlockProbe *p)
 {
     char *why = NULL;
@@ -93,10 +93,10 @@ char *vpc_suspect(const BlockProbe *p)
         if (!vpc_has_cookie(f) || (left > BLOCK_PROBE_BYTES && !vpc_footer_is_valid(f))) {
             continue;
         }
-        int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which has %d",
-                                               left, VPC_SECTOR)
-                  : left > VPC_SECTOR ? asprintf(&why, "%" PRId64 " bytes before the end there is the footer of a VHD%s",
-                                                 left, vpc_footer_is_valid(f) ? "" : ", with a wrong checksum")
+        int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which "
+                                               "has %d", left, VPC_SECTOR)
+                  : left > VPC_SECTOR ? asprintf(&why, "%" PRId64 " bytes before the end there is the footer of a "
+                                                 "VHD%s", left, vpc_footer_is_valid(f) ? "" : ", with a wrong checksum")
                   : asprintf(&why, "it ends in the footer of a VHD with a wrong checksum");
         why = ret < 0 ? NULL : why;
     }
@@ -122,7 +122,8 @@ static bool open_choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError
     } else if (!s->tail_inside || (ends->tail_at >= 0 && vpc_has_cookie(&ends->tail))) {
         g_autofree char *gap = vpc_missing_part(bs);
 
-        bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
+        bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s",
+                  gap);
     }
     return true;
 }
@@ -170,16 +171,17 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
                            "can be opened for reading only", bs->size, s->read_limit);
             return false;
         }
-        bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
-                  bs->size, s->read_limit);
+        bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as "
+                  "zeroes", bs->size, s->read_limit);
     } else if (be64_load(s->footer.current_size) < (uint64_t)s->read_limit && bdrv_node_can_grow(bs->file)) {
-        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->read_limit,
-                  be64_load(s->footer.current_size));
+        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64,
+                  s->read_limit, be64_load(s->footer.current_size));
     }
     return true;
 }
 
-/* Say what is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
+/* Say what is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables
+ * there */
 static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
@@ -202,7 +204,8 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
         bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
         break;
     case VPC_HEADER_VERSION_BAD:
-        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16,
+                       version & 0xffff);
         break;
     case VPC_HEADER_BLOCK_SIZE_BAD:
         bdrv_set_error(errp, EINVAL, "Invalid block size %u", be32_load(h->block_size));
@@ -249,8 +252,8 @@ static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
     bool grows = !s->tail_inside && s->tail_at + VPC_SECTOR > ends->size;
 
     if (grows && s->tail_at + VPC_SECTOR > s->lost_metadata) {
-        bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for one: "
-                       "parent locators or a batmap are said to lie past the end, at %" PRId64
+        bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for "
+                       "one: parent locators or a batmap are said to lie past the end, at %" PRId64
                        ": the image can be opened for reading only", s->tail_at, s->lost_metadata);
         return false;
     }
@@ -276,7 +279,9 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
     s->grow_limit = s->first_block = INT64_MAX;
     s->room.zero_from = s->tail_inside ? INT64_MAX : 0;
     /* a footer that can't be read is written anew where it is, if no block is there */
-    s->blocks_end = s->tail_inside ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->read_limit;
+    bool unread = ends->tail_error && ends->tail_at % VPC_SECTOR == 0;
+
+    s->blocks_end = s->tail_inside ? 0 : unread ? ends->tail_at : s->read_limit;
     s->rewrite_head = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->rewrite_footers = s->found != VPC_AT_TAIL || s->rewrite_head;
     if (!vpc_survey(bs, errp)) {
@@ -325,7 +330,8 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     g_autofree char *first = split_first(bs->filename);
 
     if (first) {
-        bdrv_set_error(errp, EINVAL, "it is a part of a split image, which is opened by the name of the first, '%s'", first);
+        bdrv_set_error(errp, EINVAL, "it is a part of a split image, which is opened by the name of the first, '%s'",
+                       first);
         return false;
     }
     if (!vpc_read_ends(bs, &ends, NULL) || ends.tail_ok) {
@@ -337,8 +343,8 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
         return false;
     }
     if (next) {
-        bdrv_warn(bs, "split", "the image is split, as '%s' beside it says: the file is read as one with its parts up to the "
-                  "first that is missing, %" PRId64 " bytes in all", next, bdrv_node_size(bs->file));
+        bdrv_warn(bs, "split", "the image is split, as '%s' beside it says: the file is read as one with its parts up "
+                  "to the first that is missing, %" PRId64 " bytes in all", next, bdrv_node_size(bs->file));
     }
     return true;
 }

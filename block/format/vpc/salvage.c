@@ -1,10 +1,11 @@
-/* salvage.c - VHD: read what is left of an image that can't be opened otherwise */
+/* salvage.c - VHD: reads the rest of an image that can't be opened otherwise */
 /* SPDX-License-Identifier: MIT
  *
- * salvage=on: footers and header are made out as for a check, and what a check finds wrong with them is warned of.
- * Where the header is no good, the BAT is looked for: a table in which every entry is a place where a block of the
- * supposed size can be, and no two blocks overlap, is hardly anything else. Blocks do not say which they are, so
- * that without a BAT there is no disk. What can't be read reads as zeroes, with a warning for each block.
+ * With salvage=on, footer and header are chosen as for a check, by vpc/check-ends.c and vpc/check-header.c. Where a
+ * check reports a finding, there is a warning. If the header is damaged, the BAT is looked for: a table is taken for
+ * the BAT if each entry is a place where a block can be, and no two blocks overlap. Other bytes hardly ever look like
+ * that. A block does not hold its own number, so without a BAT nothing can be read. Bytes that can't be read are
+ * zeroes, with a warning for each block.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -98,7 +99,7 @@ static bool read_table(VpcCheck *c, VpcKeys *blocks)
     return ok;
 }
 
-/* Return how many blocks there are, if what is there can be the BAT; 0: it can't */
+/* Return how many blocks the supposed BAT has; 0: the bytes there can't be a BAT */
 static size_t salvage_count_blocks(VpcCheck *c)
 {
     VpcKeys blocks = { 0 };
@@ -118,8 +119,8 @@ static bool guess_table(VpcCheck *c)
             size_t count = salvage_count_blocks(c);
 
             if (count > 0) {
-                bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
-                          " fit %zu blocks, that is taken to be right", s->bat_offset, s->block_size, count);
+                bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %"
+                          PRId64 " fit %zu blocks, that is taken to be right", s->bat_offset, s->block_size, count);
                 return true;
             }
         }
@@ -169,8 +170,7 @@ static bool find_table(VpcCheck *c, GError **errp)
     return true;
 }
 
-/* Take the file for a fixed disk where there is no footer, if one can't be read or the user says how long the disk is
- * */
+/* Take a file without a footer for a fixed disk, if its end can't be read or the user says how long the disk is */
 static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -226,8 +226,9 @@ static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what
     const VpcState *s = bs->state;
 
     if (bs->size > from) {
-        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as %s%s",
-                  bs->size, what, from, s->differencing ? "the parent's" : "zeroes", bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
+        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as "
+                  "%s%s", bs->size, what, from, s->differencing ? "the parent's" : "zeroes",
+                  bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
     }
 }
 
@@ -271,7 +272,7 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     VpcCheck *c = vpc_check_new(bs, NULL, NULL);
     bool ok = make_out(c, errp);
 
-    vpc_check_free(c);          /* what is read is judged by what is in @s now */
+    vpc_check_free(c);          /* from here on the fields of @s are enough */
     s->check = NULL;
     return ok;
 }
@@ -291,7 +292,8 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
     int64_t have = none ? 0 : faults & VPC_PLACE_CUT ? s->read_limit - data : s->block_size;
 
     bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
-              have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"
+              have < s->block_size && bs->backing ? ", for the rest the parent's, which may be older"
+              : have < s->block_size ? ", the rest is not there"
               : !(faults & VPC_PLACE_OVER_TABLES) ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };
@@ -308,7 +310,7 @@ bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int6
     if (vpc_is_shared(s, block) || vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
         return false;
     }
-    bdrv_warn(bs, "salvage", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: it is read as it is in "
-              "the file; without salvage=on it reads as zeroes", block, at);
+    bdrv_warn(bs, "salvage", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: it is read as "
+              "it is in the file; without salvage=on it reads as zeroes", block, at);
     return true;
 }

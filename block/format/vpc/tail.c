@@ -1,23 +1,24 @@
-/* tail.c - VHD: room for new blocks, and the footer behind it */
+/* tail.c - VHD: keeps room for new blocks, and a footer behind it */
 /* SPDX-License-Identifier: MIT
  *
- * New blocks go above the last one. So that the file ends in a footer at all times, room is reserved for many of them:
- * a footer is written further out, made durable, and only then is the room in front of it written to.
+ * A new block goes above the last one, where the footer would be. The file has to end in a footer at all times. So room
+ * for many blocks is reserved at once: the footer is written further out and made durable, and only then is anything
+ * written in front of it. vpc/vpc.c asks for a place with vpc_take_place() and enters the block into the BAT.
  *
  *       blocks_end      room.next              room.ready       room.zero_from                 tail_at
  *   | block |           | bitmap 00000 | bitmap 00000 |          | 0000000000000000000000000 | footer |
  *
- * The room may hold anything below room.zero_from, and reads as zeroes from there on. Whoever writes something else
- * there than a new block tells vpc_spoil_room().
+ * Bytes of the room may be anything below room.zero_from, and are zeroes from there on. A function that writes anything
+ * but a new block into the room calls vpc_spoil_room().
  *
- * In a dynamic disk the places from room.next to room.ready are ready for blocks: their bitmaps are full and their
- * data is zero, both on stable storage. The BAT entry of a block that is put there needs no order to its data: a cut
- * leaves each sector of it zero or as it was written, for readers of bitmaps and for all others. So map_done() writes
- * the entry at once, a killed process has lost nothing, and the guest's flush is one flush of the file. Places are
- * made ready for many blocks at once, in front of a footer that is durable, and the flush that makes them durable
- * makes a footer further out durable, too.
+ * In a dynamic disk the places from room.next to room.ready are ready for blocks: their bitmaps are full and their data
+ * is zero, both on stable storage. If the power fails after a block was put there, each of its sectors is zero or as it
+ * was written, whether a program reads bitmaps or not. So the BAT entry of the block need not wait for its data:
+ * map_done() writes the entry at once, a killed process has lost nothing, and a flush of the guest is one flush of the
+ * file. Places are made ready for many blocks at once, in front of a footer that is durable, and the flush that makes
+ * them durable makes a footer further out durable, too.
  *
- * A differencing disk has no such places: a set bit whose data is lost would hide the parent's bytes.
+ * A differencing disk has no places that are ready: a set bit whose data is lost would hide the bytes of its backing.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -58,16 +58,16 @@ static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, VpcTable 
     int64_t at = align_down(block * 4, VPC_BAT_PIECE), start = s->bat_offset + at;
 
     if (block >= vpc_bat_entries(s)) {
-        bdrv_warn(bs, "H4", "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes "
-                  "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
+        bdrv_warn(bs, "H4", "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " "
+                  "bytes these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
         return -EIO;
     }
     return vpc_get_table(bs, start, start + MIN(vpc_bat_padded(s) - at, VPC_BAT_PIECE),
                      s->bat_offset + block * 4, mode, piece);
 }
 
-/* Map blocks that are not there, as far as this piece of the BAT goes: the image behind has their bytes, bs->backing. Where
- * that is NULL, an extent of no child reads as zeroes */
+/* Map blocks that are not there, as far as this piece of the BAT goes: the image behind has their bytes, bs->backing.
+ * Where that is NULL, an extent of no child reads as zeroes */
 static void map_absent(BlockDriverState *bs, const VpcTable *piece, int64_t block, int64_t end, BlockExtent *ext)
 {
     VpcState *s = bs->state;
@@ -141,7 +141,8 @@ static void map_fixed(BlockDriverState *bs, int64_t offset, BlockExtent *ext)
 {
     int64_t end = ((const VpcState *)bs->state)->read_limit;
 
-    *ext = offset < end ? (BlockExtent) { 0, end, bs->file, 0, BLOCK_EXTENT_WINDOW } : (BlockExtent) { end, bs->size - end };
+    *ext = offset < end ? (BlockExtent) { 0, end, bs->file, 0, BLOCK_EXTENT_WINDOW }
+                        : (BlockExtent) { end, bs->size - end };
 }
 
 /* Allow a write to be mapped. 0; -EAGAIN: footers are to be written first, alone; or -errno */

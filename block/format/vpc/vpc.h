@@ -17,7 +17,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
 
 /* vpc/resize.c */
 typedef struct VpcResizeOptions {
-    int reader;                 /* -1: by who made the image */
+    int reader;                 /* -1: by the creator of the image */
     int force_size;             /* off, on; -1: on, but for those whose readers go by the geometry */
 } VpcResizeOptions;
 extern const BlockOption vpc_resize_options[];
