@@ -147,14 +147,15 @@ static void lay_out_above(Move *m, int64_t above)
 static int relocate_read_batmap(Move *m)
 {
     VpcState *s = m->bs->state;
-    int64_t at = vpc_batmap_at(s), bytes;
+    int64_t needed = MAX(vpc_batmap_bytes(vpc_bat_entries(s)), VPC_SECTOR);
     VpcBatmap *b = &m->batmap;
 
-    int ret = vpc_creator_is(&s->footer, "tap") ? bdrv_node_pread(m->bs->file, at, b, sizeof(*b)) : 0;
-    if (ret < 0 || memcmp(b->cookie, VPC_BATMAP_COOKIE, 8)) {
+    int ret = vpc_creator_is(&s->footer, "tap") ? bdrv_node_pread(m->bs->file, vpc_batmap_at(s), b, sizeof(*b)) : 0;
+    if (ret < 0 || vpc_judge_batmap(b, needed, s->tail_at) & VPC_MAP_NO_COOKIE) {
         return ret;
     }
-    bytes = MIN((int64_t)be32_load(b->sectors) * VPC_SECTOR, MAX(vpc_batmap_bytes(vpc_bat_entries(s)), VPC_SECTOR));
+    int64_t bytes = MIN(vpc_batmap_length(b), needed);
+
     m->map_bytes = MAX(vpc_batmap_bytes(m->entries), VPC_SECTOR);
     m->map = g_try_malloc0((gsize)MAX(m->map_bytes, bytes));
     if (!m->map) {
