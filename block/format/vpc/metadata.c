@@ -70,30 +70,37 @@ static void claim_locators(BlockDriverState *bs, int64_t file_size)
     }
 }
 
-/* Claim the places of the batmap's header and map, which reading does without */
+/* Read the header of the batmap. False: there is none, or it can't be read */
+static bool read_batmap(BlockDriverState *bs, int64_t file_size, VpcBatmap *map)
+{
+    const VpcState *s = bs->state;
+    int64_t at = vpc_batmap_at(s);
+
+    if (!vpc_creator_is(&s->footer, "tap") || at >= file_size) {
+        return false;
+    }
+    int ret = bdrv_node_pread(bs->file, at, map, sizeof(*map));
+    if (ret < 0) {
+        bdrv_warn(bs, "M3", "could not read the batmap at %" PRId64 ": %s", at, g_strerror(-ret));
+        return false;
+    }
+    return !(vpc_judge_batmap(map, 0, file_size) & VPC_MAP_NO_COOKIE);
+}
+
+/* Claim the places of the batmap's header and map, without which the image can be read */
 static void claim_batmap(BlockDriverState *bs, int64_t file_size)
 {
     VpcState *s = bs->state;
-    int64_t at = vpc_batmap_at(s);
     int64_t needed = vpc_batmap_bytes(vpc_bat_entries(s));
     VpcBatmap map;
 
-    if (!vpc_creator_is(&s->footer, "tap") || at >= file_size) {
-        return;
-    }
-    int ret = bdrv_node_pread(bs->file, at, &map, sizeof(map));
-    if (ret < 0) {
-        bdrv_warn(bs, "M3", "could not read the batmap at %" PRId64 ": %s", at, g_strerror(-ret));
+    if (!read_batmap(bs, file_size, &map)) {
         return;
     }
     uint64_t map_at = be64_load(map.offset);
     int64_t bytes = vpc_batmap_length(&map), used = MIN(bytes, needed);
     unsigned faults = vpc_judge_batmap(&map, needed, file_size);
-
-    if (faults & VPC_MAP_NO_COOKIE) {
-        return;
-    }
-    bool inside = claim_or_lose(s, VPC_NAMES, at, sizeof(map), file_size);
+    bool inside = claim_or_lose(s, VPC_NAMES, vpc_batmap_at(s), sizeof(map), file_size);
 
     if (inside && faults & VPC_MAP_OUTSIDE) {
         lose(s, map_at, used);
