@@ -56,7 +56,7 @@ static bool read_entry(const uint8_t *entry, int64_t total, BlockGeometry *geome
     return true;
 }
 
-static bool read_table(const uint8_t *sector, int64_t total, BlockGeometry *geometry)
+static bool read_partitions(const uint8_t *sector, int64_t total, BlockGeometry *geometry)
 {
     if (sector[MAGIC_AT] != 0x55 || sector[MAGIC_AT + 1] != 0xaa) {
         return false;
@@ -96,7 +96,7 @@ int bdrv_get_geometry(BlockDriverState *bs, BlockGeometry *geometry)
     bool said = bdrv_node_get_geometry(bs, geometry);
     gate_leave(&tree->gate, false);
 
-    read_table(sector, size / SECTOR, geometry);
+    read_partitions(sector, size / SECTOR, geometry);
     if (!said) {
         guess(size / SECTOR, geometry);
     }

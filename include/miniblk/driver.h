@@ -311,7 +311,8 @@ struct BlockDriverState {
 
 /* read(), write(), zero() and status() of a format: they ask map() where the bytes are, and move them. A write() that
  * calls bdrv_mapped_write() must return its -EAGAIN at once: the layer knows how far the write came, and runs the rest
- * again, alone */
+ * again, alone. They do not clip to bs->size, so that truncate() may call them for bytes that are not yet part of the
+ * disk */
 int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);

@@ -29,7 +29,7 @@ UNREADY = '--fail flush:1:5 dynamic/4k/retake'
 # Name; file; crash-kit's words that see it; pairs of texts, what is there and what is there instead
 MUTANTS = [
     ('no barrier before the tables of a child', 'block/format/vpc/tail.c', 'child/512/allocate', [
-        ('int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before', 'int ret = 0; /*')]),
+        ('ret = ret < 0 ? ret : bdrv_node_flush(bs->file);        /* data and bitmaps, before', '/*')]),
     ('a BAT entry does not wait where its place is not ready', 'block/format/vpc/vpc.c', UNREADY, [
         ('    if (vpc_was_ready(bs->state, place)) {', '    if (true) {')]),
     ('no flush behind the tables', 'block/node.c', 'child/16k/allocate', [
@@ -45,7 +45,7 @@ MUTANTS = [
     ('a bitmap is forgotten', 'block/format/vpc/tail.c', 'dynamic/4k/allocate', [
         ('        ret = bdrv_node_pwrite(bs->file, place + done * stride, bitmap, s->bitmap_bytes);', '        ret = 0;')]),
     ('bitmaps ahead are not durable', 'block/format/vpc/tail.c', 'dynamic/4k/allocate', [
-        ('    ret = left > count ? reserve_ahead(bs, place + count * stride, stride) : bdrv_node_flush(bs->file);',
+        ('    ret = left > count ? reserve_ahead(bs, place + count * stride) : bdrv_node_flush(bs->file);',
          '    ret = 0;')]),
     ("bits of a child are set before the data's barrier", 'block/format/vpc/vpc.c', 'child/16k/random', [
         ('    bdrv_meta_dirty(bs, place, first / 8,', '    bdrv_meta_put(bs, place, first / 8,')]),
@@ -76,8 +76,8 @@ MUTANTS = [
     ('the footer that was moved away from stays in the room', 'block/format/vpc/tail.c', 'child/2k/allocate', [
         ('        clear_footer(bs, old);', '        (void)clear_footer;')]),
     ('tables of a child are written before the barrier of more room', 'block/format/vpc/tail.c', 'child/14m/grow', [
-        ('    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n',
-         '    (void)bdrv_meta_write(bs);\n    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));\n')]),
+        ('    int ret = vpc_move_tail(bs, tail);\n',
+         '    (void)bdrv_meta_write(bs);\n    int ret = vpc_move_tail(bs, tail);\n')]),
     ('places stay ready when the room is cut off', 'block/format/vpc/tail.c', 'dynamic/512/live-longer', [
         ('    s->room.zero_from = MAX(s->room.zero_from, end);\n    s->room.ready = 0;',
          '    s->room.zero_from = MAX(s->room.zero_from, end);')]),

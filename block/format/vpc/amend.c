@@ -1,4 +1,4 @@
-/* amend.c - VHD: who made it, when, which geometry it has, and which disk it is */
+/* amend.c - VHD: changes fields of the footer: creator, time, geometry, unique id, marks */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
@@ -33,13 +33,13 @@ static bool keeps_size(BlockDriverState *bs, const VpcFooter *footer, GError **e
     int64_t size = vpc_size(footer, s->options.size_rule);
 
     if (vpc_size(footer, VPC_SIZE_QEMU9) != vpc_size(&s->footer, VPC_SIZE_QEMU9)) {
-        bdrv_warn(bs, "creator", "QEMU up to 9 reads a disk of %" PRId64 " bytes now, by the geometry as the creator is '%.4s', and "
-                  "not of %" PRId64, vpc_size(footer, VPC_SIZE_QEMU9), footer->creator,
+        bdrv_warn(bs, "creator", "QEMU up to 9 reads a disk of %" PRId64 " bytes now, by the geometry as the creator "
+                  "is '%.4s', and not of %" PRId64, vpc_size(footer, VPC_SIZE_QEMU9), footer->creator,
                   vpc_size(&s->footer, VPC_SIZE_QEMU9));
     }
     if (size != vpc_size(&s->footer, s->options.size_rule)) {
-        bdrv_set_error(errp, EINVAL, "the disk would be read as one of %" PRId64 " bytes, and has %" PRId64 ": by this creator "
-                       "and geometry", size, bs->size);
+        bdrv_set_error(errp, EINVAL, "the disk would be read as one of %" PRId64 " bytes, and has %" PRId64 ": by this "
+                       "creator and geometry", size, bs->size);
         return false;
     }
     return true;
@@ -60,7 +60,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
         (o->geometry && !vpc_set_geometry(&f, o->geometry, errp))) {
         return false;
     }
-    if (o->unfinished >= 0 && memcmp(f.cookie, VPC_COOKIE_POISON, 8)) {
+    if (o->unfinished >= 0 && !(vpc_marks(&f) & VPC_MARK_POISONED)) {
         memcpy(f.cookie, o->unfinished ? VPC_COOKIE_PART : VPC_COOKIE, 8);
     }
     f.saved_state = o->saved_state >= 0 ? (uint8_t)o->saved_state : f.saved_state;
@@ -69,7 +69,7 @@ bool vpc_amend(BlockDriverState *bs, const void *opts, GError **errp)
     }
     int ret = s->rewrite_footers ? vpc_rewrite_footers(bs) : 0;
 
-    if (ret == 0 && vpc_is_unfinished(&s->footer)) {    /* what was written so far comes before the word that it is all */
+    if (ret == 0 && vpc_marks(&s->footer) & VPC_MARK_UNFINISHED) {  /* all data comes before the word that it is all */
         ret = bdrv_node_flush(bs);
     }
     ret = ret < 0 ? ret : vpc_change_footer(bs, &f);

@@ -1,9 +1,10 @@
-/* backing.c - VHD: find the parent of a differencing disk, and open it if it is the right one */
+/* backing.c - VHD: finds the image behind a differencing disk, and opens it */
 /* SPDX-License-Identifier: MIT
  *
- * What the user names is taken. Else the program's resolver is asked, and what it offers is tried; then, if
- * it lets us, the places that the image names, in the order of vpc/candidates.c. The first image there with the
- * right unique id is the parent.
+ * VHD calls that image the parent of the disk, and the layer calls it the backing. If the user names it, that image is
+ * taken. Else the program's resolver is asked, and the images that it offers are tried. Then, if the resolver allows
+ * it, the paths are tried that the image names, in the order of vpc/candidates.c. The first image with the unique id
+ * that the header remembers is taken; the rule is vpc_judge_backing() in vpc/judge.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,14 +14,15 @@
 #include "block/format/vpc/backing.h"
 #include "block/format/vpc/candidates.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "util/be.h"
 #include "util/keyval.h"
 
-/* Return the options by which parents of the parent are looked for: the same as those of @bs. @offered: the driver, if
- * the user names none; or NULL */
+/* Return the options with which the backing is opened, and its own backing is looked for: those of @bs. @offered: the
+ * driver, if the user names none; or NULL */
 static char *inherited_options(BlockDriverState *bs, const char *offered)
 {
     const VpcOptions *o = &((VpcState *)bs->state)->options;
@@ -40,8 +42,8 @@ static char *inherited_options(BlockDriverState *bs, const char *offered)
     return keyval_format(kv);
 }
 
-/* Return the options of a parent that the user names. @said is what the name stands for, and counts more than what is
- * inherited */
+/* Return the options of an image that the user names. @said: the options that the name stands for; they count more than
+ * inherited ones */
 static char *named_options(BlockDriverState *bs, const char *said, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(said, errp);
@@ -50,7 +52,7 @@ static char *named_options(BlockDriverState *bs, const char *said, GError **errp
     return kv ? g_strdup_printf("%s%s%s", inherited, *inherited && *said ? "," : "", said) : NULL;
 }
 
-/* Return the folder that parents of @bs are kept to; NULL: there is none */
+/* Return the folder that all images behind @bs have to be in; NULL: there is none */
 static const char *root_of(BlockDriverState *bs)
 {
     const char *root = ((VpcState *)bs->state)->options.root;
@@ -73,17 +75,16 @@ GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators
     return places;
 }
 
-/* Has @backing the unique id that @bs remembers of its parent? A raw parent has none, and its child names none */
-static bool is_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
+/* Has @backing the unique id that @bs remembers of its parent, or is ignore-parent-id=on? */
+static bool has_right_id(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
     static const uint8_t none[16];
     VpcState *s = bs->state;
-    const VpcState *parent = backing->state;
-    const uint8_t *id = backing->drv == &bdrv_vpc ? parent->footer.uuid : none;
 
-    if (s->options.ignore_id || !memcmp(id, s->header.parent_uuid, 16)) {
+    if (s->options.ignore_id || !(vpc_judge_backing(&s->header, backing, bs->size) & VPC_BACKING_OTHER_ID)) {
         return true;
     }
+    const uint8_t *id = backing->drv == &bdrv_vpc ? ((const VpcState *)backing->state)->footer.uuid : none;
     g_autofree char *has = vpc_uuid_text(id), *want = vpc_uuid_text(s->header.parent_uuid);
 
     bdrv_set_error(errp, EINVAL, "its unique id is %s, the parent's is %s", has, want);
@@ -132,59 +133,59 @@ BlockDriverState *vpc_open_other_backing(BlockDriverState *bs, const char *filen
     return bdrv_is_path(filename) ? open_inside(bs, &offer, errp) : open_by_name(bs, filename, errp);
 }
 
-/* Return @backing if it is the parent; else close it and return NULL */
-static BlockDriverState *check_parent(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
+/* Return @backing if it has the right id; else close it and return NULL */
+static BlockDriverState *keep_if_right(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
-    if (backing && !is_parent(bs, backing, errp)) {
+    if (backing && !has_right_id(bs, backing, errp)) {
         bdrv_close_backing(backing);
         backing = NULL;
     }
     return backing;
 }
 
-/* Open what was offered if it is the parent. What an image names is opened for writing only if it is */
-static BlockDriverState *try_parent(BlockDriverState *bs, const BlockBackingOffer *offer, GError **errp)
+/* Open the image that was offered if it has the right id. One that @bs itself names is first opened for reading, and
+ * for writing only if it is right */
+static BlockDriverState *try_backing(BlockDriverState *bs, const BlockBackingOffer *offer, GError **errp)
 {
     if (offer->by_image && bdrv_is_backing_written(bs)) {
         BlockBackingOffer look = *offer;
 
         look.only_read = true;
-        BlockDriverState *found = check_parent(bs, open_inside(bs, &look, errp), errp);
+        BlockDriverState *found = keep_if_right(bs, open_inside(bs, &look, errp), errp);
         if (!found) {
             return NULL;
         }
         bdrv_close_backing(found);
     }
-    return check_parent(bs, open_inside(bs, offer, errp), errp);
+    return keep_if_right(bs, open_inside(bs, offer, errp), errp);
 }
 
 /* Until bs->backing is there */
-typedef struct Search {
+typedef struct BackingSearch {
     BlockDriverState *bs;
     VpcLocatorData locators[VPC_LOCATORS];
-    GString *tried;             /* what it was not, and why */
-    GError *stop;               /* nothing else is worth a try; or NULL */
-} Search;
+    GString *tried;             /* the images that were tried, and why each was not taken */
+    GError *stop;               /* why no other place is to be tried; or NULL */
+} BackingSearch;
 
-static bool is_over(const Search *search)
+static bool is_over(const BackingSearch *search)
 {
     return search->bs->backing || search->stop;
 }
 
-/* May the parent be a raw disk? Children of ours that name no unique id have a raw disk for a parent, or a VHD without
- * an id; others' know the latter only. A raw disk is any file: an image is believed below the folders to look in, so
- * that it can't have others read */
+/* May the backing be a raw disk? An image that miniblk made, and that remembers no unique id, is over a raw disk or
+ * over a VHD without an id; other programs put no image over a raw disk. Any file can be read as a raw disk. So the
+ * caller allows it only below the folders to look in: a hostile image must not show other files to its guest */
 static bool may_be_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
-    static const uint8_t none[16];
     const VpcState *s = bs->state;
 
-    return !memcmp(s->header.parent_uuid, none, sizeof(none)) && vpc_creator_is(&s->footer, "qem2") && !offer->driver &&
+    return !vpc_has_id(s->header.parent_uuid) && vpc_creator_is(&s->footer, "qem2") && !offer->driver &&
            !offer->storage && !bdrv_get_backing_option(bs, "driver");
 }
 
-/* Open the same place as a raw disk, if it looks like nothing else. NULL: it is none, or can't be opened, for a reason
- * that was told before */
+/* Open the offer as a raw disk, if it looks like nothing else. NULL: it looks like something else, or can't be opened,
+ * which was reported before */
 static BlockDriverState *try_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
     g_autofree char *driver = g_strdup("raw");
@@ -192,7 +193,7 @@ static BlockDriverState *try_raw(BlockDriverState *bs, const BlockBackingOffer *
     int score;
 
     raw.driver = driver;
-    BlockDriverState *found = try_parent(bs, &raw, NULL);
+    BlockDriverState *found = try_backing(bs, &raw, NULL);
     if (found && bdrv_probe(found->file, false, &score, NULL) != &bdrv_raw) {
         bdrv_close_backing(found);
         found = NULL;
@@ -200,12 +201,12 @@ static BlockDriverState *try_raw(BlockDriverState *bs, const BlockBackingOffer *
     return found;
 }
 
-/* Open the offer as bs->backing, or note why it is not the parent. @raw: a raw disk may be opened there */
-static void try_offer(Search *search, const BlockBackingOffer *offer, const char *source, bool raw)
+/* Open the offer as bs->backing, or note why it is not taken. @raw: a raw disk may be opened there */
+static void try_offer(BackingSearch *search, const BlockBackingOffer *offer, const char *source, bool raw)
 {
     GError *err = NULL;
 
-    search->bs->backing = try_parent(search->bs, offer, &err);
+    search->bs->backing = try_backing(search->bs, offer, &err);
     if (err && raw && bdrv_error_code(err) == EINVAL && may_be_raw(search->bs, offer)) {
         search->bs->backing = try_raw(search->bs, offer);
     }
@@ -231,7 +232,7 @@ static void try_offer(Search *search, const BlockBackingOffer *offer, const char
 }
 
 /* Try the places from @first on */
-static void try_places(Search *search, const GPtrArray *places, guint first)
+static void try_places(BackingSearch *search, const GPtrArray *places, guint first)
 {
     for (guint i = first; i < places->len && !is_over(search); i++) {
         const VpcCandidate *place = g_ptr_array_index(places, i);
@@ -247,12 +248,11 @@ static void try_places(Search *search, const GPtrArray *places, guint first)
 }
 
 /* Ask the program's resolver, and try what it offers. True: the image's own places may be looked at, too */
-static bool try_resolver(Search *search, const GPtrArray *places)
+static bool try_resolver(BackingSearch *search, const GPtrArray *places)
 {
-    static const uint8_t none[16];
     BlockDriverState *bs = search->bs;
     const VpcHeader *header = &((VpcState *)bs->state)->header;
-    g_autofree char *uuid = memcmp(header->parent_uuid, none, 16) ? vpc_uuid_text(header->parent_uuid) : NULL;
+    g_autofree char *uuid = vpc_has_id(header->parent_uuid) ? vpc_uuid_text(header->parent_uuid) : NULL;
     g_autoptr(GPtrArray) names = vpc_parent_names(header, search->locators), paths = g_ptr_array_new();
 
     for (guint i = 0; i < places->len; i++) {
@@ -275,7 +275,7 @@ static bool try_resolver(Search *search, const GPtrArray *places)
 
 /* Try all places. Folders are listed only if nothing else helps: in a long chain, each of them would be once for each
  * image */
-static void try_all(Search *search)
+static void try_all(BackingSearch *search)
 {
     g_autoptr(GPtrArray) places = vpc_parent_places(search->bs, search->locators, true);
 
@@ -290,7 +290,7 @@ static void try_all(Search *search)
     }
 }
 
-static bool not_found(Search *search, GError **errp)
+static bool not_found(BackingSearch *search, GError **errp)
 {
     VpcState *s = search->bs->state;
     g_autofree char *id = vpc_uuid_text(s->header.parent_uuid);
@@ -301,16 +301,16 @@ static bool not_found(Search *search, GError **errp)
         const char *tried = search->tried->len ? search->tried->str : " the image names no place to look at";
 
         bdrv_set_error(errp, ENOENT, "could not find the parent of this differencing disk, with the unique id %s:%s; "
-                       "parent=FILE says where it is, parent-search=FOLDER in which folder it has that name; rebase -u -b FILE "
-                       "writes that into the image; backing= reads what this image has by itself", id, tried);
+                       "parent=FILE says where it is, parent-search=FOLDER in which folder it has that name; rebase -u "
+                       "-b FILE writes that into the image; backing= reads what this image has by itself", id, tried);
     }
     return false;
 }
 
-static bool search_parent(BlockDriverState *bs, GError **errp)
+static bool search_backing(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
-    Search search = { .bs = bs };
+    BackingSearch search = { .bs = bs };
 
     vpc_read_locators(bs, &s->header, search.locators);
     search.tried = g_string_new(NULL);
@@ -329,7 +329,7 @@ static bool open_named(BlockDriverState *bs, GError **errp)
     const char *file = bdrv_get_backing_option(bs, "file.filename"), *name = file ? file : offer.filename;
 
     bs->backing = offer.filename && !bdrv_is_path(offer.filename)
-                  ? check_parent(bs, open_by_name(bs, offer.filename, errp), errp) : try_parent(bs, &offer, errp);
+                  ? keep_if_right(bs, open_by_name(bs, offer.filename, errp), errp) : try_backing(bs, &offer, errp);
     if (!bs->backing && name) {
         g_prefix_error(errp, "parent '%s': ", name);
     } else if (!bs->backing) {
@@ -386,28 +386,25 @@ static char *name_of(BlockDriverState *bs)
     return *bs->filename ? g_strdup_printf("'%s'", bs->filename) : g_strdup("(in storage)");
 }
 
-bool vpc_names_more(BlockDriverState *bs)
-{
-    return bs->drv == &bdrv_vpc && bdrv_node_size(bs) < (int64_t)be64_load(((VpcState *)bs->state)->footer.current_size);
-}
-
 /* Warn of signs that a parent was changed behind its child's back; copying files makes them, too */
-static void compare_with_parent(BlockDriverState *bs)
+static void compare_with_backing(BlockDriverState *bs)
 {
+    const VpcState *s = bs->state;
+    unsigned odd = vpc_judge_backing(&s->header, bs->backing, bs->size);
     int64_t apart;
 
     if (vpc_changed_since(bs, bs->backing, &apart)) {
-        bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds apart)",
-                  bs->backing->filename, apart);
+        bdrv_warn(bs, "L4", "parent '%s' was changed at another time than this image remembers (%" PRId64 " seconds "
+                  "apart)", bs->backing->filename, apart);
     }
-    if (bdrv_node_size(bs->backing) < bs->size && vpc_names_more(bs->backing)) {
+    if (odd & VPC_BACKING_SHORTER && odd & VPC_BACKING_NAMES_MORE) {
         g_autofree char *name = name_of(bs->backing);
 
-        bdrv_warn(bs, "size", "parent %s is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: what is "
-                  "behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
+        bdrv_warn(bs, "size", "parent %s is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names "
+                  "more: what is behind them reads as zeroes; backing.force_size_calc=current_size reads all", name,
                   bdrv_node_size(bs->backing));
     }
-    if (bdrv_node_size(bs->backing) > bs->size) {
+    if (odd & VPC_BACKING_LONGER) {
         g_autofree char *name = name_of(bs->backing);
 
         bdrv_warn(bs, "L6", "parent %s has %" PRId64 " bytes, more than the %" PRId64 " of this image", name,
@@ -440,9 +437,9 @@ bool vpc_open_backing(BlockDriverState *bs, GError **errp)
     bool named = s->options.parent || bdrv_get_backing_option(bs, "file.filename") ||
                  bdrv_get_backing_option(bs, "file.driver");
 
-    if (!(named ? open_named(bs, errp) : search_parent(bs, errp))) {
+    if (!(named ? open_named(bs, errp) : search_backing(bs, errp))) {
         return false;
     }
-    compare_with_parent(bs);
+    compare_with_backing(bs);
     return true;
 }

@@ -6,15 +6,14 @@
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
 
-/* Find the image behind @bs, as the options, the program's resolver or the image itself name it, and open it as bs->backing */
+/* Find the image behind @bs, as the options, the program's resolver or the image itself name it, and open it as
+ * bs->backing */
 bool vpc_open_backing(BlockDriverState *bs, GError **errp);
 /* Open another image as if @bs named it; @filename is the user's */
 BlockDriverState *vpc_open_other_backing(BlockDriverState *bs, const char *filename, GError **errp);
-/* Was @parent changed at another time than its child @bs remembers? *@apart: by so many seconds. False also if that is not
- * known */
+/* Was @parent changed at another time than its child @bs remembers? *@apart: by so many seconds. False also if that is
+ * not known */
 bool vpc_changed_since(BlockDriverState *bs, BlockDriverState *parent, int64_t *apart);
-/* Is the disk of @bs, if that is a VHD, shorter than its footer says, as its geometry counts? */
-bool vpc_names_more(BlockDriverState *bs);
 /* Tell when the file of @bs was changed, as a VHD counts seconds. False: that is not known */
 bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds);
 /* Call vpc_parent_candidates() for the open image @bs, by its options; @exact as in VpcParentRules */

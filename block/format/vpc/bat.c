@@ -1,9 +1,9 @@
 /* bat.c - VHD: the table of blocks: places, one walk, entries */
 /* SPDX-License-Identifier: MIT
  *
- * A header may claim a BAT as long as the file, and a file of a few KiB may be a hole of a TiB. What is a hole is not
- * read: its entries are zeroes, which the walk hands out as one run. So time and memory go with the bytes that are
- * there, not with a number in the header.
+ * A header may claim a BAT as long as the file, and a file of a few KiB may be a hole of a TiB. Holes are not read:
+ * their entries are zeroes, which the walk hands out as one run. So time and memory depend on the bytes that are in the
+ * file, not on a number in the header.
  */
 #include <errno.h>
 #include <string.h>
@@ -31,7 +31,7 @@ int64_t vpc_place_above(const VpcState *s, int64_t offset)
     return align_up(offset + s->bitmap_bytes, unit) - s->bitmap_bytes;
 }
 
-/* Calls @function for each run in a piece that was read */
+/* Call @function for each run in a piece that was read */
 static int each_run(const uint8_t *piece, int64_t block, int64_t count, VpcRunFunction *function, void *user)
 {
     int ret = 0;

@@ -14,6 +14,20 @@ static inline int64_t vpc_batmap_at(const VpcState *s)
     return s->bat_offset + vpc_bat_padded(s);
 }
 
+/* What may be wrong with a batmap. Any of them may come together */
+enum {
+    VPC_MAP_NO_COOKIE   = 1 << 0,   /* there is no batmap, and the rest means nothing */
+    VPC_MAP_UNALIGNED   = 1 << 1,   /* the map does not begin with a sector */
+    VPC_MAP_SHORT       = 1 << 2,   /* it is shorter than needed */
+    VPC_MAP_OUTSIDE     = 1 << 3,   /* the needed part of it ends past the limit */
+    VPC_MAP_END_OUTSIDE = 1 << 4,   /* it ends past the limit. Always with VPC_MAP_OUTSIDE */
+};
+
+/* Return all that is wrong with @batmap, of which @needed bytes are used, in a file that ends at @limit. 0: nothing
+ * is */
+unsigned vpc_judge_batmap(const VpcBatmap *batmap, int64_t needed, int64_t limit);
+/* Return how many bytes the map is said to have */
+int64_t vpc_batmap_length(const VpcBatmap *batmap);
 /* How many bytes a map of so many blocks has; one that is written has a sector at least */
 int64_t vpc_batmap_bytes(int64_t blocks);
 /* How many bytes of the map Xen's tools sum up, if it has so many: they count blocks of 2 MiB */

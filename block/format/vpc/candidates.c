@@ -1,17 +1,23 @@
-/* candidates.c - VHD: where a differencing disk's parent may be, as its own file tells */
+/* candidates.c - VHD: lists the paths where the parent of a differencing disk may be */
 /* SPDX-License-Identifier: MIT
  *
- * The places, in the order in which they are tried:
- *  1. W2ru: relative to the folder of the child, its symbolic links resolved, then as it was named
- *  2. MacX: a file URL, and again without looking at percent escapes, which Xen's tools do not know
- *  3. W2ku: through the drive map; as it is if it has no drive; its last part, in the child's folder
+ * A differencing disk has up to nine names of its parent: one in the header, and up to eight parent locators, whose
+ * data vpc/locator.c reads. Most of them are paths of the computer that made the image, often Windows paths. This file
+ * turns them into paths of this computer. It opens no image: vpc/backing.c opens one path after another, and the first
+ * image whose unique id is right is the parent.
+ *
+ * The paths, in the order in which they are tried:
+ *  1. W2ru: relative to the folder of the child, its symbolic links resolved; then to the folder as the user named it
+ *  2. MacX: a file URL; then the same text with its percent escapes as they are, because Xen's tools write none
+ *  3. W2ku: through the option drives=; as it is, if it has no drive letter; its last part, in the child's folder
  *  4. the name in the header, by the rules of W2ku
  *  5. Wi2r and Wi2k, by the rules of W2ru and W2ku
- *  6. the last part of each of these, in each search folder
- *  7. each of these in other case, and with accents composed or decomposed, in any part that the image named
- * All of it was written by whoever made the image: names are cut and joined as text, and no place in the
- * list is more than a proposal: the parent's unique id decides. Nine names give no more than four places each, and
- * one in each search folder; of 7 there are no more than MOST_SPELLINGS.
+ *  6. the last part of each of these names, in each folder of the option parent-search=
+ *  7. each of these paths with other case, or with accents composed or decomposed, in the parts that the image named
+ *
+ * The names were written by whoever made the image, and must not be trusted. They are cut and joined as text. Their
+ * number is limited: nine names give at most four paths each, and one more in each search folder; step 7 adds at most
+ * MOST_SPELLINGS.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -65,7 +71,7 @@ static char *drive_folder(const VpcParentRules *rules, char letter)
     return NULL;
 }
 
-typedef struct Search {
+typedef struct CandidateSearch {
     const VpcParentRules *rules;
     GPtrArray *found;           /* VpcCandidate * */
     GHashTable *seen;           /* their paths, made absolute */
@@ -75,7 +81,7 @@ typedef struct Search {
     GHashTable *wanted;         /* parts of names, as fold() has them, that folders are listed for */
     char *cwd;                  /* symbolic links resolved */
     char *resolved, *named;     /* the child's folder: where links lead, and as the user has it; or NULL */
-} Search;
+} CandidateSearch;
 
 static VpcCandidate *new_candidate(char *path, const char *name, char *source)
 {
@@ -95,7 +101,7 @@ static void free_candidate(void *candidate)
     g_free(c);
 }
 
-/* Count the bytes of @path that are whole parts of @folder. The image named what is behind them */
+/* Count the bytes of @path that are whole parts of @folder. The rest of @path was named by the image */
 static size_t common_folder(const char *path, const char *folder)
 {
     size_t n = 0, end = 0;
@@ -117,7 +123,7 @@ static bool is_below(const char *path, const char *folder, size_t common)
 
 /* Add a candidate. Takes @path, which is in @folder or, by way of "..", near it. @how: what was done to the name
  * that @source has, "" if nothing */
-static void add(Search *s, const char *folder, char *path, const char *source, const char *how)
+static void add(CandidateSearch *s, const char *folder, char *path, const char *source, const char *how)
 {
     bool possible = strlen(path) < PATH_MAX;
 
@@ -133,7 +139,7 @@ static void add(Search *s, const char *folder, char *path, const char *source, c
     }
 }
 
-static void add_beside_child(Search *s, const char *name, const char *source, const char *how)
+static void add_beside_child(CandidateSearch *s, const char *name, const char *source, const char *how)
 {
     if (s->resolved) {
         add(s, s->resolved, path_join(s->resolved, name), source, how);
@@ -144,7 +150,7 @@ static void add_beside_child(Search *s, const char *name, const char *source, co
 }
 
 /* Add a path of this host; a file on another host has no path here */
-static void add_path(Search *s, const char *path, const char *source)
+static void add_path(CandidateSearch *s, const char *path, const char *source)
 {
     g_autofree char *folder = has_drive(path) ? drive_folder(s->rules, path[0]) : NULL;
 
@@ -160,7 +166,7 @@ static void add_path(Search *s, const char *path, const char *source)
 }
 
 /* Add @path, which has '/'. @absolute: it is meant to be, so that its last part is worth a look beside the child */
-static void add_name(Search *s, const char *path, const char *source, bool absolute)
+static void add_name(CandidateSearch *s, const char *path, const char *source, bool absolute)
 {
     const char *last = path_last(has_drive(path) ? path + 2 : path);
 
@@ -177,7 +183,7 @@ static void add_name(Search *s, const char *path, const char *source, bool absol
 }
 
 /* Add a path that has backslashes, which are changed in place */
-static void add_windows_name(Search *s, char *path, const char *source, bool absolute)
+static void add_windows_name(CandidateSearch *s, char *path, const char *source, bool absolute)
 {
     g_strdelimit(path, "\\", '/');
     /* what switches off Windows's limit on the length of paths */
@@ -186,9 +192,9 @@ static void add_windows_name(Search *s, char *path, const char *source, bool abs
     add_name(s, path + (verbatim ? 4 : 0), source, absolute);
 }
 
-/* Add what a URL names: "file://localhost/a", "file:///a", and Xen's, where no host is named: "file://./a", "file://a"
- * */
-static void add_url(Search *s, const char *url, const char *source)
+/* Add the path that a URL names: "file://localhost/a", "file:///a", or without a host, as Xen's tools write it:
+ * "file://./a", "file://a" */
+static void add_url(CandidateSearch *s, const char *url, const char *source)
 {
     if (g_ascii_strncasecmp(url, "file:", 5)) {
         return;
@@ -205,7 +211,7 @@ static void add_url(Search *s, const char *url, const char *source)
     add_name(s, path, source, false);
 }
 
-static void candidates_add_locator(Search *s, const VpcLocatorData *locator)
+static void candidates_add_locator(CandidateSearch *s, const VpcLocatorData *locator)
 {
     const char *source = vpc_locator_name(locator->code);
     bool absolute = locator->code == VPC_LOCATOR_W2KU || locator->code == VPC_LOCATOR_WI2K;
@@ -218,7 +224,7 @@ static void candidates_add_locator(Search *s, const VpcLocatorData *locator)
     }
 }
 
-static void add_locators(Search *s, const VpcLocatorData *locators, uint32_t code)
+static void add_locators(CandidateSearch *s, const VpcLocatorData *locators, uint32_t code)
 {
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
         if (locators[i].code == code && locators[i].bytes && g_bytes_get_size(locators[i].bytes) > 0) {
@@ -227,14 +233,14 @@ static void add_locators(Search *s, const VpcLocatorData *locators, uint32_t cod
     }
 }
 
-static void add_header_name(Search *s, const VpcHeader *header)
+static void add_header_name(CandidateSearch *s, const VpcHeader *header)
 {
     g_autofree char *text = vpc_header_name(header);
 
     add_windows_name(s, text, "name in the header", true);
 }
 
-static void add_search_folders(Search *s)
+static void add_search_folders(CandidateSearch *s)
 {
     g_auto(GStrv) folders = g_strsplit(s->rules->search ? s->rules->search : "", ":", -1);
 
@@ -252,7 +258,7 @@ static void add_search_folders(Search *s)
 typedef struct Listing {
     GPtrArray *entries;         /* char *, in the order of bytes */
     bool there;                 /* it is a folder, or something else that has the name */
-    bool readable;              /* else nobody knows what is in it */
+    bool readable;              /* false: its entries are not known */
 } Listing;
 
 static void free_listing(void *listing)
@@ -273,7 +279,7 @@ static char *fold(const char *name)
 }
 
 /* Open a folder to list it. NULL: there is none, or it is not to be listed */
-static DIR *open_folder(const Search *s, const char *path, bool *there)
+static DIR *open_folder(const CandidateSearch *s, const char *path, bool *there)
 {
     int found = beneath_find(s->rules->root, path, true);
     int fd = found < 0 ? -1 : openat(found, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -295,7 +301,7 @@ static int by_bytes(gconstpointer a, gconstpointer b)
 }
 
 /* Add a candidate that says that @folder has more entries than VPC_PARENT_ENTRIES */
-static void add_cut(Search *s, const char *folder)
+static void add_cut(CandidateSearch *s, const char *folder)
 {
     VpcCandidate *c = new_candidate(g_strdup(folder), "", g_strdup("names in other case"));
 
@@ -303,7 +309,7 @@ static void add_cut(Search *s, const char *folder)
     g_ptr_array_add(s->found, c);
 }
 
-static const Listing *list_folder(Search *s, const char *folder)
+static const Listing *list_folder(CandidateSearch *s, const char *folder)
 {
     Listing *listing = g_hash_table_lookup(s->listings, folder);
     const struct dirent *entry = NULL;
@@ -341,9 +347,10 @@ typedef struct Spelling {
     guint most;                 /* s->found is not to be longer */
 } Spelling;
 
-static void add_spellings(Search *s, const Spelling *spelling, const char *folder, unsigned part);
+static void add_spellings(CandidateSearch *s, const Spelling *spelling, const char *folder, unsigned part);
 
-static void add_spelling(Search *s, const Spelling *spelling, const char *folder, const char *entry, unsigned part)
+static void add_spelling(CandidateSearch *s, const Spelling *spelling, const char *folder, const char *entry,
+                         unsigned part)
 {
     g_autofree char *path = g_build_filename(folder, entry, NULL);
 
@@ -355,13 +362,14 @@ static void add_spelling(Search *s, const Spelling *spelling, const char *folder
 }
 
 /* Go on with each entry of @folder that may be meant by this part of the name: the one that is written so first */
-static void add_spellings(Search *s, const Spelling *spelling, const char *folder, unsigned part)
+static void add_spellings(CandidateSearch *s, const Spelling *spelling, const char *folder, unsigned part)
 {
     const char *name = spelling->parts[part];
     const Listing *listing = list_folder(s, folder);
     g_autofree char *wanted = fold(name);
 
-    if ((listing->there && !listing->readable) || g_ptr_array_find_with_equal_func(listing->entries, name, g_str_equal, NULL)) {
+    if ((listing->there && !listing->readable) ||
+        g_ptr_array_find_with_equal_func(listing->entries, name, g_str_equal, NULL)) {
         add_spelling(s, spelling, folder, name, part);
     }
     for (guint i = 0; i < listing->entries->len && s->found->len < spelling->most; i++) {
@@ -380,7 +388,7 @@ static char **parts_of(const VpcCandidate *c)
     return g_strsplit(c->path + c->ours + (c->path[c->ours] == '/'), "/", -1);
 }
 
-static void add_other_case(Search *s)
+static void add_other_case(CandidateSearch *s)
 {
     guint count = s->found->len;
 
@@ -403,7 +411,7 @@ static void add_other_case(Search *s)
     }
 }
 
-static void start(Search *s, const char *child)
+static void start(CandidateSearch *s, const char *child)
 {
     const char *told = s->rules->real;
     g_autofree char *real = told || s->rules->root ? g_strdup(told) : path_resolve(child);
@@ -424,7 +432,7 @@ static void start(Search *s, const char *child)
     }
 }
 
-static void add_all(Search *s, const VpcHeader *header, const VpcLocatorData *locators)
+static void add_all(CandidateSearch *s, const VpcHeader *header, const VpcLocatorData *locators)
 {
     add_locators(s, locators, VPC_LOCATOR_W2RU);
     add_locators(s, locators, VPC_LOCATOR_MACX);
@@ -441,7 +449,7 @@ GPtrArray *vpc_parent_candidates(const VpcHeader *header, const VpcLocatorData l
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(free_candidate);
     g_autoptr(GHashTable) listings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_listing);
     g_autoptr(GHashTable) wanted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    Search s = { rules, g_ptr_array_new_with_free_func(free_candidate), seen, names,
+    CandidateSearch s = { rules, g_ptr_array_new_with_free_func(free_candidate), seen, names,
                  .listings = listings, .wanted = wanted };
 
     start(&s, child);
@@ -463,7 +471,7 @@ GPtrArray *vpc_parent_names(const VpcHeader *header, const VpcLocatorData locato
     g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func(free_candidate);
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(free_candidate);
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    Search s = { &none, places, seen, found };
+    CandidateSearch s = { &none, places, seen, found };
 
     add_all(&s, header, locators);
     for (guint i = 0; i < found->len; i++) {

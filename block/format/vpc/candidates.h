@@ -1,4 +1,4 @@
-/* candidates.h - VHD: where a differencing disk's parent may be, as its own file tells */
+/* candidates.h - VHD: the paths where the parent of a differencing disk may be */
 /* SPDX-License-Identifier: MIT */
 #ifndef BLOCK_VPC_CANDIDATES_H
 #define BLOCK_VPC_CANDIDATES_H
@@ -13,17 +13,17 @@ typedef struct VpcParentRules {
     const char *drives;         /* "C=/mnt/c;D=/data": folders for drive letters; NULL: none */
     const char *search;         /* "/a:/b": folders to look for the last part of each name in; NULL: none */
     bool exact;                 /* do not list folders to find a name in other case, last of all */
-    const char *root;           /* nothing outside of this folder is looked at; NULL: there is no such folder */
+    const char *root;           /* nothing outside of this folder is looked at; NULL: no folder is a limit */
     const char *real;           /* the child's path without symbolic links; NULL: @root is, too, and its name tells */
 } VpcParentRules;
 
-/* Accept @rules. False if the drive map is not of that form; vpc_parent_candidates() leaves out what is not */
+/* Accept @rules. False if the drive map is not of that form; vpc_parent_candidates() leaves out items that are not */
 bool vpc_accept_parent_rules(const VpcParentRules *rules, GError **errp);
 
 /* Entries of a folder that are compared with a name in other case */
 #define VPC_PARENT_ENTRIES 100000
 
-/* One place to look at, and who says so */
+/* One path to try, and the name that led to it */
 typedef struct VpcCandidate {
     char *path;                 /* of this host */
     size_t ours;                /* so many bytes of @path are a folder of the user's; the image named the rest */

@@ -1,5 +1,8 @@
-/* check-bat.c - VHD: what a BAT entry is to a check, and searches of the BAT */
-/* SPDX-License-Identifier: MIT */
+/* check-bat.c - VHD: tells which kind of finding a BAT entry is, and searches the BAT for a check */
+/* SPDX-License-Identifier: MIT
+ *
+ * vpc/check-blocks.c reports the entries.
+ */
 #include <inttypes.h>
 #include "block/format/vpc/bat.h"
 #include "block/format/vpc/check.h"
@@ -10,7 +13,6 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-/* Calls @function for each entry that the disk may have; what can't be read is a finding, and false */
 bool vpc_check_walk(VpcCheck *c, VpcRunFunction *function, void *user)
 {
     const VpcState *s = c->bs->state;
@@ -32,7 +34,8 @@ static int reach_run(void *user, const VpcRun *run)
 {
     Reach *reach = user;
     const VpcState *s = reach->c->bs->state;
-    int64_t end = (int64_t)run->sector * VPC_SECTOR + s->bitmap_bytes + vpc_bytes_in(s, run->block, reach->c->disk_size);
+    int64_t data = (int64_t)run->sector * VPC_SECTOR + s->bitmap_bytes;
+    int64_t end = data + vpc_bytes_in(s, run->block, reach->c->disk_size);
 
     if (run->sector != VPC_UNUSED && run->block < reach->c->needed && end <= reach->c->ends.size) {
         reach->end = MAX(reach->end, end);
@@ -65,18 +68,18 @@ VpcKind vpc_check_entry(const VpcCheck *c, int64_t block, uint32_t sector)
     if (faults & VPC_PLACE_CUT) {
         return VPC_BLOCK_CUT;
     }
-    return faults ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
+    return faults & (VPC_PLACE_OVER_TABLES | VPC_PLACE_OVER_NAMES) ? VPC_BLOCK_ON_NAMES : VPC_KINDS;
 }
 
-typedef struct Search {
+typedef struct OverlapSearch {
     const VpcCheck *c;
     int64_t start, end;
     int64_t first;
-} Search;
+} OverlapSearch;
 
 static int search_run(void *user, const VpcRun *run)
 {
-    Search *search = user;
+    OverlapSearch *search = user;
     const VpcState *s = search->c->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR;
     bool in = run->sector != VPC_UNUSED && place < search->end && search->start < place + vpc_stored_bytes(s);
@@ -89,7 +92,7 @@ static int search_run(void *user, const VpcRun *run)
 
 int64_t vpc_check_find_block(VpcCheck *c, int64_t start, int64_t end)
 {
-    Search search = { c, start, end, INT64_MAX };
+    OverlapSearch search = { c, start, end, INT64_MAX };
 
     return vpc_check_walk(c, search_run, &search) ? search.first : INT64_MAX;
 }

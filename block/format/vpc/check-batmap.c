@@ -1,5 +1,9 @@
-/* check-batmap.c - VHD: Xen's map of the blocks that are full */
-/* SPDX-License-Identifier: MIT */
+/* check-batmap.c - VHD: reports faults of the batmap, Xen's map of the blocks that are full */
+/* SPDX-License-Identifier: MIT
+ *
+ * The batmap is read here. Its bits are compared with the blocks by vpc/check-blocks.c and vpc/check-bitmaps.c, which
+ * call vpc_check_map_bits().
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -68,16 +72,16 @@ static void check_batmap_sum(VpcCheck *c, int64_t whole)
     }
 }
 
-/* Is what counts of the map in the file, and on nothing but itself? @bytes: how much of it there is said to be. A block
- * is believed, and a map that lies on it is not */
-static bool map_has_a_place(VpcCheck *c, uint64_t at, int64_t bytes)
+/* Is the part of the map that counts in the file, and on nothing but itself? A block is believed, and a map that lies
+ * on it is not */
+static bool map_has_a_place(VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
-    int64_t start = (int64_t)at, end = start + c->map_bytes;
+    unsigned faults = vpc_judge_batmap(&c->batmap, c->map_bytes, s->read_limit);
+    int64_t start = (int64_t)be64_load(c->batmap.offset), end = start + c->map_bytes;
 
-    return at % VPC_SECTOR == 0 && at <= (uint64_t)s->read_limit && c->map_bytes <= s->read_limit - start &&
-           bytes >= c->map_bytes && !vpc_metadata_in(s, VPC_VITAL, false, start, end) &&
-           !vpc_metadata_in(s, VPC_NAMES, false, start, end) &&
+    return !(faults & (VPC_MAP_UNALIGNED | VPC_MAP_SHORT | VPC_MAP_OUTSIDE)) &&
+           !vpc_metadata_in(s, VPC_VITAL, false, start, end) && !vpc_metadata_in(s, VPC_NAMES, false, start, end) &&
            vpc_check_find_block(c, start, end) == INT64_MAX;
 }
 
@@ -86,25 +90,26 @@ static void check_map_length(VpcCheck *c, int64_t bytes)
 {
     const VpcState *s = c->bs->state;
     int64_t behind = c->map_at + c->map_bytes, end = c->map_at + bytes;
-    bool over = end > s->read_limit || vpc_metadata_in(s, VPC_VITAL, false, behind, end) ||
+    bool outside = vpc_judge_batmap(&c->batmap, c->map_bytes, s->read_limit) & VPC_MAP_END_OUTSIDE;
+    bool over = outside || vpc_metadata_in(s, VPC_VITAL, false, behind, end) ||
                 vpc_metadata_in(s, VPC_NAMES, false, behind, end);
     int64_t block = bytes > c->map_bytes && !over ? vpc_check_find_block(c, behind, end) : INT64_MAX;
 
     if (over || block < INT64_MAX) {
         vpc_found(c, VPC_BATMAP_LONG, c->batmap_at, -1,
                   "the batmap at %" PRId64 " is said to have %" PRId64 " bytes, and reaches over %s; it needs %" PRId64,
-                  c->map_at, bytes, block < INT64_MAX ? "a block" : end > s->read_limit ? "the end of the image"
+                  c->map_at, bytes, block < INT64_MAX ? "a block" : outside ? "the end of the image"
                   : "other metadata", c->map_bytes);
     }
 }
 
-static bool check_batmap_read_batmap(VpcCheck *c, int64_t at)
+static bool check_read_batmap(VpcCheck *c, int64_t at)
 {
     VpcState *s = c->bs->state;
 
     return at + (int64_t)sizeof(c->batmap) <= s->read_limit &&
            vpc_check_read(c, at, &c->batmap, sizeof(c->batmap), "batmap") &&
-           !memcmp(c->batmap.cookie, VPC_BATMAP_COOKIE, 8);
+           !(vpc_judge_batmap(&c->batmap, 0, s->read_limit) & VPC_MAP_NO_COOKIE);
 }
 
 static void report_no_batmap(VpcCheck *c, int64_t at)
@@ -136,7 +141,7 @@ void vpc_check_batmap(VpcCheck *c)
     if (!vpc_creator_is(&s->footer, "tap") || c->needed == 0) {
         return;
     }
-    if (!check_batmap_read_batmap(c, at)) {
+    if (!check_read_batmap(c, at)) {
         report_no_batmap(c, at);
         return;
     }
@@ -146,11 +151,11 @@ void vpc_check_batmap(VpcCheck *c)
         return;
     }
     uint64_t map_at = be64_load(c->batmap.offset);
-    int64_t whole = (int64_t)be32_load(c->batmap.sectors) * VPC_SECTOR;
+    int64_t whole = vpc_batmap_length(&c->batmap);
 
     c->batmap_at = at;
     c->map_bytes = vpc_batmap_bytes(c->needed);
-    if (!map_has_a_place(c, map_at, whole)) {
+    if (!map_has_a_place(c)) {
         vpc_found(c, VPC_BATMAP_LOST, at, -1,
                   "the batmap at %" PRIu64 ", %" PRId64 " bytes, is outside the file, on a block, on other metadata, "
                   "or too short", map_at, whole);

@@ -1,8 +1,8 @@
-/* check-bitmaps.c - VHD: the bitmaps of blocks */
+/* check-bitmaps.c - VHD: reports faults of the bitmaps of blocks */
 /* SPDX-License-Identifier: MIT
  *
- * Each bitmap is read once, in the order in which they are in the file. Data is read where a bitmap says that
- * there should be none.
+ * Each bitmap is read once, in the order of c->blocks, which is that of the file. Data of a block is read only where a
+ * bitmap says that there should be none.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,9 +1,13 @@
-/* check-blocks.c - VHD: blocks that are where none can be, or on each other */
+/* check-blocks.c - VHD: reports blocks in wrong places, and blocks that overlap, and lists all others */
 /* SPDX-License-Identifier: MIT
  *
- * All blocks are of one length, so that sorting them by place is enough to find overlaps: n log n. Memory goes with
- * the entries that are there: a hole in the BAT is counted and not kept, and of more entries than twice the places in
- * the file none are kept.
+ * vpc_check_bat() walks over the BAT once. vpc_check_entry() in vpc/check-bat.c says of each entry whether a block can
+ * be there; the rules are in vpc/judge.c. The blocks are listed in c->blocks, sorted by place: vpc/check-bitmaps.c,
+ * vpc/check-space.c and vpc/repair.c go by that list. All blocks are of one length, so that a block that overlaps any
+ * other overlaps a neighbour in the list.
+ *
+ * Time and memory depend on the entries that are in the file, not on the number of entries in the header: a hole in the
+ * BAT is counted and not listed, and at most twice as many blocks are listed as there are places in the file.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,11 +24,11 @@
 
 #define MIN_KEPT        1024
 
-typedef struct Walk {
+typedef struct BlockWalk {
     VpcCheck *c;
     int64_t last_end;           /* of the block before; 0: there was none */
     int64_t kept, most;         /* entries, and so many at most */
-} Walk;
+} BlockWalk;
 
 static void report_good(VpcCheck *c, int64_t block, int64_t place)
 {
@@ -41,7 +45,7 @@ static void report_good(VpcCheck *c, int64_t block, int64_t place)
     }
 }
 
-/* What is said of blocks that are where none can be, or only with something else */
+/* Texts about the wrong places of blocks */
 static const char *const troubles[VPC_KINDS] = {
     [VPC_BLOCK_OUTSIDE] = "past the end", [VPC_BLOCK_CUT] = "with its end cut off",
     [VPC_BLOCK_ON_NAMES] = "over metadata", [VPC_BLOCK_ON_TABLES] = "on metadata",
@@ -60,7 +64,7 @@ static void report_bad(VpcCheck *c, VpcKind kind, int64_t block, int64_t place)
     c->lost |= kind == VPC_BLOCK_OUTSIDE || kind == VPC_BLOCK_ON_TABLES;
 }
 
-static void count_entry(Walk *walk, int64_t place)
+static void count_entry(BlockWalk *walk, int64_t place)
 {
     BlockCheck *sums = walk->c->sums;
 
@@ -69,14 +73,14 @@ static void count_entry(Walk *walk, int64_t place)
     walk->last_end = place + vpc_stored_bytes(walk->c->bs->state);
 }
 
-static void report_crowd(Walk *walk, int64_t block, int64_t place)
+static void report_crowd(BlockWalk *walk, int64_t block, int64_t place)
 {
     vpc_found(walk->c, VPC_BLOCK_CROWD, place, block,
               "block %" PRId64 " at %" PRId64 " is one of more than %" PRId64 ", in a file with room for half of them "
               "at most", block, place, walk->most);
 }
 
-static void keep(Walk *walk, VpcKind kind, uint32_t sector, int64_t block)
+static void keep(BlockWalk *walk, VpcKind kind, uint32_t sector, int64_t block)
 {
     VpcCheck *c = walk->c;
     uint64_t key = vpc_key(sector, block);
@@ -93,7 +97,7 @@ static void keep(Walk *walk, VpcKind kind, uint32_t sector, int64_t block)
     }
 }
 
-static void check_used(Walk *walk, int64_t block, uint32_t sector)
+static void check_used(BlockWalk *walk, int64_t block, uint32_t sector)
 {
     VpcCheck *c = walk->c;
     VpcState *s = c->bs->state;
@@ -113,16 +117,16 @@ static void check_used(Walk *walk, int64_t block, uint32_t sector)
     }
 }
 
-/* Report entries of zero, all of which are wrong in the same way. Those behind the end of the disk name nothing, and
- * nobody needs them */
-static void check_hole(Walk *walk, const VpcRun *run)
+/* Report the entries of a hole in the BAT. They are zeroes, and wrong in the same way. Entries behind the end of the
+ * disk are not reported, because no block needs them */
+static void check_hole(BlockWalk *walk, const VpcRun *run)
 {
     VpcCheck *c = walk->c;
     const VpcState *s = c->bs->state;
     int64_t count = CLAMP(c->needed - run->block, 0, run->count);
     VpcKind kind = vpc_check_entry(c, run->block, 0);
 
-    if (count == 0 || kind == VPC_KINDS) {      /* it never is: sector 0 has the copy of the footer */
+    if (count == 0 || kind == VPC_KINDS) {      /* it never is VPC_KINDS: sector 0 has the copy of the footer */
         return;
     }
     vpc_found(c, (int)kind, s->bat_offset + run->block * 4, run->block,
@@ -140,7 +144,7 @@ static void check_hole(Walk *walk, const VpcRun *run)
 
 static int check_run(void *user, const VpcRun *run)
 {
-    Walk *walk = user;
+    BlockWalk *walk = user;
 
     if (run->sector == VPC_UNUSED) {
         vpc_check_map_bits(walk->c, run->block, run->count, "is not there");
@@ -166,7 +170,7 @@ static void report_overlap(VpcCheck *c, uint64_t before, uint64_t key)
     c->orderly = false;
 }
 
-/* Report overlaps, so that as few blocks as possible are to be moved: those that lie on one that stays */
+/* Report blocks that overlap one that stays in its place. The choice lets a repair move as few blocks as possible */
 static void check_overlaps(VpcCheck *c)
 {
     uint64_t stays = 0;
@@ -185,7 +189,7 @@ static void check_overlaps(VpcCheck *c)
 void vpc_check_bat(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    Walk walk = { c, .most = MIN(2 * (s->read_limit / vpc_stored_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
+    BlockWalk walk = { c, .most = MIN(2 * (s->read_limit / vpc_stored_bytes(s)) + MIN_KEPT, VPC_MAX_BAT / 4) };
 
     c->sums->total_clusters = c->needed;
     vpc_check_walk(c, check_run, &walk);

@@ -1,5 +1,10 @@
-/* check-ends.c - VHD: the footer at the end, its copy at the start, and which of them is to be believed */
-/* SPDX-License-Identifier: MIT */
+/* check-ends.c - VHD: chooses the footer that a check goes by, and reports faults of both footers */
+/* SPDX-License-Identifier: MIT
+ *
+ * vpc/ends.c reads the footer at the end of the file and its copy at the start, and chooses one of them for open(). A
+ * check goes on where open() fails: with a footer whose checksum is wrong, with one that has other bytes behind it, or
+ * with one that is made up from the header.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -16,45 +21,31 @@
 
 #define TAPDISK_JUNK    0xc7            /* fills the footer while tapdisk has the image open */
 
-/* Can @h be the header of a disk with the footer @f? Its checksum is not looked at */
-static bool is_header_of(const VpcHeader *h, const VpcFooter *f)
-{
-    uint64_t size = be64_load(f->current_size);
-
-    return !memcmp(h->cookie, VPC_HEADER_COOKIE, 8) && size > 0 &&
-           size <= (uint64_t)be32_load(h->entries) * be32_load(h->block_size);
-}
-
 /* Can @f be the footer of this file, by the header that it refers to? @sealed: the checksum of that has to be right */
 static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
 {
     uint64_t at = be64_load(f->data_offset);
     VpcHeader h;
 
-    if (!vpc_is_sparse(f) || be32_load(f->version) >> 16 != VPC_VERSION >> 16 || at < VPC_SECTOR || at % VPC_SECTOR ||
-        at > (uint64_t)c->ends.size) {
+    if (vpc_judge_footer(f) != VPC_FOOTER_GOOD || !vpc_is_sparse(f) || !vpc_is_header_place(at, c->ends.size)) {
         return false;
     }
     if (!vpc_check_read(c, (int64_t)at, &h, sizeof(h), "header")) {
         return true;
     }
-    return is_header_of(&h, f) &&
-           (!sealed || be32_load(h.checksum) == vpc_header_sum(&h));
+    return vpc_is_header_of(&h, f) && (!sealed || vpc_header_is_sealed(&h));
 }
 
 /* Can it be that only the checksum of @f is wrong? @limit: where it was found */
 static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
 {
-    const int64_t cylinder = (int64_t)VPC_MAX_HEADS * VPC_MAX_SECTORS * VPC_SECTOR;
-    int64_t size = (int64_t)be64_load(f->current_size), chs = vpc_chs_size(f);
-    bool fits = chs == VPC_MAX_CYLINDERS * cylinder || (chs <= size && size - chs <= cylinder);
-
-    if (memcmp(f->cookie, VPC_COOKIE, 8) || be32_load(f->version) != VPC_VERSION || be32_load(f->features) >> 2 ||
-        size <= 0 || size % VPC_SECTOR || !fits) {
+    if (!vpc_is_plain_footer(f)) {
         return false;
     }
-    return vpc_type(f) == VPC_FIXED ? size == limit && be64_load(f->data_offset) == UINT64_MAX
-                                    : is_possible(c, f, false);
+    if (vpc_type(f) != VPC_FIXED) {
+        return is_possible(c, f, false);
+    }
+    return (int64_t)be64_load(f->current_size) == limit && be64_load(f->data_offset) == UINT64_MAX;
 }
 
 static bool take_unsealed(VpcCheck *c, const VpcFooter *f, int64_t at, VpcFound found)
@@ -84,11 +75,10 @@ static bool make_up_footer(VpcCheck *c)
     if (!vpc_check_read(c, VPC_SECTOR, &h, sizeof(h), "header")) {
         return false;
     }
-    bool child = memcmp(h.parent_uuid, (const uint8_t[16]) { 0 }, 16);
 
     be32_store(f.version, VPC_VERSION);
     be32_store(f.features, VPC_FEATURES);
-    be32_store(f.type, child ? VPC_DIFFERENCING : VPC_DYNAMIC);
+    be32_store(f.type, vpc_has_id(h.parent_uuid) ? VPC_DIFFERENCING : VPC_DYNAMIC);
     be64_store(f.data_offset, VPC_SECTOR);
     be64_store(f.current_size, (uint64_t)be32_load(h.entries) * be32_load(h.block_size));
     be64_store(f.original_size, be64_load(f.current_size));
@@ -112,7 +102,7 @@ static int64_t find_stray(VpcCheck *c)
     return MAX(at, -1);
 }
 
-/* Choose where the file does not end in a valid footer, and there is no copy of one that would be */
+/* Choose a footer where neither the end nor the start of the file has a valid one */
 static bool choose_without_any(VpcCheck *c, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -180,7 +170,7 @@ static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t a
     if (error) {
         vpc_found(c, missing, at, -1, "the footer at %" PRId64 ", the %s of the file, could not be read: %s", at,
                   missing == VPC_NO_HEAD ? "start" : "end", g_strerror(-error));
-    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
+    } else if (vpc_has_cookie(f)) {
         c->bad_head = missing == VPC_NO_HEAD;
         vpc_found(c, VPC_BAD_CHECKSUM, at, -1,
                   "the checksum of the footer at %" PRId64 " is 0x%08x, should be 0x%08x", at, be32_load(f->checksum),
@@ -191,7 +181,7 @@ static void report_bad_end(VpcCheck *c, const VpcFooter *f, int error, int64_t a
     }
 }
 
-/* Report what is at the ends of a dynamic image that should not be there */
+/* Report a copy at the start that differs from the footer, or is damaged. Fixed disks have none */
 static void report_ends(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -212,14 +202,14 @@ static bool is_tapdisk_junk(const VpcFooter *f)
     return bytes[0] == TAPDISK_JUNK && !memcmp(bytes, bytes + 1, sizeof(*f) - 1);
 }
 
-/* Set s->read_limit and c->new_tail where there is no valid footer at the end. Something that looks like one is the
- * disk's own data if a block is there. A medium of a fixed length need not end in one */
+/* Set s->read_limit and c->new_tail where there is no valid footer at the end of the file. Bytes that look like a
+ * footer are data of the disk if a block is there. A medium of a fixed length need not end in a footer */
 static void find_limit(VpcCheck *c, int64_t reach)
 {
     VpcState *s = c->bs->state;
     const VpcEnds *e = &c->ends;
     bool broken = e->tail_at >= 0 && e->tail_at % VPC_SECTOR == 0 && e->tail_at >= reach &&
-                  (e->tail_error || !memcmp(e->tail.cookie, VPC_COOKIE, 8) || is_tapdisk_junk(&e->tail));
+                  (e->tail_error || vpc_has_cookie(&e->tail) || is_tapdisk_junk(&e->tail));
     VpcFooter found;
 
     c->tail_inside = s->found == VPC_AT_HEAD && !broken && !bdrv_node_can_grow(c->bs->file);
@@ -255,18 +245,19 @@ void vpc_check_limit(VpcCheck *c, int64_t reach)
 
 static void report_marks(VpcCheck *c)
 {
-    const VpcFooter *f = &((VpcState *)c->bs->state)->footer;
+    unsigned marks = vpc_marks(&((VpcState *)c->bs->state)->footer);
 
-    if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8)) {
+    if (marks & VPC_MARK_POISONED) {
         vpc_found(c, VPC_POISONED, -1, -1, "Xen's tools have put the image out of use (cookie v_poison)");
     }
-    if (vpc_is_unfinished(f)) {
-        vpc_found(c, VPC_UNFINISHED, -1, -1, "the image is marked as unfinished (cookie unfinish): it has a part of the disk only");
+    if (marks & VPC_MARK_UNFINISHED) {
+        vpc_found(c, VPC_UNFINISHED, -1, -1, "the image is marked as unfinished (cookie unfinish): it has a part of "
+                  "the disk only");
     }
-    if (f->hidden && vpc_creator_is(f, "tap")) {
+    if (marks & VPC_MARK_HIDDEN) {
         vpc_found(c, VPC_MARKED, -1, -1, "Xen's tools have hidden the image: it has children");
     }
-    if (f->saved_state) {
+    if (marks & VPC_MARK_SUSPENDED) {
         vpc_found(c, VPC_MARKED, -1, -1, "a suspended machine refers to the disk (saved state)");
     }
 }
@@ -274,11 +265,11 @@ static void report_marks(VpcCheck *c)
 static bool check_fields(VpcCheck *c)
 {
     const VpcFooter *f = &((VpcState *)c->bs->state)->footer;
-    g_autofree char *why = NULL;
-    VpcFooterFault fault = vpc_judge_footer(f, &why);
+    VpcFooterFault fault = vpc_judge_footer(f);
 
     if (fault != VPC_FOOTER_GOOD) {
         bool size = fault == VPC_FOOTER_SIZE_BAD || fault == VPC_FOOTER_SIZE_HUGE;
+        g_autofree char *why = vpc_say_footer_fault(f, fault);
 
         vpc_found(c, size ? VPC_SIZE_IMPOSSIBLE : VPC_FOOTER_UNKNOWN, -1, -1, "%s", why);
         return false;

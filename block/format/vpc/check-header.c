@@ -1,5 +1,8 @@
-/* check-header.c - VHD: what is wrong with the header */
-/* SPDX-License-Identifier: MIT */
+/* check-header.c - VHD: reports faults of the header */
+/* SPDX-License-Identifier: MIT
+ *
+ * The rules are in vpc/judge.c. The parent locators, which the header has, too, are checked by vpc/check-parent.c.
+ */
 #include <inttypes.h>
 #include <string.h>
 #include "block/format/vpc/bat.h"
@@ -12,7 +15,7 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-static bool check_header_read_header(VpcCheck *c)
+static bool check_read_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     uint64_t at = be64_load(s->footer.data_offset);
@@ -30,8 +33,7 @@ static bool check_header_read_header(VpcCheck *c)
     if (ret < 0 && !s->options.salvage) {
         return false;
     }
-    c->header_checksum_bad = !memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8) &&
-                             be32_load(s->header.checksum) != vpc_header_sum(&s->header);
+    c->header_checksum_bad = vpc_has_header_cookie(&s->header) && !vpc_header_is_sealed(&s->header);
     return true;
 }
 
@@ -40,7 +42,7 @@ bool vpc_check_header(VpcCheck *c)
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
 
-    if (!check_header_read_header(c)) {
+    if (!check_read_header(c)) {
         return false;
     }
     int64_t at = (int64_t)be64_load(s->footer.data_offset);
@@ -64,7 +66,8 @@ bool vpc_check_header(VpcCheck *c)
     case VPC_HEADER_BAT_UNALIGNED:
     case VPC_HEADER_BAT_OUTSIDE:
         vpc_found(c, VPC_BAT_BAD, at, -1,
-                  "the BAT has %u entries at %" PRIu64 ", not a multiple of 512 or not inside the file of %" PRId64 " bytes",
+                  "the BAT has %u entries at %" PRIu64 ", not a multiple of 512 or not inside the file of %" PRId64 " "
+                  "bytes",
                   be32_load(h->entries), be64_load(h->table_offset), c->ends.size);
         break;
     }
@@ -75,28 +78,26 @@ void vpc_check_odd_header(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
-    int64_t at = (int64_t)be64_load(s->footer.data_offset), entries = vpc_bat_entries(s);
+    int64_t at = (int64_t)be64_load(s->footer.data_offset), spare = vpc_spare_entries(s, c->disk_size);
+    unsigned odd = vpc_judge_odd_header(h);
 
-    if (be64_load(h->data_offset) != UINT64_MAX) {
+    if (odd & VPC_ODD_DATA_OFFSET) {
         vpc_found(c, VPC_HEADER_ODD, at, -1,
                   "data offset is 0x%" PRIx64 ", which is all ones otherwise%s", be64_load(h->data_offset),
                   be64_load(h->data_offset) == 0xffffffff ? ": Xen's tools refuse that" : "");
     }
-    if (be32_load(h->version) != VPC_HEADER_VERSION) {
+    if (odd & VPC_ODD_VERSION) {
         vpc_found(c, VPC_HEADER_ODD, at, -1, "version is 1.%u, should be 1.0", be32_load(h->version) & 0xffff);
     }
-    if (s->block_size != 2 << 20 && s->block_size != 512 << 10) {
+    if (odd & VPC_ODD_BLOCK_SIZE) {
         vpc_found(c, VPC_BLOCK_SIZE_ODD, at, -1,
                   "block size is %" PRId64 "%s", s->block_size,
-                  !is_power_of_two(s->block_size) ? ": QEMU and 7-Zip want a power of two"
+                  odd & VPC_ODD_BLOCK_SIZE_2 ? ": QEMU and 7-Zip want a power of two"
                   : s->block_size < 4096 ? ": QEMU misreads that" : "");
     }
-    if (entries > c->needed) {
-        vpc_found(c, VPC_BAT_LONG, s->bat_offset, -1,
-                  "%" PRId64 " entries, the disk needs %" PRId64, entries, c->needed);
-    } else if (entries < c->needed) {
-        vpc_found(c, VPC_BAT_SHORT, s->bat_offset, -1,
-                  "%" PRId64 " entries, the disk needs %" PRId64, entries, c->needed);
+    if (spare != 0) {
+        vpc_found(c, spare > 0 ? VPC_BAT_LONG : VPC_BAT_SHORT, s->bat_offset, -1,
+                  "%" PRId64 " entries, the disk needs %" PRId64, vpc_bat_entries(s), c->needed);
     }
 }
 
@@ -104,12 +105,13 @@ void vpc_check_padding(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     int64_t used = s->bat_bytes % VPC_SECTOR, end = s->bat_offset + s->bat_bytes;
-    uint8_t padding[VPC_SECTOR], *p = padding + used;
-    size_t bytes = (size_t)(VPC_SECTOR - used);
+    int64_t bytes = VPC_SECTOR - used;
+    uint8_t padding[VPC_SECTOR];
 
     if (used && vpc_check_read(c, end - used, padding, VPC_SECTOR, "BAT") &&
-        (memcmp(p, p + 1, bytes - 1) || (*p && *p != 0xff))) {
-        vpc_found(c, VPC_BAT_PADDING, end, -1, "%zu bytes behind the last entry are not all one of the two", bytes);
+        !vpc_is_padding(padding + used, bytes)) {
+        vpc_found(c, VPC_BAT_PADDING, end, -1, "%" PRId64 " bytes behind the last entry are not all one of the two",
+                  bytes);
     }
 }
 
@@ -118,8 +120,8 @@ void vpc_check_header_sum(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
     const VpcHeader *h = &s->header;
-    bool sane = c->orderly && be32_load(h->version) == VPC_HEADER_VERSION && vpc_bat_entries(s) == c->needed &&
-                be64_load(h->data_offset) == UINT64_MAX && is_power_of_two(s->block_size);
+    bool sane = c->orderly && vpc_judge_header(h, c->ends.size) == VPC_HEADER_GOOD &&
+                vpc_spare_entries(s, c->disk_size) == 0 && !(vpc_judge_odd_header(h) & ~(unsigned)VPC_ODD_BLOCK_SIZE);
 
     if (c->header_checksum_bad) {
         vpc_found(c, sane ? VPC_HEADER_CHECKSUM : VPC_HEADER_GONE, (int64_t)be64_load(s->footer.data_offset), -1,

@@ -1,5 +1,9 @@
-/* check-parent.c - VHD: does a differencing disk lead to its parent? */
-/* SPDX-License-Identifier: MIT */
+/* check-parent.c - VHD: reports faults of parent locators, and whether a differencing disk finds its parent */
+/* SPDX-License-Identifier: MIT
+ *
+ * The parent is looked for as open() does it, by vpc/backing.c. The images behind are opened, but not checked:
+ * check --backing-chain does that.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -9,6 +13,7 @@
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/findings.h"
 #include "block/format/vpc/footer.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
@@ -54,16 +59,16 @@ static const char *why_wrong(const VpcCheck *c, unsigned i, int64_t *room)
 {
     const VpcState *s = c->bs->state;
     const VpcLocator *l = &s->header.locators[i];
-    int64_t space = vpc_locator_space(l), length = be32_load(l->length), at = start_of(l);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length), used = vpc_locator_used(l), at = start_of(l);
     unsigned faults = vpc_judge_locator(l, s->read_limit);
-    int64_t next = next_in_use(c, (int)i, at, MIN(length, space));
+    int64_t next = next_in_use(c, (int)i, at, used);
 
     *room = align_down(MAX(next - at, 0), VPC_SECTOR);
     *room = faults & (VPC_NAME_OUTSIDE | VPC_NAME_LONG) || length > *room ? 0 : *room;
     if (faults & VPC_NAME_OUTSIDE) {
         return "it is not inside the file";
     }
-    if (next < at + MIN(length, space)) {
+    if (next < at + used) {
         return "it lies on other metadata";
     }
     if (faults & VPC_NAME_OVER_SPACE) {
@@ -116,16 +121,17 @@ static void compare_parent(VpcCheck *c, BlockDriverState *parent)
 {
     VpcState *s = c->bs->state;
     int64_t size = bdrv_node_size(parent), ours = (int64_t)be64_load(s->footer.current_size);
+    unsigned odd = vpc_judge_backing(&s->header, parent, ours);
     int64_t apart;
 
     if (vpc_changed_since(c->bs, parent, &apart)) {
         vpc_found(c, VPC_PARENT_TIME, -1, -1,
                   "parent '%s', %" PRId64 " seconds apart", parent->filename, apart);
     }
-    if (size != ours) {
+    if (odd & (VPC_BACKING_LONGER | VPC_BACKING_SHORTER)) {
         vpc_found(c, VPC_PARENT_SIZE, -1, -1,
                   "parent '%s' has %" PRId64 " bytes, its child %" PRId64 ": %s", parent->filename, size, ours,
-                  size > ours ? "the end of it is not to be seen" : "the disk goes on with zeroes");
+                  odd & VPC_BACKING_LONGER ? "the end of it is not to be seen" : "the disk goes on with zeroes");
     }
 }
 

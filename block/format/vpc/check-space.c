@@ -1,5 +1,10 @@
-/* check-space.c - VHD: space that is nobody's */
-/* SPDX-License-Identifier: MIT */
+/* check-space.c - VHD: reports space in the file that no block and no table uses */
+/* SPDX-License-Identifier: MIT
+ *
+ * Two kinds of it are told apart: gaps between blocks or tables, and the room between the last of them and the footer.
+ * Which blocks there are was found out by vpc/check-blocks.c, which is called before, and where the tables are by
+ * vpc/metadata.c. Gaps are kept by a repair, and the room is cut off, see vpc/repair.c.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,8 +19,8 @@
 #include "util/checked.h"
 #include "util/iszero.h"
 
-/* What is in the room before the footer. vpc.c writes full bitmaps ahead, where the next blocks of a dynamic disk will
- * be, and leaves footers in the gaps between such places: nothing of that is data */
+/* The room before the footer. vpc/tail.c writes full bitmaps there ahead, where the next blocks of a dynamic disk will
+ * be, and leaves footers in the gaps between these places. Neither is data */
 typedef struct Room {
     VpcCheck *c;
     int64_t stride;             /* from one place to the next */
@@ -92,8 +97,9 @@ static int is_room_empty(VpcCheck *c, int64_t end)
     return ret;
 }
 
-/* Reports the room between all that is used and the footer. Data in it may be what is left of blocks whose entries are
- * wrong. In an image without a block an earlier repair could put none behind it, see keep_room(): it is kept there */
+/* Report the room between all blocks and tables and the footer. Data in it may be the rest of blocks whose entries are
+ * wrong. Then the room is reported as a gap, which a repair keeps. So it is in an image without a block, where an
+ * earlier repair could not mark it as a gap, see keep_room() in vpc/repair.c */
 static void report_room(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
@@ -131,7 +137,7 @@ static int64_t tolerable_gap(const VpcCheck *c)
     return c->end % VPC_DATA_ALIGN ? bytes : vpc_place_above(s, c->end) + bytes - c->end;
 }
 
-/* Count [@start, @end) as used, and report a gap behind c->end, where what was met before ends */
+/* Count [@start, @end) as used, and report a gap between c->end, where the used bytes before it end, and @start */
 static void take_space(VpcCheck *c, int64_t start, int64_t end)
 {
     if (start - c->end >= tolerable_gap(c)) {
@@ -148,8 +154,8 @@ static int by_start(const void *a, const void *b)
     return (left->start > right->start) - (left->start < right->start);
 }
 
-/* Take blocks of both lists and metadata, in the order in which they are in the file */
-static void take_all(VpcCheck *c)
+/* Call take_space() for all blocks of both lists and all metadata, in the order in which they are in the file */
+static void take_claims(VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
     VpcRange sorted[G_N_ELEMENTS(s->metadata)];
@@ -178,7 +184,7 @@ void vpc_check_space(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
 
-    take_all(c);
+    take_claims(c);
     c->end = MAX(c->end, s->bat_offset);        /* also if it has no entries */
     c->end = MIN(align_up(c->end, VPC_SECTOR), align_up(s->read_limit, VPC_SECTOR));
     c->sums->image_end_offset = c->end + VPC_SECTOR;

@@ -1,16 +1,18 @@
-/* check.c - VHD: all that is looked at, in turn */
+/* check.c - VHD: calls all parts of a check, one after another */
 /* SPDX-License-Identifier: MIT
  *
- * A check takes what open() refuses, so it begins at the raw bytes: footers (vpc/check-ends.c), then the header (-header.c),
- * and as soon as there is a BAT to go by, blocks (-blocks.c), their bitmaps (-bitmaps.c) and the parent (-parent.c).
- * It writes nothing; vpc/repair.c does. The codes are those of docs/VHD.md.
+ * A check also takes images that open() refuses. So it begins with the bytes of the footers (vpc/check-ends.c) and goes
+ * on with the header (vpc/check-header.c). If the BAT can be found, the blocks follow (vpc/check-blocks.c), their
+ * bitmaps (vpc/check-bitmaps.c), free space (vpc/check-space.c) and the parent (vpc/check-parent.c). Nothing is written
+ * here: vpc/repair.c repairs. The codes of findings are in vpc/findings.c and docs/VHD.md.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 #include "block/format/vpc/check.h"
 #include "block/format/vpc/ends.h"
 #include "block/format/vpc/findings.h"
+#include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
@@ -21,11 +23,11 @@
 static void check_sparse(VpcCheck *c)
 {
     VpcState *s = c->bs->state;
-    bool bat = vpc_check_header(c), header = !memcmp(s->header.cookie, VPC_HEADER_COOKIE, 8);
+    bool bat = vpc_check_header(c), header = vpc_has_header_cookie(&s->header);
     GError *err = NULL;
 
     vpc_check_limit(c, bat && s->read_limit == 0 ? vpc_check_reach(c) : 0);
-    if (bat && s->bat_offset + s->bat_bytes > s->read_limit) {
+    if (bat && vpc_judge_header(&s->header, s->read_limit) != VPC_HEADER_GOOD) {
         vpc_found(c, VPC_BAT_BAD, s->bat_offset, -1, "the BAT reaches to %" PRId64 ", over the footer at %" PRId64,
                   s->bat_offset + s->bat_bytes, s->read_limit);
         bat = c->orderly = false;
@@ -62,7 +64,8 @@ static void check_fixed(VpcCheck *c)
                   "the disk has %" PRId64 " bytes, the file %" PRId64 " of them", size, s->read_limit);
     } else if (size < s->read_limit) {
         vpc_found(c, VPC_SIZE_ODD, size, -1,
-                  "the file holds %" PRId64 " bytes of data, more than the current size of %" PRId64, s->read_limit, size);
+                  "the file holds %" PRId64 " bytes of data, more than the current size of %" PRId64, s->read_limit,
+                  size);
     }
     vpc_check_limit(c, 0);
     c->sums->image_end_offset = s->read_limit + VPC_SECTOR;

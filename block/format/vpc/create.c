@@ -12,6 +12,7 @@
 #include "block/format/vpc/batmap.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/size.h"
@@ -43,8 +44,8 @@ const BlockOption vpc_create_options[] = {
     { "timestamp", BLOCK_OPT_INT, offsetof(VpcCreateOptions, timestamp), "",
       .help = "time of creation in seconds since 1970; SOURCE_DATE_EPOCH or now if not given" },
     { "geometry", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, geometry), "",
-      .help = "cylinders/heads/sectors; the parent's, or by the specification's algorithm, if not given. max: 65535/16/255, "
-              "also of a smaller disk, as QEMU has it with force_size" },
+      .help = "cylinders/heads/sectors; the parent's, or by the specification's algorithm, if not given. max: "
+              "65535/16/255, also of a smaller disk, as QEMU has it with force_size" },
     { "unfinished", BLOCK_OPT_BOOL, offsetof(VpcCreateOptions, unfinished), "off",
       .help = "mark it as one that is not opened before amend says that it is finished" },
     { "backing_file", BLOCK_OPT_STRING, offsetof(VpcCreateOptions, parent), "",
@@ -54,7 +55,7 @@ const BlockOption vpc_create_options[] = {
     { NULL }
 };
 
-/* What is to be made, all of it checked */
+/* The image that is to be made, all of it checked */
 typedef struct Plan {
     const VpcReader *reader;
     bool fixed, differencing;
@@ -91,11 +92,11 @@ static void warn_of_parent(BlockDriverState *bs, BlockDriverState *parent, const
     }
 }
 
-static void warn_of_size(BlockDriverState *bs, BlockDriverState *parent, const char *path)
+static void warn_of_size(BlockDriverState *bs, const Plan *plan, BlockDriverState *parent, const char *path)
 {
-    if (vpc_names_more(parent)) {
-        bdrv_warn(bs, "size", "parent '%s' is read as a disk of %" PRId64 " bytes, by its geometry, and its footer names more: the "
-                  "new disk has as many if no size is given", path, bdrv_getlength(parent));
+    if (vpc_judge_backing(&plan->header, parent, plan->wanted) & VPC_BACKING_NAMES_MORE) {
+        bdrv_warn(bs, "size", "parent '%s' is read as a disk of %" PRId64 " bytes, by its geometry, and its footer "
+                  "names more: the new disk has as many if no size is given", path, bdrv_getlength(parent));
     }
 }
 
@@ -110,7 +111,7 @@ static bool take_parent(BlockDriverState *bs, Plan *plan, BlockDriverState *pare
         return false;
     }
     take_after(plan, parent);
-    warn_of_size(bs, parent, name);
+    warn_of_size(bs, plan, parent, name);
     return true;
 }
 
@@ -244,8 +245,9 @@ static bool plan_geometry(Plan *plan, const VpcCreateOptions *o, GError **errp)
     if (vpc_size(&other, VPC_SIZE_AUTO) == plan->size) {
         *f = other;
     } else if (o->geometry || o->creator) {
-        bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and readers of disks whose creator is '%.4s' take "
-                       "that for the size, which is %" PRId64 "; for=virtualpc makes it one that a geometry says",
+        bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and readers of disks whose creator is "
+                       "'%.4s' take that for the size, which is %" PRId64 "; for=virtualpc makes it one that a "
+                       "geometry says",
                        o->geometry ? o->geometry : "of the disk", vpc_chs_size(&other), f->creator, plan->size);
         return false;
     }
@@ -259,8 +261,8 @@ static void warn_of_geometry(BlockDriverState *bs, const Plan *plan, const VpcCr
 
     if (!plan->differencing && o->reader < 0 && o->force_size < 0 && !o->geometry &&
         vpc_round_to_geometry(plan->size) != plan->size) {
-        bdrv_warn(bs, "geometry", "readers that go by the geometry (Virtual PC, 86Box) see %" PRId64 " of the disk's %" PRId64
-                  " bytes; for=virtualpc makes a disk that all of them see alike", seen, plan->size);
+        bdrv_warn(bs, "geometry", "readers that go by the geometry (Virtual PC, 86Box) see %" PRId64 " of the disk's %"
+                  PRId64 " bytes; for=virtualpc makes a disk that all of them see alike", seen, plan->size);
     }
 }
 
@@ -418,8 +420,9 @@ static int64_t file_length(const Plan *plan)
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp)
 {
     Plan plan = { 0 };
-    bool ok = make_plan(bs, &plan, opts, errp) && bdrv_create_file_for(bs, &(BlockFilePlan) { .bytes = file_length(&plan) }, errp);
+    bool ok = make_plan(bs, &plan, opts, errp);
 
+    ok = ok && bdrv_create_file_for(bs, &(BlockFilePlan) { .bytes = file_length(&plan) }, errp);
     if (ok) {
         int ret = plan.fixed ? create_fixed(bs, &plan) : create_sparse(bs, &plan);
 

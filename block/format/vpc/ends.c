@@ -38,7 +38,7 @@ bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp)
     ends->tail_error = ends->tail_at >= 0 ? read_footer(bs, ends->tail_at, &ends->tail, VPC_SECTOR) : 0;
     ends->head_ok = vpc_footer_is_valid(&ends->head);
     ends->tail_ok = ends->tail_at >= 0 && vpc_footer_is_valid(&ends->tail);
-    if (ends->tail_ok || ends->tail_error || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+    if (ends->tail_ok || ends->tail_error || (ends->tail_at >= 0 && vpc_has_cookie(&ends->tail))) {
         return true;
     }
     VpcFooter old = { 0 };
@@ -111,7 +111,8 @@ char *vpc_missing_part(BlockDriverState *bs)
         last = part ? i : last;
         n += part && n == i;
     }
-    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing, or the one before it is not whole", n, n)
+    return last ? g_strdup_printf("; it is split, and part %u ('.v%02u') is missing, or the one before it is not "
+                                  "whole", n, n)
                 : g_strdup("");
 }
 
@@ -133,7 +134,7 @@ static char *other_format(BlockDriverState *bs, int64_t size)
 
 bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
-    bool cookie_at_end = !memcmp(ends->tail.cookie, VPC_COOKIE, 8);
+    bool cookie_at_end = vpc_has_cookie(&ends->tail);
     const VpcFooter *f = cookie_at_end ? &ends->tail : &ends->head;
 
     if (!memcmp(ends->head.cookie, "vhdxfile", 8)) {
@@ -157,7 +158,7 @@ bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
     if (stray >= 0) {
         bdrv_set_error(errp, EINVAL, "the file does not end in a VHD footer; there is one at %" PRId64 ", with %"
                        PRId64 " bytes behind it", stray, ends->size - stray - VPC_SECTOR);
-    } else if (!memcmp(f->cookie, VPC_COOKIE, 8)) {
+    } else if (vpc_has_cookie(f)) {
         bdrv_set_error(errp, EINVAL, "VHD footer at the %s: checksum is 0x%08x, should be 0x%08x; " VPC_MENDED,
                        cookie_at_end ? "end" : "start", be32_load(f->checksum), vpc_footer_sum(f));
     } else {

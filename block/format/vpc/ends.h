@@ -7,13 +7,13 @@
 #include <miniblk/driver.h>
 #include "block/format/vpc/on-disk.h"
 
-/* What is done about an image whose checksum is wrong, for messages */
+/* The end of messages about a wrong checksum: how to go on */
 #define VPC_MENDED "check -r all mends it if all else agrees, salvage=on reads what is left"
 
 /* Where the footer that counts was found */
 typedef enum { VPC_AT_TAIL, VPC_AT_TAIL_511, VPC_AT_HEAD } VpcFound;
 
-/* What could not be read is all zero, and not ok */
+/* A footer that could not be read is all zeroes, and not ok */
 typedef struct VpcEnds {
     VpcFooter head, tail;
     bool head_ok, tail_ok;
@@ -23,7 +23,8 @@ typedef struct VpcEnds {
 
 /* Read both. False: there is no room for a footer */
 bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
-/* Choose the valid footer that counts: the one at the end, or its copy at the start. False: there is none, and nothing is set */
+/* Choose the valid footer that counts: the one at the end, or its copy at the start. False: there is none, and nothing
+ * is set */
 bool vpc_choose_end(const VpcEnds *ends, VpcFooter *footer, VpcFound *found);
 /* Is there none because it is at the start, of a fixed disk, which has no copy? Then say so */
 bool vpc_fixed_at_start(const VpcEnds *ends, GError **errp);

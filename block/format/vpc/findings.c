@@ -20,7 +20,8 @@
 const BlockCheckKind vpc_check_kinds[] = {
     [VPC_POISONED]          = { "P", NOTE, 0, true, "put out of use by Xen's tools", "nothing is repaired" },
     [VPC_UNFINISHED]        = { "U", CORRUPTION, 0, true, "marked as unfinished: what made it did not come to its end",
-                                "it has a part of the disk only, and is to be made again; salvage=on reads what is there" },
+                                "it has a part of the disk only, and is to be made again; salvage=on reads what is "
+                                "there" },
 
     [VPC_NO_FOOTER]         = { "F2", CORRUPTION, 0, true, "no footer at all",
                                 "nothing says how large the disk is; salvage=on reads what its BAT has" },
@@ -68,8 +69,8 @@ const BlockCheckKind vpc_check_kinds[] = {
 
     [VPC_LOCATOR_ODD]       = { "L1", NOTE, 0, false, "something unusual in a parent locator", NULL },
     [VPC_PARENT_MISSING]    = { "L2", CORRUPTION, 0, false, "the parent can't be opened",
-                                "if it was moved, rebase -u tells the image where it is; check --backing-chain says what "
-                                "is wrong with it" },
+                                "if it was moved, rebase -u tells the image where it is; check --backing-chain says "
+                                "what is wrong with it" },
     [VPC_PARENT_OTHER]      = { "L3", CORRUPTION, 0, false, "what should be the parent has another unique id",
                                 "rebase -u takes it all the same, if you know that it is right" },
     [VPC_PARENT_CYCLE]      = { "L5", CORRUPTION, 0, false, "the chain of parents has no end",

@@ -53,7 +53,7 @@ typedef struct VpcCheck {
     VpcKeys others;                 /* those that can't, as far as they take space in the file */
     VpcKeys keys[VPC_KINDS];        /* those that repair() has to move or look at again */
     int64_t end;                    /* of all that is in use, */
-    bool room_empty, room_used;     /* and is there room for a block between that and the footer, without or with data? */
+    bool room_empty, room_used;     /* is there room for a block between that and the footer, without or with data? */
 
     VpcBatmap batmap;
     int64_t batmap_at;              /* -1: there is none that could be used */
@@ -82,7 +82,7 @@ void vpc_found_more(VpcCheck *c, VpcKind kind, int64_t count);
 
 /* Add @key to @list, which may be one of c->keys[], for repair(). A key that there is no memory for is a finding */
 void vpc_check_key(VpcCheck *c, VpcKeys *list, uint64_t key);
-/* Read from the file. False, and a finding, if that fails; @what is the name of what is there */
+/* Read from the file. False, and a finding, if that fails. @what: the name of the bytes, for the text */
 bool vpc_check_read(VpcCheck *c, int64_t offset, void *buf, int64_t bytes, const char *what);
 
 #endif

@@ -49,14 +49,23 @@ static bool is_old_hidden(const VpcFooter *f)
            be32_load(f->checksum) == vpc_footer_sum(f) + f->hidden;
 }
 
-bool vpc_is_unfinished(const VpcFooter *f)
+bool vpc_has_cookie(const VpcFooter *f)
 {
-    return !memcmp(f->cookie, VPC_COOKIE_PART, 8);
+    return !memcmp(f->cookie, VPC_COOKIE, 8);
+}
+
+unsigned vpc_marks(const VpcFooter *f)
+{
+    unsigned marks = f->saved_state ? VPC_MARK_SUSPENDED : 0;
+
+    marks |= !memcmp(f->cookie, VPC_COOKIE_POISON, 8) ? VPC_MARK_POISONED : 0;
+    marks |= !memcmp(f->cookie, VPC_COOKIE_PART, 8) ? VPC_MARK_UNFINISHED : 0;
+    return marks | (f->hidden && vpc_creator_is(f, "tap") ? VPC_MARK_HIDDEN : 0);
 }
 
 bool vpc_footer_is_valid(const VpcFooter *f)
 {
-    return (!memcmp(f->cookie, VPC_COOKIE, 8) || !memcmp(f->cookie, VPC_COOKIE_POISON, 8) || vpc_is_unfinished(f)) &&
+    return (vpc_has_cookie(f) || vpc_marks(f) & (VPC_MARK_POISONED | VPC_MARK_UNFINISHED)) &&
            (be32_load(f->checksum) == vpc_footer_sum(f) || is_old_hidden(f));
 }
 
@@ -98,6 +107,13 @@ int64_t vpc_size(const VpcFooter *f, int rule)
 int64_t vpc_largest_size(const VpcFooter *f, int rule)
 {
     return MAX((int64_t)be64_load(f->current_size), vpc_size(f, rule));
+}
+
+bool vpc_has_id(const uint8_t uuid[16])
+{
+    static const uint8_t none[16];
+
+    return memcmp(uuid, none, sizeof(none)) != 0;
 }
 
 char *vpc_uuid_text(const uint8_t u[16])

@@ -15,8 +15,19 @@ void vpc_seal_footer(VpcFooter *footer);
 
 /* Are cookie and checksum right, with what old tapdisks are forgiven? */
 bool vpc_footer_is_valid(const VpcFooter *footer);
-/* Does it have the mark of an image that is being made, and has a part of its disk only? */
-bool vpc_is_unfinished(const VpcFooter *footer);
+/* Does it begin as every footer that has no mark in the place of its cookie? */
+bool vpc_has_cookie(const VpcFooter *footer);
+
+/* Marks that somebody put on an image; several may come together, but for the first two, which replace the cookie */
+enum {
+    VPC_MARK_POISONED   = 1 << 0,   /* Xen's tools have put the image out of use */
+    VPC_MARK_UNFINISHED = 1 << 1,   /* the image is being made, and has a part of its disk only */
+    VPC_MARK_HIDDEN     = 1 << 2,   /* Xen's tools have hidden the image: it has children */
+    VPC_MARK_SUSPENDED  = 1 << 3,   /* a suspended machine refers to the disk (saved state) */
+};
+
+/* Return all marks of @footer. 0: it has none */
+unsigned vpc_marks(const VpcFooter *footer);
 uint32_t vpc_type(const VpcFooter *footer);
 /* Is it the footer of a dynamic or differencing disk? */
 bool vpc_is_sparse(const VpcFooter *footer);
@@ -36,6 +47,8 @@ int64_t vpc_chs_size(const VpcFooter *footer);
 bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
 bool vpc_set_creator(VpcFooter *footer, const char *text, GError **errp);
 bool vpc_set_timestamp(VpcFooter *footer, int64_t when, GError **errp);     /* @when: Unix time */
+/* Is this the unique id of an image? Zeroes stand where there is none */
+bool vpc_has_id(const uint8_t uuid[16]);
 /* Return "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
 char *vpc_uuid_text(const uint8_t uuid[16]);
 

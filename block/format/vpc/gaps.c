@@ -1,8 +1,9 @@
-/* gaps.c - VHD: the last blocks into places that are free */
+/* gaps.c - VHD: moves blocks from the end of the file into free places further down */
 /* SPDX-License-Identifier: MIT
  *
- * A block is copied; flush; its BAT entry is changed; flush; and only then is its old place at the end of the file
- * given back. After a cut in between an entry names one or the other, which are the same.
+ * A resize leaves free places, see vpc/relocate.c. Blocks are copied there; flush; their BAT entries are changed;
+ * flush; and only then are their old places at the end of the file given back. After a power cut an entry names the old
+ * or the new place of its block, and both have the same bytes.
  */
 #include <errno.h>
 #include "block/format/vpc/bat.h"
@@ -115,7 +116,7 @@ static int copy_into_gaps(const Gaps *g)
     return ret < 0 ? ret : bdrv_node_flush(g->bs->file);
 }
 
-/* One sector at a time, each as a whole or not at all */
+/* Write the new entries of the moved blocks, one sector of the BAT at a time, as a whole or not at all */
 static int change_places(const Gaps *g)
 {
     int ret = 0;

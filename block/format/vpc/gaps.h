@@ -4,7 +4,7 @@
 #define BLOCK_VPC_GAPS_H
 
 
-/* Move blocks from the end of the file into free space below, as far as there is such. 0 or -errno */
+/* Move blocks from the end of the file into free space below, as far as there is any. 0 or -errno */
 int vpc_fill_gaps(BlockDriverState *bs);
 
 #endif

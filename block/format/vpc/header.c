@@ -12,6 +12,16 @@ uint32_t vpc_header_sum(const VpcHeader *h)
     return vpc_checksum(h, sizeof(*h), offsetof(VpcHeader, checksum));
 }
 
+bool vpc_has_header_cookie(const VpcHeader *h)
+{
+    return !memcmp(h->cookie, VPC_HEADER_COOKIE, 8);
+}
+
+bool vpc_header_is_sealed(const VpcHeader *h)
+{
+    return be32_load(h->checksum) == vpc_header_sum(h);
+}
+
 void vpc_seal_header(VpcHeader *h)
 {
     be32_store(h->checksum, vpc_header_sum(h));
@@ -29,10 +39,10 @@ int vpc_read_header(BlockDriverState *bs, int64_t offset, VpcHeader *h)
         memset(h, 0, sizeof(*h));
         return ret;
     }
-    if (be32_load(h->checksum) != vpc_header_sum(h)) {
+    if (!vpc_header_is_sealed(h)) {
         return ret;
     }
-    bdrv_warn(bs, "IO", "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is empty",
-              offset + VPC_SECTOR, g_strerror(-ret));
+    bdrv_warn(bs, "IO", "the second half of the header, at %" PRId64 ", could not be read (%s); by the checksum it is "
+              "empty", offset + VPC_SECTOR, g_strerror(-ret));
     return 0;
 }

@@ -1,8 +1,8 @@
 /* holes.c - VHD: bytes of the file, holes among them, looked at and copied */
 /* SPDX-License-Identifier: MIT
  *
- * A header may claim a BAT as long as the file, and a file of a few KiB may be a hole of a TiB. What is a hole is not
- * read here, and not written.
+ * A header may claim a BAT as long as the file, and a file of a few KiB may be a hole of a TiB. Holes are neither
+ * read here nor written.
  */
 #include <errno.h>
 #include "block/format/vpc/holes.h"

@@ -46,7 +46,7 @@ static void add_identity(const VpcState *s, BlockInfoBuilder *items)
     bdrv_info_text(items, "creator-version", "%u.%u", version >> 16, version & 0xffff);
     bdrv_info_text(items, "uuid", "%s", uuid);
     bdrv_info_text(items, "timestamp", "%s", when);
-    bdrv_info_bool(items, "saved-state", f->saved_state != 0);
+    bdrv_info_bool(items, "saved-state", vpc_marks(f) & VPC_MARK_SUSPENDED);
 }
 
 /* Add the size that each family of readers sees; an image is safe everywhere if they agree */
@@ -96,8 +96,8 @@ static int64_t info_count_blocks(BlockDriverState *bs)
     }
     int ret = vpc_walk_bat(bs, vpc_bat_entries(s), count_run, &count);
     if (ret < 0) {
-        bdrv_warn(bs, "IO", "the BAT at %" PRId64 " could not be read (%s), and so its blocks are not counted", s->bat_offset,
-                  g_strerror(-ret));
+        bdrv_warn(bs, "IO", "the BAT at %" PRId64 " could not be read (%s), and so its blocks are not counted",
+                  s->bat_offset, g_strerror(-ret));
         return -1;
     }
     return count;
@@ -134,11 +134,10 @@ static void add_names(const VpcState *s, const VpcLocatorData *locators, BlockIn
     }
 }
 
-/* Add, in the words of every format, what the image calls its parent, and where that is, or would be looked for first
- * */
+/* Add the items of every format about the image behind: its name in this image, and where it is, or would be looked for
+ * first */
 static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, BlockInfoBuilder *items)
 {
-    static const uint8_t none[16];
     VpcState *s = bs->state;
     g_autoptr(GPtrArray) places = vpc_parent_places(bs, locators, true);
     const VpcCandidate *first = places->len ? g_ptr_array_index(places, 0) : NULL;
@@ -152,7 +151,7 @@ static void add_backing(BlockDriverState *bs, const VpcLocatorData *locators, Bl
     if (place) {
         bdrv_info_text(items, "full-backing-filename", "%s", place);
     }
-    if (driver || memcmp(s->header.parent_uuid, none, sizeof(none))) {
+    if (driver || vpc_has_id(s->header.parent_uuid)) {
         bdrv_info_text(items, "backing-filename-format", "%s", driver ? driver : "vpc");
     }
 }

@@ -1,5 +1,11 @@
-/* locator.c - VHD: a parent's names as they are in its child: read, and written down */
-/* SPDX-License-Identifier: MIT */
+/* locator.c - VHD: reads and writes the names that a differencing disk has of its parent */
+/* SPDX-License-Identifier: MIT
+ *
+ * The header has one name and room for eight parent locators. A locator has a code, which says how its data is to be
+ * read, and a place in the file, where the data is. This file turns the data into text, and the path of a parent into
+ * data. It does not know which text leads to a file: vpc/candidates.c makes paths out of it. vpc/metadata.c keeps new
+ * blocks away from the places of locators.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -42,15 +48,21 @@ int64_t vpc_locator_space(const VpcLocator *l)
     return space * (space < VPC_SECTOR ? VPC_SECTOR : 1);
 }
 
+int64_t vpc_locator_used(const VpcLocator *l)
+{
+    return MIN(vpc_locator_space(l), MIN(be32_load(l->length), VPC_MAX_LOCATOR));
+}
+
 unsigned vpc_judge_locator(const VpcLocator *l, int64_t limit)
 {
-    int64_t space = vpc_locator_space(l), length = be32_load(l->length), used = MIN(length, space);
+    int64_t space = vpc_locator_space(l), length = be32_load(l->length);
     uint64_t at = be64_load(l->offset);
     unsigned faults = vpc_locator_name(be32_load(l->code)) ? 0 : VPC_NAME_UNKNOWN;
 
     faults |= length == 0 ? VPC_NAME_EMPTY : length > VPC_MAX_LOCATOR ? VPC_NAME_LONG : 0;
     faults |= length > space ? VPC_NAME_OVER_SPACE : 0;
-    return at > (uint64_t)limit || used > limit - (int64_t)at ? faults | VPC_NAME_OUTSIDE : faults;
+    faults |= !ends_before(at, vpc_locator_used(l), limit) ? VPC_NAME_OUTSIDE : 0;
+    return faults | (!ends_before(at, space, limit) ? VPC_NAME_ROOM_OUTSIDE : 0);
 }
 
 /* Return why the data of a locator is not to be read, as a clause; NULL: it is */
@@ -259,8 +271,9 @@ bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *heade
 int64_t vpc_space_needed(const VpcLocatorData *locator)
 {
     int64_t length = (int64_t)g_bytes_get_size(locator->bytes);
+    int64_t least = locator->code == VPC_LOCATOR_W2KU ? ABSOLUTE_SPACE : VPC_LOCATOR_ALIGN;
 
-    return MAX(round_up(length, VPC_LOCATOR_ALIGN), locator->code == VPC_LOCATOR_W2KU ? ABSOLUTE_SPACE : VPC_LOCATOR_ALIGN);
+    return MAX(round_up(length, VPC_LOCATOR_ALIGN), least);
 }
 
 int vpc_write_locator(BlockDriverState *bs, VpcHeader *header, unsigned slot, const VpcLocatorData *locator,

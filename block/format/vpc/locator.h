@@ -1,4 +1,4 @@
-/* locator.h - VHD: a parent's names as they are in its child */
+/* locator.h - VHD: the names that a differencing disk has of its parent */
 /* SPDX-License-Identifier: MIT */
 #ifndef BLOCK_VPC_LOCATOR_H
 #define BLOCK_VPC_LOCATOR_H
@@ -24,9 +24,10 @@ enum {
 enum {
     VPC_NAME_UNKNOWN    = 1 << 0,       /* nobody knows its code */
     VPC_NAME_EMPTY      = 1 << 1,
-    VPC_NAME_LONG       = 1 << 2,       /* longer than what is read */
+    VPC_NAME_LONG       = 1 << 2,       /* longer than VPC_MAX_LOCATOR */
     VPC_NAME_OVER_SPACE = 1 << 3,       /* longer than its space */
-    VPC_NAME_OUTSIDE    = 1 << 4,       /* what is used of its space ends past the limit */
+    VPC_NAME_OUTSIDE    = 1 << 4,       /* the used part of its space ends past the limit */
+    VPC_NAME_ROOM_OUTSIDE = 1 << 5,     /* its space ends past the limit. Always with VPC_NAME_OUTSIDE */
 };
 
 /* Return all that is wrong with @locator in a file whose metadata ends at or before @limit. 0: nothing is */
@@ -52,9 +53,9 @@ void vpc_free_locators(VpcLocatorData locators[VPC_LOCATORS]);
 char *vpc_locator_text(const VpcLocatorData *locator);
 char *vpc_header_name(const VpcHeader *header);
 
-/* Make what is to be written into a child so that others find @parent: both are paths of this host, @parent as the user
- * gave it. Fills the name in @header, and in *@out the data of W2ku, W2ru and MacX, in this order; the
- * caller unrefs them. On failure there is nothing in *@out to free. */
+/* Make the names by which others find @parent, to be written into a child: both are paths of this host, @parent as the
+ * user gave it. Fills the name in @header, and in *@out the data of W2ku, W2ru and MacX, in this order; the caller
+ * unrefs them. On failure there is nothing in *@out to free. */
 bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *header, VpcLocatorData out[3],
                          GError **errp);
 
@@ -62,6 +63,8 @@ bool vpc_describe_parent(const char *child, const char *parent, VpcHeader *heade
 
 /* Return how many bytes of the file @locator has, whether its space counts bytes or sectors */
 int64_t vpc_locator_space(const VpcLocator *locator);
+/* Return how many of these bytes have data that is read */
+int64_t vpc_locator_used(const VpcLocator *locator);
 /* Return how many bytes of the file a locator with this data is to have */
 int64_t vpc_space_needed(const VpcLocatorData *locator);
 /* Write the data to @at, and fill the entry in @header; *@end is where its space ends. 0 or -errno */

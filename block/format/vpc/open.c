@@ -67,11 +67,11 @@ int vpc_probe(const BlockProbe *p)
         return 60;
     }
     /* Nearly ours: better to say what is wrong than to take it for raw */
-    return !memcmp(p->head, VPC_COOKIE, 8) ? 10 : 0;
+    return vpc_has_cookie(head) ? 10 : 0;
 }
 
-/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer; further from the end only
- * with the right checksum, since a disk may have such bytes of its own */
+/* Look for the cookie of a footer among the last bytes, where vpc_probe() found no whole footer; further from the end
+ * only with the right checksum, since a disk may have such bytes of its own */
 char *vpc_suspect(const BlockProbe *p)
 {
     char *why = NULL;
@@ -84,19 +84,19 @@ char *vpc_suspect(const BlockProbe *p)
     if (split_is_part(p->filename)) {
         return strdup("it is named as a part of a split VHD, which is opened by the name of the first");
     }
-    if (!memcmp(p->head + VPC_SECTOR, VPC_HEADER_COOKIE, 8)) {
+    if (vpc_has_header_cookie((const VpcHeader *)(p->head + VPC_SECTOR))) {
         return strdup("at 512 there is the header of a dynamic VHD");
     }
     for (int64_t left = sizeof(VPC_COOKIE); !why && left <= MIN(p->size, (int64_t)p->len); left++) {
         const VpcFooter *f = (const VpcFooter *)(p->tail + p->len - left);
 
-        if (memcmp(f->cookie, VPC_COOKIE, sizeof(f->cookie)) || (left > BLOCK_PROBE_BYTES && !vpc_footer_is_valid(f))) {
+        if (!vpc_has_cookie(f) || (left > BLOCK_PROBE_BYTES && !vpc_footer_is_valid(f))) {
             continue;
         }
-        int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which has %d",
-                                               left, VPC_SECTOR)
-                  : left > VPC_SECTOR ? asprintf(&why, "%" PRId64 " bytes before the end there is the footer of a VHD%s",
-                                                 left, vpc_footer_is_valid(f) ? "" : ", with a wrong checksum")
+        int ret = left < VPC_SECTOR ? asprintf(&why, "the last %" PRId64 " bytes begin as the footer of a VHD, which "
+                                               "has %d", left, VPC_SECTOR)
+                  : left > VPC_SECTOR ? asprintf(&why, "%" PRId64 " bytes before the end there is the footer of a "
+                                                 "VHD%s", left, vpc_footer_is_valid(f) ? "" : ", with a wrong checksum")
                   : asprintf(&why, "it ends in the footer of a VHD with a wrong checksum");
         why = ret < 0 ? NULL : why;
     }
@@ -119,10 +119,11 @@ static bool open_choose_footer(BlockDriverState *bs, const VpcEnds *ends, GError
     if (ends->tail_error) {
         bdrv_warn(bs, "IO", "the footer at %" PRId64 " could not be read (%s); its copy at the start is used",
                   ends->tail_at, g_strerror(-ends->tail_error));
-    } else if (!s->tail_inside || (ends->tail_at >= 0 && !memcmp(ends->tail.cookie, VPC_COOKIE, 8))) {
+    } else if (!s->tail_inside || (ends->tail_at >= 0 && vpc_has_cookie(&ends->tail))) {
         g_autofree char *gap = vpc_missing_part(bs);
 
-        bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s", gap);
+        bdrv_warn(bs, "F2", "the footer at the end of the file is missing or damaged; its copy at the start is used%s",
+                  gap);
     }
     return true;
 }
@@ -131,24 +132,26 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcFooter *f = &s->footer;
-    g_autofree char *why = NULL;
-    VpcFooterFault fault = vpc_judge_footer(f, &why);
+    VpcFooterFault fault = vpc_judge_footer(f);
+    unsigned marks = vpc_marks(f);
 
     if (fault != VPC_FOOTER_GOOD && fault != VPC_FOOTER_SIZE_HUGE) {
+        g_autofree char *why = vpc_say_footer_fault(f, fault);
+
         bdrv_set_error(errp, fault == VPC_FOOTER_VERSION_BAD ? ENOTSUP : EINVAL, "footer: %s", why);
         return false;
     }
-    if (vpc_is_unfinished(f) && !s->options.unfinished) {
-        bdrv_set_error(errp, EINVAL, "the image is marked as unfinished: what made it did not come to its end, and it has a part "
-                       "of the disk only; salvage=on reads what is there");
+    if (marks & VPC_MARK_UNFINISHED && !s->options.unfinished) {
+        bdrv_set_error(errp, EINVAL, "the image is marked as unfinished: what made it did not come to its end, and it "
+                       "has a part of the disk only; salvage=on reads what is there");
         return false;
     }
-    if (!memcmp(f->cookie, VPC_COOKIE_POISON, 8) && (bs->flags & BDRV_O_RDWR)) {
+    if (marks & VPC_MARK_POISONED && (bs->flags & BDRV_O_RDWR)) {
         bdrv_set_error(errp, EACCES, "the image was put out of use by Xen's tools (cookie v_poison): it can be "
                        "opened for reading only");
         return false;
     }
-    if (f->saved_state && (bs->flags & BDRV_O_RDWR)) {
+    if (marks & VPC_MARK_SUSPENDED && (bs->flags & BDRV_O_RDWR)) {
         bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
     }
     bs->size = vpc_size(f, s->options.size_rule);
@@ -168,16 +171,17 @@ static bool open_fixed(BlockDriverState *bs, GError **errp)
                            "can be opened for reading only", bs->size, s->read_limit);
             return false;
         }
-        bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as zeroes",
-                  bs->size, s->read_limit);
+        bdrv_warn(bs, "F7", "the disk has %" PRId64 " bytes but the file only %" PRId64 " of them; the rest reads as "
+                  "zeroes", bs->size, s->read_limit);
     } else if (be64_load(s->footer.current_size) < (uint64_t)s->read_limit && bdrv_node_can_grow(bs->file)) {
-        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64, s->read_limit,
-                  be64_load(s->footer.current_size));
+        bdrv_warn(bs, "F7", "the file holds %" PRId64 " bytes of data, more than the current size of %" PRIu64,
+                  s->read_limit, be64_load(s->footer.current_size));
     }
     return true;
 }
 
-/* Say what is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables there */
+/* Say what is wrong with the header's fields, before any of them is used. @limit: the file has no room for tables
+ * there */
 static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit, GError **errp)
 {
     VpcState *s = bs->state;
@@ -187,7 +191,7 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
     uint32_t version = be32_load(h->version), entries = be32_load(h->entries);
     uint64_t table = be64_load(h->table_offset);
 
-    if (about_bat && be32_load(h->checksum) != vpc_header_sum(h)) {
+    if (about_bat && !vpc_header_is_sealed(h)) {
         bdrv_set_error(errp, EINVAL, "dynamic header: checksum is 0x%08x, should be 0x%08x; " VPC_MENDED,
                        be32_load(h->checksum), vpc_header_sum(h));
         return false;
@@ -200,7 +204,8 @@ static bool check_header(BlockDriverState *bs, int64_t header_at, int64_t limit,
         bdrv_set_error(errp, EINVAL, "no dynamic header at %" PRId64 ", where the footer has it", header_at);
         break;
     case VPC_HEADER_VERSION_BAD:
-        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16, version & 0xffff);
+        bdrv_set_error(errp, ENOTSUP, "dynamic header: version is %u.%u, should be 1.0", version >> 16,
+                       version & 0xffff);
         break;
     case VPC_HEADER_BLOCK_SIZE_BAD:
         bdrv_set_error(errp, EINVAL, "Invalid block size %u", be32_load(h->block_size));
@@ -247,8 +252,8 @@ static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
     bool grows = !s->tail_inside && s->tail_at + VPC_SECTOR > ends->size;
 
     if (grows && s->tail_at + VPC_SECTOR > s->lost_metadata) {
-        bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for one: "
-                       "parent locators or a batmap are said to lie past the end, at %" PRId64
+        bdrv_set_error(errp, EINVAL, "there is no whole footer at the end of the file, and at %" PRId64 " no room for "
+                       "one: parent locators or a batmap are said to lie past the end, at %" PRId64
                        ": the image can be opened for reading only", s->tail_at, s->lost_metadata);
         return false;
     }
@@ -258,7 +263,7 @@ static bool place_tail(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     VpcState *s = bs->state;
-    int64_t needed = vpc_blocks_in(bs->size, s->block_size);
+    int64_t spare = vpc_spare_entries(s, bs->size);
 
     if (vpc_ends_disagree(ends)) {
         bdrv_set_error(errp, EINVAL, "the footer and its copy at the start differ (current size %" PRIu64 " and %"
@@ -266,15 +271,17 @@ static bool open_for_writing(BlockDriverState *bs, const VpcEnds *ends, GError *
                        be64_load(ends->head.current_size));
         return false;
     }
-    if (vpc_bat_entries(s) < needed) {
+    if (spare < 0) {
         bdrv_set_error(errp, EINVAL, "the BAT has %" PRId64 " entries, the disk needs %" PRId64
-                       ": the image can be opened for reading only", vpc_bat_entries(s), needed);
+                       ": the image can be opened for reading only", vpc_bat_entries(s), vpc_bat_entries(s) - spare);
         return false;
     }
     s->grow_limit = s->first_block = INT64_MAX;
     s->room.zero_from = s->tail_inside ? INT64_MAX : 0;
     /* a footer that can't be read is written anew where it is, if no block is there */
-    s->blocks_end = s->tail_inside ? 0 : ends->tail_error && ends->tail_at % VPC_SECTOR == 0 ? ends->tail_at : s->read_limit;
+    bool unread = ends->tail_error && ends->tail_at % VPC_SECTOR == 0;
+
+    s->blocks_end = s->tail_inside ? 0 : unread ? ends->tail_at : s->read_limit;
     s->rewrite_head = !ends->head_ok || (vpc_is_half_changed(ends) && memcmp(&ends->head, &ends->tail, VPC_SECTOR));
     s->rewrite_footers = s->found != VPC_AT_TAIL || s->rewrite_head;
     if (!vpc_survey(bs, errp)) {
@@ -323,7 +330,8 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     g_autofree char *first = split_first(bs->filename);
 
     if (first) {
-        bdrv_set_error(errp, EINVAL, "it is a part of a split image, which is opened by the name of the first, '%s'", first);
+        bdrv_set_error(errp, EINVAL, "it is a part of a split image, which is opened by the name of the first, '%s'",
+                       first);
         return false;
     }
     if (!vpc_read_ends(bs, &ends, NULL) || ends.tail_ok) {
@@ -335,8 +343,8 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
         return false;
     }
     if (next) {
-        bdrv_warn(bs, "split", "the image is split, as '%s' beside it says: the file is read as one with its parts up to the "
-                  "first that is missing, %" PRId64 " bytes in all", next, bdrv_node_size(bs->file));
+        bdrv_warn(bs, "split", "the image is split, as '%s' beside it says: the file is read as one with its parts up "
+                  "to the first that is missing, %" PRId64 " bytes in all", next, bdrv_node_size(bs->file));
     }
     return true;
 }

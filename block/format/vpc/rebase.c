@@ -1,21 +1,27 @@
-/* rebase.c - VHD: what a child remembers of its parent, and how it comes to remember another */
+/* rebase.c - VHD: makes a differencing disk remember another parent, or none */
 /* SPDX-License-Identifier: MIT
  *
- * There is one header, and it must not be torn. So what is new goes where nothing is, and the footers, a
- * sector each, are what changes over:
+ * The header remembers the parent: its unique id, its time, its name, and where the parent locators are. There is one
+ * header, and it may not be half written at any time. So the new header and its locators are written to free space. The
+ * footer says where the header is, and it is one sector, which is written as a whole or not at all: changing it changes
+ * from the old header to the new one.
  *
- *   1  a footer further out                                             flush
- *   2  locators and header before it, above all blocks                  flush
- *   3  both footers refer to that header: now the new parent counts     flush
- *   4  the header to its usual place as well, which nothing refers to   flush
- *   5  both footers refer to that: others put blocks above the last one, not seeing a header there
+ *   1  a footer further out                                              flush
+ *   2  locators and header in front of it, above all blocks              flush
+ *   3  both footers refer to that header: now the new parent counts      flush
+ *   4  the header to its usual place, where nothing refers to it yet     flush
+ *   5  both footers refer to that one. Other programs would overwrite a header above the last block: they put the next
+ *      block there
  *
- * After a cut at any place the footer at the end of the file refers to one of two headers, both whole, and
- * open() lets the copy at the start differ in just this.
+ * After a power cut at any place the footer at the end of the file refers to one of two headers, both whole. The copy
+ * of the footer at the start may refer to the other one: vpc_is_half_changed() in vpc/ends.c allows for that.
  *
- * An image that is to stand alone has zeroes written under the clear bits of its bitmaps before step 1, where only the
- * parent's bytes are seen, and the bits set after step 3. So before step 3 nothing of the parent is hidden, and after
- * it nothing depends on the bits.
+ * If the image gets no parent, it has to become complete. Before step 1, zeroes are written into the sectors of its
+ * blocks whose bits are clear; the bytes of the old parent are still read there. After step 3 the bits are set. So
+ * nothing of the old parent is hidden too early, and nothing depends on the bits later.
+ *
+ * vpc/locator.c writes the names of the parent, and vpc/backing.c fills in its id and time. Data of the old parent that
+ * the image still needs is copied before, by block/rebase.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +32,7 @@
 #include "block/format/vpc/bitmap.h"
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/header.h"
+#include "block/format/vpc/judge.h"
 #include "block/format/vpc/locator.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
@@ -46,7 +53,8 @@ static int rebase_write_header(BlockDriverState *bs, VpcHeader *header, int64_t 
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
-/* Steps 1 and 2. No block goes where this was written, also if it fails: a footer on disk may come to refer to it */
+/* Take steps 1 and 2. No new block goes where the header was written, even if this fails: a footer on disk may come to
+ * refer to it */
 static int write_above_blocks(BlockDriverState *bs, VpcHeader *header, const VpcLocatorData locators[3],
                               int64_t *header_at)
 {
@@ -109,7 +117,7 @@ static int rebase_change_over(BlockDriverState *bs, const VpcLocatorData locator
     return ret;
 }
 
-/* Take steps 4 and 5. The parent has been changed in any case */
+/* Take steps 4 and 5. If they fail, the new parent counts all the same */
 static void rebase_move_header_back(BlockDriverState *bs, uint32_t type, int64_t header_at)
 {
     VpcState *s = bs->state;
@@ -120,20 +128,22 @@ static void rebase_move_header_back(BlockDriverState *bs, uint32_t type, int64_t
         bdrv_warn(bs, "leftover", "the dynamic header could not be put back to %d and stays at %" PRId64 ": %s",
                   VPC_HEADER_HOME, header_at, g_strerror(-ret));
     } else {
-        s->blocks_end = header_at;     /* what is behind it is free, and spoilt */
+        s->blocks_end = header_at;     /* the bytes behind it are free, and spoilt */
     }
 }
 
 /* Get the bitmap of the block at @place, if that may be written to */
 static int get_bitmap(BlockDriverState *bs, int64_t block, int64_t place, uint8_t **bitmap)
 {
+    const VpcState *s = bs->state;
     int ret = vpc_allow_block(bs, block, place, true);
 
-    return ret < 0 ? ret : bdrv_meta_get(bs, place, ((const VpcState *)bs->state)->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
+    return ret < 0 ? ret : bdrv_meta_get(bs, place, s->bitmap_bytes, BLOCK_MAP_WAIT, bitmap);
 }
 
-/* Zero the sectors that the bitmap leaves to the parent: nobody sees them there yet. Behind the end of the disk, too, as
- * it may grow; others let the last block end where the disk does */
+/* Zero the sectors whose bits are clear: so far they are read from the backing, and not from the block. Sectors behind
+ * the end of the disk are zeroed, too, as the disk may grow. In images of other programs the last block may end with
+ * the disk */
 static int clear_unset(BlockDriverState *bs, int64_t block, int64_t place)
 {
     VpcState *s = bs->state;
@@ -222,21 +232,21 @@ static void fill_bitmaps(BlockDriverState *bs)
     int ret = each_block(bs, fill_bitmap);
 
     if (ret < 0) {
-        bdrv_warn(bs, "leftover", "not all bitmaps could be filled, as some programs want them in a disk without a parent: %s",
-                  g_strerror(-ret));
+        bdrv_warn(bs, "leftover", "not all bitmaps could be filled, as some programs want them in a disk without a "
+                  "parent: %s", g_strerror(-ret));
     }
 }
 
 /* Warn if an unsafe rebase, which does not look at the old parent, makes another image the parent */
-static void warn_of_other_parent(BlockDriverState *bs, const VpcHeader *header, const char *parent)
+static void warn_of_other_parent(BlockDriverState *bs, BlockDriverState *parent, const VpcHeader *header)
 {
     const VpcState *s = bs->state;
 
-    if (s->differencing && !bs->backing && memcmp(s->header.parent_uuid, header->parent_uuid, sizeof(header->parent_uuid))) {
+    if (s->differencing && !bs->backing && vpc_judge_backing(&s->header, parent, bs->size) & VPC_BACKING_OTHER_ID) {
         g_autofree char *had = vpc_uuid_text(s->header.parent_uuid), *has = vpc_uuid_text(header->parent_uuid);
 
-        bdrv_warn(bs, "parent", "the image was made over a parent with the unique id %s, and '%s' has %s: what it has not by "
-                  "itself is read from another disk from now on", had, parent, has);
+        bdrv_warn(bs, "parent", "the image was made over a parent with the unique id %s, and '%s' has %s: what it has "
+                  "not by itself is read from another disk from now on", had, parent->filename, has);
     }
 }
 
@@ -256,7 +266,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
         return false;
     }
     if (parent) {
-        warn_of_other_parent(bs, &header, parent->filename);
+        warn_of_other_parent(bs, parent, &header);
     }
     uint32_t type = parent ? VPC_DIFFERENCING : VPC_DYNAMIC;
     bool home = home_is_free(s, (int64_t)be64_load(s->footer.data_offset));

@@ -1,20 +1,25 @@
-/* relocate.c - VHD: tables of another length, and what is in their way */
+/* relocate.c - VHD: gives a dynamic disk a BAT of another length, and moves away the blocks that are in its way */
 /* SPDX-License-Identifier: MIT
  *
- * Others want tables in front of all blocks, and most of them write in between if they are not. So blocks move out of
- * the way. There is one header, and one BAT, and neither must be torn: as in vpc/rebase.c all that is new goes where
- * nothing is, and the footers, a sector each, are what changes over:
+ * vpc/resize.c calls this file to change the size of a disk. The tables are the header, the BAT, the batmap and the
+ * parent locators. Other programs want all of them in front of all blocks, and most of them write to wrong places if a
+ * table is behind a block. So a longer BAT stays in front, and the blocks there are copied to the end of the file.
+ *
+ * There is one header and one BAT, and neither may be half written at any time. So new tables are written to free
+ * space, as in vpc/rebase.c. The footer says where the header is, and it is one sector, which is written as a whole or
+ * not at all: changing it changes from the old tables to the new ones.
  *
  *   1  a footer further out                                                          flush
- *   2  above all blocks: copies of those in the way; header, BAT with the places of the copies, batmap, and locators
- *      that are in the way                                                           flush
+ *   2  above all blocks: copies of the blocks that are in the way; header; BAT with the places of the copies; batmap;
+ *      locators that are in the way                                                  flush
  *   3  both footers refer to that header, and have the new size                      flush
- *   4  the same tables where they belong, which nothing refers to any more           flush
+ *   4  the same tables in front of the blocks, which nothing refers to any more       flush
  *   5  both footers refer to those                                                   flush
- *   6  the footer moves down, and the file is cut behind it; blocks go where others were given up, see vpc/gaps.c
+ *   6  the footer moves down, and the file is cut behind it; blocks fill the gaps that others left, see vpc/gaps.c
  *
- * After a cut at any place the footer at the end of the file refers to one set of tables, all of them whole, and
- * open() lets the copy at the start refer to another one. Repeating the call finishes an interrupted one.
+ * After a power cut at any place the footer at the end of the file refers to a header, a BAT and locators that are
+ * whole. The copy of the footer at the start may refer to another set of them: vpc_is_half_changed() in vpc/ends.c
+ * allows for that. The same resize, made again, finishes one that was cut off.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -68,7 +73,7 @@ static bool is_in(int64_t start, int64_t end, int64_t at, int64_t bytes)
     return start < at + bytes && at < end;
 }
 
-/* Would these bytes be in the way? */
+/* Would these bytes be in the way of a table? */
 static bool is_in_way(const Layout *home, int64_t at, int64_t bytes)
 {
     return is_in(home->header, home->header + (int64_t)sizeof(VpcHeader), at, bytes) ||
@@ -94,13 +99,14 @@ static void lay_out(const Move *m, Layout *out, int64_t header, int64_t bat)
     }
 }
 
-/* Is it to be elsewhere? In the way, which others may be then; behind the BAT, which may be shorter now; or where it was
- * left when this was cut off */
+/* Is the locator @l to move? It is in the way of other tables; or behind the BAT, which may be shorter now; or where an
+ * earlier resize left it that was cut off */
 static bool is_to_move(const Move *m, const VpcLocator *l)
 {
     const VpcState *s = m->bs->state;
     int64_t at = (int64_t)be64_load(l->offset);
-    bool behind_bat = at >= m->home.bat && at < s->first_block, away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
+    bool behind_bat = at >= m->home.bat && at < s->first_block;
+    bool away = m->header_was != VPC_HEADER_HOME && at > m->header_was;
 
     return be32_load(l->code) && (behind_bat || away || is_in_way(&m->home, at, vpc_locator_space(l)));
 }
@@ -136,19 +142,20 @@ static void lay_out_above(Move *m, int64_t above)
 
 /* Xen's batmap */
 
-/* Read the bits of blocks that there will be, if the map can be believed; that it says too little does no harm. Nor is
- * there a bit that Xen does not sum up */
+/* Read the bits of the blocks that the disk will have, if the map can be believed. A bit that is clear does no harm,
+ * also where it could be set. Only bits that Xen sums up are read */
 static int relocate_read_batmap(Move *m)
 {
     VpcState *s = m->bs->state;
-    int64_t at = vpc_batmap_at(s), bytes;
+    int64_t needed = MAX(vpc_batmap_bytes(vpc_bat_entries(s)), VPC_SECTOR);
     VpcBatmap *b = &m->batmap;
 
-    int ret = vpc_creator_is(&s->footer, "tap") ? bdrv_node_pread(m->bs->file, at, b, sizeof(*b)) : 0;
-    if (ret < 0 || memcmp(b->cookie, VPC_BATMAP_COOKIE, 8)) {
+    int ret = vpc_creator_is(&s->footer, "tap") ? bdrv_node_pread(m->bs->file, vpc_batmap_at(s), b, sizeof(*b)) : 0;
+    if (ret < 0 || vpc_judge_batmap(b, needed, s->tail_at) & VPC_MAP_NO_COOKIE) {
         return ret;
     }
-    bytes = MIN((int64_t)be32_load(b->sectors) * VPC_SECTOR, MAX(vpc_batmap_bytes(vpc_bat_entries(s)), VPC_SECTOR));
+    int64_t bytes = MIN(vpc_batmap_length(b), needed);
+
     m->map_bytes = MAX(vpc_batmap_bytes(m->entries), VPC_SECTOR);
     m->map = g_try_malloc0((gsize)MAX(m->map_bytes, bytes));
     if (!m->map) {
@@ -209,8 +216,8 @@ static int copy_blocks(Move *m)
     return ret;
 }
 
-/* Change entries from @block on, as they are on disk, to what they are to be. @next: the first of m->blocks that may be
- * one of them */
+/* Change the entries from @block on: the old ones are in memory, and become the new ones. @next: the first of m->blocks
+ * that may be among them */
 static void change_entries(const Move *m, uint8_t *entries, int64_t bytes, int64_t block, size_t *next)
 {
     for (int64_t i = 0; i < bytes; i += 4, block++) {
@@ -258,7 +265,7 @@ static int relocate_write_header(const Move *m, const Layout *to, VpcHeader *h)
     return bdrv_node_pwrite(m->bs->file, to->header, h, sizeof(*h));
 }
 
-/* Write all tables. @from: where the locators are; they do not overlap with @to */
+/* Write all tables to the places in @to. @from: where the locators are now; the places do not overlap */
 static int relocate_write_tables(Move *m, const int64_t *from, const Layout *to, VpcHeader *header)
 {
     int ret = write_bat(m, to->bat);
@@ -353,8 +360,8 @@ static int move_tables(Move *m)
     s->read_limit = s->blocks_end;
     if (away < 0) {
         (void)vpc_claim_again(m->bs);
-        bdrv_warn(m->bs, "leftover", "the tables could not be put back to their usual place and stay at %" PRId64 ": %s",
-                  m->above.header, g_strerror(-away));
+        bdrv_warn(m->bs, "leftover", "the tables could not be put back to their usual place and stay at %" PRId64 ": "
+                  "%s", m->above.header, g_strerror(-away));
         return 0;
     }
     ret = vpc_cut_room(m->bs);

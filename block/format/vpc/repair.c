@@ -135,7 +135,7 @@ static int make_room(VpcCheck *c, int64_t end)
     return end <= s->tail_at ? 0 : vpc_move_tail(c->bs, end);
 }
 
-/* Return where copies may go. What no BAT entry names may be what is left of blocks whose entries were wrong */
+/* Return where copies may go. Data that no BAT entry names may be the rest of blocks whose entries were wrong */
 static int64_t free_from(const VpcCheck *c)
 {
     const VpcState *s = c->bs->state;
@@ -144,7 +144,7 @@ static int64_t free_from(const VpcCheck *c)
     return round_up(precious ? s->tail_at : c->end, VPC_SECTOR);
 }
 
-/* Copy a block. The last one may end with the disk, and what is behind that in the file is not its own */
+/* Copy a block. The last one may end with the disk, and bytes behind it in the file are not its own */
 static int copy_block(VpcCheck *c, int64_t from, int64_t to)
 {
     VpcState *s = c->bs->state;
@@ -190,7 +190,7 @@ static int make_longer(VpcCheck *c, const VpcKeys *keys)
     if (ret == 0) {
         ret = vpc_move_tail(c->bs, end);
     }
-    if (ret < 0 && s->rewrite_footers) {      /* the file stays longer: where the old footer was, there is the block now */
+    if (ret < 0 && s->rewrite_footers) {     /* the file stays longer: the block is where the old footer was */
         (void)vpc_rewrite_footers(c->bs);
     } else if (ret < 0) {
         (void)put_tail(c);

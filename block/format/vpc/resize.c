@@ -7,8 +7,8 @@
  *   2  the footer with the new size; flush
  *   3  to shrink, the footer at the new end; flush; and the file is cut behind it
  *
- * Of a dynamic one the BAT has to be longer or shorter, see vpc/relocate.c. Space is zeroed before it becomes part of the
- * disk, and released only after it no longer is.
+ * Of a dynamic one the BAT has to be longer or shorter, see vpc/relocate.c. Space is zeroed before it becomes part of
+ * the disk, and released only after it no longer is.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,12 +25,14 @@
 #include "util/be.h"
 #include "util/checked.h"
 
+#define HIDE_PIECE (1 << 30)        /* so many bytes are hidden between two calls of bdrv_go_on() */
+
 const BlockOption vpc_resize_options[] = {
     { "for", BLOCK_OPT_ENUM, offsetof(VpcResizeOptions, reader), "", .values = vpc_reader_names,
       .help = "pick rounding, geometry and creator by the reader the image is meant for" },
     { "force_size", BLOCK_OPT_ON_OFF, offsetof(VpcResizeOptions, force_size), "",
-      .help = "on: the size that was asked for; off: round it up until the geometry says the same; not given: on, unless "
-              "Virtual PC or Xen made the image" },
+      .help = "on: the size that was asked for; off: round it up until the geometry says the same; not given: on, "
+              "unless Virtual PC or Xen made the image" },
     { NULL }
 };
 
@@ -71,16 +73,17 @@ static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOpti
         VpcFooter was = *f;
 
         vpc_set_reader(f, vpc_reader(-1, true));
-        bdrv_warn(bs, "creator", "the creator is '%.4s' now and no longer '%.4s': of that one's disks readers take the geometry for "
-                  "the size, and no geometry has %" PRId64 " bytes; for=virtualpc or force_size=off keeps it", f->creator,
-                  was.creator, chosen);
+        bdrv_warn(bs, "creator", "the creator is '%.4s' now and no longer '%.4s': of that one's disks readers take the "
+                  "geometry for the size, and no geometry has %" PRId64 " bytes; for=virtualpc or force_size=off keeps "
+                  "it", f->creator, was.creator, chosen);
     } else if (counts_geometry(s, f)) {
         chosen = vpc_round_to_geometry(chosen);
         vpc_set_size(f, chosen);
     }
     if (chosen != asked) {
         bdrv_warn(bs, "size", "the disk gets %" PRId64 " bytes and not %" PRId64 "%s%s", chosen, asked,
-                  size != asked ? ": some programs see it that long already" : reader->name ? ", as disks are for " : "",
+                  size != asked ? ": some programs see it that long already" : reader->name ? ", as disks are for "
+                  : "",
                   size == asked && reader->name ? reader->name : "");
     }
     return true;
@@ -89,13 +92,14 @@ static bool choose_size(BlockDriverState *bs, int64_t asked, const VpcResizeOpti
 static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
 {
     const VpcState *s = bs->state;
+    unsigned marks = vpc_marks(&s->footer);
 
     if ((bs->flags & BDRV_O_CHECK) || s->options.salvage) {
         bdrv_set_error(errp, EINVAL, "the image was not opened to be resized");
-    } else if (s->footer.saved_state) {
+    } else if (marks & VPC_MARK_SUSPENDED) {
         bdrv_set_error(errp, EBUSY, "a suspended machine refers to this disk (saved state), and does not expect "
                        "another size");
-    } else if (s->footer.hidden && vpc_creator_is(&s->footer, "tap")) {
+    } else if (marks & VPC_MARK_HIDDEN) {
         bdrv_set_error(errp, EBUSY, "Xen's tools have hidden the image: it has children, which would not fit any more");
     } else if (!s->fixed && (s->damaged || s->lost_metadata < INT64_MAX)) {
         bdrv_set_error(errp, EINVAL, "the image is damaged: there are blocks or tables where none can be; check it "
@@ -110,7 +114,7 @@ static bool may_resize(BlockDriverState *bs, int64_t size, GError **errp)
 
 /* Fixed disks */
 
-/* Take steps 1 and 2. @seen: what is behind that was never part of the disk */
+/* Take steps 1 and 2. @seen: bytes behind it were never part of the disk */
 static int resize_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_t seen, int64_t size)
 {
     VpcState *s = bs->state;
@@ -152,7 +156,7 @@ static bool truncate_fixed(BlockDriverState *bs, const VpcFooter *footer, int64_
 
 /* The others */
 
-/* Zero what the block that the disk ends in has behind the end */
+/* Zero the bytes behind the end of the disk in its last block */
 static int clear_end(BlockDriverState *bs, int64_t end)
 {
     VpcState *s = bs->state;
@@ -174,33 +178,26 @@ static int clear_end(BlockDriverState *bs, int64_t end)
     return ret < 0 ? ret : bdrv_node_flush(bs->file);
 }
 
-/* Write zeroes over what the parent has in [@at, @end), which is not seen so far */
-static int hide_range(BlockDriverState *bs, int64_t start, int64_t end)
+/* Write zeroes where the backing has data in [@start, @end), behind the end of the disk: bdrv_mapped_zero() is not
+ * clipped to bs->size. The program may cancel between two pieces */
+static int hide_backing(BlockDriverState *bs, int64_t start, int64_t end)
 {
-    int64_t at = start;
     int ret = 0;
 
-    while (at < end && ret == 0) {
-        BlockStatus st;
-
-        if (!bdrv_go_on(bs, at - start, end - start)) {
-            return -ECANCELED;
-        }
-        ret = bdrv_node_status(bs->backing, at, end - at, BDRV_STATUS_WANT_ZERO, &st);
-        if (ret == 0 && !st.zero) {
-            ret = bdrv_mapped_write(bs, at, (BlockVec) { NULL, 0, st.bytes });
-        }
-        at += ret < 0 ? 0 : st.bytes;
+    for (int64_t at = start, n; at < end && ret == 0; at += n) {
+        n = MIN(end - at, HIDE_PIECE);
+        ret = bdrv_go_on(bs, at - start, end - start) ? bdrv_mapped_zero(bs, at, n, 0) : -ECANCELED;
     }
     return ret < 0 ? ret : bdrv_node_flush(bs);
 }
 
-/* Hide what a longer parent has behind the end. Blocks there need a BAT that has entries for them. *@kept: how many of
- * the BAT count then */
+/* Hide the bytes that a longer backing has behind the end of the disk. Blocks there need a BAT that has entries for
+ * them. *@kept: how many entries of the BAT count then */
 static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_t *kept, GError **errp)
 {
     VpcState *s = bs->state;
-    int64_t end = bs->backing ? MIN(size, bdrv_node_size(bs->backing)) : 0, entries = vpc_blocks_in(size, s->block_size);
+    int64_t end = bs->backing ? MIN(size, bdrv_node_size(bs->backing)) : 0;
+    int64_t entries = vpc_blocks_in(size, s->block_size);
     const VpcFooter same = s->footer;
 
     if (end <= seen) {
@@ -209,7 +206,7 @@ static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_
     if (!vpc_move_tables(bs, &same, entries, *kept, errp)) {
         return false;
     }
-    int ret = hide_range(bs, seen, end);
+    int ret = hide_backing(bs, seen, end);
 
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not hide what the parent has behind the end of the disk: %s",
@@ -277,8 +274,8 @@ bool vpc_resize(BlockDriverState *bs, int64_t size, const void *opts, GError **e
         }
         size = (int64_t)be64_load(footer.current_size);
     } else if (((const VpcResizeOptions *)opts)->reader >= 0 || ((const VpcResizeOptions *)opts)->force_size >= 0) {
-        bdrv_warn(bs, "ignored", "the disk has %" PRId64 " bytes already: for= and force_size= change nothing (amend -o creator= "
-                  "changes its creator)", size);
+        bdrv_warn(bs, "ignored", "the disk has %" PRId64 " bytes already: for= and force_size= change nothing (amend "
+                  "-o creator= changes its creator)", size);
     }
     if (!may_resize(bs, size, errp)) {
         return false;

@@ -1,10 +1,11 @@
-/* salvage.c - VHD: read what is left of an image that can't be opened otherwise */
+/* salvage.c - VHD: reads the rest of an image that can't be opened otherwise */
 /* SPDX-License-Identifier: MIT
  *
- * salvage=on: footers and header are made out as for a check, and what a check finds wrong with them is warned of.
- * Where the header is no good, the BAT is looked for: a table in which every entry is a place where a block of the
- * supposed size can be, and no two blocks overlap, is hardly anything else. Blocks do not say which they are, so
- * that without a BAT there is no disk. What can't be read reads as zeroes, with a warning for each block.
+ * With salvage=on, footer and header are chosen as for a check, by vpc/check-ends.c and vpc/check-header.c. Where a
+ * check reports a finding, there is a warning. If the header is damaged, the BAT is looked for: a table is taken for
+ * the BAT if each entry is a place where a block can be, and no two blocks overlap. Other bytes hardly ever look like
+ * that. A block does not hold its own number, so without a BAT nothing can be read. Bytes that can't be read are
+ * zeroes, with a warning for each block.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 #include "block/format/vpc/footer.h"
 #include "block/format/vpc/holes.h"
 #include "block/format/vpc/judge.h"
+#include "block/format/vpc/keys.h"
 #include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/salvage.h"
@@ -49,44 +51,24 @@ static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
 {
     const VpcState *s = c->bs->state;
     int64_t place = (int64_t)sector * VPC_SECTOR;
-    int64_t end = place + s->bitmap_bytes + vpc_sectors_in(c, block) * VPC_SECTOR;
 
-    return place >= s->bat_offset + s->bat_bytes && end <= s->read_limit;
+    return place >= s->bat_offset + s->bat_bytes && !(vpc_judge_place(s, block, place, c->disk_size) & VPC_PLACE_CUT);
 }
 
-static int salvage_by_number(gconstpointer a, gconstpointer b)
-{
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static bool are_apart(const VpcState *s, GArray *sectors)
+/* Are no two of these blocks in one place, or partly? */
+static bool are_apart(const VpcState *s, VpcKeys *blocks)
 {
     bool apart = true;
 
-    g_array_sort(sectors, salvage_by_number);
-    for (guint i = 1; i < sectors->len && apart; i++) {
-        int64_t step = (int64_t)g_array_index(sectors, uint32_t, i) - g_array_index(sectors, uint32_t, i - 1);
-
-        apart = step * VPC_SECTOR >= vpc_stored_bytes(s);
+    vpc_keys_sort(blocks);
+    for (size_t i = 1; i < blocks->count && apart; i++) {
+        apart = !vpc_overlap(s, blocks->at[i - 1], blocks->at[i]);
     }
     return apart;
 }
 
-/* Are there only ones, or only zeroes, behind the last entry up to the end of its sector? */
-static bool salvage_is_padded(const uint8_t *padding, int64_t bytes)
-{
-    int64_t same = 0;
-
-    while (same < bytes && padding[same] == padding[0] && (padding[0] == 0xff || padding[0] == 0)) {
-        same++;
-    }
-    return same == bytes;
-}
-
-/* Add the places in this piece of a table to @sectors. False: it can't be a BAT */
-static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, GArray *sectors)
+/* Add the blocks of this piece of a table to @blocks. False: it can't be a BAT */
+static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, int64_t count, VpcKeys *blocks)
 {
     bool ok = true;
 
@@ -94,14 +76,13 @@ static bool take_places(const VpcCheck *c, const uint8_t *piece, int64_t first, 
         uint32_t sector = be32_load(piece + i * 4);
 
         if (sector != VPC_UNUSED) {
-            ok = is_place(c, first + i, sector);
-            g_array_append_val(sectors, sector);
+            ok = is_place(c, first + i, sector) && vpc_keys_add(blocks, vpc_key(sector, first + i));
         }
     }
     return ok;
 }
 
-static bool read_table(VpcCheck *c, GArray *sectors)
+static bool read_table(VpcCheck *c, VpcKeys *blocks)
 {
     const VpcState *s = c->bs->state;
     int64_t bytes = vpc_bat_padded(s);
@@ -113,18 +94,18 @@ static bool read_table(VpcCheck *c, GArray *sectors)
         int64_t used = MIN(n, s->bat_bytes - at);
 
         ok = bdrv_node_pread(c->bs->file, s->bat_offset + at, piece, n) == 0 &&
-             take_places(c, piece, at / 4, used / 4, sectors) && salvage_is_padded(piece + used, n - used);
+             take_places(c, piece, at / 4, used / 4, blocks) && vpc_is_padding(piece + used, n - used);
     }
     return ok;
 }
 
-/* Return how many blocks there are, if what is there can be the BAT; 0: it can't */
-static guint salvage_count_blocks(VpcCheck *c)
+/* Return how many blocks the supposed BAT has; 0: the bytes there can't be a BAT */
+static size_t salvage_count_blocks(VpcCheck *c)
 {
-    GArray *sectors = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    guint count = read_table(c, sectors) && are_apart(c->bs->state, sectors) ? sectors->len : 0;
+    VpcKeys blocks = { 0 };
+    size_t count = read_table(c, &blocks) && are_apart(c->bs->state, &blocks) ? blocks.count : 0;
 
-    g_array_unref(sectors);
+    vpc_keys_free(&blocks);
     return count;
 }
 
@@ -135,11 +116,11 @@ static bool guess_table(VpcCheck *c)
     for (size_t i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
         for (int64_t at = LEAST_TABLE; at <= LAST_TABLE; at += VPC_SECTOR) {
             suppose(c, at, block_sizes[i]);
-            guint count = salvage_count_blocks(c);
+            size_t count = salvage_count_blocks(c);
 
             if (count > 0) {
-                bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %" PRId64
-                          " fit %u blocks, that is taken to be right", s->bat_offset, s->block_size, count);
+                bdrv_warn(c->bs, "salvage", "the header is of no use; as a BAT at %" PRId64 " and a block size of %"
+                          PRId64 " fit %zu blocks, that is taken to be right", s->bat_offset, s->block_size, count);
                 return true;
             }
         }
@@ -189,8 +170,7 @@ static bool find_table(VpcCheck *c, GError **errp)
     return true;
 }
 
-/* Take the file for a fixed disk where there is no footer, if one can't be read or the user says how long the disk is
- * */
+/* Take a file without a footer for a fixed disk, if its end can't be read or the user says how long the disk is */
 static bool take_for_fixed(VpcCheck *c, GError *why, GError **errp)
 {
     VpcState *s = c->bs->state;
@@ -230,9 +210,11 @@ static bool salvage_choose_footer(VpcCheck *c, GError **errp)
         be64_store(s->footer.current_size, (uint64_t)s->options.salvage_size);
         s->options.size_rule = VPC_SIZE_CURRENT;
     }
-    g_autofree char *why = NULL;
+    VpcFooterFault fault = vpc_judge_footer(&s->footer);
 
-    if (vpc_judge_footer(&s->footer, &why) >= VPC_FOOTER_SIZE_BAD) {
+    if (fault >= VPC_FOOTER_SIZE_BAD) {
+        g_autofree char *why = vpc_say_footer_fault(&s->footer, fault);
+
         bdrv_set_error(errp, EINVAL, "%s; salvage-size says how long the disk is", why);
         return false;
     }
@@ -244,8 +226,9 @@ static void warn_of_missing(BlockDriverState *bs, int64_t from, const char *what
     const VpcState *s = bs->state;
 
     if (bs->size > from) {
-        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as %s%s",
-                  bs->size, what, from, s->differencing ? "the parent's" : "zeroes", bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
+        bdrv_warn(bs, "salvage", "the disk has %" PRId64 " bytes, the %s only %" PRId64 " of them; the rest reads as "
+                  "%s%s", bs->size, what, from, s->differencing ? "the parent's" : "zeroes",
+                  bs->size > VPC_MAX_SIZE ? ": salvage-size says how long it is" : "");
     }
 }
 
@@ -262,7 +245,7 @@ static bool make_out(VpcCheck *c, GError **errp)
         bdrv_set_error(errp, EINVAL, "nothing can be read of a disk of that kind");
         return false;
     }
-    if (vpc_is_unfinished(&s->footer)) {
+    if (vpc_marks(&s->footer) & VPC_MARK_UNFINISHED) {
         bdrv_warn(bs, "salvage", "the image is marked as unfinished: it has a part of the disk only");
     }
     bs->size = vpc_size(&s->footer, s->options.size_rule);
@@ -289,7 +272,7 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp)
     VpcCheck *c = vpc_check_new(bs, NULL, NULL);
     bool ok = make_out(c, errp);
 
-    vpc_check_free(c);          /* what is read is judged by what is in @s now */
+    vpc_check_free(c);          /* from here on the fields of @s are enough */
     s->check = NULL;
     return ok;
 }
@@ -309,8 +292,9 @@ void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, Bloc
     int64_t have = none ? 0 : faults & VPC_PLACE_CUT ? s->read_limit - data : s->block_size;
 
     bdrv_warn(bs, "salvage", "of block %" PRId64 " %" PRId64 " bytes are read%s", block, have,
-              have < s->block_size ? bs->backing ? ", for the rest the parent's, which may be older" : ", the rest is not there"
-              : faults == 0 ? ", as if its bitmap, which can't be read, had all bits set" : "");
+              have < s->block_size && bs->backing ? ", for the rest the parent's, which may be older"
+              : have < s->block_size ? ", the rest is not there"
+              : !(faults & VPC_PLACE_OVER_TABLES) ? ", as if its bitmap, which can't be read, had all bits set" : "");
     if (offset - start < have) {
         *ext = (BlockExtent) { start, have, bs->file, data };
     } else {
@@ -326,7 +310,7 @@ bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int6
     if (vpc_is_shared(s, block) || vpc_is_zero(bs, at, (last - first) * VPC_SECTOR) != 0) {
         return false;
     }
-    bdrv_warn(bs, "salvage", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: it is read as it is in "
-              "the file; without salvage=on it reads as zeroes", block, at);
+    bdrv_warn(bs, "salvage", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: it is read as "
+              "it is in the file; without salvage=on it reads as zeroes", block, at);
     return true;
 }

@@ -9,8 +9,8 @@ bool vpc_salvage(BlockDriverState *bs, GError **errp);
 /* Map what is left at @place of a block that can't be read; -1: its place is not known. Of what is not there, *@ext may
  * reach over blocks behind it that are not there either */
 void vpc_salvage_block(BlockDriverState *bs, int64_t offset, int64_t place, BlockExtent *ext);
-/* Are sectors [@first, @last) of @block, at @place in a dynamic disk, read as they are in the file though their bits are
- * clear? Warns if so. Not where the block shares its place with another, as the bytes may be that one's */
+/* Are sectors [@first, @last) of @block, at @place in a dynamic disk, read as they are in the file though their bits
+ * are clear? Warns if so. Not where the block shares its place with another, as the bytes may be that one's */
 bool vpc_salvage_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last);
 
 #endif

@@ -148,7 +148,7 @@ bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp)
     int64_t size = (int64_t)be64_load(f->current_size);
     Geometry g = { .cylinders = take_number(&rest, '/', VPC_MAX_CYLINDERS) };
 
-    g.heads = g.cylinders ? take_number(&rest, '/', UINT8_MAX) : 0;       /* a byte on disk; the algorithm stays below */
+    g.heads = g.cylinders ? take_number(&rest, '/', UINT8_MAX) : 0;     /* one byte on disk; geometry() uses up to 16 */
     g.sectors = g.heads ? take_number(&rest, 0, VPC_MAX_SECTORS) : 0;
     if (!g.sectors) {
         bdrv_set_error(errp, EINVAL, "geometry '%s' is not cylinders/heads/sectors, from 1/1/1 to %d/%d/%d", text,
@@ -156,8 +156,8 @@ bool vpc_set_geometry(VpcFooter *f, const char *text, GError **errp)
         return false;
     }
     if (capacity(g) > size) {
-        bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and the disk has %" PRId64, text, capacity(g),
-                       size);
+        bdrv_set_error(errp, EINVAL, "geometry '%s' has %" PRId64 " bytes, and the disk has %" PRId64, text,
+                       capacity(g), size);
         return false;
     }
     store_geometry(f, g);
@@ -175,14 +175,15 @@ bool vpc_choose_size(BlockDriverState *bs, const VpcReader *reader, bool fixed, 
     int64_t max = fixed ? reader->max_size : MIN(reader->max_size, VPC_MAX_SIZE);
 
     if (wanted > max) {
-        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes (%" PRId64 " GiB) that a %s VHD "
-                       "can have%s%s", wanted, max, max >> 30, fixed ? "fixed" : "dynamic or differencing",
+        bdrv_set_error(errp, EFBIG, "size %" PRId64 " is more than the %" PRId64 " bytes (%" PRId64 " GiB) that a %s "
+                       "VHD can have%s%s", wanted, max, max >> 30, fixed ? "fixed" : "dynamic or differencing",
                        reader->name ? " for " : "", reader->name ? reader->name : "");
         return false;
     }
     *size = reader->unit ? round_up(wanted, reader->unit) : vpc_round_to_geometry(wanted);
     if (*size > VPC_MAX_SIZE && !reader->name) {
-        bdrv_warn(bs, "size", "Hyper-V, QEMU and Xen do not read disks of more than 2040 GiB, and this has %" PRId64 " bytes",
+        bdrv_warn(bs, "size", "Hyper-V, QEMU and Xen do not read disks of more than 2040 GiB, and this has %" PRId64 " "
+                  "bytes",
                   *size);
     }
     return true;

@@ -38,7 +38,7 @@ typedef struct VpcOptions {
 
 /* The room between the last block's end and the footer at the end of the file, see vpc/tail.c */
 typedef struct VpcRoom {
-    int64_t zero_from;          /* below this the room may hold anything, from here on it is zero; INT64_MAX: nobody knows */
+    int64_t zero_from;          /* from here on the room is zero, below it may hold anything. INT64_MAX: not known */
     int64_t next, ready;        /* where the next block goes, if the places from there to here are ready. 0: none is */
     int64_t taken;              /* the place that was handed out last, if it was ready; else -1 */
 } VpcRoom;
@@ -49,14 +49,14 @@ typedef struct VpcRoom {
  *   | footer | header | BAT | locators | ... | block | block | ... | block | next place | zeroes, bitmaps | footer |
  *                                                                                       read_limit
  *
- *   read_limit      A block that ends above it is not in the file, and can't be read. It is where the footer was when the
- *                   image was opened, or the end of the file without one; vpc_keep_place() moves it to the end of each new
- *                   block, so that reading and the next position agree.
+ *   read_limit      A block that ends above it is not in the file, and can't be read. It is where the footer was when
+ *                   the image was opened, or the end of the file without one; vpc_keep_place() moves it to the end of
+ *                   each new block, so that reading and the next position agree.
  *   first_block     the place of the lowest block. INT64_MAX: there is none
  *   blocks_end      the end of the highest block and of all tables: the next block goes above it
  *   tail_at         where the last footer is. [blocks_end, tail_at) is the room that vpc/tail.c has reserved
- *   lost_metadata   A locator or batmap is said to begin here, above the end of the file: so the header says, and it is not
- *                   there. INT64_MAX: there is no such
+ *   lost_metadata   A locator or batmap is said to begin here, above the end of the file, and so is not there.
+ *                   INT64_MAX: nothing is said to begin there
  *   grow_limit      The file never grows past this: a BAT entry or lost_metadata points here, and would get bytes that
  *                   are another's. INT64_MAX: nothing does
  *
@@ -74,15 +74,16 @@ typedef struct VpcRoom {
  *
  *   rewrite_footers rewrite_head
  *   false           either       The footer at tail_at is durable and is s->footer. Anything may be written below it
- *   true            false        The one at tail_at is missing, has 511 bytes, or is not known to be there. It is written
- *                                before anything else. Set by open(), and where a footer further out could neither be
- *                                finished nor cut off (vpc/tail.c)
- *   true            true         The copy at the start is written, too: it was bad, or differed, when the image was opened, or
- *                                vpc_change_footer() failed between the two
+ *   true            false        The one at tail_at is missing, has 511 bytes, or is not known to be there. It is
+ *                                written before anything else. Set by open(), and where a footer further out could
+ *                                neither be finished nor cut off (vpc/tail.c)
+ *   true            true         The copy at the start is written, too: it was bad, or differed, when the image was
+ *                                opened, or vpc_change_footer() failed between the two
  *
- * rewrite_head stays once it was set: the copy then is the same, and is written again at no harm. A fixed disk has no copy.
- * tail_inside is set by open() alone, where the file can't grow and the footer at the start is the one that counts
- * (VPC_AT_HEAD): the footer at tail_at has the rest of the medium behind it, and nothing is ever cut off. damaged is set
+ * rewrite_head stays once it was set: the copy then is the same, and is written again at no harm. A fixed disk has no
+ * copy. tail_inside is set by open() alone, where the file can't grow and the footer at the start is the one that
+ * counts (VPC_AT_HEAD): the footer at tail_at has the rest of the medium behind it, and nothing is ever cut off.
+ * damaged is set
  * while the BAT is surveyed or the tables are claimed; a resize is refused then. */
 typedef struct VpcState {
     VpcFooter footer;           /* the one that counts, as it is on disk */
@@ -102,8 +103,8 @@ typedef struct VpcState {
     unsigned metadata_count;
     int64_t lost_metadata;
 
-    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted. Open for reading: since the
-                                 * first block was read */
+    VpcKeys overlapping;        /* numbers of blocks that share a place with another, sorted. Open for reading: filled
+                                 * when the first block is read */
 
     /* dynamic and differencing, and open for writing */
     int64_t tail_at, blocks_end;
@@ -118,8 +119,8 @@ typedef struct VpcState {
 
     /* under the map lock */
     bool surveyed;              /* read only: vpc_look_for_shared() was called */
-    bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way, its bit not yet
-                                 * set */
+    bool was_written;           /* atomic: map() was asked for a place to write to. Data may be on its way while its bit
+                                 * is clear */
     int64_t hidden_block;       /* atomic: number of the block that was warned of last, plus 1 */
     int hidden_told;            /* atomic: warnings of data in sectors that read as zeroes, up to VPC_MOST_TOLD */
     uint8_t spare[VPC_SECTOR];  /* a sector of a table that can't be read as a whole */

@@ -1,5 +1,8 @@
-/* survey.c - VHD: which blocks are where they can't be, or on each other */
-/* SPDX-License-Identifier: MIT */
+/* survey.c - VHD: finds blocks in wrong places, and blocks that overlap, when an image is opened */
+/* SPDX-License-Identifier: MIT
+ *
+ * The rules are in vpc/judge.c. A check reports the same faults, and more of them: vpc/check-blocks.c.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -7,7 +10,6 @@
 #include "block/format/vpc/holes.h"
 #include "block/format/vpc/judge.h"
 #include "block/format/vpc/keys.h"
-#include "block/format/vpc/metadata.h"
 #include "block/format/vpc/on-disk.h"
 #include "block/format/vpc/state.h"
 #include "block/format/vpc/survey.h"
@@ -15,12 +17,10 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-/* Return why the block at @place can't be used, as a clause; NULL: it can. Metadata that the image can do without is no
- * reason */
-static const char *misplaced(const VpcState *s, int64_t block, int64_t place, int64_t disk_size)
+/* Return why a block with these faults, vpc_judge_place()'s, can't be used, as a clause; NULL: it can. Metadata that
+ * the image can do without is no reason */
+static const char *misplaced(unsigned faults)
 {
-    unsigned faults = vpc_judge_place(s, block, place, disk_size);
-
     if (faults & VPC_PLACE_CUT) {
         return "lies past the end of the file";
     }
@@ -38,21 +38,21 @@ bool vpc_is_shared(const VpcState *s, int64_t block)
 int vpc_allow_block(BlockDriverState *bs, int64_t block, int64_t place, bool write)
 {
     const VpcState *s = bs->state;
-    const char *why = misplaced(s, block, place, bs->size);
+    const char *why = misplaced(vpc_judge_place(s, block, place, bs->size));
 
     if (why) {
         bdrv_warn(bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08" PRIx64 ")", block, why, place / VPC_SECTOR);
         return -EIO;
     }
     if (write && vpc_is_shared(s, block)) {
-        bdrv_warn(bs, "B3", "block %" PRId64 " is not written to, since it shares its place with another (BAT entry 0x%08" PRIx64
-                  ")", block, place / VPC_SECTOR);
+        bdrv_warn(bs, "B3", "block %" PRId64 " is not written to, since it shares its place with another (BAT entry "
+                  "0x%08" PRIx64 ")", block, place / VPC_SECTOR);
         return -EIO;
     }
     return 0;
 }
 
-/* What a survey warns of */
+/* Kinds of warnings of a survey */
 typedef enum { MISPLACED, ON_NAMES, SHARED, TROUBLES } Trouble;
 
 typedef struct Survey {
@@ -61,7 +61,7 @@ typedef struct Survey {
     int64_t count[TROUBLES];
 } Survey;
 
-/* Counts @blocks more of them. Are these still among the first, which are described? */
+/* Count @blocks more with this trouble. Are they among the first, each of which gets a warning? */
 static bool is_told(Survey *survey, Trouble trouble, int64_t blocks)
 {
     bool first = survey->count[trouble] < VPC_MOST_TOLD;
@@ -91,8 +91,8 @@ static void warn_misplaced(Survey *survey, const VpcRun *run, const char *why)
         return;
     }
     if (run->count > 1) {
-        bdrv_warn(survey->bs, "B2", "blocks %" PRId64 " to %" PRId64 ": their BAT entries are a hole in the file, which is "
-                  "0, and a block there %s", run->block, run->block + run->count - 1, why);
+        bdrv_warn(survey->bs, "B2", "blocks %" PRId64 " to %" PRId64 ": their BAT entries are a hole in the file, "
+                  "which is 0, and a block there %s", run->block, run->block + run->count - 1, why);
     } else {
         bdrv_warn(survey->bs, "B2", "block %" PRId64 " %s (BAT entry 0x%08x)", run->block, why, run->sector);
     }
@@ -124,12 +124,14 @@ static int survey_run(void *user, const VpcRun *run)
         return 0;
     }
     s->allocated += run->count;
-    const char *why = misplaced(s, run->block, place, bs->size);
+    unsigned faults = vpc_judge_place(s, run->block, place, bs->size);
+    const char *why = misplaced(faults);
+
     if (why) {
         survey_misplaced(survey, run, why);
         return 0;
     }
-    if (vpc_metadata_in(s, VPC_NAMES, true, place, end) || vpc_metadata_in(s, VPC_MAP, true, place, end)) {
+    if (faults & VPC_PLACE_OVER_ROOM) {
         s->damaged = true;
         if (is_told(survey, ON_NAMES, 1)) {
             bdrv_warn(bs, "B2", "block %" PRId64 " lies on metadata that the image can do without (BAT entry 0x%08x)",
@@ -149,8 +151,8 @@ static int mark_overlapping(Survey *survey, uint64_t key, const char *code)
 
     s->damaged = true;
     if (is_told(survey, SHARED, 1)) {
-        bdrv_warn(survey->bs, code, "block %" PRId64 " shares its place with another (BAT entry 0x%08x): at most one of them "
-                  "is right, and neither is written to", block, (uint32_t)(key >> 32));
+        bdrv_warn(survey->bs, code, "block %" PRId64 " shares its place with another (BAT entry 0x%08x): at most one "
+                  "of them is right, and neither is written to", block, (uint32_t)(key >> 32));
     }
     return vpc_keys_add(&s->overlapping, (uint64_t)block) ? 0 : -ENOMEM;
 }
@@ -189,7 +191,7 @@ static int keep_place(void *user, const VpcRun *run)
     const VpcState *s = survey->bs->state;
     int64_t place = (int64_t)run->sector * VPC_SECTOR;
 
-    if (run->sector == VPC_UNUSED || misplaced(s, run->block, place, survey->bs->size)) {
+    if (run->sector == VPC_UNUSED || misplaced(vpc_judge_place(s, run->block, place, survey->bs->size))) {
         return 0;
     }
     return vpc_keys_add(&survey->blocks, vpc_key(run->sector, run->block)) ? 0 : -ENOMEM;
@@ -198,6 +200,10 @@ static int keep_place(void *user, const VpcRun *run)
 void vpc_look_for_shared(BlockDriverState *bs)
 {
     VpcState *s = bs->state;
+
+    if (s->surveyed || (bs->flags & BDRV_O_RDWR)) {
+        return;
+    }
     int64_t needed = vpc_blocks_in(bs->size, s->block_size);
     Survey survey = { bs };
     int ret = vpc_walk_bat(bs, MIN(vpc_bat_entries(s), needed), keep_place, &survey);
@@ -206,8 +212,8 @@ void vpc_look_for_shared(BlockDriverState *bs)
     tell_rest(&survey);
     vpc_keys_free(&survey.blocks);
     if (ret < 0) {
-        bdrv_warn(bs, "IO", "it is not known whether blocks share their places, since not all of the BAT could be looked "
-                  "through: %s", g_strerror(-ret));
+        bdrv_warn(bs, "IO", "it is not known whether blocks share their places, since not all of the BAT could be "
+                  "looked through: %s", g_strerror(-ret));
     }
     s->surveyed = true;
 }
@@ -241,8 +247,9 @@ void vpc_warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int6
     }
     __atomic_store_n(&s->hidden_block, block + 1, __ATOMIC_RELAXED);
     int told = __atomic_add_fetch(&s->hidden_told, 1, __ATOMIC_RELAXED);
-    bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as zeroes, and "
-              "other programs show the data%s", block, at, told < VPC_MOST_TOLD ? "; salvage=on reads it, and check -r all sets the bits"
+    bdrv_warn(bs, "S1", "block %" PRId64 " has data at %" PRId64 " in sectors whose bits are clear: they are read as "
+              "zeroes, and other programs show the data%s", block, at,
+              told < VPC_MOST_TOLD ? "; salvage=on reads it, and check -r all sets the bits"
               : "; see check for more of these, which are not told of here");
 }
 
@@ -260,8 +267,8 @@ int64_t vpc_misplaced_end(BlockDriverState *bs, const VpcTable *piece, int64_t b
         next += hole / 4;
     }
     if (next > block + 1) {
-        bdrv_warn(bs, "B2", "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64, block + 1,
-                  next - 1, block);
+        bdrv_warn(bs, "B2", "so do blocks %" PRId64 " to %" PRId64 ", which have the same BAT entry as block %" PRId64,
+                  block + 1, next - 1, block);
     }
     return next * s->block_size;
 }

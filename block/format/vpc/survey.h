@@ -8,8 +8,8 @@
 
 /* Read all of the BAT: where new blocks may go, and which blocks may not be written to */
 bool vpc_survey(BlockDriverState *bs, GError **errp);
-/* Warn of blocks that share their places with others, and list them in s->overlapping; for images that are only read, which
- * are not surveyed when they are opened */
+/* Of an image that is only read, and so was not surveyed when it was opened: warn of blocks that share their places
+ * with others, and list them in s->overlapping. Looks at the BAT when it is called first */
 void vpc_look_for_shared(BlockDriverState *bs);
 /* Is @block in s->overlapping? */
 bool vpc_is_shared(const VpcState *s, int64_t block);
@@ -18,8 +18,9 @@ int vpc_allow_block(BlockDriverState *bs, int64_t block, int64_t place, bool wri
 /* Warn if the file has something in sectors [@first, @last) of a dynamic disk's block, which read as zeroes as their
  * bits are clear. Others show it: QEMU does not look at bits */
 void vpc_warn_of_hidden(BlockDriverState *bs, int64_t block, int64_t place, int64_t first, int64_t last);
-/* Return where the blocks end that have the same entry as @block, whose place can't be right, and warn of them. The last
- * block of the disk may be shorter, and its place be right. A hole in the file is a BAT of zeroes, of any length */
+/* Return where the blocks end that have the same entry as @block, whose place can't be right, and warn of them. The
+ * last block of the disk may be shorter, and its place be right. A hole in the file is a BAT of zeroes, of any
+ * length */
 int64_t vpc_misplaced_end(BlockDriverState *bs, const VpcTable *piece, int64_t block);
 
 #endif

@@ -12,8 +12,8 @@ typedef struct VpcTable {
     uint8_t *data;                  /* good until the next call of vpc_get_table() */
 } VpcTable;
 
-/* Get the table [@start, @end), or the sector of it that has @offset if it can't be read as a whole. @mode: map()'s. Under
- * the map lock. 0 or -errno; -EAGAIN as bdrv_meta_get() */
+/* Get the table [@start, @end), or the sector of it that has @offset if it can't be read as a whole. @mode: map()'s.
+ * Under the map lock. 0 or -errno; -EAGAIN as bdrv_meta_get() */
 int vpc_get_table(BlockDriverState *bs, int64_t start, int64_t end, int64_t offset, unsigned mode, VpcTable *table);
 
 /* Where the BAT entry of @block is in a @piece of the BAT that has it */

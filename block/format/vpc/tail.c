@@ -1,23 +1,24 @@
-/* tail.c - VHD: room for new blocks, and the footer behind it */
+/* tail.c - VHD: keeps room for new blocks, and a footer behind it */
 /* SPDX-License-Identifier: MIT
  *
- * New blocks go above the last one. So that the file ends in a footer at all times, room is reserved for many of them:
- * a footer is written further out, made durable, and only then is the room in front of it written to.
+ * A new block goes above the last one, where the footer would be. The file has to end in a footer at all times. So room
+ * for many blocks is reserved at once: the footer is written further out and made durable, and only then is anything
+ * written in front of it. vpc/vpc.c asks for a place with vpc_take_place() and enters the block into the BAT.
  *
  *       blocks_end      room.next              room.ready       room.zero_from                 tail_at
  *   | block |           | bitmap 00000 | bitmap 00000 |          | 0000000000000000000000000 | footer |
  *
- * The room may hold anything below room.zero_from, and reads as zeroes from there on. Whoever writes something else
- * there than a new block tells vpc_spoil_room().
+ * Bytes of the room may be anything below room.zero_from, and are zeroes from there on. A function that writes anything
+ * but a new block into the room calls vpc_spoil_room().
  *
- * In a dynamic disk the places from room.next to room.ready are ready for blocks: their bitmaps are full and their
- * data is zero, both on stable storage. The BAT entry of a block that is put there needs no order to its data: a cut
- * leaves each sector of it zero or as it was written, for readers of bitmaps and for all others. So map_done() writes
- * the entry at once, a killed process has lost nothing, and the guest's flush is one flush of the file. Places are
- * made ready for many blocks at once, in front of a footer that is durable, and the flush that makes them durable
- * makes a footer further out durable, too.
+ * In a dynamic disk the places from room.next to room.ready are ready for blocks: their bitmaps are full and their data
+ * is zero, both on stable storage. If the power fails after a block was put there, each of its sectors is zero or as it
+ * was written, whether a program reads bitmaps or not. So the BAT entry of the block need not wait for its data:
+ * map_done() writes the entry at once, a killed process has lost nothing, and a flush of the guest is one flush of the
+ * file. Places are made ready for many blocks at once, in front of a footer that is durable, and the flush that makes
+ * them durable makes a footer further out durable, too.
  *
- * A differencing disk has no such places: a set bit whose data is lost would hide the parent's bytes.
+ * A differencing disk has no places that are ready: a set bit whose data is lost would hide the bytes of its backing.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -39,6 +40,11 @@
 static int64_t place_end(const VpcState *s, int64_t place)
 {
     return place + vpc_stored_bytes(s);
+}
+
+static int64_t next_place(const VpcState *s, int64_t place)
+{
+    return vpc_place_above(s, place_end(s, place));
 }
 
 void vpc_spoil_room(VpcState *s, int64_t end)
@@ -134,19 +140,13 @@ int vpc_rewrite_footers(BlockDriverState *bs)
     return ret;
 }
 
-static int write_tables(BlockDriverState *bs)
-{
-    int ret = bdrv_node_flush(bs->file);    /* data and bitmaps, before what refers to them */
-
-    return ret < 0 ? ret : bdrv_meta_write(bs);
-}
-
 int vpc_flush(BlockDriverState *bs)
 {
     bool checked = bs->flags & BDRV_O_CHECK;        /* then only vpc_repair() writes the image */
     int ret = bs->needs_flush && !checked ? vpc_rewrite_footers(bs) : 0;
 
-    return ret < 0 ? ret : write_tables(bs);
+    ret = ret < 0 ? ret : bdrv_node_flush(bs->file);        /* data and bitmaps, before what refers to them */
+    return ret < 0 ? ret : bdrv_meta_write(bs);
 }
 
 int vpc_change_footer(BlockDriverState *bs, const VpcFooter *footer)
@@ -223,21 +223,27 @@ int vpc_cut_room(BlockDriverState *bs)
     return ret < 0 ? ret : vpc_trim(bs);
 }
 
+/* Return where the footer goes if many blocks are to have room in front of it, from @place on; the end of one block if
+ * there is no room for as many */
+static int64_t tail_behind(BlockDriverState *bs, int64_t place)
+{
+    const VpcState *s = bs->state;
+    int64_t stride = next_place(s, place) - place, more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride * stride;
+
+    return place_end(s, place + more) <= last_tail(bs) ? place_end(s, place + more) : place_end(s, place);
+}
+
 /* See that a block at @place ends before the footer */
 static int reserve(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t stride = vpc_place_above(s, place_end(s, place)) - place;
-    int64_t more = CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride;
+    int64_t tail = tail_behind(bs, place);
 
     if (place_end(s, place) <= s->tail_at) {
         return 0;
     }
-    if (place_end(s, place + more * stride) > last_tail(bs)) {
-        more = 0;
-    }
-    int ret = vpc_move_tail(bs, place_end(s, place + more * stride));
-    if (ret < 0 && more > 0 && place_end(s, place) > s->tail_at) {
+    int ret = vpc_move_tail(bs, tail);
+    if (ret < 0 && tail > place_end(s, place) && place_end(s, place) > s->tail_at) {
         ret = vpc_move_tail(bs, place_end(s, place));
     }
     if (ret == 0) {
@@ -247,10 +253,10 @@ static int reserve(BlockDriverState *bs, int64_t place)
 }
 
 /* Make durable all that was written so far, and more room behind @place with it if that can be had */
-static int reserve_ahead(BlockDriverState *bs, int64_t place, int64_t stride)
+static int reserve_ahead(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t tail = place_end(s, place + CLAMP(place, MIN_RESERVE, MAX_RESERVE) / stride * stride);
+    int64_t tail = tail_behind(bs, place);
     bool more = place_end(s, place) > s->tail_at && tail <= last_tail(bs);
 
     return more && vpc_move_tail(bs, tail) == 0 ? 0 : bdrv_node_flush(bs->file);
@@ -289,8 +295,9 @@ static int64_t write_bitmaps(BlockDriverState *bs, int64_t place, int64_t stride
 static int tail_make_ready(BlockDriverState *bs, int64_t place)
 {
     VpcState *s = bs->state;
-    int64_t stride = vpc_place_above(s, place_end(s, place)) - place, left = vpc_bat_entries(s) - s->allocated;
-    int64_t most = s->tail_inside ? MIN_RESERVE / stride : MAX_READY, inside = (s->tail_at - place_end(s, place)) / stride + 1;
+    int64_t stride = next_place(s, place) - place, left = vpc_bat_entries(s) - s->allocated;
+    int64_t inside = (s->tail_at - place_end(s, place)) / stride + 1;
+    int64_t most = s->tail_inside ? MIN_RESERVE / stride : MAX_READY;
     int64_t count = MAX(MIN(MIN(inside, left), most), 1);
     int ret = clear_places(bs, place, place_end(s, place + (count - 1) * stride));
 
@@ -298,7 +305,7 @@ static int tail_make_ready(BlockDriverState *bs, int64_t place)
     if (count < 0) {
         return (int)count;
     }
-    ret = left > count ? reserve_ahead(bs, place + count * stride, stride) : bdrv_node_flush(bs->file);
+    ret = left > count ? reserve_ahead(bs, place + count * stride) : bdrv_node_flush(bs->file);
     if (ret == 0) {
         s->room.next = place;
         s->room.ready = place + count * stride;
@@ -327,7 +334,7 @@ int vpc_take_place(BlockDriverState *bs, int64_t *place)
         return ret;
     }
     s->room.taken = is_ready(s, *place) ? *place : -1;
-    s->room.next = vpc_place_above(s, place_end(s, *place));
+    s->room.next = next_place(s, *place);
     s->room.zero_from = MAX(s->room.zero_from, place_end(s, *place));   /* the write may fail, and leave a part */
     return 0;
 }

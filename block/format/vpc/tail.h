@@ -1,4 +1,4 @@
-/* tail.h - VHD: room for new blocks, and the footer behind it */
+/* tail.h - VHD: keeps room for new blocks, and a footer behind it */
 /* SPDX-License-Identifier: MIT */
 #ifndef BLOCK_VPC_TAIL_H
 #define BLOCK_VPC_TAIL_H
@@ -27,10 +27,11 @@ int vpc_trim(BlockDriverState *bs);
  * is as long as a footer on disk may refer to it */
 void vpc_give_back(BlockDriverState *bs, int64_t end);
 /* Move the footer directly behind the last block, cut the file there, and take s->blocks_end, s->first_block and
- * s->allocated anew from the BAT: also what is in the room and not ours is given up. 0 or -errno */
+ * s->allocated anew from the BAT. All bytes of the room are given up, also those that other programs wrote. 0 or
+ * -errno */
 int vpc_cut_room(BlockDriverState *bs);
-/* The driver's flush(): rewrite the footers if that is due, make data and bitmaps durable, and then write the tables that are
- * dirty in memory. 0 or -errno */
+/* The driver's flush(): rewrite the footers if that is due, make data and bitmaps durable, and then write the tables
+ * that are dirty in memory. 0 or -errno */
 int vpc_flush(BlockDriverState *bs);
 
 #endif

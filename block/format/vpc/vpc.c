@@ -36,22 +36,18 @@
 static int take_block(BlockDriverState *bs, int64_t offset, int64_t bytes, BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t place;
+    int64_t in = offset % s->block_size, first = 0, last = s->block_size, place;
     int ret = vpc_take_place(bs, &place);
 
     if (ret < 0) {
         return ret;
     }
     if (s->differencing) {
-        int64_t in = align_down(offset % s->block_size, VPC_SECTOR);
-        int64_t end = MIN(align_up(offset % s->block_size + bytes, VPC_SECTOR), s->block_size);
-
-        *ext = (BlockExtent) { offset - offset % s->block_size + in, end - in, bs->file,
-                               place + s->bitmap_bytes + in, BLOCK_EXTENT_NEW };
-    } else {
-        *ext = (BlockExtent) { offset - offset % s->block_size, s->block_size, bs->file, place + s->bitmap_bytes,
-                               BLOCK_EXTENT_NEW | BLOCK_EXTENT_ZEROED };
+        first = align_down(in, VPC_SECTOR);
+        last = MIN(align_up(in + bytes, VPC_SECTOR), last);
     }
+    *ext = (BlockExtent) { offset - in + first, last - first, bs->file, place + s->bitmap_bytes + first,
+                           BLOCK_EXTENT_NEW | (s->differencing ? 0 : BLOCK_EXTENT_ZEROED) };
     return 0;
 }
 
@@ -62,16 +58,16 @@ static int get_bat(BlockDriverState *bs, int64_t block, unsigned mode, VpcTable 
     int64_t at = align_down(block * 4, VPC_BAT_PIECE), start = s->bat_offset + at;
 
     if (block >= vpc_bat_entries(s)) {
-        bdrv_warn(bs, "H4", "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " bytes "
-                  "these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
+        bdrv_warn(bs, "H4", "block %" PRId64 " has no BAT entry, there are only %" PRId64 ": of the disk's %" PRId64 " "
+                  "bytes these have %" PRId64, block, vpc_bat_entries(s), bs->size, vpc_bat_entries(s) * s->block_size);
         return -EIO;
     }
     return vpc_get_table(bs, start, start + MIN(vpc_bat_padded(s) - at, VPC_BAT_PIECE),
                      s->bat_offset + block * 4, mode, piece);
 }
 
-/* Map blocks that are not there, as far as this piece of the BAT goes: the image behind has their bytes, bs->backing. Where
- * that is NULL, an extent of no child reads as zeroes */
+/* Map blocks that are not there, as far as this piece of the BAT goes: the image behind has their bytes, bs->backing.
+ * Where that is NULL, an extent of no child reads as zeroes */
 static void map_absent(BlockDriverState *bs, const VpcTable *piece, int64_t block, int64_t end, BlockExtent *ext)
 {
     VpcState *s = bs->state;
@@ -94,18 +90,16 @@ static void map_sectors(BlockDriverState *bs, int64_t offset, int64_t bytes, int
     int64_t first = in / VPC_SECTOR, base = (bitmap->start - place) * 8;    /* the sector of the first bit */
     int64_t end = MIN((MIN(in + bytes, s->block_size) + VPC_SECTOR - 1) / VPC_SECTOR, (bitmap->end - place) * 8);
     int64_t last = base + vpc_run_end(bitmap->data, first - base, end - base);
-    bool set = vpc_sector_is_set(bitmap->data, first - base);
-    bool hidden = !set && s->options.salvage && !s->differencing && vpc_salvage_hidden(bs, block, place, first, last);
+    bool here = vpc_sector_is_set(bitmap->data, first - base) ||
+                (s->options.salvage && !s->differencing && vpc_salvage_hidden(bs, block, place, first, last));
+    int64_t start = offset - in + first * VPC_SECTOR, length = (last - first) * VPC_SECTOR;
 
-    *ext = (BlockExtent) { offset - in + first * VPC_SECTOR, (last - first) * VPC_SECTOR };
-    if (set || hidden || (mode & BLOCK_MAP_WRITE)) {
-        ext->node = bs->file;
-        ext->node_offset = place + s->bitmap_bytes + first * VPC_SECTOR;
-        ext->flags = set || hidden ? 0 : BLOCK_EXTENT_NEW;
+    if (here || (mode & BLOCK_MAP_WRITE)) {
+        *ext = (BlockExtent) { start, length, bs->file, place + s->bitmap_bytes + first * VPC_SECTOR,
+                               here ? 0 : BLOCK_EXTENT_NEW };
         return;
     }
-    ext->node = bs->backing;
-    ext->node_offset = ext->offset;
+    *ext = (BlockExtent) { start, length, bs->backing, start };
     if (!s->differencing) {
         vpc_warn_of_hidden(bs, block, place, first, last);
     }
@@ -116,71 +110,70 @@ static int map_present(BlockDriverState *bs, int64_t offset, int64_t bytes, cons
                        BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    int64_t block = offset / s->block_size, in = offset % s->block_size, bad_end = offset - in + s->block_size;
+    int64_t block = offset / s->block_size, start = block * s->block_size, bad_end = start + s->block_size;
     int64_t place = (int64_t)be32_load(vpc_entry_in(s, piece, block)) * VPC_SECTOR;
     VpcTable bitmap;
 
-    if (!s->surveyed && !(bs->flags & BDRV_O_RDWR)) {
-        vpc_look_for_shared(bs);
-    }
+    vpc_look_for_shared(bs);
     int ret = vpc_allow_block(bs, block, place, mode & BLOCK_MAP_WRITE);
 
     if (ret < 0) {
         bad_end = vpc_misplaced_end(bs, piece, block);
-        *ext = (BlockExtent) { offset - in, bad_end - (offset - in) };
-    }
-    ret = ret < 0 ? ret : vpc_get_table(bs, place, place + s->bitmap_bytes, place + in / VPC_SECTOR / 8, mode, &bitmap);
-    if (ret == -EIO && s->options.salvage) {
-        vpc_salvage_block(bs, offset, place, ext);
-        if (ext->offset == offset - in && ext->node != bs->file) {     /* nothing of the block is there, nor of these */
-            ext->bytes = bad_end - ext->offset;
-        }
-        return 0;
+        *ext = (BlockExtent) { start, bad_end - start };
+    } else {
+        int64_t bits_at = place + (offset - start) / VPC_SECTOR / 8;
+
+        ret = vpc_get_table(bs, place, place + s->bitmap_bytes, bits_at, mode, &bitmap);
     }
     if (ret == 0) {
         map_sectors(bs, offset, bytes, place, &bitmap, mode, ext);
+    } else if (ret == -EIO && s->options.salvage) {
+        vpc_salvage_block(bs, offset, place, ext);
+        if (ext->offset == start && ext->node != bs->file) {    /* nothing of the block is there, nor of these */
+            ext->bytes = bad_end - start;
+        }
+        ret = 0;
     }
     return ret;
 }
 
 static void map_fixed(BlockDriverState *bs, int64_t offset, BlockExtent *ext)
 {
+    int64_t end = ((const VpcState *)bs->state)->read_limit;
+
+    *ext = offset < end ? (BlockExtent) { 0, end, bs->file, 0, BLOCK_EXTENT_WINDOW }
+                        : (BlockExtent) { end, bs->size - end };
+}
+
+/* Allow a write to be mapped. 0; -EAGAIN: footers are to be written first, alone; or -errno */
+static int allow_write(BlockDriverState *bs, unsigned mode)
+{
     VpcState *s = bs->state;
 
-    if (offset < s->read_limit) {
-        *ext = (BlockExtent) { 0, s->read_limit, bs->file, 0, BLOCK_EXTENT_WINDOW };
-    } else {
-        *ext = (BlockExtent) { s->read_limit, bs->size - s->read_limit };
+    __atomic_store_n(&s->was_written, true, __ATOMIC_RELAXED);
+    if (s->differencing && !bs->backing) {
+        bdrv_warn(bs, "parent", "a differencing disk can't be written to without its parent");
+        return -EROFS;
     }
+    return !s->rewrite_footers ? 0 : mode & BLOCK_MAP_EXCL ? vpc_rewrite_footers(bs) : -EAGAIN;
 }
 
 static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned mode, BlockExtent *ext)
 {
     VpcState *s = bs->state;
-    bool write = mode & BLOCK_MAP_WRITE, exclusive = mode & BLOCK_MAP_EXCL;
-    int64_t block;
-    VpcTable piece;
+    int ret = mode & BLOCK_MAP_WRITE ? allow_write(bs, mode) : 0;
 
-    if (write) {
-        __atomic_store_n(&s->was_written, true, __ATOMIC_RELAXED);
-    }
-    if (write && s->rewrite_footers) {
-        int ret = exclusive ? vpc_rewrite_footers(bs) : -EAGAIN;
-
-        if (ret < 0) {
-            return ret;
-        }
+    if (ret < 0) {
+        return ret;
     }
     if (s->fixed) {
         map_fixed(bs, offset, ext);
         return 0;
     }
-    if (write && s->differencing && !bs->backing) {
-        bdrv_warn(bs, "parent", "a differencing disk can't be written to without its parent");
-        return -EROFS;
-    }
-    block = offset / s->block_size;
-    int ret = get_bat(bs, block, mode, &piece);
+    int64_t block = offset / s->block_size;
+    VpcTable piece;
+
+    ret = get_bat(bs, block, mode, &piece);
     if (ret == -EIO && s->options.salvage) {
         vpc_salvage_block(bs, offset, -1, ext);
         return 0;
@@ -194,8 +187,8 @@ static int vpc_map(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned
     if (be32_load(vpc_entry_in(s, &piece, block)) != VPC_UNUSED) {
         return map_present(bs, offset, bytes, &piece, mode, ext);
     }
-    if (write) {
-        return exclusive ? take_block(bs, offset, bytes, ext) : -EAGAIN;
+    if (mode & BLOCK_MAP_WRITE) {
+        return mode & BLOCK_MAP_EXCL ? take_block(bs, offset, bytes, ext) : -EAGAIN;
     }
     map_absent(bs, &piece, block, offset + bytes, ext);
     return 0;
@@ -240,13 +233,12 @@ static int vpc_map_done(BlockDriverState *bs, const BlockExtent *ext)
     if (ret < 0) {
         return ret;
     }
-    if (be32_load(vpc_entry_in(s, &piece, block)) == VPC_UNUSED) {
-        commit_block(bs, place, &piece, vpc_entry_in(s, &piece, block));
-        if (!s->differencing) {
-            return 0;
-        }
+    uint8_t *entry = vpc_entry_in(s, &piece, block);
+
+    if (be32_load(entry) == VPC_UNUSED) {
+        commit_block(bs, place, &piece, entry);
     }
-    return commit_sectors(bs, ext, place);
+    return ext->flags & BLOCK_EXTENT_ZEROED ? 0 : commit_sectors(bs, ext, place);
 }
 
 /* Take back the room that no block was put in */

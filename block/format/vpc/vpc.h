@@ -17,7 +17,7 @@ bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError *
 
 /* vpc/resize.c */
 typedef struct VpcResizeOptions {
-    int reader;                 /* -1: by who made the image */
+    int reader;                 /* -1: by the creator of the image */
     int force_size;             /* off, on; -1: on, but for those whose readers go by the geometry */
 } VpcResizeOptions;
 extern const BlockOption vpc_resize_options[];
@@ -36,7 +36,7 @@ typedef struct VpcCreateOptions {
     char *parent, *parent_driver;   /* of a differencing disk; NULL: none; vpc */
     int64_t timestamp;          /* Unix time; -1: now */
     char *geometry;             /* NULL: the parent's, or by the specification's algorithm */
-    bool unfinished;            /* see vpc_is_unfinished() */
+    bool unfinished;            /* VPC_MARK_UNFINISHED */
 } VpcCreateOptions;
 extern const BlockOption vpc_create_options[];
 bool vpc_create(BlockDriverState *bs, const void *opts, GError **errp);
