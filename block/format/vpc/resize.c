@@ -25,7 +25,7 @@
 #include "util/be.h"
 #include "util/checked.h"
 
-#define HIDE_PIECE (1 << 30)        /* so many bytes are hidden between two calls of bdrv_go_on() */
+#define HIDE_BLOCKS 8               /* so many blocks are hidden between two calls of bdrv_go_on() */
 
 const BlockOption vpc_resize_options[] = {
     { "for", BLOCK_OPT_ENUM, offsetof(VpcResizeOptions, reader), "", .values = vpc_reader_names,
@@ -182,10 +182,11 @@ static int clear_end(BlockDriverState *bs, int64_t end)
  * clipped to bs->size. The program may cancel between two pieces */
 static int hide_backing(BlockDriverState *bs, int64_t start, int64_t end)
 {
+    const VpcState *s = bs->state;
     int ret = 0;
 
     for (int64_t at = start, n; at < end && ret == 0; at += n) {
-        n = MIN(end - at, HIDE_PIECE);
+        n = MIN(end - at, HIDE_BLOCKS * s->block_size);
         ret = bdrv_go_on(bs, at - start, end - start) ? bdrv_mapped_zero(bs, at, n, 0) : -ECANCELED;
     }
     return ret < 0 ? ret : bdrv_node_flush(bs);
