@@ -138,7 +138,7 @@ MUTANTS = [
     ('locators stay in the way of a longer BAT', 'block/format/vpc/relocate.c', 'child/512/much-longer', [
         ('    return be32_load(l->code) && (', '    return false && (')]),
     ('a block is filled into a gap and not waited for', 'block/format/vpc/gaps.c', 'dynamic/512/compact', [
-        ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\n/* Write the new', '    return ret;\n}\n\n/* Write the new')]),
+        ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\n/* Write', '    return ret;\n}\n\n/* Write')]),
     ('its old place is given up before its entry is changed', 'block/format/vpc/gaps.c', 'dynamic/512/compact', [
         ('    return ret < 0 ? ret : bdrv_node_flush(g->bs->file);\n}\n\nint vpc_fill', '    return ret;\n}\n\nint vpc_fill')]),
     ('a repair cuts the file off before its footer is there', 'block/format/vpc/repair.c', 'dynamic/4k/repair-leak', [

@@ -180,7 +180,7 @@ static int clear_end(BlockDriverState *bs, int64_t end)
 
 /* Write zeroes where the backing has data in [@start, @end), behind the end of the disk: bdrv_mapped_zero() is not
  * clipped to bs->size. The program may cancel between two pieces */
-static int hide_backing(BlockDriverState *bs, int64_t start, int64_t end)
+static int hide_range(BlockDriverState *bs, int64_t start, int64_t end)
 {
     const VpcState *s = bs->state;
     int ret = 0;
@@ -207,7 +207,7 @@ static bool hide_parent(BlockDriverState *bs, int64_t seen, int64_t size, int64_
     if (!vpc_move_tables(bs, &same, entries, *kept, errp)) {
         return false;
     }
-    int ret = hide_backing(bs, seen, end);
+    int ret = hide_range(bs, seen, end);
 
     if (ret < 0) {
         bdrv_set_error(errp, -ret, "could not hide what the parent has behind the end of the disk: %s",
