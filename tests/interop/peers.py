@@ -256,10 +256,12 @@ CREATORS = (b'vpc ', b'vs  ', b'win ', b'd2v\0', b'd2v ', b'qemu', b'qem2', b'ta
 
 def test_creator(folder, creator, kind, rule):
     size = 41994240             # larger than its geometry
-    image = vhd.dynamic(size, {}, creator=creator) if kind == 'dynamic' else vhd.fixed(size, b'\0',
-                                                                                       creator=creator)
     path = folder / 'disk.vhd'
-    path.write_bytes(image.change_footer(cylinders=963))
+    if kind == 'dynamic':
+        path.write_bytes(vhd.dynamic(size, {}, creator=creator).change_footer(cylinders=963))
+    else:
+        footer = vhd.Image(vhd.make_footer(size, vhd.FIXED, creator=creator))
+        vhd.write_empty_fixed(path, size, footer.change_footer('tail', cylinders=963))
     options = {'': [], 'chs': ['force_size_calc=chs'], 'current_size': ['force_size_calc=current_size']}[rule]
     expected = json.loads(works('qemu-img', 'info', '--output=json', '--image-opts',
                                 ','.join(['driver=vpc', f'file.filename={path}'] + options)))['virtual-size']

@@ -4,6 +4,7 @@
 sources; docs/VHD.md is where both have the format from. Offsets and lengths are bytes unless they are
 called sectors. Images are held in memory, as bytearrays."""
 
+import functools
 import struct
 import typing
 
@@ -121,6 +122,15 @@ def bitmap_bytes(block_size):
     return round_up(round_up(block_size // SECTOR, 8) // 8, SECTOR)
 
 
+@functools.cache
+def zeroes(size):
+    return bytes(size)
+
+
+def padded(data, size):
+    return data if len(data) == size else data.ljust(size, b'\0') if data else zeroes(size)
+
+
 class Image(bytearray):
     """An image to be spoilt. @places: where each block that it has begins, in bytes"""
 
@@ -158,6 +168,14 @@ class Image(bytearray):
 
 def fixed(size, fill=b'F', **fields):
     return Image(fill * size + make_footer(size, FIXED, **fields))
+
+
+def write_empty_fixed(path, size, footer):
+    """A fixed image of zeroes, which are a hole of the file"""
+    with open(path, 'wb') as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(footer)
 
 
 class Builder:
@@ -326,10 +344,10 @@ class Disk:
         at = self.bat[block] * SECTOR
         bits = self.data[at:at + self.bitmap_bytes]
         start = at + self.bitmap_bytes
-        if b'\0' in bits or any(b != 0xff for b in bits):
+        if bits.count(0xff) != len(bits):
             for i in range(self.block_size // SECTOR):
                 sector = self.data[start + i * SECTOR:start + (i + 1) * SECTOR]
-                if not bits[i // 8] & 0x80 >> i % 8 and any(sector):
+                if not bits[i // 8] & 0x80 >> i % 8 and sector.count(0) != len(sector):
                     self.problems.append(f'block {block} has data under a clear bit')
                     break
             if self.full and self.full[block // 8] & 0x80 >> block % 8:
@@ -347,13 +365,16 @@ class Disk:
         """What a reader that obeys bitmaps sees; None: it can't be read"""
         if block >= len(self.bat) or block in self.bad:
             return None
-        below = self.parent[block * self.block_size:][:self.block_size].ljust(self.block_size, b'\0')
+        start = block * self.block_size
+        below = padded(self.parent[start:start + self.block_size], self.block_size)
         if self.bat[block] == UNUSED:
             return below
         at = self.bat[block] * SECTOR
         bits = self.data[at:at + self.bitmap_bytes]
-        data = bytearray(self.data[at + self.bitmap_bytes:][:self.block_size].ljust(self.block_size, b'\0'))
-        if any(b != 0xff for b in bits):
+        start = at + self.bitmap_bytes
+        data = padded(self.data[start:start + self.block_size], self.block_size)
+        if bits.count(0xff) != len(bits):
+            data = bytearray(data)
             for i in range(self.block_size // SECTOR):
                 if not bits[i // 8] & 0x80 >> i % 8:
                     data[i * SECTOR:(i + 1) * SECTOR] = below[i * SECTOR:(i + 1) * SECTOR]
