@@ -1,24 +1,30 @@
 /* keyval-json.c - options as JSON: {"driver": "vpc", "file": {"filename": "a.vhd"}} */
 /* SPDX-License-Identifier: MIT
  *
- * Before json-glib parses the text, a scan bounds the depth, because json-glib is recursive; turns numbers, true and
- * false into strings, so that no digit is lost; and turns strings in single quotes into those that json-glib knows.
+ *     value  = object | list | string | word
+ *     object = "{" [ pair { "," pair } ] "}"         pair = string ":" value
+ *     list   = "[" [ value { "," value } ] "]"
+ *     string = in double or in single quotes         word = number, true, false or null
+ *
+ * There is one function for each, take_NAME(): it reads a NAME at Parser.at, moves Parser.at behind it, and returns
+ * false with an error if there is none. No tree is built: each string or word becomes an option at once.
  */
 #include <errno.h>
 #include <string.h>
-#include <json-glib/json-glib.h>
 #include "util/keyval.h"
 
 #define MAX_TEXT 65536          /* bytes; no command line is longer */
 #define MAX_DEPTH 64
 #define MAX_KEY 1024            /* of a whole key, with all of its parts */
 
-typedef struct Scan {
-    const char *at;             /* the text that is not scanned yet */
-    GString *out;
-    int depth;
-    size_t members;             /* of all objects */
-} Scan;
+typedef struct Parser {
+    const char *at;             /* the text that is not read yet; it ends with NUL */
+    KeyVal *kv;
+    GString *key;               /* of the value that is read: all names on the way to it, with dots between them */
+    int depth;                  /* number of objects and lists around @at */
+} Parser;
+
+static bool take_value(Parser *p, GError **errp);
 
 static bool bad(GError **errp, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -38,11 +44,32 @@ static bool unreadable(GError **errp, const char *what)
     return bad(errp, "Could not parse the JSON options: JSON parse error, %s", what);
 }
 
+/* Report @what, or that the text ends at @p->at */
+static bool unexpected(const Parser *p, const char *what, GError **errp)
+{
+    return unreadable(errp, *p->at ? what : "premature EOI");
+}
+
 static bool stray(GError **errp, const char *text, size_t bytes)
 {
     g_autofree char *word = g_strndup(text, bytes), *what = g_strdup_printf("stray '%s'", word);
 
     return unreadable(errp, what);
+}
+
+static void skip_space(Parser *p)
+{
+    p->at += strspn(p->at, " \t\r\n");
+}
+
+/* Skip white space, and @c behind it; return whether it was there */
+static bool skip(Parser *p, char c)
+{
+    skip_space(p);
+    bool found = *p->at == c;
+
+    p->at += found;
+    return found;
 }
 
 /* Return the number of the four hexadecimal digits in "\\uXXXX"; -1: @text does not begin so */
@@ -58,66 +85,62 @@ static int unit_of(const char *text)
     return unit;
 }
 
-/* Copy a "\\u" escape, or the pair of them that makes a surrogate pair */
-static bool take_unit(Scan *scan, GError **errp)
+/* Take a "\\u" escape, or the pair of them that makes a surrogate pair */
+static bool take_unit(Parser *p, GString *out, GError **errp)
 {
-    const char *at = scan->at - 1;
-    int unit = unit_of(at);
+    int unit = unit_of(p->at);
 
     if (unit < 0) {
         return unreadable(errp, "invalid escape sequence in string");
     }
-    bool high = unit >> 10 == 0xd800 >> 10, pair = high && unit_of(at + 6) >> 10 == 0xdc00 >> 10;
+    int low = unit >> 10 == 0xd800 >> 10 ? unit_of(p->at + 6) : -1;
+    bool pair = low >> 10 == 0xdc00 >> 10;
+    int c = pair ? 0x10000 + ((unit & 0x3ff) << 10 | (low & 0x3ff)) : unit;
 
-    if (unit == 0 || (high && !pair) || unit >> 10 == 0xdc00 >> 10) {
-        g_autofree char *what = g_strdup_printf("%.6s is not a valid Unicode character", at);
+    if (c == 0 || c >> 11 == 0xd800 >> 11) {
+        g_autofree char *what = g_strdup_printf("%.6s is not a valid Unicode character", p->at);
 
         return unreadable(errp, what);
     }
-    g_string_append_len(scan->out, at, pair ? 12 : 6);
-    scan->at += pair ? 11 : 5;
+    g_string_append_unichar(out, (gunichar)c);
+    p->at += pair ? 12 : 6;
     return true;
 }
 
-/* Copy an escape, of which the backslash is done */
-static bool take_escape(Scan *scan, GError **errp)
+static bool take_escape(Parser *p, GString *out, GError **errp)
 {
-    const char *at = scan->at;
+    static const char letters[] = "\"'\\/bfnrt", meanings[] = "\"'\\/\b\f\n\r\t";
+    char c = p->at[1];
+    const char *letter = c ? strchr(letters, c) : NULL;
 
-    if (*at == 'u') {
-        return take_unit(scan, errp);
+    if (c == 'u') {
+        return take_unit(p, out, errp);
     }
-    if (!*at || !strchr("\"'\\/bfnrt", *at)) {
-        return unreadable(errp, *at ? "invalid escape sequence in string" : "premature EOI");
+    if (!letter) {
+        return unreadable(errp, c ? "invalid escape sequence in string" : "premature EOI");
     }
-    g_string_append_printf(scan->out, *at == '\'' ? "%c" : "\\%c", *at);
-    scan->at++;
+    g_string_append_c(out, meanings[letter - letters]);
+    p->at += 2;
     return true;
 }
 
-static bool take_string(Scan *scan, GError **errp)
+static bool take_string(Parser *p, GString *out, GError **errp)
 {
-    const char *start = scan->at;
-    char quote = *scan->at++;
+    const char *start = p->at;
+    char quote = *p->at++;
 
-    g_string_append_c(scan->out, '"');
-    while (*scan->at != quote) {
-        char c = *scan->at;
-
-        if (c >= 0 && c < ' ') {
-            return c ? stray(errp, start, (size_t)(scan->at - start)) : unreadable(errp, "premature EOI");
-        }
-        scan->at++;
-        if (c == '\\') {
-            if (!take_escape(scan, errp)) {
+    while (*p->at != quote) {
+        if (*p->at == '\\') {
+            if (!take_escape(p, out, errp)) {
                 return false;
             }
+        } else if (*p->at >= 0 && *p->at < ' ') {
+            return *p->at ? stray(errp, start, (size_t)(p->at - start)) : unreadable(errp, "premature EOI");
         } else {
-            g_string_append_printf(scan->out, c == '"' ? "\\%c" : "%c", c);
+            g_string_append_c(out, *p->at++);
         }
     }
-    scan->at++;
-    g_string_append_c(scan->out, '"');
+    p->at++;
     return true;
 }
 
@@ -149,179 +172,179 @@ static size_t number_length(const char *text)
     return at;
 }
 
-static bool take_word(Scan *scan, GError **errp)
+/* Return the option value for @word, of @length bytes; NULL: it is no word of JSON. Numbers stay as they are written */
+static const char *meaning_of(const char *word, size_t length)
 {
-    static const char *const words[][2] = { { "true", "on" }, { "false", "off" } };
-    size_t length = strcspn(scan->at, " \t\r\n,:[]{}\"'");
-    g_autofree char *word = g_strndup(scan->at, length);
-    const char *value = number_length(word) == length ? word : NULL;
+    if (g_str_equal(word, "true")) {
+        return "on";
+    }
+    if (g_str_equal(word, "false")) {
+        return "off";
+    }
+    return number_length(word) == length ? word : NULL;
+}
 
-    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
-        value = g_str_equal(word, words[i][0]) ? words[i][1] : value;
-    }
-    if (g_str_equal(word, "null") && g_str_has_suffix(scan->out->str, "backing\":")) {
-        value = "";                 /* means: no backing */
-    } else if (g_str_equal(word, "null")) {
-        return bad(errp, "Could not parse the JSON options: no option has the value null");
-    }
-    if (!value && !g_ascii_islower(*word)) {
-        return stray(errp, word, length);
+static bool take_word(Parser *p, GString *out, GError **errp)
+{
+    size_t length = strcspn(p->at, " \t\r\n,:[]{}\"'");
+    g_autofree char *word = g_strndup(p->at, length), *what = g_strdup_printf("invalid keyword '%s'", word);
+    const char *value = meaning_of(word, length);
+
+    if (g_str_equal(word, "null")) {
+        if (!g_str_equal(p->key->str, "backing") && !g_str_has_suffix(p->key->str, ".backing")) {
+            return bad(errp, "Could not parse the JSON options: no option has the value null");
+        }
+        value = "";             /* means: no backing */
     }
     if (!value) {
-        g_autofree char *what = g_strdup_printf("invalid keyword '%s'", word);
-
-        return unreadable(errp, what);
+        return g_ascii_islower(*word) ? unreadable(errp, what) : stray(errp, word, length);
     }
-    g_string_append_printf(scan->out, "\"%s\"", value);
-    scan->at += length;
+    g_string_append(out, value);
+    p->at += length;
     return true;
 }
 
-static bool take_token(Scan *scan, GError **errp)
+static bool is_quote(char c)
 {
-    char c = *scan->at;
+    return c == '"' || c == '\'';
+}
 
-    if (c == '"' || c == '\'') {
-        return take_string(scan, errp);
+/* Take a string or a word */
+static bool take_text(Parser *p, GString *out, GError **errp)
+{
+    if (strchr("{}[]:,", *p->at)) {     /* or NUL */
+        return unexpected(p, "expecting value", errp);
     }
-    if (!strchr("{}[],: \t\r\n", c)) {
-        return take_word(scan, errp);
+    return is_quote(*p->at) ? take_string(p, out, errp) : take_word(p, out, errp);
+}
+
+static bool take_name(Parser *p, GString *out, GError **errp)
+{
+    skip_space(p);
+    bool string = is_quote(*p->at), nested = *p->at == '{' || *p->at == '[';
+
+    return (nested || take_text(p, out, errp)) && (string || unreadable(errp, "key is not a string in object"));
+}
+
+/* Take the value whose key is @p->key and @name */
+static bool take_member(Parser *p, const char *name, GError **errp)
+{
+    size_t length = p->key->len;
+
+    g_string_append_printf(p->key, "%s%s", length ? "." : "", name);
+    if (!*name || !keyval_is_key(p->key->str)) {
+        return bad(errp, "option name '%s' is empty, has an empty part, or has a comma or an equals sign in it",
+                   p->key->str);
     }
-    if ((c == '}' || c == ']') && g_str_has_suffix(scan->out->str, ",")) {
-        return unreadable(errp, "expecting value");
+    if (p->key->len > MAX_KEY) {
+        return bad(errp, "option name of more than %d bytes", MAX_KEY);
     }
-    scan->depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
-    scan->members += c == ':';
-    if (scan->depth > MAX_DEPTH) {
-        return bad(errp, "Could not parse the JSON options: JSON nesting depth limit exceeded");
+    if (!take_value(p, errp)) {
+        return false;
     }
-    if (!g_ascii_isspace(c)) {
-        g_string_append_c(scan->out, c);
-    }
-    scan->at++;
+    g_string_set_size(p->key, length);
     return true;
 }
 
-static bool take_all(Scan *scan, GError **errp)
+/* Take a name and its value, and add the name to @names, those of this object */
+static bool take_pair(Parser *p, GHashTable *names, GError **errp)
 {
-    scan->at += strspn(scan->at, " \t\r\n");
-    if (!*scan->at) {
-        return bad(errp, "Could not parse the JSON options: Expecting a JSON value");
-    }
-    bool object = *scan->at == '{';
+    g_autoptr(GString) name = g_string_new(NULL);
 
+    if (!take_name(p, name, errp)) {
+        return false;
+    }
+    if (!g_hash_table_add(names, g_strdup(name->str))) {
+        return unreadable(errp, "duplicate key");
+    }
+    if (!skip(p, ':')) {
+        return unexpected(p, "missing : in object pair", errp);
+    }
+    return take_member(p, name->str, errp);
+}
+
+static bool take_object(Parser *p, GError **errp)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    if (skip(p, '}')) {
+        return true;
+    }
     do {
-        if (!*scan->at) {
-            return unreadable(errp, "premature EOI");
-        }
-        if (!take_token(scan, errp)) {
+        if (!take_pair(p, names, errp)) {
             return false;
         }
-    } while (scan->depth > 0);
-    scan->at += strspn(scan->at, " \t\r\n");
-    if (*scan->at) {
+    } while (skip(p, ','));
+    return skip(p, '}') || unexpected(p, "expected separator in dict", errp);
+}
+
+static bool take_list(Parser *p, GError **errp)
+{
+    int count = 0;
+
+    if (skip(p, ']')) {
+        return true;
+    }
+    do {
+        g_autofree char *name = g_strdup_printf("%d", count++);
+
+        if (!take_member(p, name, errp)) {
+            return false;
+        }
+    } while (skip(p, ','));
+    return skip(p, ']') || unexpected(p, "expected separator in list", errp);
+}
+
+/* Take any value. If both "a": {"b": …} and "a.b" are given, the first one counts, as in QEMU */
+static bool take_value(Parser *p, GError **errp)
+{
+    bool object = skip(p, '{');
+
+    if (object || skip(p, '[')) {
+        if (++p->depth > MAX_DEPTH) {
+            return bad(errp, "Could not parse the JSON options: JSON nesting depth limit exceeded");
+        }
+        bool ok = object ? take_object(p, errp) : take_list(p, errp);
+
+        p->depth--;
+        return ok;
+    }
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    if (!take_text(p, text, errp)) {
+        return false;
+    }
+    if (p->depth > 1 || !keyval_get(p->kv, p->key->str)) {
+        keyval_set(p->kv, p->key->str, text->str);
+    }
+    return true;
+}
+
+/* Take one value, and nothing behind it; it has to be an object, but what is wrong with its text is said first */
+static bool take_all(Parser *p, GError **errp)
+{
+    skip_space(p);
+    bool object = *p->at == '{';
+
+    if (!*p->at) {
+        return bad(errp, "Could not parse the JSON options: Expecting a JSON value");
+    }
+    if (!take_value(p, errp)) {
+        return false;
+    }
+    skip_space(p);
+    if (*p->at) {
         return bad(errp, "Could not parse the JSON options: Expecting at most one JSON value");
     }
     return object || bad(errp, "Invalid JSON object given");
 }
 
-/* Turns JSON values into options. If both "a": {"b": …} and "a.b" are given, the first one counts, as in QEMU */
-typedef struct Flatten {
-    KeyVal *kv;
-    GString *key;
-    int depth;
-    size_t members;
-} Flatten;
-
-static bool flatten(Flatten *f, JsonNode *node, GError **errp);
-
-static bool flatten_at(Flatten *f, const char *name, JsonNode *node, GError **errp)
-{
-    size_t length = f->key->len;
-
-    g_string_append_printf(f->key, "%s%s", length ? "." : "", name);
-    if (!*name || !keyval_is_key(f->key->str)) {
-        return bad(errp, "option name '%s' is empty, has an empty part, or has a comma or an equals sign in it",
-                   f->key->str);
-    }
-    if (f->key->len > MAX_KEY) {
-        return bad(errp, "option name of more than %d bytes", MAX_KEY);
-    }
-    f->depth++;
-    bool ok = flatten(f, node, errp);
-
-    f->depth--;
-    g_string_set_size(f->key, length);
-    return ok;
-}
-
-static bool flatten_object(Flatten *f, JsonObject *object, GError **errp)
-{
-    GList *names = json_object_get_members(object);
-    bool ok = true;
-
-    for (GList *at = names; at && ok; at = at->next) {
-        f->members++;
-        ok = flatten_at(f, at->data, json_object_get_member(object, at->data), errp);
-    }
-    g_list_free(names);
-    return ok;
-}
-
-static bool flatten_array(Flatten *f, JsonArray *array, GError **errp)
-{
-    for (guint i = 0; i < json_array_get_length(array); i++) {
-        g_autofree char *number = g_strdup_printf("%u", i);
-
-        if (!flatten_at(f, number, json_array_get_element(array, i), errp)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool flatten(Flatten *f, JsonNode *node, GError **errp)
-{
-    if (JSON_NODE_HOLDS_OBJECT(node)) {
-        return flatten_object(f, json_node_get_object(node), errp);
-    }
-    if (JSON_NODE_HOLDS_ARRAY(node)) {
-        return flatten_array(f, json_node_get_array(node), errp);
-    }
-    const char *value = json_node_get_string(node);
-
-    if (value && (f->depth > 1 || !keyval_get(f->kv, f->key->str))) {
-        keyval_set(f->kv, f->key->str, value);
-    }
-    return true;
-}
-
-static KeyVal *read_tree(const Scan *scan, JsonParser *parser, GError **errp)
-{
-    g_autoptr(KeyVal) kv = keyval_new();
-    g_autoptr(GString) key = g_string_new(NULL);
-    Flatten f = { .kv = kv, .key = key };
-    GError *err = NULL;
-
-    if (!json_parser_load_from_data(parser, scan->out->str, (gssize)scan->out->len, &err)) {
-        unreadable(errp, err->message);
-        g_error_free(err);
-        return NULL;
-    }
-    if (!flatten(&f, json_parser_get_root(parser), errp)) {
-        return NULL;
-    }
-    if (f.members != scan->members) {       /* the parser has dropped a key that is there twice */
-        unreadable(errp, "duplicate key");
-        return NULL;
-    }
-    return g_steal_pointer(&kv);
-}
-
 KeyVal *keyval_parse_json(const char *text, GError **errp)
 {
     size_t length = strlen(text);
-    Scan scan = { .at = text };
+    g_autoptr(KeyVal) kv = keyval_new();
+    g_autoptr(GString) key = g_string_new(NULL);
+    Parser parser = { .at = text, .kv = kv, .key = key };
 
     if (length > MAX_TEXT) {
         bad(errp, "Could not parse the JSON options: %zu bytes, more than %d", length, MAX_TEXT);
@@ -331,11 +354,5 @@ KeyVal *keyval_parse_json(const char *text, GError **errp)
         unreadable(errp, "not UTF-8");
         return NULL;
     }
-    scan.out = g_string_sized_new(length);
-    JsonParser *parser = json_parser_new();
-    KeyVal *kv = take_all(&scan, errp) ? read_tree(&scan, parser, errp) : NULL;
-
-    g_object_unref(parser);
-    g_string_free(scan.out, TRUE);
-    return kv;
+    return take_all(&parser, errp) ? g_steal_pointer(&kv) : NULL;
 }

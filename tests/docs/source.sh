@@ -41,6 +41,12 @@ glib_subset() {
          <(nm -D --undefined-only "$library" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep '^g_' | LC_ALL=C sort -u)
 }
 
+# libm and libpthread are parts of the C library; ld-linux is its loader
+few_libraries() {
+    readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+        grep -vE '^(libc|libm|libpthread|ld-linux.*|libglib-2\.0|libnbd)\.so\.[0-9]+$' | nothing
+}
+
 no_glib_header() {
     grep -l 'include <glib' include/miniblk/*.h | nothing
 }
@@ -97,6 +103,7 @@ check "every file has one SPDX line" spdx
 check "every C file begins with its name and what it is" head_comment
 check "every exported symbol begins with bdrv_ or block_" exported
 check "what the library uses of GLib is what HACKING.md lists" glib_subset
+check "the library needs the C library, GLib and libnbd, and no other" few_libraries
 check "no public header includes GLib's" no_glib_header
 check "block.h has the version of meson.build" version_is_said
 check "the library does not print, exit or assert" well_behaved
