@@ -1,5 +1,5 @@
 #!/bin/bash
-# archive.sh - the static library as one object, whose hidden names no program sees: archive.sh IN OUT FOLDER OBJCOPY AR CC...
+# archive.sh - the static library as one object without its inner names: archive.sh IN OUT FOLDER OBJCOPY AR CC...
 # SPDX-License-Identifier: MIT
 #
 # IN is the library with all names. OUT has the names of the public headers only, so that a program may have functions

@@ -142,7 +142,8 @@ static bool has_good_words(const BlockDriver *drv, GError **errp)
     }
     for (size_t i = 0; drv->prefixes && drv->prefixes[i]; i++) {
         if (!is_word(drv->prefixes[i], "-_+.") || g_str_equal(drv->prefixes[i], "json")) {
-            bdrv_set_error(errp, EINVAL, "driver '%s': '%s' cannot be the prefix of names", drv->name, drv->prefixes[i]);
+            bdrv_set_error(errp, EINVAL, "driver '%s': '%s' cannot be the prefix of names", drv->name,
+                           drv->prefixes[i]);
             return false;
         }
     }

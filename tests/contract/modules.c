@@ -247,8 +247,8 @@ static void assert_not_registered(const BlockDriver *drv, size_t size, int code,
 
 static void test_bad_tables(void)
 {
-    static const char *const files[] = { "file", NULL }, *const json[] = { "json", NULL }, *const fine[] = { "fine", NULL };
-    static const char *const paths[] = { "a/b", NULL };
+    static const char *const files[] = { "file", NULL }, *const json[] = { "json", NULL };
+    static const char *const fine[] = { "fine", NULL }, *const paths[] = { "a/b", NULL };
     static const BlockOption options[] = { { "size", BLOCK_OPT_SIZE, 8, "0" }, { NULL } };
     static char long_name[66];
     const struct { BlockDriver drv; int code; const char *text; } bad[] = {
@@ -340,8 +340,9 @@ static void copy_module(const char *name, const char *to)
 static void make_folder(void)
 {
     static const char *const folders[] = { "sub", "sub/block-x" };
-    static const char *const copies[] = { "escaped.so", "sub/block-x/escaped.so", "sub/block-sp ace.so", "sub/block-do.t.so",
-                                          "sub/block-bad name.so" };
+    static const char *const copies[] = {
+        "escaped.so", "sub/block-x/escaped.so", "sub/block-sp ace.so", "sub/block-do.t.so", "sub/block-bad name.so",
+    };
     g_autofree char *no_elf = NULL, *path = NULL;
 
     folder = g_dir_make_tmp("miniblk-modules-XXXXXX", NULL);

@@ -172,7 +172,7 @@ def link_words(target):
 def link_command():
     """As crash-kit is linked, but with the library that has all names, so that an object before it counts, and with
     what the shared one is linked with"""
-    library = next(word for word in link_words(KIT) if re.search(r'libminiblk\.(so|a)', word) and not word.startswith('-'))
+    library = next(word for word in link_words(KIT) if re.match(r'[^-].*libminiblk\.(so|a)', word))
     others = [word for word in link_words(library) if re.fullmatch(r'-l.*|/.*\.so[.0-9]*', word)]
     return ['block/libinner.a' if word == library else word for word in link_words(KIT)] + others
 

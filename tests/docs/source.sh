@@ -79,7 +79,8 @@ modules_are_outside() {
 # The list in HACKING.md, and what the library and its modules really take from there
 glib_subset() {
     diff <(sed -n '/^```glib/,/^```$/p' HACKING.md | grep -o 'g_[a-z0-9_]*' | LC_ALL=C sort -u) \
-         <(nm -D --undefined-only "$library" "${modules[@]}" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep '^g_' | LC_ALL=C sort -u)
+         <(nm -D --undefined-only "$library" "${modules[@]}" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep '^g_' |
+           LC_ALL=C sort -u)
 }
 
 no_glib_header() {

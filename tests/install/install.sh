@@ -1,5 +1,5 @@
 #!/bin/bash
-# install.sh - what "meson install" gives is enough to build on: install.sh SOURCE-FOLDER BUILD-FOLDER module|builtin|disabled
+# install.sh - what "meson install" gives is enough to build on: install.sh SOURCE BUILD module|builtin|disabled
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/../docs/tap.sh"
 source=$1 build=$2 nbd=$3
@@ -70,7 +70,8 @@ build_hidden() {
 hidden_finds_module() {
     local said
 
-    said=$(./hidden driver=nbd,path=/nonexistent) && echo "$said" && [[ $said == *"Failed to connect to '/nonexistent'"* ]]
+    said=$(./hidden driver=nbd,path=/nonexistent) && echo "$said" &&
+        [[ $said == *"Failed to connect to '/nonexistent'"* ]]
 }
 
 tools_find_module() {
@@ -111,7 +112,22 @@ test_example() {
     PATH=$bin:$PATH meson test -C example/build --print-errorlogs
 }
 
-# As installed, and with the static library
+# Linked with the library, which a module should not be
+link_example() {
+    local words
+
+    mkdir linked && read -ra words <<<"$(pkg-config --cflags --libs miniblk)" &&
+        cc -shared -fPIC -o linked/block-pattern.so example/pattern.c "${words[@]}" &&
+        build_opener opener-shared "${words[@]}" &&
+        build_opener opener-exports "${words[0]}" "${mixed[@]}" -rdynamic
+}
+
+# linked_example_in PROGRAM TEXT
+linked_example_in() {
+    MINIBLK_MODULE_PATH=linked "$1" driver=pattern,size=1M | tee said | grep "$2" || { cat said; return 1; }
+}
+
+# As installed
 install_example() {
     cp example/build/block-pattern.so "$lib/miniblk/" && "$bin/miniblk-img" info pattern:64M | grep '^virtual size: 64 MiB'
 }
@@ -178,6 +194,9 @@ check "README.md has an example" extract
     fi
     check "the example of a module builds" build_example
     check "its test finds it good" test_example
+    check "it can be linked with the shared library" link_example
+    check "and works in a program with that" linked_example_in ./opener-shared open
+    check "in one with the static library it is refused" linked_example_in ./opener-exports "another copy of the library"
     check "it is found where modules are installed" install_example
 }
 check "the installed tools work" tools_work

@@ -1,4 +1,4 @@
-/* first-table.h - the table of a driver as it was with the first modules: modules with this table must work for ever */
+/* first-table.h - the table of a driver as it was with the first modules, which must work for ever */
 /* SPDX-License-Identifier: MIT
  *
  * Nothing is ever changed here. BlockDriver may have more fields behind these. TABLE_IS_SHORT leaves out the last three:
