@@ -13,6 +13,7 @@
 
 #define THREADS 6
 #define EACH 20
+#define ROUNDS 300
 
 /* A field that comes to be elsewhere makes all modules unusable. BLOCK_MODULE_ABI would have to change */
 #define STAYS(field) \
@@ -286,43 +287,76 @@ static void test_bad_tables(void)
 /* Threads */
 
 static BlockDriver many[THREADS][EACH];
-static int winners;                 /* atomic: how many threads registered a driver called "contested" */
+static pthread_barrier_t start;
+static int winners[ROUNDS];         /* atomic: how many threads registered a driver of the name of this round */
+
+/* All threads register a driver of one name at once, again and again */
+static void *contest(void *which)
+{
+    static BlockDriver contested[THREADS][ROUNDS];      /* a table is known by its address */
+
+    for (int i = 0; i < ROUNDS; i++) {
+        BlockDriver *mine = &contested[GPOINTER_TO_INT(which)][i];
+        g_autofree char *name = g_strdup_printf("contested-%d", i);
+
+        *mine = own;
+        mine->alias = NULL;
+        mine->name = g_intern_string(name);
+        pthread_barrier_wait(&start);
+        __atomic_add_fetch(&winners[i], bdrv_register(mine, sizeof(*mine), NULL), __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
 
 static void *register_many(void *which)
 {
-    BlockDriver *mine = many[GPOINTER_TO_INT(which)], contested = own;
+    BlockDriver *mine = many[GPOINTER_TO_INT(which)];
 
     for (int i = 0; i < EACH; i++) {
         mine[i] = own;
         mine[i].alias = NULL;
-        mine[i].name = g_strdup_printf("many-%d-%d", GPOINTER_TO_INT(which), i);
+        g_autofree char *name = g_strdup_printf("many-%d-%d", GPOINTER_TO_INT(which), i);
+
+        mine[i].name = g_intern_string(name);   /* the list keeps the pointer */
         g_assert_true(bdrv_register(&mine[i], sizeof(BlockDriver), NULL));
         g_assert_nonnull(bdrv_find_driver(mine[i].name));
         assert_reads(NULL, i % 2 ? "driver=raced" : "driver=raced-too", i % 2 ? 0x55 : 0x66);
     }
-    contested.alias = NULL;
-    contested.name = "contested";
-    __atomic_add_fetch(&winners, bdrv_register(&contested, sizeof(contested), NULL), __ATOMIC_RELAXED);
     return NULL;
+}
+
+static void in_threads(void *(*function)(void *which))
+{
+    pthread_t threads[THREADS];
+
+    for (int i = 0; i < THREADS; i++) {
+        g_assert_cmpint(pthread_create(&threads[i], NULL, function, GINT_TO_POINTER(i)), ==, 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+static void test_contest(void)
+{
+    pthread_barrier_init(&start, NULL, THREADS);
+    in_threads(contest);
+    pthread_barrier_destroy(&start);
+    for (int i = 0; i < ROUNDS; i++) {
+        g_assert_cmpint(winners[i], ==, 1);
+    }
 }
 
 /* Modules are loaded by several threads at once, and drivers registered */
 static void test_threads(void)
 {
-    pthread_t threads[THREADS];
-
-    for (int i = 0; i < THREADS; i++) {
-        g_assert_cmpint(pthread_create(&threads[i], NULL, register_many, GINT_TO_POINTER(i)), ==, 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    g_assert_cmpint(winners, ==, 1);
+    in_threads(register_many);
     for (int i = 0; i < THREADS; i++) {
         for (int j = 0; j < EACH; j++) {
-            g_assert_true(is_listed(many[i][j].name));
-            g_free((char *)many[i][j].name);
-            many[i][j].name = "gone";       /* the list has the name, in a copy of the table */
+            const char *name = many[i][j].name;
+
+            many[i][j] = (BlockDriver) { 0 };       /* the list has a copy of the table */
+            g_assert_true(is_listed(name));
         }
     }
 }
@@ -392,6 +426,7 @@ int main(int argc, char **argv)
     g_test_add_func("/modules/probed", test_probed);
     g_test_add_func("/modules/bad-tables", test_bad_tables);
     g_test_add_func("/modules/threads", test_threads);
+    g_test_add_func("/modules/contest", test_contest);
     int status = g_test_run();
 
     remove_folder();
