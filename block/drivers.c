@@ -1,19 +1,20 @@
-/* drivers.c - the list of drivers: finds one by name, or guesses the format of a file (probing) */
+/* drivers.c - the list of drivers: those of the library, and those that were registered */
 /* SPDX-License-Identifier: MIT
  *
  * A driver's table is the last thing in the driver's own file. The type of the table is in miniblk/driver.h.
+ *
+ * The list only becomes longer. A reader takes no lock: an entry is complete when a pointer leads to it.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 #include <glib.h>
 #include "block/drivers.h"
 
-#define SECTOR 512                  /* what is read of the ends of a file if more cannot be read */
+#define MAX_NAME 64
 
 /* Formats in the order of probing, raw last because it accepts every file; then filters and protocols */
-static const BlockDriver *const drivers[] = {
+static const BlockDriver *const built_in[] = {
     &bdrv_vpc,
     &bdrv_raw,
     &bdrv_split,
@@ -33,135 +34,201 @@ static const BlockDriver *const drivers[] = {
     &bdrv_null_aio,
 };
 
-const BlockDriver *bdrv_next_driver(const BlockDriver *drv)
+/* What a table must have at least: all fields up to read() */
+#define LEAST_SIZE (offsetof(BlockDriver, read) + sizeof(((BlockDriver *)NULL)->read))
+
+/* A driver that was registered */
+typedef struct Registered {
+    BlockDriver table;              /* a copy; fields that the driver does not know are zero */
+    const BlockDriver *origin;
+    struct Registered *next;        /* atomic; NULL: this is the last one */
+} Registered;
+
+static Registered *first;           /* atomic */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    /* held to append */
+
+/* Return where the pointer to the entry behind @drv is. NULL: @drv is not in the list */
+static Registered **link_behind(const BlockDriver *drv)
 {
-    if (!drv) {
-        return drivers[0];
+    Registered **link = &first;
+
+    if (drv == built_in[G_N_ELEMENTS(built_in) - 1]) {
+        return link;
     }
-    for (size_t i = 0; i + 1 < G_N_ELEMENTS(drivers); i++) {
-        if (drivers[i] == drv) {
-            return drivers[i + 1];
+    for (Registered *r; (r = __atomic_load_n(link, __ATOMIC_ACQUIRE)); link = &r->next) {
+        if (&r->table == drv) {
+            return &r->next;
         }
     }
     return NULL;
 }
 
-const BlockDriver *bdrv_find_driver(const char *name)
+const BlockDriver *bdrv_next_driver(const BlockDriver *drv)
+{
+    if (!drv) {
+        return built_in[0];
+    }
+    for (size_t i = 0; i + 1 < G_N_ELEMENTS(built_in); i++) {
+        if (built_in[i] == drv) {
+            return built_in[i + 1];
+        }
+    }
+    Registered **link = link_behind(drv), *next = link ? __atomic_load_n(link, __ATOMIC_ACQUIRE) : NULL;
+
+    return next ? &next->table : NULL;
+}
+
+static bool is_called(const BlockDriver *drv, const char *name)
+{
+    return name && (g_str_equal(drv->name, name) || (drv->alias && g_str_equal(drv->alias, name)));
+}
+
+const BlockDriver *bdrv_listed_driver(const char *name)
 {
     const BlockDriver *drv = NULL;
 
-    while ((drv = bdrv_next_driver(drv))) {
-        if (g_str_equal(drv->name, name) || (drv->alias && g_str_equal(drv->alias, name))) {
-            break;
-        }
+    while ((drv = bdrv_next_driver(drv)) && !is_called(drv, name)) {
     }
     return drv;
 }
 
-const char *bdrv_other_format(const uint8_t *head, const uint8_t *tail, int64_t size)
+static bool is_word(const char *word, const char *more)
 {
-    static const uint8_t nothing[BLOCK_PROBE_BYTES];
-    const BlockProbe probe = { head ? head : nothing, tail ? tail : nothing, BLOCK_PROBE_BYTES, size, "" };
-    const BlockDriver *drv = NULL;
-    const char *advice, *foreign = bdrv_foreign_format(&probe, &advice);
+    size_t length = 0;
 
-    while (!foreign && (drv = bdrv_next_driver(drv))) {
-        if (drv != &bdrv_raw && drv->probe && drv->probe(&probe) > 0) {
-            return drv->name;
-        }
+    while (g_ascii_isalnum(word[length]) || (word[length] && strchr(more, word[length]))) {
+        length++;
     }
-    return foreign;
+    return length > 0 && length <= MAX_NAME && !word[length];
 }
 
-/* Read as much of @bytes as can be read; the rest is zero. -errno if nothing can be read */
-static int read_some(BlockDriverState *file, int64_t offset, uint8_t *buf, int64_t bytes)
+bool bdrv_is_driver_name(const char *name)
 {
-    int ret = bdrv_node_pread(file, offset, buf, bytes);
-    int64_t lost = 0;
-
-    if (ret == 0) {
-        return 0;
-    }
-    for (int64_t at = 0, n; at < bytes; at += n) {
-        n = MIN(bytes - at, SECTOR);
-        if (bdrv_node_pread(file, offset + at, buf + at, n) < 0) {
-            memset(buf + at, 0, (size_t)n);
-            lost += n;
-        }
-    }
-    if (lost < bytes) {
-        bdrv_warn(file, "guess", "of the %" PRId64 " bytes at %" PRId64 " %" PRId64 " could not be read (%s): "
-                  "the format is guessed without them", bytes, offset, lost, g_strerror(-ret));
-    }
-    return lost < bytes ? 0 : ret;
+    return is_word(name, "-_");
 }
 
-/* Decide whether a file that no probe() knew may be taken for a raw disk. False: it is of a format that no driver
- * reads, which is refused by name. Warn if a driver suspects that the file is its own */
-static bool may_take_as_raw(BlockDriverState *file, const BlockProbe *probe, bool head_only, GError **errp)
+static bool has_prefix(const BlockDriver *drv, const char *prefix)
 {
-    const char *advice, *foreign = bdrv_foreign_format(probe, &advice);
-    const BlockDriver *drv = NULL;
+    return drv->prefixes && g_strv_contains(drv->prefixes, prefix);
+}
 
-    if (foreign) {
-        bdrv_set_error(errp, ENOTSUP, "this is a file of the format %s, which no driver here reads: %s. "
-                       "If it is a raw disk that only begins like one, name the driver raw (-f raw)", foreign, advice);
-        return false;
-    }
-    if (head_only) {
-        return true;
-    }
-    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_SUSPECT_BYTES);
-    uint8_t *tail = head + BLOCK_SUSPECT_BYTES;
-    int64_t have = MIN(probe->size, BLOCK_SUSPECT_BYTES);
-    BlockProbe more = { head, tail, BLOCK_SUSPECT_BYTES, probe->size, probe->filename };
-
-    if (bdrv_node_pread(file, 0, head, have) < 0 ||
-        bdrv_node_pread(file, probe->size - have, tail + (BLOCK_SUSPECT_BYTES - have), have) < 0) {
-        more = *probe;
-    }
-    while ((drv = bdrv_next_driver(drv))) {
-        char *why = drv->suspect ? drv->suspect(&more) : NULL;
-
-        if (why) {
-            bdrv_warn(file, "guess",
-                      "taken for a raw disk, though %s: if it is an image of the format %s, name that driver (-f %s)",
-                      why, drv->name, drv->name);
+/* Check the names of a new driver against the list. The caller holds the lock */
+static bool has_new_names(const BlockDriver *drv, GError **errp)
+{
+    for (const BlockDriver *other = NULL; (other = bdrv_next_driver(other));) {
+        if (is_called(other, drv->name) || is_called(other, drv->alias)) {
+            bdrv_set_error(errp, EEXIST, "driver '%s': there is a driver '%s' already", drv->name,
+                           is_called(other, drv->name) ? drv->name : drv->alias);
+            return false;
         }
-        free(why);
+        for (size_t i = 0; drv->prefixes && drv->prefixes[i]; i++) {
+            if (has_prefix(other, drv->prefixes[i])) {
+                bdrv_set_error(errp, EEXIST, "driver '%s': names with '%s:' belong to the driver '%s' already",
+                               drv->name, drv->prefixes[i], other->name);
+                return false;
+            }
+        }
     }
     return true;
 }
 
-const BlockDriver *bdrv_probe(BlockDriverState *file, bool head_only, int *score, GError **errp)
+/* Check the words of a table by themselves */
+static bool has_good_words(const BlockDriver *drv, GError **errp)
 {
-    g_autofree uint8_t *head = g_malloc0_n(3, BLOCK_PROBE_BYTES);
-    uint8_t *tail = head + BLOCK_PROBE_BYTES, *nothing = tail + BLOCK_PROBE_BYTES;
-    int64_t size = bdrv_node_size(file);
-    int64_t have = MIN(size, BLOCK_PROBE_BYTES);
-    BlockProbe all = { head, tail, BLOCK_PROBE_BYTES, size, file->filename }, probe = all;
-    int ret = read_some(file, 0, head, have);
-
-    probe.tail = head_only ? nothing : tail;
-    if (ret == 0) {
-        ret = read_some(file, size - have, tail + (BLOCK_PROBE_BYTES - have), have);
-        ret = head_only ? 0 : ret;      /* the tail then serves only to recognise foreign formats */
+    if (!drv->name || !bdrv_is_driver_name(drv->name) || (drv->alias && !bdrv_is_driver_name(drv->alias))) {
+        bdrv_set_error(errp, EINVAL, "'%s' is no name of a driver: that has 1 to %d letters, digits, '-' and '_'",
+                       drv->name && bdrv_is_driver_name(drv->name) ? drv->alias : drv->name ? drv->name : "", MAX_NAME);
+        return false;
     }
-    if (ret < 0) {
-        bdrv_set_error(errp, -ret, "could not read the image to find its format: %s", g_strerror(-ret));
-        return NULL;
-    }
-
-    const BlockDriver *best = NULL, *drv = NULL;
-
-    *score = 0;
-    while ((drv = bdrv_next_driver(drv))) {
-        int sure = drv->probe ? MIN(drv->probe(&probe), 100) : 0;
-
-        if (sure > *score) {
-            *score = sure;
-            best = drv;
+    for (size_t i = 0; drv->prefixes && drv->prefixes[i]; i++) {
+        if (!is_word(drv->prefixes[i], "-_+.") || g_str_equal(drv->prefixes[i], "json")) {
+            bdrv_set_error(errp, EINVAL, "driver '%s': '%s' cannot be the prefix of names", drv->name,
+                           drv->prefixes[i]);
+            return false;
         }
     }
-    return best != &bdrv_raw || may_take_as_raw(file, &all, head_only, errp) ? best : NULL;
+    return true;
+}
+
+/* Return whether all options lie inside a struct of @size bytes */
+static bool options_fit(const BlockOption *table, size_t size)
+{
+    while (table && table->name && table->at < size) {
+        table++;
+    }
+    return !table || !table->name;
+}
+
+/* Check what the layer relies on without looking again */
+static bool is_complete(const BlockDriver *drv, GError **errp)
+{
+    const char *problem =
+        !drv->open || !drv->read ? "open() and read() are required" :
+        drv->prefixes && !drv->parse_name ? "it has prefixes, and no parse_name()" :
+        drv->is_protocol && drv->map ? "a protocol has no map()" :
+        drv->map_done && !drv->map ? "it has map_done(), and no map()" :
+        drv->check && !drv->check_kinds ? "it has check(), and no check_kinds" :
+        !options_fit(drv->open_options, drv->open_size) || !options_fit(drv->create_options, drv->create_size) ||
+        !options_fit(drv->amend_options, drv->amend_size) || !options_fit(drv->resize_options, drv->resize_size) ?
+        "the size of a struct of options is too small for its table" : NULL;
+
+    if (problem) {
+        bdrv_set_error(errp, EINVAL, "driver '%s': %s", drv->name, problem);
+    }
+    return !problem;
+}
+
+/* Copy a table of @size bytes. False: it is too short, or has something that this library does not know */
+static bool copy_table(BlockDriver *table, const BlockDriver *driver, size_t size, GError **errp)
+{
+    const char *bytes = (const char *)driver;
+
+    *table = (BlockDriver) { 0 };
+    if (size < LEAST_SIZE) {
+        bdrv_set_error(errp, EINVAL, "the table of a driver has %zu bytes, and needs %zu at least", size, LEAST_SIZE);
+        return false;
+    }
+    for (size_t i = sizeof(*table); i < size; i++) {
+        if (bytes[i]) {
+            bdrv_set_error(errp, ENOTSUP, "the driver uses a field %zu bytes into its table, and the tables of this "
+                           "library have %zu: the driver needs a newer one", i, sizeof(*table));
+            return false;
+        }
+    }
+    memcpy(table, driver, MIN(size, sizeof(*table)));
+    return true;
+}
+
+static bool is_registered(const BlockDriver *driver)
+{
+    Registered *r = __atomic_load_n(&first, __ATOMIC_ACQUIRE);
+
+    while (r && r->origin != driver) {
+        r = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE);
+    }
+    return r != NULL;
+}
+
+bool bdrv_register(const BlockDriver *driver, size_t size, GError **errp)
+{
+    Registered *entry = g_new0(Registered, 1), **link = &first;
+
+    entry->origin = driver;
+    bool ok = copy_table(&entry->table, driver, size, errp) && has_good_words(&entry->table, errp) &&
+              is_complete(&entry->table, errp);
+
+    pthread_mutex_lock(&lock);
+    bool again = ok && is_registered(driver);
+
+    ok = ok && (again || has_new_names(&entry->table, errp));
+    if (ok && !again) {
+        while (*link) {
+            link = &(*link)->next;
+        }
+        __atomic_store_n(link, entry, __ATOMIC_RELEASE);
+        entry = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    g_free(entry);
+    return ok;
 }

@@ -1,4 +1,4 @@
-/* drivers.h - the tables of the built-in drivers, and probing */
+/* drivers.h - the tables of the built-in drivers, how drivers are found, and probing */
 /* SPDX-License-Identifier: MIT */
 #ifndef BLOCK_DRIVERS_H
 #define BLOCK_DRIVERS_H
@@ -8,6 +8,15 @@
 extern const BlockDriver bdrv_vpc, bdrv_raw, bdrv_split, bdrv_cow,
     bdrv_blkdebug, bdrv_blklogwrites, bdrv_probe_guard,
     bdrv_file, bdrv_host_device, bdrv_host_cdrom, bdrv_mem, bdrv_nbd, bdrv_null, bdrv_null_co, bdrv_null_aio;
+
+/* drivers.c: return the driver in the list that has this name; NULL: there is none. No module is loaded */
+const BlockDriver *bdrv_listed_driver(const char *name);
+/* Return whether a driver may have this name, and a module the file name "block-NAME.so" */
+bool bdrv_is_driver_name(const char *name);
+
+/* module.c: load the module block-@name.so, unless the list has a driver of this name. False with @errp set: there is
+ * such a file, and it cannot be used. True also if there is none */
+bool bdrv_load_module(const char *name, GError **errp);
 
 /* Return the protocol for @filename if no driver is named. @devices: also for character devices */
 const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices);

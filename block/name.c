@@ -33,7 +33,7 @@ static bool has_prefix(const BlockDriver *drv, const char *name)
     return false;
 }
 
-static const BlockDriver *driver_of(const char *name)
+static const BlockDriver *listed_driver_of(const char *name)
 {
     const BlockDriver *drv = NULL;
 
@@ -42,7 +42,7 @@ static const BlockDriver *driver_of(const char *name)
     return drv;
 }
 
-static bool unknown_protocol(const char *name, GError **errp)
+static void unknown_protocol(const char *name, GError **errp)
 {
     static const char *const left_out[] = { "nbd", "nbd+tcp", "nbd+unix", NULL };
     g_autofree char *prefix = g_strndup(name, prefix_length(name));
@@ -52,7 +52,22 @@ static bool unknown_protocol(const char *name, GError **errp)
     } else {
         bdrv_set_error(errp, ENOENT, "Unknown protocol '%s'", prefix);
     }
-    return false;
+}
+
+/* Return the driver that parses @name. If none has its prefix, load the module of this name: of "nbd+unix://…" nbd */
+static const BlockDriver *driver_of(const char *name, GError **errp)
+{
+    g_autofree char *word = g_strndup(name, strcspn(name, ":+"));
+    const BlockDriver *drv = listed_driver_of(name);
+
+    if (!drv && !bdrv_load_module(word, errp)) {
+        return NULL;
+    }
+    drv = drv ? drv : listed_driver_of(name);
+    if (!drv) {
+        unknown_protocol(name, errp);
+    }
+    return drv;
 }
 
 /* The state of a name while it is turned into options */
@@ -135,8 +150,8 @@ static bool take_step(Naming *n, GError **errp)
     if (named || !prefix_length(n->rest)) {
         return false;
     }
-    drv = driver_of(n->rest);
-    return drv ? take_prefix(n, drv, errp) : unknown_protocol(n->rest, errp);
+    drv = driver_of(n->rest, errp);
+    return drv && take_prefix(n, drv, errp);
 }
 
 /* Return the file name of the lowest node of @kv, from @kv; NULL: it has none */

@@ -186,14 +186,8 @@ static bool may_be_named(const BlockDriver *drv, const char *filename, GError **
 const BlockDriver *block_take_driver(KeyVal *kv, const BlockDriver *fallback, GError **errp)
 {
     g_autofree char *name = keyval_take(kv, "driver");
-    const BlockDriver *drv = name ? bdrv_find_driver(name) : fallback;
 
-    if (!drv && name && g_str_equal(name, "nbd")) {
-        bdrv_set_error(errp, ENOTSUP, "driver 'nbd' is not built in");
-    } else if (!drv && name) {
-        bdrv_set_error(errp, ENOENT, "Unknown driver '%s'", name);
-    }
-    return drv;
+    return name ? bdrv_load_driver(name, errp) : fallback;
 }
 
 /* Choose the protocol by the kind of file. The name of a backing may come from an image, which must not open a tape or

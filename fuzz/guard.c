@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
+#include <miniblk/driver.h>
 #include "fuzz.h"
 
 FuzzGuard fuzz_guard;
@@ -167,6 +168,18 @@ void fuzz_put_file(const char *name, const uint8_t *data, size_t size)
     }
 }
 
+/* Register the driver that would else be in a module */
+static void add_nbd(void)
+{
+#ifdef FUZZ_NBD
+    extern const BlockDriver bdrv_nbd;
+
+    if (!bdrv_register(&bdrv_nbd, sizeof(bdrv_nbd), NULL)) {
+        abort();
+    }
+#endif
+}
+
 void fuzz_make_folder(void)
 {
     static const char *const folders[] = { "in", "in/sub", "out" };
@@ -195,4 +208,5 @@ void fuzz_make_folder(void)
     g_setenv("TMPDIR", fuzz_folder, TRUE);
     g_setenv("SOURCE_DATE_EPOCH", "1700000000", TRUE);
     atexit(clean_up);
+    add_nbd();
 }

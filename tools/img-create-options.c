@@ -1,5 +1,6 @@
 /* img-create-options.c - the create options of a format, the argument of -o: read, listed, checked, with defaults */
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <glib.h>
@@ -27,14 +28,18 @@ bool img_add_create_options(KeyVal *options, const char *text)
 
 const BlockDriver *img_find_creator(const char *format, const char *where)
 {
-    const BlockDriver *drv = bdrv_find_driver(format);
+    GError *err = NULL;
+    const BlockDriver *drv = bdrv_load_driver(format, &err);
 
-    if (!drv) {
+    if (!drv && bdrv_error_code(err) != ENOENT) {
+        tool_error("%s%s", where, bdrv_error_message(err));
+    } else if (!drv) {
         tool_error("%sUnknown file format '%s'", where, format);
     } else if (!drv->create) {
         tool_error("%sFormat driver '%s' does not support image creation", where, drv->name);
         drv = NULL;
     }
+    bdrv_error_free(err);
     return drv;
 }
 

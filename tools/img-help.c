@@ -183,11 +183,17 @@ static void print_formats(void)
 {
     static const char head[] = "Supported formats: ";
     g_autoptr(GPtrArray) names = g_ptr_array_new();
+    char *modules = bdrv_module_names();
+    g_auto(GStrv) more = g_strsplit(modules, " ", -1);
     const BlockDriver *drv = NULL;
 
     while ((drv = bdrv_next_driver(drv)) != NULL) {
         g_ptr_array_add(names, (gpointer)drv->name);
     }
+    for (char **name = more; *name; name++) {
+        g_ptr_array_add(names, *name);
+    }
+    free(modules);
     g_ptr_array_sort(names, compare_names);
     g_ptr_array_add(names, NULL);
     g_autofree char *list = g_strjoinv(" ", (char **)names->pdata);

@@ -295,8 +295,8 @@ typedef struct BlockDriver {
 struct BlockDriverState {
     const BlockDriver *drv;
     void *state;                    /* drv->state_size bytes, zeroed before open() */
-    char *filename;                 /* of the lowest file; "" if it has none. Set by the layer; a protocol's
-                                     * create() may set its own, for remove() */
+    char *filename;                 /* of the lowest file; "" if it has none. Set by the layer. A protocol's open(), and
+                                     * its create() for remove(), may free() it and set another from malloc() */
     unsigned flags;                 /* BDRV_O_… as this node was opened */
     int64_t size;                   /* bytes. Set it in open() and truncate(); the layer updates it when a
                                      * protocol's file grows. Elsewhere read it with bdrv_node_size() */
@@ -460,9 +460,50 @@ void bdrv_check_found_more(BlockCheckBuilder *found, int kind, int64_t count);
  * of times; true if the program has no progress function */
 bool bdrv_go_on(BlockDriverState *bs, int64_t done, int64_t total);
 
-/* Return the driver after @drv, in the order of probing; NULL after the last one. @drv NULL: return the first one */
+/* DRIVERS FROM OUTSIDE
+ *
+ * A program adds its own driver with bdrv_register(). A driver in a file of its own, "block-NAME.so", is a module: the
+ * library loads it when driver=NAME, or a name that begins with "NAME:" or "NAME+", is asked for and no driver has it.
+ * It looks into the folders of the environment variable MINIBLK_MODULE_PATH (ignored in set-user-ID programs), then
+ * into "miniblk" beside the shared library, and into the folder of the shared library itself; a program that is linked
+ * with the static library looks into the folder in which modules are installed instead. A module is linked with
+ * neither library: it finds the functions in the program that loads it. It stays loaded until the program ends.
+ *
+ * Add a driver to the list. @size: sizeof(BlockDriver), as the caller was compiled. The table is copied, with zero in
+ * the fields that it does not have, and bs->drv points to the copy; what the table points to must stay as long as the
+ * program runs, and so must the code. A driver is never removed. The same table once more changes nothing, and is no
+ * error.
+ * Any thread may call this at any time, and these four functions run beside each other; an image that is opened
+ * meanwhile may or may not find the new driver. A format takes part in probing, after all others, as soon as it is in
+ * the list; no module is loaded to probe. False and @errp set
+ *   EEXIST    another driver has this name, alias or prefix
+ *   EINVAL    a name has other characters than letters, digits, '-' and '_', or more than 64 of them; or a required
+ *             field is missing
+ *   ENOTSUP   the table is longer than this library's, and uses one of the fields behind */
+bool bdrv_register(const BlockDriver *driver, size_t size, GError **errp);
+
+#define BLOCK_MODULE_ABI 1          /* another number: a struct of this header has changed in another way than by fields
+                                     * appended to BlockDriver */
+
+/* What a module exports, under the name miniblk_module */
+typedef struct BlockModule {
+    uint32_t abi, driver_size;
+    const BlockDriver *driver;      /* its name or alias is the NAME of block-NAME.so */
+} BlockModule;
+
+/* A module defines it: const BlockModule miniblk_module = BLOCK_MODULE(table); */
+extern const BlockModule miniblk_module;
+#define BLOCK_MODULE(table) { BLOCK_MODULE_ABI, sizeof(BlockDriver), &(table) }
+
+/* Return the driver after @drv in the list, which is the order of probing; NULL after the last one. @drv NULL: return
+ * the first one. Modules that are not loaded are not in the list */
 const BlockDriver *bdrv_next_driver(const BlockDriver *drv);
-const BlockDriver *bdrv_find_driver(const char *name);          /* NULL: no driver has this name */
+/* Return the driver that has this name or alias, and load its module if needed. NULL: there is none, or it cannot be
+ * used; bdrv_load_driver() then sets @errp: ENOENT for a name that is not known */
+const BlockDriver *bdrv_find_driver(const char *name);
+const BlockDriver *bdrv_load_driver(const char *name, GError **errp);
+/* Return the names of the modules that could be loaded, with a space between two; free() it. No module is loaded */
+char *bdrv_module_names(void);
 /* Return help for users, with a line "  name=<type>  help" for each option; free() it */
 char *bdrv_options_help(const BlockOption *options);
 

@@ -155,11 +155,11 @@ def run(command, **more):
 
 
 def compile_command(path):
-    """How the build folder compiles a file into the static library"""
+    """How the build folder compiles a file into the library"""
     with open(BUILD / 'compile_commands.json', encoding='utf-8') as file:
         for entry in json.load(file):
             source = (pathlib.Path(entry['directory']) / entry['file']).resolve()
-            if source == SOURCE / path and 'libminiblk' in entry['command']:
+            if source == SOURCE / path and 'libinner' in entry['command']:
                 return shlex.split(entry['command'])
     sys.exit(f'{BUILD} does not compile {path}')
 
@@ -170,11 +170,11 @@ def link_words(target):
 
 
 def link_command():
-    """As crash-kit is linked, but with the static library, so that an object before it counts, and with what the
-    shared one is linked with"""
-    library = next(word for word in link_words(KIT) if 'libminiblk.so' in word and not word.startswith('-'))
+    """As crash-kit is linked, but with the library that has all names, so that an object before it counts, and with
+    what the shared one is linked with"""
+    library = next(word for word in link_words(KIT) if re.match(r'[^-].*libminiblk\.(so|a)', word))
     others = [word for word in link_words(library) if re.fullmatch(r'-l.*|/.*\.so[.0-9]*', word)]
-    return ['block/libminiblk.a' if word == library else word for word in link_words(KIT)] + others
+    return ['block/libinner.a' if word == library else word for word in link_words(KIT)] + others
 
 
 def mutate(path, changes):

@@ -53,6 +53,7 @@ int main(int argc, char **argv)
 {
     const BlockDriver *drv = NULL;
 
+    bdrv_find_driver("nbd");        /* its table is in the list once its module is loaded */
     while ((drv = bdrv_next_driver(drv))) {
         if (argc > 1 && !strcmp(argv[1], "checks")) {
             print_checks(drv);

@@ -1,9 +1,12 @@
 #!/bin/bash
-# source.sh - what the source and the library promise of themselves: source.sh SOURCE-FOLDER LIBMINIBLK.SO
+# source.sh - what the source and the library promise of themselves: source.sh SOURCE-FOLDER LIBMINIBLK.SO [MODULE...]
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/tap.sh"
 cd "$1" || exit 1
+source=$PWD
 library=$2
+shift 2
+modules=("$@")
 
 code_files() {
     find . \( -name .git -o -name 'build*' \) -prune -o -type f \
@@ -31,14 +34,53 @@ head_comment() {
         }' {} + | nothing
 }
 
-exported() {
-    nm -D --defined-only "$library" | awk '{ print $NF }' | grep -v '^bdrv_\|^block_' | nothing
+# The names that a library exports, without the name of a version
+names_of() {
+    nm -D --defined-only "$1" | awk '$2 != "A" { sub(/@.*/, "", $NF); print $NF }' | LC_ALL=C sort
 }
 
-# The list in HACKING.md, and what the library really takes from there
+exported() {
+    names_of "$library" | grep -v '^bdrv_\|^block_' | nothing
+}
+
+exported_list() {
+    diff "$source/tests/docs/exported.list" <(names_of "$library")
+}
+
+# Every name that the headers declare for programs is in the list, and the other way round
+declared_list() {
+    diff "$source/tests/docs/exported.list" <(cat include/miniblk/*.h | gcc -fpreprocessed -dD -E -P -x c - |
+        grep -oE '\b(bdrv|block)_[a-z0-9_]+\(' | tr -d '(' | LC_ALL=C sort -u)
+}
+
+has_version() {
+    nm -D --defined-only "$library" | awk '$2 != "A" { print $NF }' | grep -v '@@MINIBLK_0$' | nothing
+}
+
+# The static library has no other names than the shared one
+archive_names() {
+    diff <(names_of "$library") \
+         <(nm --defined-only -g "${library%.so}.a" | awk 'NF == 3 { print $NF }' | LC_ALL=C sort)
+}
+
+module_exports() {
+    local module
+
+    for module in "${modules[@]}"; do
+        [[ $(names_of "$module") == miniblk_module ]] || { echo "$module exports:"; names_of "$module"; return 1; }
+    done
+}
+
+# What is built as a module sees of the library what every module sees
+modules_are_outside() {
+    grep -nE '^#include "' block/protocol/nbd/*.[ch] | grep -vE '"(block/protocol/nbd|util)/' | nothing
+}
+
+# The list in HACKING.md, and what the library and its modules really take from there
 glib_subset() {
     diff <(sed -n '/^```glib/,/^```$/p' HACKING.md | grep -o 'g_[a-z0-9_]*' | LC_ALL=C sort -u) \
-         <(nm -D --undefined-only "$library" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep '^g_' | LC_ALL=C sort -u)
+         <(nm -D --undefined-only "$library" "${modules[@]}" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep '^g_' |
+           LC_ALL=C sort -u)
 }
 
 # libm and libpthread are parts of the C library; ld-linux is its loader
@@ -95,13 +137,23 @@ only_vpc_knows_vhd() {
 }
 
 only_protocols_open_images() {
-    grep -rnE '[^_>.](open|open64|fopen|stat|lstat|fstat|pread|pwrite|preadv|pwritev|fallocate|fsync|fdatasync)\(' \
-        --include='*.c' block/*.c block/format | grep -vE ':[0-9]+:( \*|/\*)|/\*.*(open|stat)\(\)' | nothing
+    grep -rnE '[^_>.a-z](open|open64|fopen|stat|lstat|fstat|pread|pwrite|preadv|pwritev|fallocate|fsync|fdatasync)\(' \
+        --include='*.c' block/*.c block/format | grep -vE ':[0-9]+:( \*|/\*)|/\*.*(open|stat)\(\)|"[^"]*open\(\)' | nothing
 }
 
 check "every file has one SPDX line" spdx
 check "every C file begins with its name and what it is" head_comment
 check "every exported symbol begins with bdrv_ or block_" exported
+check "the list of exported symbols is what the library exports" exported_list
+check "the list of exported symbols is what the headers declare" declared_list
+check "every exported symbol has the version MINIBLK_0" has_version
+if [[ -e ${library%.so}.a ]]; then
+    check "the static library shows the same symbols" archive_names
+fi
+if [[ ${#modules[@]} -gt 0 ]]; then
+    check "a module exports miniblk_module, and nothing else" module_exports
+fi
+check "the nbd driver includes public headers, its own and util's" modules_are_outside
 check "what the library uses of GLib is what HACKING.md lists" glib_subset
 check "the library needs the C library, GLib and libnbd, and no other" few_libraries
 check "no public header includes GLib's" no_glib_header

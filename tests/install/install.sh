@@ -1,8 +1,8 @@
 #!/bin/bash
-# install.sh - what "meson install" gives is enough to build on: install.sh SOURCE-FOLDER BUILD-FOLDER
+# install.sh - what "meson install" gives is enough to build on: install.sh SOURCE BUILD module|builtin|disabled
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/../docs/tap.sh"
-source=$1 build=$2
+source=$1 build=$2 nbd=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
@@ -21,6 +21,7 @@ has_files() {
         "$prefix/bin/miniblk-io" "$prefix/include/miniblk/block.h" "$prefix/include/miniblk/driver.h"; do
         [[ -s $file ]] || { echo "no $file"; return 1; }
     done
+    [[ $nbd != module || -s $lib/miniblk/block-nbd.so ]] || { echo "no block-nbd.so"; return 1; }
     [[ $(cd "$prefix/include" && find . -type f | wc -l) -eq 2 ]]
 }
 
@@ -46,6 +47,94 @@ has_static_libraries() {
     # shellcheck disable=SC2046,SC2086
     echo 'int main(void) { return 0; }' >try.c &&
         cc -o try try.c -static -Wl,-u,g_malloc,-u,nbd_create $(pkg-config --libs --static $needed) 2>/dev/null
+}
+
+# build_names NAME FLAG...: names.c
+build_names() {
+    cc -std=c11 -Wall -Wextra -Wpedantic -Wno-unused-parameter -Werror -o "$1" "$source/tests/install/names.c" "${@:2}"
+}
+
+our_calls_are_ours() {
+    [[ $("./$1") == 'our calls are ours' ]] || { "./$1"; return 1; }
+}
+
+# What a program loads: the vdso, our library, GLib with pcre2, libc, the loader
+objects_of() {
+    local count
+
+    count=$(ldd "$1" | tee objects | wc -l)
+    [[ $count -le 6 ]] || { echo "$count objects:"; cat objects; return 1; }
+}
+
+build_hidden() {
+    # shellcheck disable=SC2046
+    cc -std=gnu11 -Wall -Wextra -Werror -o hidden "$source/tests/install/hidden.c" $(pkg-config --cflags miniblk) -ldl
+}
+
+# Nobody is there, so the driver says that it cannot connect
+hidden_finds_module() {
+    local said
+
+    said=$(./hidden driver=nbd,path=/nonexistent) && echo "$said" &&
+        [[ $said == *"Failed to connect to '/nonexistent'"* ]]
+}
+
+tools_find_module() {
+    "$bin/miniblk-img" info nbd+unix:///?socket=/nonexistent 2>&1 | tee said | grep "Failed to connect to '/nonexistent'" ||
+        { cat said; return 1; }
+}
+
+# A program with the static library looks where modules are installed, and here that is elsewhere; and it has to export
+# the library's functions
+static_finds_module() {
+    MINIBLK_MODULE_PATH=$lib/miniblk ./"$1" driver=nbd,path=/nonexistent | tee said |
+        grep "$2" || { cat said; return 1; }
+}
+
+build_opener() {
+    cat >opener.c <<'END'
+#include <stdio.h>
+#include <miniblk/block.h>
+
+int main(int argc, char **argv)
+{
+    GError *err = NULL;
+    BlockDriverState *bs = argc > 1 ? bdrv_open(NULL, argv[1], 0, &err) : NULL;
+
+    puts(bs ? "open" : bdrv_error_message(err));
+    bdrv_error_free(err);
+    return bs ? bdrv_close(bs) : 0;
+}
+END
+    cc -std=c11 -Wall -Wextra -Werror -o "$1" opener.c "${@:2}"
+}
+
+build_example() {
+    cp -r "$source/examples/module" example && meson setup -Dwerror=true example/build example && ninja -C example/build
+}
+
+test_example() {
+    PATH=$bin:$PATH meson test -C example/build --print-errorlogs
+}
+
+# Linked with the library, which a module should not be
+link_example() {
+    local words
+
+    mkdir linked && read -ra words <<<"$(pkg-config --cflags --libs miniblk)" &&
+        cc -shared -fPIC -o linked/block-pattern.so example/pattern.c "${words[@]}" &&
+        build_opener opener-shared "${words[@]}" &&
+        build_opener opener-exports "${words[0]}" "${mixed[@]}" -rdynamic
+}
+
+# linked_example_in PROGRAM TEXT
+linked_example_in() {
+    MINIBLK_MODULE_PATH=linked "$1" driver=pattern,size=1M | tee said | grep "$2" || { cat said; return 1; }
+}
+
+# As installed
+install_example() {
+    cp example/build/block-pattern.so "$lib/miniblk/" && "$bin/miniblk-img" info pattern:64M | grep '^virtual size: 64 MiB'
 }
 
 says_hello() {
@@ -82,6 +171,38 @@ check "README.md has an example" extract
     check "it builds with the static library and GLib's shared one" build_hello mixed $(pkg-config --cflags miniblk) \
         -L"$lib" -l:libminiblk.a $(pkg-config --libs --static miniblk | sed 's/-lminiblk//')
     check "and runs as well" says_hello mixed
+    if grep -q json-glib "$pc"; then
+        skip "a program with the shared library loads six objects at most" "json-glib brings more"
+    else
+        check "a program with the shared library loads six objects at most" objects_of ./shared
+        check "and so does miniblk-img" objects_of "$bin/miniblk-img"
+    fi
+    mixed=(-L"$lib" -l:libminiblk.a $(pkg-config --libs --static miniblk | sed 's/-lminiblk//'))
+    check "a program with the library's inner names builds with the shared one" build_names names-shared \
+        $(pkg-config --cflags --libs miniblk) -rdynamic
+    check "and each calls its own" our_calls_are_ours names-shared
+    check "it builds with the static one" build_names names-static $(pkg-config --cflags miniblk) "${mixed[@]}" -rdynamic
+    check "and each calls its own there, too" our_calls_are_ours names-static
+    check "a program with some of the public names builds with the shared one" build_names names-public \
+        -DPUBLIC_NAMES $(pkg-config --cflags --libs miniblk) -rdynamic
+    check "and the library calls its own" our_calls_are_ours names-public
+    if [[ $nbd == module ]]; then
+        check "the installed tools find the nbd module" tools_find_module
+        check "a program that loads the library itself builds" build_hidden
+        check "and the module works in it" hidden_finds_module
+        check "a program that exports the static library builds" build_opener opener-exports \
+            $(pkg-config --cflags miniblk) "${mixed[@]}" -rdynamic
+        check "and the module works in it" static_finds_module opener-exports "Failed to connect to '/nonexistent'"
+        check "one that does not export it builds" build_opener opener $(pkg-config --cflags miniblk) "${mixed[@]}"
+        check "and the module is refused, with the reason" static_finds_module opener \
+            "block-nbd.so' cannot be loaded: undefined symbol: "
+    fi
+    check "the example of a module builds" build_example
+    check "its test finds it good" test_example
+    check "it can be linked with the shared library" link_example
+    check "and works in a program with that" linked_example_in ./opener-shared open
+    check "in one with the static library it is refused" linked_example_in ./opener-exports "another copy of the library"
+    check "it is found where modules are installed" install_example
 }
 check "the installed tools work" tools_work
 check_end

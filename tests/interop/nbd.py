@@ -9,12 +9,14 @@ import subprocess
 import threading
 import time
 
-from harness import IMG, IO, Skip, Suite, check, equal, fails, need, run, works
+from harness import BUILD, IMG, IO, Skip, Suite, check, equal, fails, need, run, works
 from nbd_server import DIE, FLUSH, MUTE, READ, STATUS, WRITE, ZERO, Nbdkit, Server, chunk, uri
 
 suite = Suite(__file__)
 
 if ' nbd' not in subprocess.run([IMG, '--help'], capture_output=True, text=True).stdout.split('formats:')[-1]:
+    if (BUILD / 'block/block-nbd.so').exists():
+        raise SystemExit('block-nbd.so is there, and not found')
     print('1..0 # SKIP the nbd driver is not built in')
     raise SystemExit
 

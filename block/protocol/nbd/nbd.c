@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 #include <glib.h>
-#include "block/drivers.h"
 #include "block/protocol/nbd/nbd.h"
 #include "util/checked.h"
 

@@ -63,6 +63,9 @@ typedef struct NbdRequest {
     int err;                        /* an errno number, or 0 */
 } NbdRequest;
 
+/* nbd/nbd.c */
+extern const BlockDriver bdrv_nbd;
+
 /* nbd/connection.c */
 bool nbdc_connect_first(NbdState *s, GError **errp);
 /* Send a request and wait for it, connecting again where the options allow it. 0 or -errno */
