@@ -34,9 +34,11 @@ need() {
             apt-get -q -y --no-install-recommends install "${missing[@]}"
 }
 
-# build NAME OPTION...: configure once, and bring $BASE/NAME up to date; one at a time
+# build NAME OPTION...: configure once, and bring $BASE/NAME up to date; one at a time. "run" has no tests
 build() {
-    local name=$1 dir=$BASE/$1
+    local name=$1 dir=$BASE/$1 what=all
+
+    [[ $name == run ]] && what=programs
 
     shift
     exec 9>"$BASE/$name.lock"
@@ -45,7 +47,7 @@ build() {
         rm -rf "$dir"
         quietly "$BASE/$name.log" meson setup "$@" "$dir" "$ROOT" || return 1
     fi
-    quietly "$BASE/$name.log" ninja -C "$dir" || return 1
+    quietly "$BASE/$name.log" ninja -C "$dir" "$what" || return 1
     exec 9>&-
 }
 

@@ -107,7 +107,7 @@ bool bdrv_is_driver_name(const char *name)
     return is_word(name, "-_");
 }
 
-static bool has_prefix(const BlockDriver *drv, const char *prefix)
+static bool takes_prefix(const BlockDriver *drv, const char *prefix)
 {
     return drv->prefixes && g_strv_contains(drv->prefixes, prefix);
 }
@@ -122,7 +122,7 @@ static bool has_new_names(const BlockDriver *drv, GError **errp)
             return false;
         }
         for (size_t i = 0; drv->prefixes && drv->prefixes[i]; i++) {
-            if (has_prefix(other, drv->prefixes[i])) {
+            if (takes_prefix(other, drv->prefixes[i])) {
                 bdrv_set_error(errp, EEXIST, "driver '%s': names with '%s:' belong to the driver '%s' already",
                                drv->name, drv->prefixes[i], other->name);
                 return false;

@@ -172,7 +172,7 @@ const BlockDriver *bdrv_find_driver(const char *name)
 }
 
 /* Append the names of the modules in @folder that are neither in @names nor in the list of drivers */
-static void add_names(GString *names, const char *folder)
+static void add_module_names(GString *names, const char *folder)
 {
     DIR *dir = opendir(folder);
 
@@ -201,7 +201,7 @@ char *bdrv_module_names(void)
     g_autoptr(GString) names = g_string_new(" ");
 
     for (unsigned i = 0; i < folders->len; i++) {
-        add_names(names, folders->pdata[i]);
+        add_module_names(names, folders->pdata[i]);
     }
     g_ptr_array_unref(folders);
     return g_strdup(g_strstrip(names->str));

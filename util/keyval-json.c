@@ -24,7 +24,7 @@ typedef struct Parser {
     int depth;                  /* number of objects and lists around @at */
 } Parser;
 
-static bool take_value(Parser *p, GError **errp);
+static bool take_json_value(Parser *p, GError **errp);
 
 static bool bad(GError **errp, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -239,7 +239,7 @@ static bool take_member(Parser *p, const char *name, GError **errp)
     if (p->key->len > MAX_KEY) {
         return bad(errp, "option name of more than %d bytes", MAX_KEY);
     }
-    if (!take_value(p, errp)) {
+    if (!take_json_value(p, errp)) {
         return false;
     }
     g_string_set_size(p->key, length);
@@ -247,7 +247,7 @@ static bool take_member(Parser *p, const char *name, GError **errp)
 }
 
 /* Take a name and its value, and add the name to @names, those of this object */
-static bool take_pair(Parser *p, GHashTable *names, GError **errp)
+static bool take_json_pair(Parser *p, GHashTable *names, GError **errp)
 {
     g_autoptr(GString) name = g_string_new(NULL);
 
@@ -271,7 +271,7 @@ static bool take_object(Parser *p, GError **errp)
         return true;
     }
     do {
-        if (!take_pair(p, names, errp)) {
+        if (!take_json_pair(p, names, errp)) {
             return false;
         }
     } while (skip(p, ','));
@@ -296,7 +296,7 @@ static bool take_list(Parser *p, GError **errp)
 }
 
 /* Take any value. If both "a": {"b": …} and "a.b" are given, the first one counts, as in QEMU */
-static bool take_value(Parser *p, GError **errp)
+static bool take_json_value(Parser *p, GError **errp)
 {
     bool object = skip(p, '{');
 
@@ -329,7 +329,7 @@ static bool take_all(Parser *p, GError **errp)
     if (!*p->at) {
         return bad(errp, "Could not parse the JSON options: Expecting a JSON value");
     }
-    if (!take_value(p, errp)) {
+    if (!take_json_value(p, errp)) {
         return false;
     }
     skip_space(p);
