@@ -5,21 +5,28 @@
 FILE: the library's .c files, in SOURCE-FOLDER.
 
 Each header of the library is written once, before the first file that includes it. Macros of a .c file end with that
-file. Functions that are not for programs get the prefix miniblk_, as these names could be the program's own."""
+file. Functions and variables that are not in the public headers get the prefix miniblk_, as these names could be the
+program's own."""
 
 import os
 import pathlib
 import re
 import sys
 
-OURS = ('bdrv_', 'block_', 'miniblk_')
 PUBLIC = ['miniblk/block.h', 'miniblk/driver.h']
 INCLUDE = re.compile(r'#include (<miniblk/[^>]+>|"(?:block|util)/[^"]+")')
 # At the start of a line, with its result, and without a body
 PROTOTYPE = re.compile(r'^(?!static|typedef|return|else)(?:[A-Za-z_]\w*[ *]+)+(\w+)\([^{;]*\);', re.M)
-VARIABLE = re.compile(r'^extern [^(;]*?(\w+)(?:\[[^]]*\])?;', re.M)
+VARIABLES = re.compile(r'^extern [^(;]*;', re.M)
+VARIABLE = re.compile(r'(\w+)(?:\[[^]]*\])?(?=[,;])')
 MACRO = re.compile(r'^#define (\w+)', re.M)
 GUARD = re.compile(r'\A(.*?)#ifndef (\w+)\n#define \2\n(.*)#endif[^\n]*\n\Z', re.S)
+
+
+def names_in(text):
+    """Functions and variables that a header declares"""
+    variables = (name for line in VARIABLES.findall(text) for name in VARIABLE.findall(line))
+    return {*PROTOTYPE.findall(text), *variables}
 
 
 def without_guard(path):
@@ -49,7 +56,7 @@ class Amalgamation:
                 self.include(include[1].strip('"'))
         text = '\n'.join(rest).strip('\n') + '\n'
         if header:
-            self.names.update(PROTOTYPE.findall(text) + VARIABLE.findall(text))
+            self.names |= names_in(text)
         else:
             text += ''.join(f'#undef {macro}\n' for macro in sorted(set(MACRO.findall(text))))
         self.parts.append(f'\n/* ---- {name} */\n\n{text}')
@@ -58,9 +65,6 @@ class Amalgamation:
         if name not in self.seen:
             self.seen.add(name)
             self.add(name)
-
-    def private_names(self):
-        return sorted(name for name in self.names if not name.startswith(OURS))
 
 
 def public_header(source, version):
@@ -91,11 +95,15 @@ def main():
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
 #include "miniblk.h"
+#ifndef MINIBLK_MODULE_FOLDER       /* of modules, block-NAME.so, which a program has to export this file's names to */
+#define MINIBLK_MODULE_FOLDER "/usr/local/lib/miniblk"
+#endif
 
 '''
-    renamed = ''.join(f'#define {name} miniblk_{name}\n' for name in library.private_names())
+    header = public_header(source, version)
+    renamed = ''.join(f'#define {name} miniblk_{name}\n' for name in sorted(library.names - names_in(header)))
     (folder / 'miniblk.c').write_text(head + renamed + ''.join(library.parts))
-    (folder / 'miniblk.h').write_text(public_header(source, version))
+    (folder / 'miniblk.h').write_text(header)
 
 
 if __name__ == '__main__':

@@ -6,8 +6,8 @@
  *     list   = "[" [ value { "," value } ] "]"
  *     string = in double or in single quotes         word = number, true, false or null
  *
- * There is one function for each, take_NAME(): it reads a NAME at Parser.at, moves Parser.at behind it, and returns
- * false with an error if there is none. No tree is built: each string or word becomes an option at once.
+ * There is one function for each, take_NAME(): it reads a NAME at JsonParser.at, moves JsonParser.at behind it, and
+ * returns false with an error if there is none. No tree is built: each string or word becomes an option at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,14 +17,14 @@
 #define MAX_DEPTH 64
 #define MAX_KEY 1024            /* of a whole key, with all of its parts */
 
-typedef struct Parser {
+typedef struct JsonParser {
     const char *at;             /* the text that is not read yet; it ends with NUL */
     KeyVal *kv;
     GString *key;               /* of the value that is read: all names on the way to it, with dots between them */
     int depth;                  /* number of objects and lists around @at */
-} Parser;
+} JsonParser;
 
-static bool take_json_value(Parser *p, GError **errp);
+static bool take_json_value(JsonParser *p, GError **errp);
 
 static bool bad(GError **errp, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -39,31 +39,31 @@ static bool bad(GError **errp, const char *format, ...)
     return false;
 }
 
-static bool unreadable(GError **errp, const char *what)
+static bool set_json_error(GError **errp, const char *what)
 {
     return bad(errp, "Could not parse the JSON options: JSON parse error, %s", what);
 }
 
 /* Report @what, or that the text ends at @p->at */
-static bool unexpected(const Parser *p, const char *what, GError **errp)
+static bool unexpected(const JsonParser *p, const char *what, GError **errp)
 {
-    return unreadable(errp, *p->at ? what : "premature EOI");
+    return set_json_error(errp, *p->at ? what : "premature EOI");
 }
 
 static bool stray(GError **errp, const char *text, size_t bytes)
 {
     g_autofree char *word = g_strndup(text, bytes), *what = g_strdup_printf("stray '%s'", word);
 
-    return unreadable(errp, what);
+    return set_json_error(errp, what);
 }
 
-static void skip_space(Parser *p)
+static void skip_space(JsonParser *p)
 {
     p->at += strspn(p->at, " \t\r\n");
 }
 
 /* Skip white space, and @c behind it; return whether it was there */
-static bool skip(Parser *p, char c)
+static bool skip(JsonParser *p, char c)
 {
     skip_space(p);
     bool found = *p->at == c;
@@ -86,12 +86,12 @@ static int unit_of(const char *text)
 }
 
 /* Take a "\\u" escape, or the pair of them that makes a surrogate pair */
-static bool take_unit(Parser *p, GString *out, GError **errp)
+static bool take_unit(JsonParser *p, GString *out, GError **errp)
 {
     int unit = unit_of(p->at);
 
     if (unit < 0) {
-        return unreadable(errp, "invalid escape sequence in string");
+        return set_json_error(errp, "invalid escape sequence in string");
     }
     int low = unit >> 10 == 0xd800 >> 10 ? unit_of(p->at + 6) : -1;
     bool pair = low >> 10 == 0xdc00 >> 10;
@@ -100,14 +100,14 @@ static bool take_unit(Parser *p, GString *out, GError **errp)
     if (c == 0 || c >> 11 == 0xd800 >> 11) {
         g_autofree char *what = g_strdup_printf("%.6s is not a valid Unicode character", p->at);
 
-        return unreadable(errp, what);
+        return set_json_error(errp, what);
     }
     g_string_append_unichar(out, (gunichar)c);
     p->at += pair ? 12 : 6;
     return true;
 }
 
-static bool take_escape(Parser *p, GString *out, GError **errp)
+static bool take_escape(JsonParser *p, GString *out, GError **errp)
 {
     static const char letters[] = "\"'\\/bfnrt", meanings[] = "\"'\\/\b\f\n\r\t";
     char c = p->at[1];
@@ -117,14 +117,14 @@ static bool take_escape(Parser *p, GString *out, GError **errp)
         return take_unit(p, out, errp);
     }
     if (!letter) {
-        return unreadable(errp, c ? "invalid escape sequence in string" : "premature EOI");
+        return set_json_error(errp, c ? "invalid escape sequence in string" : "premature EOI");
     }
     g_string_append_c(out, meanings[letter - letters]);
     p->at += 2;
     return true;
 }
 
-static bool take_string(Parser *p, GString *out, GError **errp)
+static bool take_string(JsonParser *p, GString *out, GError **errp)
 {
     const char *start = p->at;
     char quote = *p->at++;
@@ -135,7 +135,7 @@ static bool take_string(Parser *p, GString *out, GError **errp)
                 return false;
             }
         } else if (*p->at >= 0 && *p->at < ' ') {
-            return *p->at ? stray(errp, start, (size_t)(p->at - start)) : unreadable(errp, "premature EOI");
+            return *p->at ? stray(errp, start, (size_t)(p->at - start)) : set_json_error(errp, "premature EOI");
         } else {
             g_string_append_c(out, *p->at++);
         }
@@ -184,7 +184,7 @@ static const char *meaning_of(const char *word, size_t length)
     return number_length(word) == length ? word : NULL;
 }
 
-static bool take_word(Parser *p, GString *out, GError **errp)
+static bool take_word(JsonParser *p, GString *out, GError **errp)
 {
     size_t length = strcspn(p->at, " \t\r\n,:[]{}\"'");
     g_autofree char *word = g_strndup(p->at, length), *what = g_strdup_printf("invalid keyword '%s'", word);
@@ -197,7 +197,7 @@ static bool take_word(Parser *p, GString *out, GError **errp)
         value = "";             /* means: no backing */
     }
     if (!value) {
-        return g_ascii_islower(*word) ? unreadable(errp, what) : stray(errp, word, length);
+        return g_ascii_islower(*word) ? set_json_error(errp, what) : stray(errp, word, length);
     }
     g_string_append(out, value);
     p->at += length;
@@ -210,7 +210,7 @@ static bool is_quote(char c)
 }
 
 /* Take a string or a word */
-static bool take_text(Parser *p, GString *out, GError **errp)
+static bool take_text(JsonParser *p, GString *out, GError **errp)
 {
     if (strchr("{}[]:,", *p->at)) {     /* or NUL */
         return unexpected(p, "expecting value", errp);
@@ -218,16 +218,16 @@ static bool take_text(Parser *p, GString *out, GError **errp)
     return is_quote(*p->at) ? take_string(p, out, errp) : take_word(p, out, errp);
 }
 
-static bool take_name(Parser *p, GString *out, GError **errp)
+static bool take_name(JsonParser *p, GString *out, GError **errp)
 {
     skip_space(p);
     bool string = is_quote(*p->at), nested = *p->at == '{' || *p->at == '[';
 
-    return (nested || take_text(p, out, errp)) && (string || unreadable(errp, "key is not a string in object"));
+    return (nested || take_text(p, out, errp)) && (string || set_json_error(errp, "key is not a string in object"));
 }
 
 /* Take the value whose key is @p->key and @name */
-static bool take_member(Parser *p, const char *name, GError **errp)
+static bool take_member(JsonParser *p, const char *name, GError **errp)
 {
     size_t length = p->key->len;
 
@@ -247,7 +247,7 @@ static bool take_member(Parser *p, const char *name, GError **errp)
 }
 
 /* Take a name and its value, and add the name to @names, those of this object */
-static bool take_json_pair(Parser *p, GHashTable *names, GError **errp)
+static bool take_json_pair(JsonParser *p, GHashTable *names, GError **errp)
 {
     g_autoptr(GString) name = g_string_new(NULL);
 
@@ -255,7 +255,7 @@ static bool take_json_pair(Parser *p, GHashTable *names, GError **errp)
         return false;
     }
     if (!g_hash_table_add(names, g_strdup(name->str))) {
-        return unreadable(errp, "duplicate key");
+        return set_json_error(errp, "duplicate key");
     }
     if (!skip(p, ':')) {
         return unexpected(p, "missing : in object pair", errp);
@@ -263,7 +263,7 @@ static bool take_json_pair(Parser *p, GHashTable *names, GError **errp)
     return take_member(p, name->str, errp);
 }
 
-static bool take_object(Parser *p, GError **errp)
+static bool take_object(JsonParser *p, GError **errp)
 {
     g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
@@ -278,7 +278,7 @@ static bool take_object(Parser *p, GError **errp)
     return skip(p, '}') || unexpected(p, "expected separator in dict", errp);
 }
 
-static bool take_list(Parser *p, GError **errp)
+static bool take_list(JsonParser *p, GError **errp)
 {
     int count = 0;
 
@@ -296,7 +296,7 @@ static bool take_list(Parser *p, GError **errp)
 }
 
 /* Take any value. If both "a": {"b": …} and "a.b" are given, the first one counts, as in QEMU */
-static bool take_json_value(Parser *p, GError **errp)
+static bool take_json_value(JsonParser *p, GError **errp)
 {
     bool object = skip(p, '{');
 
@@ -321,7 +321,7 @@ static bool take_json_value(Parser *p, GError **errp)
 }
 
 /* Take one value, and nothing behind it; it has to be an object, but what is wrong with its text is said first */
-static bool take_all(Parser *p, GError **errp)
+static bool take_all(JsonParser *p, GError **errp)
 {
     skip_space(p);
     bool object = *p->at == '{';
@@ -344,14 +344,14 @@ KeyVal *keyval_parse_json(const char *text, GError **errp)
     size_t length = strlen(text);
     g_autoptr(KeyVal) kv = keyval_new();
     g_autoptr(GString) key = g_string_new(NULL);
-    Parser parser = { .at = text, .kv = kv, .key = key };
+    JsonParser parser = { .at = text, .kv = kv, .key = key };
 
     if (length > MAX_TEXT) {
         bad(errp, "Could not parse the JSON options: %zu bytes, more than %d", length, MAX_TEXT);
         return NULL;
     }
     if (!g_utf8_validate(text, (gssize)length, NULL)) {
-        unreadable(errp, "not UTF-8");
+        set_json_error(errp, "not UTF-8");
         return NULL;
     }
     return take_all(&parser, errp) ? g_steal_pointer(&kv) : NULL;
