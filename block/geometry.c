@@ -37,7 +37,8 @@ bool bdrv_node_get_geometry(BlockDriverState *node, BlockGeometry *geometry)
     return filter && bdrv_node_size(node) == bdrv_node_size(node->file) && bdrv_node_get_geometry(node->file, geometry);
 }
 
-/* Did a BIOS that counted in tracks write @entry, for a disk of @total sectors? Then how it counted */
+/* Fill the bios_ fields of *@geometry with how the BIOS counted that wrote @entry, for a disk of @total sectors. False:
+ * the entry does not tell */
 static bool read_entry(const uint8_t *entry, int64_t total, BlockGeometry *geometry)
 {
     int heads = entry[ENTRY_END_HEAD] + 1, sectors = entry[ENTRY_END_SECTOR] & MAX_SECTORS;
