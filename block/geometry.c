@@ -16,7 +16,7 @@
 /* The partition table in the first sector */
 #define TABLE_AT        446
 #define ENTRIES         4
-#define ENTRY_BYTES     16
+#define ENTRY_BYTES     ((size_t)16)
 #define MAGIC_AT        510             /* 0x55, 0xaa */
 /* One entry of it */
 #define ENTRY_TYPE      4
@@ -62,7 +62,7 @@ static bool read_partitions(const uint8_t *sector, int64_t total, BlockGeometry 
     if (sector[MAGIC_AT] != 0x55 || sector[MAGIC_AT + 1] != 0xaa) {
         return false;
     }
-    for (int i = 0; i < ENTRIES; i++) {
+    for (size_t i = 0; i < ENTRIES; i++) {
         if (read_entry(sector + TABLE_AT + i * ENTRY_BYTES, total, geometry)) {
             return true;
         }
@@ -78,7 +78,7 @@ static void guess(int64_t total, BlockGeometry *geometry)
     geometry->heads = told ? geometry->bios_heads : MAX_HEADS;
     geometry->sectors = told ? geometry->bios_sectors : MAX_SECTORS;
     geometry->cylinders = told ? geometry->bios_cylinders
-                               : (int)CLAMP(total / (MAX_HEADS * MAX_SECTORS), 2, MAX_CYLINDERS);
+                               : (int)CLAMP(total / MAX_HEADS / MAX_SECTORS, 2, MAX_CYLINDERS);
 }
 
 int bdrv_get_geometry(BlockDriverState *bs, BlockGeometry *geometry)

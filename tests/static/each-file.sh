@@ -4,7 +4,7 @@
 
 # What a compiler needs to know to read them
 read -ra flags < <(pkg-config --cflags glib-2.0)
-flags+=(-std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Iinclude '-DMINIBLK_VERSION="0"')
+flags+=(-std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Iinclude '-DMINIBLK_MODULE_FOLDER="/usr/lib/miniblk"')
 
 # each_file PROGRAM FUNCTION SOURCE-FOLDER FOLDER...: FUNCTION gets a file, and fails or prints what is wrong with it
 each_file() {

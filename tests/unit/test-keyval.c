@@ -290,7 +290,9 @@ static void test_json_cut(void)
 {
     static const char text[] = "{'a':[1,{\"b\":'\\ud83d\\udcbe\\n\303\251'},true],'backing':null,'c':-0.5e+3}";
 
-    g_assert_nonnull(keyval_parse_json(text, NULL));
+    g_autoptr(KeyVal) whole = keyval_parse_json(text, NULL);
+
+    g_assert_nonnull(whole);
     for (size_t length = 0; length < strlen(text); length++) {
         g_autofree char *cut = g_strndup(text, length);
 
