@@ -106,8 +106,8 @@ MUTANTS = [
     ('a rebase changes the parent before the data is durable', 'block/rebase.c', 'child/16k/rebase child/512/rebase', [
         ('    ret = ret < 0 ? ret : bdrv_node_flush(r->bs);\n', '')]),
     ('a rebase refers to a header that is not durable', 'block/format/vpc/rebase.c', 'child/512/rebase', [
-        ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Steps 1 and 2',
-         '    return ret;\n}\n\n/* Steps 1 and 2')]),
+        ('    return ret < 0 ? ret : bdrv_node_flush(bs->file);\n}\n\n/* Take steps 1 and 2',
+         '    return ret;\n}\n\n/* Take steps 1 and 2')]),
     ('a rebase writes the new header over the old one', 'block/format/vpc/rebase.c', 'child/512/rebase child/512/relink', [
         ('    return ret < 0 ? ret : rebase_write_header(bs, header, at);',
          '    return ret < 0 ? ret : rebase_write_header(bs, header, *header_at = 512);')]),
