@@ -231,8 +231,8 @@ def bad_block_sizes(folder):
 @suite.fact
 def long_requests(folder):
     """Of a server that does not say how long a request may be, 32 MiB are asked for at once"""
-    with Server(folder, size=80 << 20) as server:
-        works(IO, *commands('write -P 3 0 70M', 'read -P 3 0 70M'), *opts(server))
+    with Server(folder, size=40 << 20) as server:
+        works(IO, *commands('write -P 3 0 34M', 'read -P 3 0 34M'), *opts(server))
         equal(server.longest, 32 << 20, 'longest request')
 
 
@@ -255,11 +255,11 @@ def no_flush(folder):
 
 # Lies
 
-def ask(folder, lie, *words, more='', **how):
-    """What miniblk-io says, without hanging"""
+def ask(folder, lie, *words, more='', patience=2, **how):
+    """What miniblk-io says, without hanging; @patience: seconds that it waits for an answer"""
     with Server(folder, lie=lie, **how) as server:
         return fast(lambda: run(IO, '-t', 'writeback', *commands(*words),
-                                *opts(server, ',file.request-timeout=2' + more)))
+                                *opts(server, f',file.request-timeout={patience}' + more)))
 
 
 def on(wanted, answer):
@@ -287,7 +287,7 @@ for old in (True, False):
                 if kind != READ and isinstance(lie, bytes) and lie.startswith(header()):
                     continue            # that is the truth
                 words = ['write 0 512', command] if kind == FLUSH else [command]
-                said = ask(folder, on(kind, lie), *words, old=old)
+                said = ask(folder, on(kind, lie), *words, old=old, patience=1 if lie is MUTE else 2)
                 check(f'{command.split()[0]} failed: Input/output error' in said.stdout or
                       (kind == FLUSH and said.returncode == 1), f'{command}: {said.stdout}{said.stderr}')
         suite.test(f'a server that {what}: the request fails ({"old" if old else "new"} handshake)', one)

@@ -3,6 +3,7 @@
 """Set MINIBLK_BUILD to a build folder. MINIBLK_IMG, MINIBLK_IO and MINIBLK_POKE name programs that are
 elsewhere. Arguments are names of tests, to run only these."""
 
+import ctypes
 import functools
 import json
 import os
@@ -25,6 +26,19 @@ IO = os.environ.get('MINIBLK_IO', str(BUILD / 'tools/miniblk-io'))
 POKE = os.environ.get('MINIBLK_POKE', str(BUILD / 'tests/lib/poke'))
 STARTERS = Starters(BUILD / 'tests/lib/libstarter.so', [IMG, IO, POKE, str(BUILD / 'tests/lib/mend'),
                                                             shutil.which('qemu-img'), shutil.which('qemu-io')])
+
+
+def keep_memory():
+    """Makes malloc() keep what it has from the system: disks are many MiB, and the page faults of new memory take longer
+    than to fill it or to compare it"""
+    m_trim_threshold, m_mmap_max = -1, -4
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)       # there is none in musl
+    if mallopt:
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, 1 << 30)
+
+
+keep_memory()
 
 
 class Failure(Exception):

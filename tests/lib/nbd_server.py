@@ -140,7 +140,7 @@ def hang_up(connection):
 
 
 def receive(connection, length):
-    data = b''
+    data = bytearray()
     while len(data) < length:
         piece = connection.recv(min(length - len(data), 1 << 20))
         if not piece:
