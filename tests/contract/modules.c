@@ -293,15 +293,17 @@ static int winners[ROUNDS];         /* atomic: how many threads registered a dri
 /* All threads register a driver of one name at once, again and again */
 static void *contest(void *which)
 {
-    static BlockDriver contested[THREADS][ROUNDS];      /* a table is known by its address */
+    static BlockDriver contested[THREADS][ROUNDS];      /* a table is known by its address, */
+    static char names[THREADS][ROUNDS][24];             /* and the list keeps the pointer to the name */
 
     for (int i = 0; i < ROUNDS; i++) {
         BlockDriver *mine = &contested[GPOINTER_TO_INT(which)][i];
-        g_autofree char *name = g_strdup_printf("contested-%d", i);
+        char *name = names[GPOINTER_TO_INT(which)][i];
 
+        g_snprintf(name, sizeof(names[0][0]), "contested-%d", i);
         *mine = own;
         mine->alias = NULL;
-        mine->name = g_intern_string(name);
+        mine->name = name;
         pthread_barrier_wait(&start);
         __atomic_add_fetch(&winners[i], bdrv_register(mine, sizeof(*mine), NULL), __ATOMIC_RELAXED);
     }
@@ -310,14 +312,16 @@ static void *contest(void *which)
 
 static void *register_many(void *which)
 {
+    static char names[THREADS][EACH][24];
     BlockDriver *mine = many[GPOINTER_TO_INT(which)];
 
     for (int i = 0; i < EACH; i++) {
         mine[i] = own;
         mine[i].alias = NULL;
-        g_autofree char *name = g_strdup_printf("many-%d-%d", GPOINTER_TO_INT(which), i);
+        char *name = names[GPOINTER_TO_INT(which)][i];
 
-        mine[i].name = g_intern_string(name);   /* the list keeps the pointer */
+        g_snprintf(name, sizeof(names[0][0]), "many-%d-%d", GPOINTER_TO_INT(which), i);
+        mine[i].name = name;
         g_assert_true(bdrv_register(&mine[i], sizeof(BlockDriver), NULL));
         g_assert_nonnull(bdrv_find_driver(mine[i].name));
         assert_reads(NULL, i % 2 ? "driver=raced" : "driver=raced-too", i % 2 ? 0x55 : 0x66);
