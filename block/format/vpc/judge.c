@@ -109,7 +109,8 @@ unsigned vpc_judge_odd_header(const VpcHeader *h)
 
 int64_t vpc_spare_entries(const VpcState *s, int64_t disk_size)
 {
-    return vpc_bat_entries(s) - vpc_blocks_in(disk_size, s->block_size);
+    /* s->block_size is 0 while a check has not accepted the header */
+    return vpc_bat_entries(s) - vpc_blocks_in(disk_size, be32_load(s->header.block_size));
 }
 
 bool vpc_is_padding(const uint8_t *bytes, int64_t count)
