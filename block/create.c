@@ -236,13 +236,14 @@ BlockDriverState *bdrv_get_given_backing(BlockDriverState *bs)
     return bs->priv->tree->backing;
 }
 
-/* Do two of them lead to the same bytes? */
+/* Return whether two of them lead to the same bytes */
 static bool is_same_storage(const BlockStorage *a, const BlockStorage *b)
 {
     return a && b && a->read == b->read && a->user == b->user;
 }
 
-/* Can an image of @drv be made over args->backing? Files are compared by the driver, which knows their names */
+/* Check that an image of @drv can be made over args->backing. Files are compared by the driver, which knows their names
+ * */
 static bool may_be_over(const BlockCreateArgs *args, const BlockDriver *drv, GError **errp)
 {
     if (args->backing && !drv->open_backing) {

@@ -44,13 +44,13 @@ typedef struct Registered {
     struct Registered *next;        /* atomic; NULL: this is the last one */
 } Registered;
 
-static Registered *first;           /* atomic */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    /* held to append */
+static Registered *registered;      /* atomic */
+static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;    /* held to append */
 
 /* Return where the pointer to the entry behind @drv is. NULL: @drv is not in the list */
 static Registered **link_behind(const BlockDriver *drv)
 {
-    Registered **link = &first;
+    Registered **link = &registered;
 
     if (drv == built_in[G_N_ELEMENTS(built_in) - 1]) {
         return link;
@@ -112,7 +112,7 @@ static bool takes_prefix(const BlockDriver *drv, const char *prefix)
     return drv->prefixes && g_strv_contains(drv->prefixes, prefix);
 }
 
-/* Check the names of a new driver against the list. The caller holds the lock */
+/* Check the names of a new driver against the list. The caller holds registering */
 static bool has_new_names(const BlockDriver *drv, GError **errp)
 {
     for (const BlockDriver *other = NULL; (other = bdrv_next_driver(other));) {
@@ -201,7 +201,7 @@ static bool copy_table(BlockDriver *table, const BlockDriver *driver, size_t siz
 
 static bool is_registered(const BlockDriver *driver)
 {
-    Registered *r = __atomic_load_n(&first, __ATOMIC_ACQUIRE);
+    Registered *r = __atomic_load_n(&registered, __ATOMIC_ACQUIRE);
 
     while (r && r->origin != driver) {
         r = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE);
@@ -211,13 +211,13 @@ static bool is_registered(const BlockDriver *driver)
 
 bool bdrv_register(const BlockDriver *driver, size_t size, GError **errp)
 {
-    Registered *entry = g_new0(Registered, 1), **link = &first;
+    Registered *entry = g_new0(Registered, 1), **link = &registered;
 
     entry->origin = driver;
     bool ok = copy_table(&entry->table, driver, size, errp) && has_good_words(&entry->table, errp) &&
               is_complete(&entry->table, errp);
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&registering);
     bool again = ok && is_registered(driver);
 
     ok = ok && (again || has_new_names(&entry->table, errp));
@@ -228,7 +228,7 @@ bool bdrv_register(const BlockDriver *driver, size_t size, GError **errp)
         __atomic_store_n(link, entry, __ATOMIC_RELEASE);
         entry = NULL;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&registering);
     g_free(entry);
     return ok;
 }

@@ -47,7 +47,7 @@ static inline int64_t round_up(int64_t n, int64_t unit)
     return rest ? n + (unit - rest) : n;
 }
 
-/* Does [@at, @at + @bytes) end at or before @limit? @bytes and @limit are not below 0 */
+/* Return whether [@at, @at + @bytes) ends at or before @limit. @bytes and @limit are not below 0 */
 static inline bool ends_before(uint64_t at, int64_t bytes, int64_t limit)
 {
     return at <= (uint64_t)limit && bytes <= limit - (int64_t)at;

@@ -72,7 +72,7 @@ static bool skip(JsonParser *p, char c)
     return found;
 }
 
-/* Return the number of the four hexadecimal digits in "\\uXXXX"; -1: @text does not begin so */
+/* Return the value of the escape "\\uXXXX" at @text; -1: there is none */
 static int unit_of(const char *text)
 {
     int unit = 0;

@@ -82,7 +82,7 @@ typedef struct BlkdebugTransition {
 /* Limits of the requests that the layer may send; INT64_MAX: no limit */
 typedef struct BlkdebugLimits {
     int64_t max_transfer;
-    int64_t zero_unit, max_zero;    /* what is no multiple of zero_unit is written as data; 1: any range */
+    int64_t zero_unit, max_zero;    /* a range that is no multiple of zero_unit is written as data */
     int64_t discard_unit, max_discard;
 } BlkdebugLimits;
 

@@ -26,7 +26,7 @@ const BlockOption vpc_amend_options[] = {
     { NULL }
 };
 
-/* Is the disk of @footer read as long as that of s->footer? */
+/* Return whether the disk of @footer is read as long as that of s->footer */
 static bool keeps_size(BlockDriverState *bs, const VpcFooter *footer, GError **errp)
 {
     const VpcState *s = bs->state;

@@ -75,7 +75,7 @@ GPtrArray *vpc_parent_places(BlockDriverState *bs, const VpcLocatorData locators
     return places;
 }
 
-/* Has @backing the unique id that @bs remembers of its parent, or is ignore-parent-id=on? */
+/* Return whether @backing has the unique id that @bs remembers of its parent, or ignore-parent-id is on */
 static bool has_right_id(BlockDriverState *bs, BlockDriverState *backing, GError **errp)
 {
     static const uint8_t none[16];
@@ -173,9 +173,10 @@ static bool is_over(const BackingSearch *search)
     return search->bs->backing || search->stop;
 }
 
-/* May the backing be a raw disk? An image that miniblk made, and that remembers no unique id, is over a raw disk or
- * over a VHD without an id; other programs put no image over a raw disk. Any file can be read as a raw disk. So the
- * caller allows it only below the folders to look in: a hostile image must not show other files to its guest */
+/* Return whether the backing may be a raw disk. An image that miniblk made, and that remembers no unique id, is over a
+ * raw disk or over a VHD without an id; other programs put no image over a raw disk. Any file can be read as a raw
+ * disk. So the caller allows it only below the folders to look in: a hostile image must not show other files to its
+ * guest */
 static bool may_be_raw(BlockDriverState *bs, const BlockBackingOffer *offer)
 {
     const VpcState *s = bs->state;

@@ -11,8 +11,8 @@
 bool vpc_open_backing(BlockDriverState *bs, GError **errp);
 /* Open another image as if @bs named it; @filename is the user's */
 BlockDriverState *vpc_open_other_backing(BlockDriverState *bs, const char *filename, GError **errp);
-/* Was @parent changed at another time than its child @bs remembers? *@apart: by so many seconds. False also if that is
- * not known */
+/* Return whether @parent was changed at another time than its child @bs remembers. *@apart: by so many seconds. False
+ * also if that is not known */
 bool vpc_changed_since(BlockDriverState *bs, BlockDriverState *parent, int64_t *apart);
 /* Tell when the file of @bs was changed, as a VHD counts seconds. False: that is not known */
 bool vpc_when_changed(BlockDriverState *bs, int64_t *seconds);

@@ -65,7 +65,7 @@ typedef struct VpcRun {
 /* Anything but 0 ends the walk */
 typedef int VpcRunFunction(void *user, const VpcRun *run);
 
-/* Is @run a block that is there? Sound images have no holes in their BATs */
+/* Return whether @run is a block that is there. Sound images have no holes in their BATs */
 static inline bool vpc_run_is_block(const VpcRun *run)
 {
     return run->sector != VPC_UNUSED && !run->hole;

@@ -112,7 +112,7 @@ static size_t common_folder(const char *path, const char *folder)
     return !folder[n] && (path[n] == '/' || (n > 0 && path[n - 1] == '/')) ? n : end;
 }
 
-/* Does @path lead down from @folder? @common: as common_folder() has it. "." is in no path */
+/* Return whether @path leads down from @folder. @common: as common_folder() has it. "." is in no path */
 static bool is_below(const char *path, const char *folder, size_t common)
 {
     if (!strcmp(folder, ".")) {

@@ -72,8 +72,8 @@ static void check_batmap_sum(VpcCheck *c, int64_t whole)
     }
 }
 
-/* Is the part of the map that counts in the file, and on nothing but itself? A block is believed, and a map that lies
- * on it is not */
+/* Check that the part of the map that counts is in the file, and on nothing but itself. A block is believed, and a map
+ * that lies on it is not */
 static bool map_has_a_place(VpcCheck *c)
 {
     const VpcState *s = c->bs->state;

@@ -131,7 +131,7 @@ static void check_bitmap(VpcCheck *c, uint64_t key, uint8_t *bitmap)
     }
 }
 
-/* Does the block with this index lie on its neighbour? Then its bitmap may not be its own */
+/* Return whether the block with this index lies on its neighbour. Then its bitmap may not be its own */
 static bool is_shared(const VpcCheck *c, size_t i)
 {
     const VpcState *s = c->bs->state;

@@ -21,7 +21,8 @@
 
 #define TAPDISK_JUNK    0xc7            /* fills the footer while tapdisk has the image open */
 
-/* Can @f be the footer of this file, by the header that it refers to? @sealed: the checksum of that has to be right */
+/* Return whether @f can be the footer of this file, by the header that it refers to. @sealed: the checksum of that has
+ * to be right */
 static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
 {
     uint64_t at = be64_load(f->data_offset);
@@ -36,7 +37,7 @@ static bool is_possible(VpcCheck *c, const VpcFooter *f, bool sealed)
     return vpc_is_header_of(&h, f) && (!sealed || vpc_header_is_sealed(&h));
 }
 
-/* Can it be that only the checksum of @f is wrong? @limit: where it was found */
+/* Return whether only the checksum of @f may be wrong. @limit: where it was found */
 static bool is_sane(VpcCheck *c, const VpcFooter *f, int64_t limit)
 {
     if (!vpc_is_plain_footer(f)) {

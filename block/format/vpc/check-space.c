@@ -76,7 +76,7 @@ static bool is_empty_piece(Room *room, int64_t at, const uint8_t *piece, int64_t
     return true;
 }
 
-/* Is there no data in the room before @end? 1: there is none; 0: there is; -errno */
+/* Look for data in the room before @end. 1: there is none; 0: there is; or -errno */
 static int is_room_empty(VpcCheck *c, int64_t end)
 {
     const VpcState *s = c->bs->state;

@@ -159,7 +159,7 @@ static bool plan_parent(BlockDriverState *bs, Plan *plan, const VpcCreateOptions
     return ok;
 }
 
-/* Has the option 'geometry' as many bytes as the option 'size'? Then the size is not rounded */
+/* Return whether the option 'geometry' has as many bytes as the option 'size'. Then the size is not rounded */
 static bool geometry_says_it(const Plan *plan, const VpcCreateOptions *o)
 {
     VpcFooter f = { 0 };

@@ -26,7 +26,8 @@ bool vpc_read_ends(BlockDriverState *bs, VpcEnds *ends, GError **errp);
 /* Choose the valid footer that counts: the one at the end, or its copy at the start. False: there is none, and nothing
  * is set */
 bool vpc_choose_end(const VpcEnds *ends, VpcFooter *footer, VpcFound *found);
-/* Is there none because it is at the start, of a fixed disk, which has no copy? Then say so */
+/* Return whether the footer at the end is missing because it is at the start, of a fixed disk, which has no copy; set
+ * the error then */
 bool vpc_fixed_at_start(const VpcEnds *ends, GError **errp);
 /* Look for a footer that is not where it should be: padding tools append to files. -ENOENT: there is none; another
  * -errno: the file could not be read */
@@ -35,9 +36,9 @@ int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends);
 bool vpc_no_footer(BlockDriverState *bs, const VpcEnds *ends, GError **errp);
 /* Name the part that is missing of a split image, as the end of a message. "": the image has no parts. g_free() it */
 char *vpc_missing_part(BlockDriverState *bs);
-/* Do head and tail differ exactly as an interrupted rebase or resize leaves them? Then the tail is valid */
+/* Return whether head and tail differ exactly as an interrupted rebase or resize leaves them. Then the tail is valid */
 bool vpc_is_half_changed(const VpcEnds *ends);
-/* Do head and tail describe different disks? Others change identifiers in one of them only */
+/* Return whether head and tail describe different disks. Others change identifiers in one of them only */
 bool vpc_ends_disagree(const VpcEnds *ends);
 
 #endif

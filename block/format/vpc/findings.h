@@ -66,7 +66,8 @@ typedef struct VpcCheck {
 #define vpc_found(c, kind, offset, block, ...) \
     ((c)->found ? bdrv_check_found((c)->found, kind, offset, block, __VA_ARGS__) \
      : vpc_is_severe(kind) ? bdrv_warn((c)->bs, vpc_check_code(kind), __VA_ARGS__) : (void)0)
-/* Does this kind of finding stop the image from being read as it should? @kind -1: something could not be read */
+/* Return whether this kind of finding keeps the image from being read as it should. @kind -1: something could not be
+ * read */
 bool vpc_is_severe(int kind);
 const char *vpc_check_code(int kind);
 

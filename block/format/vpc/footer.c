@@ -40,7 +40,7 @@ void vpc_seal_footer(VpcFooter *f)
     be32_store(f->checksum, vpc_footer_sum(f));
 }
 
-/* Is the checksum right but for the hidden mark, which tapdisk 0.1 and 1.1 set without a new one? */
+/* Return whether the checksum is right but for the hidden mark, which tapdisk 0.1 and 1.1 set without a new one */
 static bool is_old_hidden(const VpcFooter *f)
 {
     uint32_t version = be32_load(f->creator_version);

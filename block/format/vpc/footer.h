@@ -13,9 +13,9 @@ uint32_t vpc_footer_sum(const VpcFooter *footer);
 /* Store the checksum of a footer that was changed */
 void vpc_seal_footer(VpcFooter *footer);
 
-/* Are cookie and checksum right, with what old tapdisks are forgiven? */
+/* Return whether cookie and checksum are right, with what old tapdisks are forgiven */
 bool vpc_footer_is_valid(const VpcFooter *footer);
-/* Does it begin as every footer that has no mark in the place of its cookie? */
+/* Return whether it begins as every footer that has no mark in the place of its cookie */
 bool vpc_has_cookie(const VpcFooter *footer);
 
 /* Marks that somebody put on an image; several may come together, but for the first two, which replace the cookie */
@@ -29,9 +29,9 @@ enum {
 /* Return all marks of @footer. 0: it has none */
 unsigned vpc_marks(const VpcFooter *footer);
 uint32_t vpc_type(const VpcFooter *footer);
-/* Is it the footer of a dynamic or differencing disk? */
+/* Return whether it is the footer of a dynamic or differencing disk */
 bool vpc_is_sparse(const VpcFooter *footer);
-/* Is the creator the three or four characters @code? Padding may be a space or a NUL */
+/* Return whether the creator is the three or four characters @code. Padding may be a space or a NUL */
 bool vpc_creator_is(const VpcFooter *footer, const char *code);
 
 /* Which size the guest sees */
@@ -47,7 +47,7 @@ int64_t vpc_chs_size(const VpcFooter *footer);
 bool vpc_parse_uuid(const char *text, uint8_t uuid[16], GError **errp);
 bool vpc_set_creator(VpcFooter *footer, const char *text, GError **errp);
 bool vpc_set_timestamp(VpcFooter *footer, int64_t when, GError **errp);     /* @when: Unix time */
-/* Is this the unique id of an image? Zeroes stand where there is none */
+/* Return whether this is the unique id of an image. Zeroes stand where there is none */
 bool vpc_has_id(const uint8_t uuid[16]);
 /* Return "01234567-89ab-cdef-0123-456789abcdef"; g_free() it */
 char *vpc_uuid_text(const uint8_t uuid[16]);

@@ -10,11 +10,11 @@
 /* Where everybody has the header, in a file of ours */
 #define VPC_HEADER_HOME 512
 
-/* Does it begin as every header? */
+/* Return whether it begins as every header */
 bool vpc_has_header_cookie(const VpcHeader *header);
 /* Return the checksum that @header should have */
 uint32_t vpc_header_sum(const VpcHeader *header);
-/* Is its checksum right? */
+/* Return whether its checksum is right */
 bool vpc_header_is_sealed(const VpcHeader *header);
 /* Store the checksum of a header that was changed */
 void vpc_seal_header(VpcHeader *header);

@@ -6,10 +6,10 @@
 #include <glib.h>
 #include <miniblk/driver.h>
 
-/* Is bs->file known to have a hole at @offset? *@bytes: how far to look, and how far the answer goes, in whole sectors
- * or up to the end of what was asked for */
+/* Return whether bs->file is known to have a hole at @offset. *@bytes: how far to look, and how far the answer goes, in
+ * whole sectors or up to the end of what was asked for */
 bool vpc_is_hole(BlockDriverState *bs, int64_t offset, int64_t *bytes);
-/* Are these bytes of bs->file zero? 1: yes; 0: no; -errno */
+/* Look whether these bytes of bs->file are zero. 1: yes; 0: no; or -errno */
 int vpc_is_zero(BlockDriverState *bs, int64_t offset, int64_t bytes);
 /* Copy bytes of bs->file to another place in it; the two do not overlap. 0 or -errno */
 int vpc_copy_bytes(BlockDriverState *bs, int64_t from, int64_t to, int64_t bytes);

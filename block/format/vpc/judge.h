@@ -23,9 +23,10 @@ typedef enum VpcFooterFault {
 VpcFooterFault vpc_judge_footer(const VpcFooter *footer);
 /* Return the clause that says so; g_free() it. NULL: the footer is good */
 char *vpc_say_footer_fault(const VpcFooter *footer, VpcFooterFault fault);
-/* Are the fields of @footer what every program writes? Then a wrong checksum is the only thing that is wrong with it */
+/* Return whether the fields of @footer are what every program writes. Then a wrong checksum is the only thing that is
+ * wrong with it */
 bool vpc_is_plain_footer(const VpcFooter *footer);
-/* Is @at, a footer's data offset, a place for a header in front of @limit? */
+/* Return whether @at, a footer's data offset, is a place for a header in front of @limit */
 bool vpc_is_header_place(uint64_t at, int64_t limit);
 
 /* What may be wrong with a header, in the order in which it is looked for; its checksum is apart from this */
@@ -36,7 +37,7 @@ typedef enum VpcHeaderFault {
 
 /* Return the first fault; tables are to end at or before @limit */
 VpcHeaderFault vpc_judge_header(const VpcHeader *header, int64_t limit);
-/* Can @header be that of a disk with this footer? The checksum is apart from this */
+/* Return whether @header can be that of a disk with this footer. The checksum is apart from this */
 bool vpc_is_header_of(const VpcHeader *header, const VpcFooter *footer);
 
 /* What may be unusual about a good header. Any of them may come together */
@@ -52,7 +53,7 @@ unsigned vpc_judge_odd_header(const VpcHeader *header);
 
 /* Return how many entries the BAT has more than a disk of @disk_size needs. Below 0: so many are missing */
 int64_t vpc_spare_entries(const VpcState *s, int64_t disk_size);
-/* Are these the bytes behind the last entry of a BAT, all ones or all zeroes? */
+/* Return whether these bytes, behind the last entry of a BAT, are padding: all ones or all zeroes */
 bool vpc_is_padding(const uint8_t *bytes, int64_t count);
 
 /* What may be wrong with the place of a block. Any of them may come together; VPC_PLACE_OUTSIDE comes with
@@ -69,8 +70,8 @@ enum {
 
 /* Return all that is wrong with @block at @place, a block of a disk of @disk_size bytes. 0: nothing is */
 unsigned vpc_judge_place(const VpcState *s, int64_t block, int64_t place, int64_t disk_size);
-/* Do two blocks overlap, of which @before is not behind @key? All are of one length, so that in a sorted list one that
- * overlaps any overlaps a neighbour */
+/* Return whether two blocks overlap, of which @before is not behind @key. All are of one length, so that in a sorted
+ * list one that overlaps any overlaps a neighbour */
 bool vpc_overlap(const VpcState *s, uint64_t before, uint64_t key);
 
 /* What may be odd about the image behind a differencing disk. Any of them may come together. When it was changed is

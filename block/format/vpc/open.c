@@ -349,8 +349,8 @@ static bool join_parts(BlockDriverState *bs, GError **errp)
     return true;
 }
 
-/* Do the parts of a split image end in the footer of the whole? Else they are not all of them, or others: a copy at the
- * start is no excuse */
+/* Return whether the parts of a split image end in the footer of the whole. Else they are not all of them, or others: a
+ * copy at the start is no excuse */
 static bool parts_are_whole(BlockDriverState *bs, const VpcEnds *ends, GError **errp)
 {
     if (bs->file->drv != &bdrv_split || ends->tail_ok) {

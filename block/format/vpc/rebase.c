@@ -87,7 +87,7 @@ static int rebase_refer_to(BlockDriverState *bs, int64_t header_at, uint32_t typ
     return vpc_change_footer(bs, &f);
 }
 
-/* Is nothing but the header in its usual place? */
+/* Return whether nothing but the header is in its usual place */
 static bool home_is_free(const VpcState *s, int64_t header_at)
 {
     int64_t end = VPC_HEADER_HOME + sizeof(VpcHeader);

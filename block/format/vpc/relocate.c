@@ -73,7 +73,7 @@ static bool is_in(int64_t start, int64_t end, int64_t at, int64_t bytes)
     return start < at + bytes && at < end;
 }
 
-/* Would these bytes be in the way of a table? */
+/* Return whether these bytes would be in the way of a table */
 static bool is_in_way(const Layout *home, int64_t at, int64_t bytes)
 {
     return is_in(home->header, home->header + (int64_t)sizeof(VpcHeader), at, bytes) ||
@@ -99,8 +99,8 @@ static void lay_out(const Move *m, Layout *out, int64_t header, int64_t bat)
     }
 }
 
-/* Is the locator @l to move? It is in the way of other tables; or behind the BAT, which may be shorter now; or where an
- * earlier resize left it that was cut off */
+/* Return whether the locator @l is to move: it is in the way of other tables; or behind the BAT, which may be shorter
+ * now; or where an earlier resize left it that was cut off */
 static bool is_to_move(const Move *m, const VpcLocator *l)
 {
     const VpcState *s = m->bs->state;

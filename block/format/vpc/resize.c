@@ -44,7 +44,8 @@ static int64_t seen_size(BlockDriverState *bs)
     return MAX(bs->size, (int64_t)be64_load(s->footer.current_size));
 }
 
-/* Do readers of this creator, or the user's force_size_calc, take the geometry of @f for the size, and see less? */
+/* Return whether readers of this creator, or the user's force_size_calc, take the geometry of @f for the size, and see
+ * less */
 static bool counts_geometry(const VpcState *s, const VpcFooter *f)
 {
     int64_t size = (int64_t)be64_load(f->current_size);

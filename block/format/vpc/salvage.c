@@ -55,7 +55,7 @@ static bool is_place(const VpcCheck *c, int64_t block, uint32_t sector)
     return place >= s->bat_offset + s->bat_bytes && !(vpc_judge_place(s, block, place, c->disk_size) & VPC_PLACE_CUT);
 }
 
-/* Are no two of these blocks in one place, or partly? */
+/* Return whether no two of these blocks share a place or a part of it */
 static bool are_apart(const VpcState *s, VpcKeys *blocks)
 {
     bool apart = true;

@@ -11,7 +11,7 @@ bool vpc_survey(BlockDriverState *bs, GError **errp);
 /* Of an image that is only read, and so was not surveyed when it was opened: warn of blocks that share their places
  * with others, and list them in s->overlapping. Looks at the BAT when it is called first */
 void vpc_look_for_shared(BlockDriverState *bs);
-/* Is @block in s->overlapping? */
+/* Return whether @block is in s->overlapping */
 bool vpc_is_shared(const VpcState *s, int64_t block);
 /* Allow @block at @place to be read or, with @write, written to. 0; or -EIO, and a warning */
 int vpc_allow_block(BlockDriverState *bs, int64_t block, int64_t place, bool write);

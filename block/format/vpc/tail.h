@@ -11,7 +11,8 @@ void vpc_spoil_room(VpcState *s, int64_t end);
 /* Choose the *@place of a new block, in front of the footer. Its data reads as zeroes, and its bitmap is there: full
  * in a dynamic disk, zero in a differencing one. Until vpc_keep_place() the next call chooses the same place again */
 int vpc_take_place(BlockDriverState *bs, int64_t *place);
-/* May the BAT entry of the block at @place, which vpc_take_place() chose last, be on disk before its data? */
+/* Return whether the BAT entry of the block at @place, which vpc_take_place() chose last, may be on disk before its
+ * data */
 bool vpc_was_ready(const VpcState *s, int64_t place);
 /* Count the block at @place, which vpc_take_place() chose last, as part of the disk */
 void vpc_keep_place(VpcState *s, int64_t place);
