@@ -55,18 +55,9 @@ static void write_at(BlockDriverState *bs, int64_t offset, int64_t bytes, unsign
     g_assert_cmpint(bdrv_pwrite(bs, offset, buf, bytes, 0), ==, 0);
 }
 
-static uint8_t *read_all(BlockDriverState *bs)
-{
-    int64_t size = bdrv_getlength(bs);
-    uint8_t *buf = g_malloc((gsize)size);
-
-    g_assert_cmpint(bdrv_pread(bs, 0, buf, size, 0), ==, 0);
-    return buf;
-}
-
 static void expect_same(BlockDriverState *bs, const uint8_t *want)
 {
-    g_autofree uint8_t *got = read_all(bs);
+    g_autofree uint8_t *got = kit_read_all(bs);
 
     kit_assert_same(got, want, bdrv_getlength(bs), 0);
 }
@@ -124,7 +115,7 @@ static int commit_once(int patience)
     Patience p = { patience }, rest = { ALWAYS };
     GError *err = NULL;
     BlockDriverState *bs = medium_open(&f.child, "driver=vpc,backing.read-only=off", BDRV_O_RDWR);
-    g_autofree uint8_t *before = read_all(bs);
+    g_autofree uint8_t *before = kit_read_all(bs);
 
     bool ok = bdrv_commit(bs, 1, ask, &p, &err);
     expect_answer(&p, ok, err, "commit");
@@ -151,7 +142,7 @@ static int rebase_once(int patience)
     BlockRebaseOptions opts = { .progress = ask, .user = &p };
     GError *err = NULL;
     BlockDriverState *bs = medium_open(&f.child, "driver=vpc", BDRV_O_RDWR);
-    g_autofree uint8_t *before = read_all(bs);
+    g_autofree uint8_t *before = kit_read_all(bs);
 
     bool ok = bdrv_rebase(bs, NULL, &opts, &err);
     expect_answer(&p, ok, err, "rebase");
@@ -185,7 +176,7 @@ static int copy_once(int patience)
     fill(&a, PARENT, 0);
     medium_create(&b, "driver=vpc,size=8M,block_size=64k");
     BlockDriverState *from = medium_open(&a, "driver=vpc", 0), *to = medium_open(&b, "driver=vpc", BDRV_O_RDWR);
-    g_autofree uint8_t *want = read_all(from);
+    g_autofree uint8_t *want = kit_read_all(from);
     bool ok = bdrv_copy(from, to, &opts, &err);
 
     expect_answer(&p, ok, err, "copy");
@@ -241,14 +232,14 @@ static int resize_once(const char *create, const char *open, int64_t size, Block
     BlockDriverState *bs = medium_open(&medium, open, BDRV_O_RDWR);
     write_at(bs, 0, 300 * KIB, PARENT);
     int64_t was = bdrv_getlength(bs);
-    g_autofree uint8_t *before = read_all(bs);
+    g_autofree uint8_t *before = kit_read_all(bs);
     bool ok = bdrv_resize(bs, size, &how, &err);
 
     expect_answer(&p, ok, err, "resize");
     g_assert_cmpint(bdrv_getlength(bs), ==, ok ? size : was);
     g_assert_true(ok || bdrv_resize(bs, size, &(BlockResizeOptions) { .preallocation = preallocation }, NULL));
     g_assert_cmpint(bdrv_getlength(bs), ==, size);
-    g_autofree uint8_t *after = read_all(bs);
+    g_autofree uint8_t *after = kit_read_all(bs);
     kit_assert_same(after, before, MIN(was, size), 0);
     g_assert_true(size <= was || kit_is_zero(after + was, size - was));
     g_assert_cmpint(bdrv_close(bs), ==, 0);
@@ -329,7 +320,7 @@ static int grow_child_once(int patience)
     expect_answer(&p, ok, err, "resize");
     g_assert_cmpint(bdrv_getlength(bs), ==, ok ? SIZE : MIB);
     g_assert_true(ok || bdrv_resize(bs, SIZE, NULL, NULL));
-    g_autofree uint8_t *after = read_all(bs);
+    g_autofree uint8_t *after = kit_read_all(bs);
     g_assert_true(kit_is_zero(after + MIB, SIZE - MIB));
     g_assert_cmpint(bdrv_close(bs), ==, 0);
     family_free(&f);

@@ -156,18 +156,9 @@ static void close_top(Chain *c)
     }
 }
 
-static uint8_t *read_all(BlockDriverState *bs)
-{
-    int64_t size = bdrv_getlength(bs);
-    uint8_t *got = g_malloc((gsize)size);
-
-    g_assert_cmpint(bdrv_pread(bs, 0, got, size, 0), ==, 0);
-    return got;
-}
-
 static void check_all(BlockDriverState *bs, const Level *level)
 {
-    g_autofree uint8_t *got = read_all(bs);
+    g_autofree uint8_t *got = kit_read_all(bs);
 
     kit_assert_same(got, level->data, level->size, 0);
 }
@@ -433,7 +424,7 @@ static void adopt_level(Chain *c, int index)
 {
     Level *level = &c->levels[index], *parent = level - 1;
     BlockDriverState *bs = open_level(c, index, 0, 0);
-    uint8_t *got = read_all(bs);
+    uint8_t *got = kit_read_all(bs);
 
     for (int64_t at = 0; at < level->size; at += SECTOR) {
         bool own = !memcmp(got + at, level->data + at, SECTOR);

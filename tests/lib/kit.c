@@ -190,3 +190,12 @@ void kit_assert_same(const uint8_t *got, const uint8_t *want, int64_t bytes, int
     }
     g_error("byte %" PRId64 " is 0x%02x, should be 0x%02x", at + i, got[i], want[i]);
 }
+
+uint8_t *kit_read_all(BlockDriverState *bs)
+{
+    int64_t size = bdrv_getlength(bs);
+    uint8_t *bytes = g_malloc((gsize)size);
+
+    g_assert_cmpint(bdrv_pread(bs, 0, bytes, size, 0), ==, 0);
+    return bytes;
+}

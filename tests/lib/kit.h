@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <glib.h>
+#include <miniblk/block.h>
 
 /* Instead of g_test_init(). Takes "--seed N" or "--seed N-M" out of the arguments; without it the
  * environment's MINIBLK_TEST_SEEDS says the same. */
@@ -43,5 +44,8 @@ bool kit_is_zero(const uint8_t *buf, int64_t bytes);
 
 /* Fail, saying where they begin to differ */
 void kit_assert_same(const uint8_t *got, const uint8_t *want, int64_t bytes, int64_t at);
+
+/* All bytes of the disk, which are asserted to be readable; g_free() them */
+uint8_t *kit_read_all(BlockDriverState *bs);
 
 #endif
