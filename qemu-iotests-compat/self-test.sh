@@ -161,6 +161,7 @@ check "what is not run is named" names_what_was_not_run
 check "groups are chosen" sees 0 'Passed all 2 tests' -raw -g good
 check "groups are left out" sees 0 'Passed all 2 tests' -raw -x bad
 check "several at a time" sees 1 'Failed 3 of 5 tests' -raw -j 3
+check "one in five: the others are not run" sees 0 'Passed all 1 tests' -raw -every 5
 check "ranges" sees 1 'Failed 2 of 2 tests' -raw 002-003
 check "unknown tests, options and folders are errors" sees 2 'check: there is no test 099' -raw 099
 check "TAP" speaks_tap

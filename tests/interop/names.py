@@ -5,7 +5,8 @@ import json
 import re
 import time
 
-from harness import IMG, IO, Suite, check, equal, fails, need, run, works
+import vhd
+from harness import BUILD, IMG, IO, Suite, check, equal, fails, need, run, works
 
 suite = Suite(__file__)
 
@@ -272,6 +273,24 @@ def new_images(folder):
         said = json.loads(works(IMG, 'info', '--output=json', '-f', 'vpc', 'a.vhd', cwd=folder))
         equal(said['virtual-size'], 3 << 20, name)
         (folder / 'a.vhd').unlink()
+
+
+@suite.fact
+def image_names_module(folder):
+    """Only a user's name loads a module; what an image has for its parent's name is a path"""
+    loader = {'LD_DEBUG': 'files', 'MINIBLK_MODULE_PATH': str(BUILD / 'tests/contract')}
+
+    def loads_module(*command):
+        return 'block-prefixed.so' in run(IMG, *command, env=loader, cwd=folder).stderr
+
+    for name in ('prefixed:x', 'prefixed', 'prefixed://x', 'driver=prefixed', "json:{'driver':'prefixed'}",
+                 'file:prefixed:x'):
+        locators = [vhd.locator(code, name) for code in ('W2ru', 'W2ku')] + [vhd.locator('MacX', f'file://{name}')]
+        image = vhd.differencing(name=vhd.utf16(name, 'be').ljust(512, b'\0'), locators=locators)
+        (folder / 'child.vhd').write_bytes(image)
+        for command in (['info', '--backing-chain'], ['check'], ['map'], ['rebase', '-u', '-f', 'vpc', '-b', 'x.vhd']):
+            check(not loads_module(*command, 'child.vhd'), f'{command[0]}: an image loads a module by the name {name}')
+    check(loads_module('info', 'prefixed:x'), 'a user does not')
 
 
 suite.main()
