@@ -597,8 +597,20 @@ def batmap(**fields):
     return data
 
 
+def batmap_behind(shift=0, **fields):
+    """The map is behind all blocks, with a sector of room behind it for @shift bytes"""
+    data = xen_image()
+    at = data.batmap_at + SECTOR
+    data.insert_before_tail(data[at:at + SECTOR] + bytes(SECTOR if shift else 0))
+    vhd.put(data, data.batmap_at, vhd.BATMAP, offset=len(data) - SECTOR * (3 if shift else 2) + shift, **fields)
+    return data
+
+
 for case in [
     Row('a sound batmap', xen_image, ''),
+    Row('a batmap behind all blocks', batmap_behind, ''),
+    Row('a batmap that is not at a sector', lambda: batmap_behind(8), 'M3!', between='M1'),
+    Row('a batmap over nothing but the end', lambda: batmap_behind(sectors=2), 'M3!', between='M1'),
     Row('a batmap with a wrong checksum', lambda: batmap(checksum=1), 'M1!'),
     Row('a batmap with a bit too many, for a block that is not full',
         lambda: xen_image(blocks={0: b'A', 2: b'B' * 4096 + bytes(BLOCK - 4096), 5: b'C'}, bits={2: bits(*range(8))}),
