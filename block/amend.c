@@ -26,6 +26,10 @@ static bool change_alone(BlockDriverState *bs, ChangeFunction *function, const C
 
 static bool amend(BlockDriverState *bs, const Change *change, GError **errp)
 {
+    if (!(bs->flags & BDRV_O_RDWR) || (bs->flags & BDRV_O_CHECK)) {
+        bdrv_set_error(errp, EPERM, "the image is not open for writing");
+        return false;
+    }
     return block_says_why(bs, "amend", bs->drv->amend(bs, change->opts, errp), errp);
 }
 
@@ -35,10 +39,6 @@ bool bdrv_amend(BlockDriverState *bs, const char *options, GError **errp)
 
     if (!drv->amend) {
         bdrv_set_error(errp, ENOTSUP, "Format driver '%s' does not support option amendment", drv->name);
-        return false;
-    }
-    if (!(bs->flags & BDRV_O_RDWR) || (bs->flags & BDRV_O_CHECK)) {
-        bdrv_set_error(errp, EPERM, "the image is not open for writing");
         return false;
     }
     g_autofree void *opts = block_options_read(drv->amend_options, drv->amend_size, options, drv->name, errp);

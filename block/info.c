@@ -113,7 +113,7 @@ BlockStorage *bdrv_get_storage(BlockDriverState *bs)
 
 bool bdrv_is_read_only(BlockDriverState *bs)
 {
-    return !(bs->flags & BDRV_O_RDWR);
+    return !(block_flags(bs) & BDRV_O_RDWR);
 }
 
 const char *bdrv_get_driver_name(BlockDriverState *bs)

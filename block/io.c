@@ -93,7 +93,7 @@ static int check_range(BlockDriverState *bs, int64_t offset, int64_t bytes, bool
     if (!is_inside(bs, offset, bytes)) {
         return -EIO;
     }
-    return write && !(bs->flags & BDRV_O_RDWR) ? -EPERM : 0;
+    return write && !(block_flags(bs) & BDRV_O_RDWR) ? -EPERM : 0;
 }
 
 static int check_vec(BlockDriverState *bs, int64_t offset, const struct iovec *iov, int niov, bool write)
@@ -141,14 +141,14 @@ int bdrv_flush(BlockDriverState *bs)
     const Request req = { "flush", run_flush };
 
     block_flush_begins(bs->priv->tree);
-    return bs->flags & BDRV_O_RDWR ? run(bs, &req) : 0;
+    return block_flags(bs) & BDRV_O_RDWR ? run(bs, &req) : 0;
 }
 
 /* Flush after a write of @bytes if FUA, writethrough or flush-after ask for it, or too many tables are dirty */
 static int settle_write(BlockDriverState *bs, int ret, int64_t bytes, unsigned flags)
 {
     bool due = block_flush_is_due(bs->priv->tree, bytes);
-    bool promised = (flags & BDRV_REQ_FUA) || (bs->flags & BDRV_O_WRITETHROUGH);
+    bool promised = (flags & BDRV_REQ_FUA) || (block_flags(bs) & BDRV_O_WRITETHROUGH);
     int *full = &bs->priv->tree->full;
 
     if (ret == 0 && promised) {

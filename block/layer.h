@@ -53,6 +53,12 @@ static inline void block_leave_alone(BlockTree *tree)
     gate_leave(&tree->gate, true);
 }
 
+/* Return the flags of @bs, also outside the gate: another thread may be in bdrv_set_read_only() */
+static inline unsigned block_flags(BlockDriverState *bs)
+{
+    return __atomic_load_n(&bs->flags, __ATOMIC_RELAXED);
+}
+
 typedef struct BlockMetaCache BlockMetaCache;
 
 /* What the layer keeps of one node */
@@ -67,6 +73,7 @@ typedef struct BlockPrivate {
     char *root;                     /* for bdrv_get_backing_root() */
     bool behind;                    /* the node belongs to a backing: its warnings begin with the backing's name */
     unsigned depth;                 /* how many images are above this one in its chain; of bs->file: 0 */
+    bool read_only;                 /* the option "read-only" of this node is on */
     bool scratch;                   /* the top of the chain is the overlay of BDRV_O_SNAPSHOT */
     GHashTable *chain;              /* the files of all images of the chain, see chain.c; made and freed by its first
                                      * image. NULL: the image has had no backing so far */
@@ -120,6 +127,9 @@ BlockDriverState *block_open_node(const BlockSource *from, const BlockDriver *dr
                                   BlockDriverState *file, GError **errp);
 /* Open a node of the driver that @kv names, or of the default protocol */
 BlockDriverState *block_open_child(const BlockSource *from, KeyVal *kv, unsigned flags, GError **errp);
+
+/* open.c: return whether an image of @drv, a guess of @score, may be written to */
+bool block_may_write(const BlockDriver *drv, int score, GError **errp);
 
 /* name.c: add the options that @name stands for to @kv; options that are there already stay. *@filename (to be
  * g_free()d): the name of the file at the bottom; NULL: it has none. @name may be NULL */
@@ -218,7 +228,7 @@ static inline BlockDriverState *block_lowest(BlockDriverState *bs)
 }
 
 /* shortcut.c */
-void block_shortcuts_open(BlockDriverState *root);      /* call it when all backings are open */
+void block_shortcuts_open(BlockDriverState *root);      /* forget the old ones; call it when all backings are open */
 void block_shortcuts_free(BlockTree *tree);
 /* Return the first image of the chain from @bs on that has to be asked for [@offset, @offset + @bytes) */
 BlockDriverState *block_shortcut(BlockDriverState *bs, int64_t offset, int64_t bytes);

@@ -7,9 +7,9 @@
 
 /* Refuse to write to an image whose format is guessed and not certain: a guest can write the header or footer of
  * another format into its raw disk, and so choose the guess */
-static bool may_write(const BlockDriver *drv, int score, unsigned flags, GError **errp)
+bool block_may_write(const BlockDriver *drv, int score, GError **errp)
 {
-    if (!(flags & BDRV_O_RDWR) || (flags & BDRV_O_PROBE_QEMU) || score == 100) {
+    if (score == 100) {
         return true;
     }
     bdrv_set_error(errp, EACCES, "image format was not specified and is probably '%s'; a guess is not good "
@@ -39,8 +39,9 @@ static BlockDriverState *open_probed(const BlockSource *from, KeyVal *kv, unsign
         return NULL;
     }
     const BlockDriver *drv = bdrv_probe(file, flags & BDRV_O_PROBE_QEMU, &score, errp);
+    bool judge = (flags & BDRV_O_RDWR) && !(flags & BDRV_O_PROBE_QEMU);
 
-    if (!drv || !may_write(drv, score, flags, errp)) {
+    if (!drv || (judge && !block_may_write(drv, score, errp))) {
         block_close(file);
         return NULL;
     }

@@ -174,7 +174,6 @@ bool bdrv_rebase(BlockDriverState *bs, const char *backing, const BlockRebaseOpt
 
         bs->backing = r.backing;
         r.backing = old;
-        block_shortcuts_free(tree);
         block_shortcuts_open(bs);
     } else {
         other = block_swap_chain(bs, other);

@@ -60,12 +60,21 @@ static BlockShortcuts *shortcuts_new(int64_t size, int64_t wanted, int64_t room)
     return s;
 }
 
+void block_shortcuts_free(BlockTree *tree)
+{
+    if (tree->shortcuts) {
+        g_ptr_array_unref(tree->shortcuts->images);
+        g_clear_pointer(&tree->shortcuts, g_free);
+    }
+}
+
 void block_shortcuts_open(BlockDriverState *root)
 {
     int64_t size = bdrv_node_size(root), room = root->priv->meta_limit / (int64_t)sizeof(uint64_t);
     GPtrArray *images = g_ptr_array_new();
     BlockShortcuts *s = NULL;
 
+    block_shortcuts_free(root->priv->tree);
     g_ptr_array_add(images, NULL);
     number_images(images, root);
     if (images->len > 3) {      /* NULL, the image, its backing: with only one backing nothing can be skipped */
@@ -76,14 +85,6 @@ void block_shortcuts_open(BlockDriverState *root)
         root->priv->tree->shortcuts = s;
     } else {
         g_ptr_array_unref(images);
-    }
-}
-
-void block_shortcuts_free(BlockTree *tree)
-{
-    if (tree->shortcuts) {
-        g_ptr_array_unref(tree->shortcuts->images);
-        g_clear_pointer(&tree->shortcuts, g_free);
     }
 }
 

@@ -228,6 +228,7 @@ static bool take_node_options(BlockDriverState *bs, KeyVal *kv, GError **errp)
     }
     if (opts.read_only == 1) {
         bs->flags &= ~(unsigned)BDRV_O_RDWR;
+        bs->priv->read_only = true;
     }
     set_flag(&bs->flags, BDRV_O_NOCACHE, opts.direct);
     set_flag(&bs->flags, BDRV_O_NO_FLUSH, opts.no_flush);

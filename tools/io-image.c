@@ -71,6 +71,11 @@ bool io_image_open(const IoOpenArgs *args, GError **errp)
     return true;
 }
 
+void io_image_set_flags(unsigned flags)
+{
+    opened.flags = flags;
+}
+
 const IoOpenArgs *io_image_args(void)
 {
     return &opened;

@@ -194,9 +194,35 @@ static bool check_reopen_options(const ReopenArgs *args)
     return !conflict;
 }
 
+/* Change between reading and writing without closing, where that is all that @args ask for. *@ok: whether it worked.
+ * False: a driver of the image cannot do that */
+static bool change_mode(const ReopenArgs *args, bool *ok)
+{
+    bool write = args->flags & BDRV_O_RDWR;
+    GError *err = NULL;
+
+    if (args->options || args->cache_given || io_image_args()->flags & BDRV_O_SNAPSHOT) {
+        return false;
+    }
+    io_break_clear();
+    bool drained = io_aio_drain(), changed = bdrv_set_read_only(io_bs, !write, &err);
+    bool able = bdrv_error_code(err) != ENOTSUP;
+
+    if (changed) {
+        io_image_set_flags(args->flags);
+    } else if (able) {
+        tool_check_error(err);
+    } else {
+        bdrv_error_free(err);
+    }
+    io_print_warnings();
+    *ok = drained && changed;
+    return able;
+}
+
 /* Close the image, and open it with @args; both cannot be open at once, because it is locked. If that fails, open it as
  * before. If an option has two values, the later one counts */
-static bool reopen(const ReopenArgs *args)
+static bool open_anew(const ReopenArgs *args)
 {
     const IoOpenArgs *opened = io_image_args();
     g_autofree char *filename = g_strdup(opened->filename), *format = g_strdup(opened->format);
@@ -231,5 +257,10 @@ bool io_cmd_reopen(const IoCommand *cmd, int argc, char **argv)
         return io_usage(cmd);
     }
     args.options = options;
-    return check_reopen_options(&args) && reopen(&args);
+    if (!check_reopen_options(&args)) {
+        return false;
+    }
+    bool ok;
+
+    return change_mode(&args, &ok) ? ok : open_anew(&args);
 }

@@ -60,6 +60,8 @@ extern bool io_misalign;            /* -m: buffers at odd addresses */
 bool io_image_open(const IoOpenArgs *args, GError **errp);
 /* Return the arguments with which the image was opened. The strings are valid until it is closed */
 const IoOpenArgs *io_image_args(void);
+/* Note that the image is open with other flags now */
+void io_image_set_flags(unsigned flags);
 /* Print the last warnings, and close the image. False after a message: written bytes may be lost */
 bool io_image_close(void);
 /* True if @ret is 0. Else print that the command @name failed, and the warnings of the image */

@@ -415,6 +415,18 @@ static void blklogwrites_close(BlockDriverState *bs)
     }
 }
 
+/* What was opened for writing keeps its log */
+static bool blklogwrites_reopen(BlockDriverState *bs, GError **errp)
+{
+    const BlklogwritesState *s = bs->state;
+
+    if ((bs->flags & BDRV_O_RDWR) && !s->log) {
+        bdrv_set_error(errp, ENOTSUP, "driver 'blklogwrites' was opened for reading only, and has no log open");
+        return false;
+    }
+    return true;
+}
+
 static bool blklogwrites_info(BlockDriverState *bs, BlockInfo *info, BlockInfoBuilder *items, GError **errp)
 {
     BlklogwritesState *s = bs->state;
@@ -443,4 +455,5 @@ const BlockDriver bdrv_blklogwrites = {
     .zero         = blklogwrites_zero,
     .truncate     = blklogwrites_truncate,
     .info         = blklogwrites_info,
+    .reopen       = blklogwrites_reopen,
 };

@@ -98,4 +98,5 @@ const BlockDriver bdrv_probe_guard = {
     .status      = bdrv_filter_status,
     .truncate    = guard_truncate,
     .preallocate = guard_preallocate,
+    .reopen      = bdrv_simple_reopen,
 };

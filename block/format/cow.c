@@ -150,4 +150,5 @@ const BlockDriver bdrv_cow = {
     .map            = cow_map,
     .map_done       = cow_map_done,
     .get_geometry   = cow_get_geometry,
+    .reopen         = bdrv_simple_reopen,
 };

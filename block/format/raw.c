@@ -248,4 +248,5 @@ const BlockDriver bdrv_raw = {
     .truncate       = raw_truncate,
     .preallocate    = raw_preallocate_more,
     .get_geometry   = raw_get_geometry,
+    .reopen         = bdrv_simple_reopen,
 };

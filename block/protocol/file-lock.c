@@ -50,24 +50,52 @@ static int file_test_lock(int fd, int byte)
     return ret < 0 || lock.l_type == F_UNLCK ? ret : -EAGAIN;
 }
 
-/* Set our locks, then test for those of others. If two programs come at the same time, one or both are refused; they
- * never both succeed. *@name: the lock of another open file that does not go together with ours. */
-static int file_take_locks(int fd, unsigned does, unsigned forbids, const char **shared, const char **name)
+/* What a reader, or a writer, of a file forbids others to do */
+#define FILE_EXCLUDES (FILE_WRITE | FILE_RESIZE)
+
+static unsigned file_does(bool write)
+{
+    return FILE_CONSISTENT_READ | (write ? FILE_EXCLUDES : 0);
+}
+
+/* Set our locks. *@name: the lock that could not be set. 0 or -errno */
+static int file_set_locks(int fd, unsigned does, const char **name)
 {
     int ret = 0;
 
     for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
         ret = does & (1u << i) ? file_share_lock(fd, FILE_DOES + i) : 0;
-        if (ret == 0 && (forbids & (1u << i))) {
+        if (ret == 0 && (FILE_EXCLUDES & (1u << i))) {
             ret = file_share_lock(fd, FILE_FORBIDS + i);
         }
         *name = file_lock_names[i];
+    }
+    return ret;
+}
+
+static void file_drop_locks(int fd)
+{
+    struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = FILE_DOES,
+                          .l_len = FILE_FORBIDS - FILE_DOES + FILE_LOCKS };
+
+    file_lock_call(fd, F_OFD_SETLK, &lock);
+}
+
+/* Set our locks, then test for those of others. If two programs come at the same time, one or both are refused; they
+ * never both succeed. *@name: the lock of another open file that does not go together with ours. @old: a descriptor of
+ * this program, whose locks are dropped in between, so that @fd and @old together are locked at all times; -1: none */
+static int file_take_locks(int fd, int old, unsigned does, const char **shared, const char **name)
+{
+    int ret = file_set_locks(fd, does, name);
+
+    if (ret == 0 && old >= 0) {
+        file_drop_locks(old);
     }
     for (int i = 0; i < FILE_LOCKS && ret == 0; i++) {
         *name = file_lock_names[i];
         *shared = "";
         ret = does & (1u << i) ? file_test_lock(fd, FILE_FORBIDS + i) : 0;
-        if (ret == 0 && (forbids & (1u << i))) {
+        if (ret == 0 && (FILE_EXCLUDES & (1u << i))) {
             *shared = "shared ";
             ret = file_test_lock(fd, FILE_DOES + i);
         }
@@ -75,15 +103,20 @@ static int file_take_locks(int fd, unsigned does, unsigned forbids, const char *
     return ret;
 }
 
-bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, FileLocking locking, GError **errp)
+static bool is_locked(BlockDriverState *bs, FileLocking locking)
 {
-    const unsigned forbids = FILE_WRITE | FILE_RESIZE;
+    return locking != FILE_LOCKING_OFF && !(bs->flags & BDRV_O_NO_LOCK);
+}
+
+bool file_lock(BlockDriverState *bs, int fd, int old, const char *filename, bool write, FileLocking locking,
+               GError **errp)
+{
     const char *name = "", *shared = "";
 
-    if (locking == FILE_LOCKING_OFF || (bs->flags & BDRV_O_NO_LOCK)) {
+    if (!is_locked(bs, locking)) {
         return true;
     }
-    int ret = file_take_locks(fd, FILE_CONSISTENT_READ | (write ? forbids : 0), forbids, &shared, &name);
+    int ret = file_take_locks(fd, old, file_does(write), &shared, &name);
     if (ret == -EAGAIN || ret == -EACCES) {
         bdrv_set_error(errp, EAGAIN, "Failed to get %s\"%s\" lock: another process is using '%s'", shared,
                        name, filename);
@@ -98,4 +131,13 @@ bool file_lock(BlockDriverState *bs, int fd, const char *filename, bool write, F
                   "(locking=off does not ask it)", filename, g_strerror(-ret));
     }
     return true;
+}
+
+void file_lock_back(BlockDriverState *bs, int fd, bool write, FileLocking locking)
+{
+    const char *name;
+
+    if (is_locked(bs, locking)) {
+        (void)file_set_locks(fd, file_does(write), &name);      /* shared locks, which @fd had before */
+    }
 }

@@ -21,6 +21,8 @@
 
 typedef struct FileState {
     int fd;                         /* -1: not open */
+    int old_fd;                     /* from file_reopen() to file_reopen_done(): fd before; else -1 */
+    FileLocking locking;            /* off for a temporary file */
     int buffered_fd;                /* atomic: of the same file, without O_DIRECT; -1: not opened so far */
     bool device;
     int flush_errno;                /* atomic: of the first flush that failed; 0: none did */
@@ -125,7 +127,7 @@ static const char *file_open_error(int err, int place, int flags)
     if (err == EINVAL && (flags & O_DIRECT)) {
         return "the file system does not support O_DIRECT";
     }
-    return err == ENOENT && place >= 0 ? "a parent is opened by way of /proc/self/fd, which is not there"
+    return err == ENOENT && place >= 0 ? "it is opened by way of /proc/self/fd, which is not there"
                                        : g_strerror(err);
 }
 
@@ -135,7 +137,7 @@ static void file_wrong_kind(const BlockDriver *drv, const char *filename, GError
                    drv == &bdrv_file ? "a regular file" : "either a character or block device");
 }
 
-/* Open a file. @place: bdrv_get_place(). @doing: "open" or "create", for errors. Return a descriptor, or -errno with
+/* Open a file. @place: bdrv_get_place(), or another descriptor of the file. @doing: "open" or "create", for errors. Return a descriptor, or -errno with
  * @errp set */
 static int file_open_fd(const BlockDriver *drv, const char *filename, int place, const char *doing, int flags,
                         struct stat *st, GError **errp)
@@ -227,6 +229,8 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     bool write = flags & BDRV_O_RDWR, direct = flags & BDRV_O_NOCACHE;
     struct stat st = { 0 };
 
+    s->old_fd = -1;
+    s->locking = o->temporary ? FILE_LOCKING_OFF : (FileLocking)o->locking;
     s->fd = file_open_fd(bs->drv, o->filename, bdrv_get_place(bs), flags & BLOCK_OPEN_TO_CREATE ? "create" : "open",
                          (write ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0) | (o->temporary ? O_TMPFILE : 0), &st,
                          errp);
@@ -236,7 +240,7 @@ static bool file_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
     s->device = bs->fixed_length = !S_ISREG(st.st_mode);
     s->buffered_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
-    if (!o->temporary && !file_lock(bs, s->fd, o->filename, write, (FileLocking)o->locking, errp)) {
+    if (!file_lock(bs, s->fd, -1, o->filename, write, s->locking, errp)) {
         return false;
     }
     bs->size = file_size(s->fd, s->device);
@@ -382,6 +386,50 @@ static void file_close(BlockDriverState *bs)
     s->fd = -1;
 }
 
+/* Use @fd, with the locks of s->fd, from now on. False: s->fd is locked as it was */
+static bool file_change_fd(BlockDriverState *bs, int fd, GError **errp)
+{
+    FileState *s = bs->state;
+    bool write = bs->flags & BDRV_O_RDWR;
+
+    if (!file_lock(bs, fd, s->fd, bs->filename, write, s->locking, errp)) {
+        file_lock_back(bs, s->fd, !write, s->locking);
+        return false;
+    }
+    s->old_fd = s->fd;
+    s->fd = fd;
+    return true;
+}
+
+/* Open the file once more, whatever has its name by now */
+static bool file_reopen(BlockDriverState *bs, GError **errp)
+{
+    FileState *s = bs->state;
+    int flags = (bs->flags & BDRV_O_RDWR ? O_RDWR : O_RDONLY) | (bs->flags & BDRV_O_NOCACHE ? O_DIRECT : 0);
+    struct stat st;
+    int fd = file_open_fd(bs->drv, bs->filename, s->fd, "open", flags, &st, errp);
+
+    if (fd >= 0 && !file_change_fd(bs, fd, errp)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd >= 0;
+}
+
+/* Drop the descriptor before, or, if not @ok, go back to it */
+static void file_reopen_done(BlockDriverState *bs, bool ok)
+{
+    FileState *s = bs->state;
+    int unused = ok ? s->old_fd : s->fd;
+
+    if (!ok) {
+        s->fd = s->old_fd;
+        file_lock_back(bs, s->fd, bs->flags & BDRV_O_RDWR, s->locking);
+    }
+    s->old_fd = -1;
+    close(unused);
+}
+
 /* Make the file, or open it if it exists. *@made: it did not exist, so that it may be removed again */
 static int file_create_fd(const BlockDriver *drv, const char *filename, bool *made, struct stat *st, GError **errp)
 {
@@ -476,7 +524,7 @@ static bool file_create(BlockDriverState *bs, const void *opts, GError **errp)
     s->made_dev = st.st_dev;
     s->made_ino = st.st_ino;
     /* Lock it first: an image that another program has open must not be emptied */
-    if (file_lock(bs, fd, o->filename, true, (FileLocking)o->locking, &err)) {
+    if (file_lock(bs, fd, -1, o->filename, true, (FileLocking)o->locking, &err)) {
         s->created = S_ISREG(st.st_mode) ? file_make_zero(fd, o->filename, o->size, &err)
                                          : file_fits_device(fd, o->filename, o->size, &err);
     }
@@ -637,7 +685,7 @@ static bool file_is_ours(BlockDriverState *bs, int fd)
     struct stat st;
 
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == s->made_dev && st.st_ino == s->made_ino &&
-           file_lock(bs, fd, bs->filename, true, FILE_LOCKING_AUTO, NULL);
+           file_lock(bs, fd, -1, bs->filename, true, FILE_LOCKING_AUTO, NULL);
 }
 
 /* Remove the file if create() made it; if it existed before, empty it */
@@ -803,6 +851,8 @@ const BlockDriver *bdrv_driver_of_file(const char *filename, bool devices)
     .identify       = file_identify,                    \
     .info           = file_info,                        \
     .get_facts      = file_get_facts,                   \
+    .reopen         = file_reopen,                      \
+    .reopen_done    = file_reopen_done,                 \
     .prefixes       = (const char *const []) { word, NULL }, \
     .parse_name     = bdrv_parse_path_name,             \
 }

@@ -50,7 +50,18 @@ static int mem_answer(BlockDriverState *bs, const char *name, int ret)
     return -EIO;
 }
 
-static bool mem_use_storage(BlockDriverState *bs, unsigned flags, GError **errp)
+static bool mem_reopen(BlockDriverState *bs, GError **errp)
+{
+    const MemState *s = bs->state;
+
+    if ((bs->flags & BDRV_O_RDWR) && s->storage && !s->storage->write) {
+        bdrv_set_error(errp, EACCES, "the storage is read-only");
+        return false;
+    }
+    return true;
+}
+
+static bool mem_use_storage(BlockDriverState *bs, GError **errp)
 {
     MemState *s = bs->state;
 
@@ -59,8 +70,7 @@ static bool mem_use_storage(BlockDriverState *bs, unsigned flags, GError **errp)
                        s->storage->read ? "a negative size" : "no read function");
         return false;
     }
-    if ((flags & BDRV_O_RDWR) && !s->storage->write) {
-        bdrv_set_error(errp, EACCES, "the storage is read-only");
+    if (!mem_reopen(bs, errp)) {
         return false;
     }
     s->size = bs->size = s->storage->size;
@@ -129,7 +139,7 @@ static bool mem_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
         return false;
     }
     if (s->storage) {
-        return mem_use_storage(bs, flags, errp);
+        return mem_use_storage(bs, errp);
     }
     int ret = mem_resize(bs, o->size);
     if (ret < 0) {
@@ -354,4 +364,5 @@ const BlockDriver bdrv_mem = {
     .zero         = mem_zero,
     .truncate     = mem_truncate,
     .identify     = mem_identify,
+    .reopen       = mem_reopen,
 };

@@ -126,6 +126,7 @@ const BlockDriver bdrv_null = {
     .zero         = null_zero,
     .truncate     = null_truncate,
     .info         = null_info,
+    .reopen       = bdrv_simple_reopen,
 };
 
 #define NULL_AS_IN_QEMU(word) {                                                                             \
@@ -143,6 +144,7 @@ const BlockDriver bdrv_null = {
     .status       = null_status,                                                                            \
     .zero         = null_zero,                                                                              \
     .info         = null_info,                                                                              \
+    .reopen       = bdrv_simple_reopen,                                                                     \
     .prefixes     = (const char *const []) { word, NULL },                                                  \
     .parse_name   = null_parse_name,                                                                        \
 }

@@ -46,12 +46,12 @@
  *   bdrv_close()         no other thread is inside the image, or enters it
  *   bdrv_get_backing()   no bdrv_rebase() runs meanwhile, and none has run since: what was returned is gone then
  * Requests, bdrv_block_status(), bdrv_get_geometry(), bdrv_lie_apart() and bdrv_get_info() run beside each other.
- * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend() and bdrv_check() wait until
- * nobody else is inside the image, and requests wait until they return: that may take as long as copying a disk. A
- * request that allocates a block does the same for a moment. bdrv_copy() only makes requests; other requests run beside
- * it. bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and bdrv_get_warning() with
- * its like wait for nothing of this. Two images have nothing in common: two threads may use two images without a lock.
- * The library starts threads in bdrv_copy() only, which ends them before it returns.
+ * bdrv_truncate(), bdrv_grow(), bdrv_resize(), bdrv_commit(), bdrv_rebase(), bdrv_amend(), bdrv_set_read_only() and
+ * bdrv_check() wait until nobody else is inside the image, and requests wait until they return: that may take as long
+ * as copying a disk. A request that allocates a block does the same for a moment. bdrv_copy() only makes requests;
+ * other requests run beside it. bdrv_getlength(), bdrv_is_read_only(), bdrv_get_driver_name(), bdrv_get_filename() and
+ * bdrv_get_warning() with its like wait for nothing of this. Two images have nothing in common: two threads may use two
+ * images without a lock. The library starts threads in bdrv_copy() only, which ends them before it returns.
  *
  * CALLBACKS
  *
@@ -329,6 +329,13 @@ int bdrv_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsig
 
 int64_t bdrv_getlength(BlockDriverState *bs);           /* bytes, as the guest sees the disk */
 bool bdrv_is_read_only(BlockDriverState *bs);
+/* Change an open image between reading and writing, without a moment in which it is closed or not locked. This waits
+ * until nobody else is inside the image. Backings stay as they are. To read only: the image is flushed, and gives back
+ * the room that bdrv_close() gives back. For writing: it is judged as by bdrv_open() with BDRV_O_RDWR, and the option
+ * read-only, or a guess of the format, keeps it from being written to. True also if nothing had to change. False and
+ * @errp set: the image is open as it was. Error codes, beside those of bdrv_open() and bdrv_flush(): ENOTSUP: a driver
+ * of the image cannot change; EAGAIN: another program uses the file, or has changed it in spite of the lock */
+bool bdrv_set_read_only(BlockDriverState *bs, bool read_only, GError **errp);
 const char *bdrv_get_driver_name(BlockDriverState *bs);
 const char *bdrv_get_filename(BlockDriverState *bs);    /* of the lowest file; "" if it has none */
 /* Return the backing of @bs: the image that has the bytes which @bs does not have; NULL: none. It may be given to

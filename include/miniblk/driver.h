@@ -290,6 +290,15 @@ typedef struct BlockDriver {
      * Whose disk is another one's may ask bdrv_node_get_geometry() of that. Without it: a filter says what its child
      * says, if it is as long as the child; others say none */
     bool (*get_geometry)(BlockDriverState *bs, BlockGeometry *geometry);
+
+    /* Change between reading and writing, for bdrv_set_read_only(); bs->flags have the new mode. The child can be
+     * written to meanwhile: it changes before this node for writing, and after it to read only. Called alone in the
+     * image, after a flush. Keep the state before until reopen_done(): with @ok false the node goes back to it, which
+     * cannot fail, and bs->flags have the old mode again. reopen_done() is not called after a reopen() that failed,
+     * which has changed nothing. A driver to which the mode makes no difference uses bdrv_simple_reopen(). Without
+     * reopen() the image cannot change */
+    bool (*reopen)(BlockDriverState *bs, GError **errp);
+    void (*reopen_done)(BlockDriverState *bs, bool ok);
 } BlockDriver;
 
 struct BlockDriverState {
@@ -317,6 +326,8 @@ int bdrv_mapped_read(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_write(BlockDriverState *bs, int64_t offset, BlockVec vec);
 int bdrv_mapped_zero(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags);
 int bdrv_mapped_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
+/* reopen() of a driver to which bs->flags are all: returns true */
+bool bdrv_simple_reopen(BlockDriverState *bs, GError **errp);
 /* status() of a filter that does not change bytes: asks the child */
 int bdrv_filter_status(BlockDriverState *bs, int64_t offset, int64_t bytes, unsigned flags, BlockStatus *st);
 

@@ -301,16 +301,36 @@ static void open_image(Script *s, bool write)
     g_assert_null(bdrv_get_warning(s->bs, 0));
 }
 
+static void look_around(Script *s)
+{
+    for (int i = 0; i < 5; i++) {
+        do_read(s);
+        do_status(s);
+    }
+    g_assert_cmpint(bdrv_pwrite(s->bs, 0, "", 1, 0), ==, -EPERM);
+}
+
+static void set_read_only(Script *s, bool read_only)
+{
+    GError *err = NULL;
+
+    if (!bdrv_set_read_only(s->bs, read_only, &err)) {
+        g_error("read_only %d: %s", read_only, bdrv_error_message(err));
+    }
+}
+
 static void do_reopen(Script *s)
 {
+    if (one_in(s, 2)) {
+        set_read_only(s, true);
+        look_around(s);
+        set_read_only(s, false);
+        return;
+    }
     close_image(s);
     if (one_in(s, 2)) {
         open_image(s, false);
-        for (int i = 0; i < 5; i++) {
-            do_read(s);
-            do_status(s);
-        }
-        g_assert_cmpint(bdrv_pwrite(s->bs, 0, "", 1, 0), ==, -EPERM);
+        look_around(s);
         close_image(s);
     }
     open_image(s, true);

@@ -24,10 +24,18 @@ static struct {
     bool failed;
     int countdown;              /* when so many files have been locked, */
     void (*surprise)(void);     /* this happens first; NULL: nothing */
+    void (*watch)(void);        /* called before each; NULL: not */
 } trouble;
 
 static bool is_in_trouble(const struct flock *lock)
 {
+    void (*watch)(void) = trouble.watch;
+
+    trouble.watch = NULL;       /* what it does itself is not watched */
+    if (watch) {
+        watch();
+    }
+    trouble.watch = watch;
     if (trouble.surprise && lock->l_type == F_RDLCK && lock->l_start == 100 && trouble.countdown-- == 0) {
         trouble.surprise();
     }
@@ -677,6 +685,70 @@ static void test_lockless_create(void)
 }
 
 /* A signal, while a server far away was asked */
+/* bdrv_set_read_only() */
+
+static struct {
+    const char *path;
+    int count;
+} watched;
+
+static void refuse_writers(void)
+{
+    g_assert_false(can_open(watched.path, BDRV_O_RDWR));
+    watched.count++;
+}
+
+/* Fails the test if another handle can write at any moment, or if @want is not what comes of it */
+static void turn(BlockDriverState *bs, const char *path, bool read_only, bool want)
+{
+    GError *err = NULL;
+
+    watched.path = path;
+    watched.count = 0;
+    trouble.watch = refuse_writers;
+    bool ok = bdrv_set_read_only(bs, read_only, &err);
+
+    trouble.watch = NULL;
+    g_assert_cmpint(watched.count, >, 4);
+    g_assert_true(ok == want);
+    if (!ok) {
+        assert_is_about_lock(err, path);
+    }
+    g_assert_true(bdrv_is_read_only(bs) == (read_only == ok));
+}
+
+static void test_turn(void)
+{
+    g_autofree char *path = new_image("turn.vhd", ",size=1M");
+    BlockDriverState *bs = must_open(path, VPC, 0);
+
+    for (int i = 0; i < 3; i++) {
+        g_assert_true(is_locked_shared(path));
+        turn(bs, path, false, true);
+        g_assert_true(is_locked_alone(path));
+        turn(bs, path, true, true);
+    }
+    g_assert_true(is_locked_shared(path));
+    must_close(bs);
+    g_assert_true(can_open(path, BDRV_O_RDWR));
+    gone(&path);
+}
+
+static void test_turn_beside_reader(void)
+{
+    g_autofree char *path = new_image("turn.vhd", ",size=1M");
+    BlockDriverState *bs = must_open(path, VPC, 0), *other = must_open(path, VPC, 0);
+
+    turn(bs, path, false, false);
+    turn(bs, path, false, false);
+    must_close(other);
+    g_assert_true(is_locked_shared(path));
+    turn(bs, path, false, true);
+    g_assert_true(is_locked_alone(path));
+    must_close(bs);
+    gone(&path);
+}
+
 static void test_interrupted(void)
 {
     g_autofree char *path = new_image("image.vhd", ",size=1M");
@@ -743,6 +815,8 @@ int main(int argc, char **argv)
     g_test_add_func("/lockless/scratch", test_lockless_scratch);
     g_test_add_func("/lockless/off", test_lockless_off);
     g_test_add_func("/lockless/create", test_lockless_create);
+    g_test_add_func("/turn/alone", test_turn);
+    g_test_add_func("/turn/beside-reader", test_turn_beside_reader);
     g_test_add_func("/interrupted", test_interrupted);
     return kit_run();
 }

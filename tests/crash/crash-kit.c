@@ -46,7 +46,7 @@ static const char usage[] =
     "  --stop-after N    failures (0: never)\n"
     "  --create OPTIONS --open OPTIONS [--block N] ACTION...\n"
     "                    run, killed: images of another driver, by its options. N: unit of allocation (64k).\n"
-    "                    ACTION is one of: create, allocate, overwrite, zero, discard, reopen, grow, random\n"
+    "                    ACTION is one of: create, allocate, overwrite, zero, discard, reopen, turn, grow, random\n"
     "\n"
     "killed asks for all that was answered, flushed or not. Of images with a parent it asks for what was flushed only, as\n"
     "what their bitmaps say of new sectors waits for that: \"lazy\" counts such requests, which are none where the image\n"

@@ -29,6 +29,7 @@ typedef struct Step {
         STEP_WRITE, STEP_FUA, STEP_ZERO, STEP_UNMAP, STEP_DISCARD, STEP_FLUSH, STEP_REOPEN,
         STEP_RESIZE,            /* block: the new size, in eighths of the one that the image was made with */
         STEP_PARENT,            /* block: a ParentChoice */
+        STEP_TURN,              /* read-only, and for writing again, without closing */
     } kind;
     int block;
     int64_t in, bytes, blocks;

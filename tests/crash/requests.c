@@ -321,6 +321,27 @@ static void do_reopen(Recorder *rec)
     }
 }
 
+/* What read-only finds on disk is durable. QEMU's program is told to close and open */
+static void do_turn(Recorder *rec)
+{
+    GError *err = NULL;
+
+    if (!rec->guest.bs) {
+        do_reopen(rec);
+        return;
+    }
+    GuestOp *op = begin_op(rec, GUEST_FLUSH, 0, 0);
+    bool ok = bdrv_set_read_only(rec->guest.bs, true, &err);
+
+    answer_op(rec, op, ok ? 0 : -bdrv_error_code(err), NULL);
+    bdrv_error_free(err);
+    g_assert_true(bdrv_is_read_only(rec->guest.bs) == ok);
+    if (!bdrv_set_read_only(rec->guest.bs, false, NULL)) {
+        g_assert_nonnull(rec->opts->fault.iotype);
+        do_reopen(rec);
+    }
+}
+
 /* Of bytes */
 static void do_bytes(Recorder *rec, const Step *step)
 {
@@ -358,6 +379,9 @@ void do_step(Recorder *rec, const Step *step)
     case STEP_REOPEN:
         do_reopen(rec);
         break;
+    case STEP_TURN:
+        do_turn(rec);
+        break;
     case STEP_RESIZE:
         do_resize(rec, rec->r->size * step->block / 8 / SECTOR * SECTOR);
         break;
@@ -390,7 +414,7 @@ void do_something(Recorder *rec)
     int64_t offset, bytes;
 
     choose_place(rec, &offset, &bytes);
-    switch (recorder_below(rec, 20)) {
+    switch (recorder_below(rec, 21)) {
     case 0 ... 10:
         do_write(rec, offset, bytes, 0);
         break;
@@ -405,6 +429,9 @@ void do_something(Recorder *rec)
         break;
     case 18:
         do_write(rec, offset, bytes, BDRV_REQ_FUA);
+        break;
+    case 19:
+        do_turn(rec);
         break;
     default:
         do_reopen(rec);

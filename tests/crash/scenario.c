@@ -79,6 +79,18 @@ static const Step reopen[] = {
     { STEP_WRITE, 0, 0, 512, 0 },
 };
 
+static const Step turn[] = {
+    { STEP_WRITE, 0, 100, 500, 0 },
+    { STEP_TURN },
+    { STEP_WRITE, 1, 0, 0, 1 },
+    { STEP_WRITE, 4, 0, 512, 0 },
+    { STEP_TURN },
+    { STEP_TURN },
+    { STEP_WRITE, 2, 0, 100, 0 },
+    { STEP_FLUSH },
+    { STEP_WRITE, 0, 0, 512, 0 },
+};
+
 static const Step grow[] = {
     { STEP_WRITE, 0, 0, 512, 0 }, { STEP_WRITE, 1, 0, 512, 0 }, { STEP_WRITE, 2, 0, 512, 0 }, { STEP_FLUSH },
     { STEP_WRITE, 3, 0, 512, 0 }, { STEP_WRITE, 4, 0, 512, 0 }, { STEP_WRITE, 5, 0, 512, 0 },
@@ -159,6 +171,7 @@ static const Action actions[] = {
     { "zero", ACTION_STEPS, START_FULL, STEPS(zero) },
     { "discard", ACTION_STEPS, START_FULL, STEPS(discard) },
     { "reopen", ACTION_STEPS, START_EMPTY, STEPS(reopen) },
+    { "turn", ACTION_STEPS, START_EMPTY, STEPS(turn) },
     { "grow", ACTION_STEPS, START_EMPTY, STEPS(grow) },
     { "clear", ACTION_RANDOM, START_CLEAR },
     { "junk", ACTION_RANDOM, START_JUNK },
@@ -197,7 +210,7 @@ typedef struct Line {
 
 static const Line lines[] = {
     { { "fixed", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096, .qemu = true },
-      "create overwrite zero discard random longer shorter live-longer live-shorter", 6 },
+      "create overwrite turn zero discard random longer shorter live-longer live-shorter", 6 },
     { { "fixed/32k", "driver=vpc,subformat=fixed", "driver=vpc", 32 * KIB, 4096 }, "mixed", 6 },
     { { "fixed/4k-disk", "driver=vpc,subformat=fixed", "driver=vpc", 48 * KIB, 4096, .above = ON_4K, .sector = 4096 },
       "overwrite random longer shorter", 8 },
@@ -205,8 +218,8 @@ static const Line lines[] = {
       "create allocate overwrite zero discard reopen random longer much-longer shorter compact "
       "live-longer live-much-longer live-shorter live-rebase mixed", 30 },
     { { "dynamic/4k", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .qemu = true },
-      "create allocate overwrite zero discard reopen retake no-tail no-head repair-tail repair-head repair-leak random "
-      "longer shorter compact live-longer live-shorter live-rebase mixed snapshot", 40 },
+      "create allocate overwrite zero discard reopen turn retake no-tail no-head repair-tail repair-head repair-leak "
+      "random longer shorter compact live-longer live-shorter live-rebase mixed snapshot", 40 },
     { { "dynamic/in-the-way", "driver=vpc,block_size=512", "driver=vpc", 64 * KIB, 16 * KIB }, "much-longer", 1 },
     { { "dynamic/xen", "driver=vpc,block_size=512k,for=xen", "driver=vpc", 4 * MIB, 64 * KIB, .weight = 8 },
       "longer shorter", 1 },
@@ -227,7 +240,7 @@ static const Line lines[] = {
         .long_parent = true }, "longer shorter", 1 },
     { { "child/2k", "driver=vpc,block_size=2k", "driver=vpc", 22 * KIB, 2048, .child = true }, "allocate reopen", 1 },
     { { "child/16k", "driver=vpc,block_size=16k", "driver=vpc", 170 * KIB, 16 * KIB, .child = true },
-      "allocate overwrite zero discard reopen retake random rebase alone repair-tail repair-head "
+      "allocate overwrite zero discard reopen turn retake random rebase alone repair-tail repair-head "
       "repair-leak longer live-rebase live-relink mixed snapshot", 20 },
     { { "child/2m", "driver=vpc,block_size=2M", "driver=vpc", 5 * MIB, 2 * MIB, .child = true, .weight = 8 },
       "overwrite random", 2 },
@@ -239,8 +252,8 @@ static const Line lines[] = {
     { { "child/through", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .child = true, .through = true },
       "allocate overwrite zero discard reopen random", 4 },
     { { "device/dynamic", "driver=vpc,block_size=4k", "driver=vpc", 44 * KIB, 4096, .room = MIB },
-      "allocate overwrite zero discard reopen retake random longer shorter live-longer live-shorter live-rebase mixed "
-      "snapshot", 20 },
+      "allocate overwrite zero discard reopen turn retake random longer shorter live-longer live-shorter live-rebase "
+      "mixed snapshot", 20 },
     { { "device/child", "driver=vpc,block_size=2k", "driver=vpc", 22 * KIB, 2048, .child = true, .room = MIB },
       "allocate overwrite zero reopen random rebase alone relink longer shorter live-longer live-rebase live-relink "
       "mixed", 12 },
@@ -364,7 +377,7 @@ bool scenario_may_fail(const Scenario *s)
 }
 
 static const char *const others[] = {
-    "create", "allocate", "overwrite", "zero", "discard", "reopen", "grow", "random", NULL,
+    "create", "allocate", "overwrite", "zero", "discard", "reopen", "turn", "grow", "random", NULL,
 };
 
 const char *scenario_actions(void)

@@ -696,7 +696,7 @@ def without_proc(folder):
     done = run('unshare', '-m', 'sh', '-c', 'umount -l /proc && exec "$@"', 'sh', POKE, '-o', 'driver=vpc', path)
     if not done.stdout:
         raise Skip(f'/proc stays mounted: {done.stderr}')
-    check_error(Poked(done.stdout.splitlines()), 'a parent is opened by way of /proc/self/fd, which is not there')
+    check_error(Poked(done.stdout.splitlines()), 'it is opened by way of /proc/self/fd, which is not there')
 
 
 @suite.fact

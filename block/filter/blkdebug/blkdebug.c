@@ -281,4 +281,5 @@ const BlockDriver bdrv_blkdebug = {
     .debug        = &blkdebug_debug,
     .prefixes     = blkdebug_prefixes,
     .parse_name   = blkdebug_parse_name,
+    .reopen       = bdrv_simple_reopen,
 };

@@ -154,7 +154,7 @@ static bool check_footer(BlockDriverState *bs, GError **errp)
     if (marks & VPC_MARK_SUSPENDED && (bs->flags & BDRV_O_RDWR)) {
         bdrv_warn(bs, "P", "a suspended machine refers to this disk (saved state): writing may damage its guest");
     }
-    bs->size = vpc_size(f, s->options.size_rule);
+    __atomic_store_n(&bs->size, vpc_size(f, s->options.size_rule), __ATOMIC_RELEASE);
     return true;
 }
 
@@ -362,11 +362,26 @@ static bool parts_are_whole(BlockDriverState *bs, const VpcEnds *ends, GError **
     return false;
 }
 
+bool vpc_open_image(BlockDriverState *bs, GError **errp)
+{
+    VpcState *s = bs->state;
+    VpcEnds ends = { 0 };
+
+    if (s->options.salvage) {
+        return vpc_salvage(bs, errp);
+    }
+    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !open_choose_footer(bs, &ends, errp) ||
+        !check_footer(bs, errp)) {
+        return false;
+    }
+    s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;
+    return vpc_type(&s->footer) == VPC_FIXED ? open_fixed(bs, errp) : open_dynamic(bs, &ends, errp);
+}
+
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
 {
     VpcState *s = bs->state;
     const VpcOptions *o = opts;
-    VpcEnds ends = { 0 };
 
     s->options = *o;
     s->options.parent = g_strdup(o->parent);
@@ -382,16 +397,5 @@ bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **e
     if (s->options.salvage_size >= 0 && !s->options.salvage) {
         bdrv_warn(bs, "ignored", "salvage-size= is without effect where salvage=on is not given");
     }
-    if (flags & BDRV_O_CHECK) {
-        return true;
-    }
-    if (s->options.salvage) {
-        return vpc_salvage(bs, errp);
-    }
-    if (!vpc_read_ends(bs, &ends, errp) || !parts_are_whole(bs, &ends, errp) || !open_choose_footer(bs, &ends, errp) ||
-        !check_footer(bs, errp)) {
-        return false;
-    }
-    s->differencing = vpc_type(&s->footer) == VPC_DIFFERENCING;
-    return vpc_type(&s->footer) == VPC_FIXED ? open_fixed(bs, errp) : open_dynamic(bs, &ends, errp);
+    return flags & BDRV_O_CHECK || vpc_open_image(bs, errp);
 }

@@ -129,6 +129,7 @@ typedef struct VpcState {
                                  * NULL: there is none */
 
     struct VpcCheck *check;     /* what the last vpc_check() found; NULL: there was none */
+    struct VpcState *before;    /* from vpc_reopen() to vpc_reopen_done(): the state to go back to */
 } VpcState;
 
 #endif

@@ -295,4 +295,6 @@ const BlockDriver bdrv_vpc = {
     .check          = vpc_check,
     .repair         = vpc_repair,
     .get_geometry   = vpc_get_geometry,
+    .reopen         = vpc_reopen,
+    .reopen_done    = vpc_reopen_done,
 };

@@ -11,6 +11,12 @@ extern const BlockOption vpc_open_options[];
 int vpc_probe(const BlockProbe *probe);
 char *vpc_suspect(const BlockProbe *probe);
 bool vpc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp);
+/* Read the footer, the header and the BAT into a state that has only its options, as bs->flags ask for */
+bool vpc_open_image(BlockDriverState *bs, GError **errp);
+
+/* vpc/reopen.c */
+bool vpc_reopen(BlockDriverState *bs, GError **errp);
+void vpc_reopen_done(BlockDriverState *bs, bool ok);
 
 /* vpc/rebase.c */
 bool vpc_change_backing(BlockDriverState *bs, BlockDriverState *parent, GError **errp);

@@ -136,6 +136,17 @@ static void nbdc_close(BlockDriverState *bs)
     nbdc_clear(bs->state);
 }
 
+static bool nbdc_reopen(BlockDriverState *bs, GError **errp)
+{
+    const NbdState *s = bs->state;
+
+    if ((bs->flags & BDRV_O_RDWR) && s->facts.read_only) {
+        bdrv_set_error(errp, EACCES, "the NBD server exports it for reading only");
+        return false;
+    }
+    return true;
+}
+
 static bool nbdc_open(BlockDriverState *bs, const void *opts, unsigned flags, GError **errp)
 {
     const NbdOptions *o = opts;
@@ -149,8 +160,7 @@ static bool nbdc_open(BlockDriverState *bs, const void *opts, unsigned flags, GE
         !nbdc_connect_first(s, errp)) {
         return false;
     }
-    if ((flags & BDRV_O_RDWR) && s->facts.read_only) {
-        bdrv_set_error(errp, EACCES, "the NBD server exports it for reading only");
+    if (!nbdc_reopen(bs, errp)) {
         return false;
     }
     bs->size = s->facts.size;
@@ -353,4 +363,5 @@ const BlockDriver bdrv_nbd = {
     .truncate       = nbdc_truncate,
     .prefixes       = nbdc_prefixes,
     .parse_name     = nbdc_parse_name,
+    .reopen         = nbdc_reopen,
 };
