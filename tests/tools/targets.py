@@ -31,9 +31,9 @@ def take_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def start(folder, words, name='out'):
-    """A conversion that takes some seconds, when it has begun to write"""
-    process = subprocess.Popen([IMG, 'convert', '-q', '-r', '1M', '-f', 'raw', *words, make_source(folder), folder / name],
+def start(folder, words, name='out', rate='64k'):
+    """A conversion of 4 MiB at this rate a second, when it has begun to write"""
+    process = subprocess.Popen([IMG, 'convert', '-q', '-r', rate, '-f', 'raw', *words, make_source(folder), folder / name],
                                env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                preexec_fn=take_signals)
     for _ in range(500):
@@ -158,7 +158,7 @@ def another_file(folder):
         if there:
             (folder / 'out').write_bytes(OLD)
             (folder / 'out').chmod(0o600)
-        process = start(folder, ['-O', 'raw'])
+        process = start(folder, ['-O', 'raw'], rate='1M')
         part = folder / f'out.part-{process.pid}'
         check(not there or part.stat().st_mode & 0o077 == 0, 'others may read it')
         (folder / 'new').write_bytes(b'new')
