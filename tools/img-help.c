@@ -1,5 +1,7 @@
 /* img-help.c - miniblk-img help: the list of the commands, and a page for each */
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * completion.bash reads what is printed here, and io.c's text: options, and the words that stand for their values. */
 #include <string.h>
 #include <glib.h>
 #include "tools/common.h"
@@ -45,13 +47,13 @@ static const Page pages[] = {
         { "-s buffer_size", "bytes of each (default 4096)" }, { "-S step_size", "from one to the next" },
         { "-o offset", "of the first" }, { "-w", "write, and not read" }, { "--pattern=pattern", "write this byte" },
         { "--flush-interval=n", "flush after so many writes" }, { "--no-drain", "do not wait for them before" },
-        FORMAT, CACHE, QUIET, SHARE, { "-n, -i aio", "accepted" } },
+        FORMAT, OPTS, CACHE, QUIET, SHARE, { "-n, -i aio", "accepted" } },
       "bench -f vpc -c 10000 -d 1 disk.vhd" },
     { "bitmap", "for scripts: no format has dirty bitmaps",
       "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] "
       "[-g granularity] [--image-opts | -f fmt] filename bitmap",
       { { "--merge, --add, --remove, --clear, --enable, --disable", "accepted, before it fails" },
-        { "-b, -F, -g", "accepted" }, FORMAT, OPTS }, NULL },
+        { "-b, -F, -g, --force-share", "accepted" }, FORMAT, OPTS }, NULL },
     { "check", "find damage in an image, and repair it",
       "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] [--backing-chain] filename",
       { { "-r leaks|all", "repair what only takes up space, or all that can be repaired" },
@@ -107,7 +109,7 @@ static const Page pages[] = {
       "[--output=ofmt] [-O output_fmt] [-o options] [--size N | [--image-opts] [-f fmt] [-l snapshot_param] filename]",
       { { "--size N", "of an empty disk of that size" }, { "-O output_fmt", "in this format (default raw)" },
         { "-o options", "with these create options" }, OUTPUT, FORMAT, OPTS,
-        { "-l snapshot_param", "no format has any" } },
+        SHARE, { "-l snapshot_param", "no format has any" } },
       "measure -O vpc -o subformat=fixed disk.raw" },
     { "rebase", "give an image another parent, or none",
       "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] -b backing_file [-F backing_fmt] filename",

@@ -205,6 +205,26 @@ def io_commands():
     return {line.split(' -- ')[0] for line in output(IO, '-c', 'help').splitlines() if ' -- ' in line}
 
 
+def library_functions():
+    """The list that source.sh compares with the library and with the headers"""
+    return set(read('tests/docs/exported.list').split())
+
+
+def manual_functions():
+    """Those that miniblk(3) names, as name()"""
+    text = ' '.join(plain(line) for line in read('docs/man/miniblk.3').splitlines() if line.startswith('.BR '))
+    return set(re.findall(r'\b((?:bdrv|block)_\w+) ?\(\)', text))
+
+
+def manual_flags():
+    return {word for lines in sections('docs/man/miniblk.3').values() for line in lines
+            for word in re.findall(r'\bBDRV_(?:O|REQ)_\w+', line)}
+
+
+def header_flags():
+    return set(re.findall(r'^ +(BDRV_(?:O|REQ)_\w+) += 1 <<', read('include/miniblk/block.h'), re.M))
+
+
 def described_vector():
     """The footer in docs/VHD.md, as (place, byte)"""
     block = re.search(r'## A vector.*?```\n(.*?)```', read('docs/VHD.md'), re.S).group(1)
@@ -259,6 +279,10 @@ check('miniblk-io(1) has the commands and their usage', manual_tags('docs/man/mi
       'in the manual', 'in help')
 check('miniblk-io(1) explains every option', manual_option_words('docs/man/miniblk-io.1', 'OPTIONS'),
       set().union(*(option_words(line) for line in io_help)), 'in the manual', 'in --help')
+check('miniblk(3) names every function of the library', manual_functions(), library_functions(), 'in the manual',
+      'in exported.list')
+check('miniblk(3) names every flag to open an image and of a request', manual_flags(), header_flags(), 'in the manual',
+      'in block.h')
 check('miniblk-drivers(7) has what is checked', manual_checks(), check_table(), 'in the manual', 'in the table')
 check('miniblk-drivers(7) has the codes of warnings', manual_codes(), warning_codes(), 'in the manual', 'in block/')
 check('block.h has a kind for each code', header_codes(), warning_codes(), 'in block.h', 'in block/')

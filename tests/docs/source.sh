@@ -107,6 +107,21 @@ MINIBLK_VERSION "$version"
 END
 }
 
+# So do NEWS and Debian's packages
+news_has_version() {
+    local version
+
+    version=$(sed -n "s/^  version : '\(.*\)',/\1/p" meson.build | head -n 1)
+    [[ $(grep -m 1 '^[0-9]' NEWS) == "$version" ]] || { echo "NEWS does not begin with $version"; return 1; }
+    [[ $(head -n 1 debian/changelog) == "miniblk ($version-"* ]] ||
+        { echo "debian/changelog does not begin with $version"; return 1; }
+}
+
+# The symbols that Debian's package promises
+debian_symbols() {
+    diff tests/docs/exported.list <(sed -n 's/^ \([a-z_]*\)@MINIBLK_0 .*/\1/p' debian/libminiblk0.symbols)
+}
+
 # The library is a guest in somebody's program
 well_behaved() {
     grep -nE '\b(printf|puts|putchar|perror|exit|abort|_exit|signal|setlocale|assert|g_assert[a-z_]*|g_error|g_warning|g_print[a-z]*|g_message)\(' \
@@ -158,6 +173,8 @@ check "what the library uses of GLib is what HACKING.md lists" glib_subset
 check "the library needs the C library, GLib and libnbd, and no other" few_libraries
 check "no public header includes GLib's" no_glib_header
 check "block.h has the version of meson.build" version_is_said
+check "NEWS and debian/changelog begin with that version" news_has_version
+check "debian/ lists the exported symbols" debian_symbols
 check "the library does not print, exit or assert" well_behaved
 check "the manual pages are well-formed" manual_is_clean
 check "block/README.md lists every file of block/" listed block

@@ -22,7 +22,20 @@ has_files() {
         [[ -s $file ]] || { echo "no $file"; return 1; }
     done
     [[ $nbd != module || -s $lib/miniblk/block-nbd.so ]] || { echo "no block-nbd.so"; return 1; }
+    for file in man1/miniblk-img.1 man1/miniblk-io.1 man3/miniblk.3 man7/miniblk-drivers.7; do
+        [[ -s $prefix/share/man/$file ]] || { echo "no manual $file"; return 1; }
+    done
     [[ $(cd "$prefix/include" && find . -type f | wc -l) -eq 2 ]]
+}
+
+# As bash-completion does it: it loads a file that has the name of the command
+has_completion() {
+    local name
+
+    for name in miniblk-img miniblk-io; do
+        bash --norc --noprofile -c '. "$1" && complete -p "$2"' bash \
+            "${lib%/lib*}/share/bash-completion/completions/$name" "$name" || return
+    done
 }
 
 # The C block of README.md
@@ -39,14 +52,28 @@ no_glib_linked() {
     ! pkg-config --libs miniblk | grep -i glib
 }
 
+# Where no other .pc file is: a program with the shared library needs nothing else
+alone() {
+    env -u PKG_CONFIG_PATH PKG_CONFIG_LIBDIR="${pc%/*}" pkg-config "$@"
+}
+
+build_alone() {
+    local flags
+
+    [[ $(ls "${pc%/*}") == miniblk.pc ]] && ! alone --exists glib-2.0 && alone --exists miniblk &&
+        flags=$(alone --cflags --libs miniblk) && echo "$flags" && ! grep -i glib <<<"$flags" || return
+    # shellcheck disable=SC2086
+    build_hello alone $flags
+}
+
 # Debian's libnbd.pc does not name the libraries that libnbd.a needs
 has_static_libraries() {
-    local needed
+    local needed=(glib-2.0) symbols=-Wl,-u,g_malloc
 
-    needed=$(pkg-config --print-requires-private miniblk | sed 's/ .*//')
-    # shellcheck disable=SC2046,SC2086
+    [[ $nbd == builtin ]] && needed+=(libnbd) && symbols+=,-u,nbd_create
+    # shellcheck disable=SC2046
     echo 'int main(void) { return 0; }' >try.c &&
-        cc -o try try.c -static -Wl,-u,g_malloc,-u,nbd_create $(pkg-config --libs --static $needed) 2>/dev/null
+        cc -o try try.c -static "$symbols" $(pkg-config --libs --static "${needed[@]}") 2>/dev/null
 }
 
 # build_names NAME FLAG...: names.c
@@ -159,7 +186,8 @@ pc=$(find dest -name miniblk.pc)
 lib=$scratch/${pc%/pkgconfig/*}
 bin=${lib%/lib*}/bin
 export PKG_CONFIG_PATH=${pc:+$scratch/${pc%/*}} LD_LIBRARY_PATH=$lib
-check "library, headers and tools are there" has_files
+check "library, headers, tools and manuals are there" has_files
+check "the completion of both commands is where bash-completion looks" has_completion
 check "pkg-config knows it, with the version of the project" test "$(pkg-config --modversion miniblk)" = \
     "$(sed -n "s/^  version : '\(.*\)',/\1/p" "$source/meson.build" | head -n 1)"
 check "a program is not linked with GLib" no_glib_linked
@@ -168,6 +196,8 @@ check "README.md has an example" extract
 {
     check "the example builds with the shared library" build_hello shared $(pkg-config --cflags --libs miniblk)
     check "the example runs" says_hello shared
+    check "it builds where pkg-config knows of nothing else" build_alone
+    check "and runs there" says_hello alone
     if has_static_libraries; then
         check "it builds without any shared library" build_hello static -static $(pkg-config --cflags --libs --static miniblk)
         check "and runs" says_hello static
