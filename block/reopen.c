@@ -22,7 +22,7 @@ bool bdrv_simple_reopen(BlockDriverState *bs, GError **errp)
 }
 
 /* Return the nodes of @bs in the order in which they change */
-static GPtrArray *nodes_of(BlockDriverState *bs, bool writable)
+static GPtrArray *nodes_in_order(BlockDriverState *bs, bool writable)
 {
     GPtrArray *nodes = g_ptr_array_new();
 
@@ -32,7 +32,7 @@ static GPtrArray *nodes_of(BlockDriverState *bs, bool writable)
     return nodes;
 }
 
-static void finish(BlockDriverState *node, bool ok)
+static void finish_mode(BlockDriverState *node, bool ok)
 {
     if (node->drv->reopen_done) {
         node->drv->reopen_done(node, ok);
@@ -40,7 +40,7 @@ static void finish(BlockDriverState *node, bool ok)
 }
 
 /* Prepare all nodes, or none */
-static bool prepare(const GPtrArray *nodes, bool writable, GError **errp)
+static bool prepare_mode(const GPtrArray *nodes, bool writable, GError **errp)
 {
     for (guint i = 0; i < nodes->len; i++) {
         BlockDriverState *node = nodes->pdata[i];
@@ -52,14 +52,14 @@ static bool prepare(const GPtrArray *nodes, bool writable, GError **errp)
         set_writable(node, !writable);
         while (i-- > 0) {
             set_writable(nodes->pdata[i], !writable);
-            finish(nodes->pdata[i], false);
+            finish_mode(nodes->pdata[i], false);
         }
         return false;
     }
     return true;
 }
 
-static bool may_write(BlockDriverState *bs, BlockDriverState *node, GError **errp)
+static bool node_may_write(BlockDriverState *bs, BlockDriverState *node, GError **errp)
 {
     if (node->flags & BDRV_O_NO_LOCK) {
         bdrv_set_error(errp, EINVAL, "force-share=on can only be used with read-only images");
@@ -72,7 +72,7 @@ static bool may_write(BlockDriverState *bs, BlockDriverState *node, GError **err
     return false;
 }
 
-static bool may_change(BlockDriverState *bs, bool writable, GError **errp)
+static bool may_change_mode(BlockDriverState *bs, bool writable, GError **errp)
 {
     if (bs->flags & BDRV_O_CHECK) {
         bdrv_set_error(errp, ENOTSUP, "the image is open to be checked");
@@ -86,7 +86,7 @@ static bool may_change(BlockDriverState *bs, bool writable, GError **errp)
             bdrv_set_error(errp, ENOTSUP, "driver '%s' cannot change between reading and writing", node->drv->name);
             return false;
         }
-        if (writable && !may_write(bs, node, errp)) {
+        if (writable && !node_may_write(bs, node, errp)) {
             return false;
         }
     }
@@ -94,7 +94,7 @@ static bool may_change(BlockDriverState *bs, bool writable, GError **errp)
 }
 
 /* Bring all that was written to stable storage, before @bs is read only */
-static bool flush(BlockDriverState *bs, GError **errp)
+static bool flush_first(BlockDriverState *bs, GError **errp)
 {
     int ret = bdrv_node_flush(bs);
 
@@ -104,18 +104,18 @@ static bool flush(BlockDriverState *bs, GError **errp)
     return ret == 0;
 }
 
-static bool change(BlockDriverState *bs, bool writable, GError **errp)
+static bool change_mode(BlockDriverState *bs, bool writable, GError **errp)
 {
-    if (!may_change(bs, writable, errp) || (!writable && !flush(bs, errp))) {
+    if (!may_change_mode(bs, writable, errp) || (!writable && !flush_first(bs, errp))) {
         return false;
     }
-    g_autoptr(GPtrArray) nodes = nodes_of(bs, writable);
+    g_autoptr(GPtrArray) nodes = nodes_in_order(bs, writable);
 
-    if (!prepare(nodes, writable, errp)) {
+    if (!prepare_mode(nodes, writable, errp)) {
         return false;
     }
     for (guint i = 0; i < nodes->len; i++) {
-        finish(nodes->pdata[i], true);
+        finish_mode(nodes->pdata[i], true);
     }
     block_shortcuts_open(bs);           /* those before hold for an image that nobody writes to */
     return true;
@@ -126,7 +126,7 @@ bool bdrv_set_read_only(BlockDriverState *bs, bool read_only, GError **errp)
     BlockTree *tree = bs->priv->tree;
 
     block_enter_alone(tree);
-    bool ok = bdrv_is_read_only(bs) == read_only || change(bs, !read_only, errp);
+    bool ok = bdrv_is_read_only(bs) == read_only || change_mode(bs, !read_only, errp);
     block_leave_alone(tree);
     return ok;
 }
