@@ -9,6 +9,7 @@ import os
 import re
 import sys
 
+SAMPLED = re.compile(r'one (case|test) in \d+ is .*')
 CASE = re.compile(r'(not )?ok\b\s*\d*\s*-?\s*(.*)')
 
 
@@ -60,13 +61,18 @@ def main():
             lines.append(f'FAILED  {build}: it was not built, or no test ran')
         for test in tests:
             name = test['name'].split(' / ')[-1].strip()
+            left_out = {}
             for verdict, text in test_cases(test):
                 count[verdict] += 1
-                if verdict == 'skipped':
+                if verdict == 'skipped' and SAMPLED.search(text):
+                    reason = SAMPLED.search(text).group()
+                    left_out[reason] = left_out.get(reason, 0) + 1
+                elif verdict == 'skipped':
                     lines.append(f'skipped {build}: {name}: {text}')
                 elif verdict == 'failed':
                     lines.append(f'FAILED  {build}: {name}: {text}\n'
                                  f'        again: meson test -C {folder} --print-errorlogs {name}')
+            lines += [f'skipped {build}: {name}: {n} cases: {reason}' for reason, n in left_out.items()]
         print(f'{build:6} {len(tests):3} programs: {count["passed"]} passed, {count["failed"]} failed, '
               f'{count["skipped"]} skipped')
         for key in total:
