@@ -169,7 +169,7 @@ static void test_child(void)
 /* What was remembered of a chain of images that nobody writes to is forgotten */
 static void test_shortcuts(void)
 {
-    g_autofree char *names[4];
+    char *names[4];
     GError *err = NULL;
     BlockDriverState *bs;
 
@@ -197,6 +197,7 @@ static void test_shortcuts(void)
     g_assert_cmpint(bdrv_close(bs), ==, 0);
     for (int i = 0; i < 4; i++) {
         g_unlink(names[i]);
+        g_free(names[i]);
     }
 }
 
