@@ -17,6 +17,7 @@
 #include <miniblk/driver.h>
 #include "util/checked.h"
 #include "util/iszero.h"
+#include "util/workers.h"
 
 #define READ_BYTES      (1 << 20)
 #define WRITE_BYTES     (128 << 10)     /* the page cache is faster with this than with 1 MiB */
@@ -336,20 +337,6 @@ static void *worker(void *data)
     return NULL;
 }
 
-static void run_workers(Copy *copy)
-{
-    unsigned want = CLAMP(copy->opts.workers ? copy->opts.workers : 2, 1, MAX_WORKERS), started = 0;
-    pthread_t threads[MAX_WORKERS];
-
-    while (started < want - 1 && pthread_create(&threads[started], NULL, worker, copy) == 0) {
-        started++;
-    }
-    worker(copy);       /* this thread is a worker, too, and may be the only one */
-    while (started > 0) {
-        pthread_join(threads[--started], NULL);
-    }
-}
-
 /* Find out whether the order of writes matters, and whether the first write of a piece allocates all of it */
 static bool find_order(Copy *copy, GError **errp)
 {
@@ -438,7 +425,7 @@ bool bdrv_copy(BlockDriverState *from, BlockDriverState *to, const BlockCopyOpti
     pthread_mutex_init(&copy.lock, NULL);
     pthread_cond_init(&copy.turned, NULL);
     if (count_total(&copy) == 0) {
-        run_workers(&copy);
+        workers_run(CLAMP(copy.opts.workers ? copy.opts.workers : 2, 1, MAX_WORKERS), worker, &copy);
         tell_loss(&copy, &copy.read_loss);
     }
     pthread_cond_destroy(&copy.turned);

@@ -12,6 +12,7 @@
 #include "tools/compare.h"
 #include "tools/img-progress.h"
 #include "util/iszero.h"
+#include "util/workers.h"
 
 #define COMPARE_BYTES (INT64_C(1) << 20)
 #define SECTOR 512                  /* differences are reported by sector */
@@ -173,21 +174,6 @@ static void *compare_worker(void *user)
     return NULL;
 }
 
-/* Run the workers on as many threads as can be started. The caller is one of them */
-static void compare_run_workers(Compare *cmp)
-{
-    pthread_t threads[WORKERS - 1];
-    int count = 0;
-
-    while (count < WORKERS - 1 && !pthread_create(&threads[count], NULL, compare_worker, cmp)) {
-        count++;
-    }
-    compare_worker(cmp);
-    while (count--) {
-        pthread_join(threads[count], NULL);
-    }
-}
-
 CompareFinding compare_images(BlockDriverState *a, BlockDriverState *b, bool strict, ImgProgress *progress)
 {
     Compare cmp = {
@@ -197,7 +183,7 @@ CompareFinding compare_images(BlockDriverState *a, BlockDriverState *b, bool str
 
     cmp.size = MAX(cmp.sides[0].size, cmp.sides[1].size);
     pthread_mutex_init(&cmp.lock, NULL);
-    compare_run_workers(&cmp);
+    workers_run(WORKERS, compare_worker, &cmp);
     pthread_mutex_destroy(&cmp.lock);
     return cmp.first;
 }

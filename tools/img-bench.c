@@ -12,8 +12,7 @@
 #include "tools/img-image.h"
 #include "tools/img-progress.h"
 #include "tools/img.h"
-
-#define MAX_WORKERS 256
+#include "util/workers.h"
 
 typedef struct Bench {
     ImgImage image;
@@ -114,21 +113,6 @@ static void *bench_worker(void *user)
     return NULL;
 }
 
-/* Run the workers on as many threads as can be started. The caller is one of them */
-static void bench_run_workers(Bench *b)
-{
-    long want = MIN(MIN(b->depth, b->count), MAX_WORKERS), started = 0;
-    pthread_t threads[MAX_WORKERS];
-
-    while (started < want - 1 && !pthread_create(&threads[started], NULL, bench_worker, b)) {
-        started++;
-    }
-    bench_worker(b);
-    while (started > 0) {
-        pthread_join(threads[--started], NULL);
-    }
-}
-
 static bool bench(Bench *b)
 {
     gint64 start;
@@ -136,9 +120,9 @@ static bool bench(Bench *b)
     b->size = bdrv_getlength(b->image.bs);
     b->step = b->step ? b->step : b->bytes;
     b->left = b->count;
-    if (!tool_is_qemu && b->depth > MAX_WORKERS) {
-        tool_warn("%d requests in parallel and not %ld: no more can be", MAX_WORKERS, b->depth);
-        b->depth = MAX_WORKERS;
+    if (!tool_is_qemu && b->depth > WORKERS_MAX) {
+        tool_warn("%d requests in parallel and not %ld: no more can be", WORKERS_MAX, b->depth);
+        b->depth = WORKERS_MAX;
     }
     tool_print("Sending %ld %s requests, %" PRId64 " bytes each, %ld in parallel (starting at offset %" PRId64
                ", step size %" PRId64 ")\n", b->count, b->write ? "write" : "read", b->bytes, b->depth, b->offset,
@@ -152,7 +136,7 @@ static bool bench(Bench *b)
     }
     start = g_get_monotonic_time();
     img_progress_start(&b->progress, false, true, 0);
-    bench_run_workers(b);
+    workers_run((unsigned)MIN(MIN(b->depth, b->count), WORKERS_MAX), bench_worker, b);
     if (b->error) {
         tool_error("Failed request: %s", g_strerror(b->error));
         return false;
