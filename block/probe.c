@@ -62,7 +62,12 @@ static bool may_take_as_raw(BlockDriverState *file, const BlockProbe *probe, boo
     if (head_only) {
         return true;
     }
-    g_autofree uint8_t *head = g_malloc0_n(2, BLOCK_SUSPECT_BYTES);
+    g_autofree uint8_t *head = g_try_malloc0_n(2, BLOCK_SUSPECT_BYTES);
+
+    if (!head) {
+        bdrv_set_error(errp, ENOMEM, "no memory for %d bytes of the file", 2 * BLOCK_SUSPECT_BYTES);
+        return false;
+    }
     uint8_t *tail = head + BLOCK_SUSPECT_BYTES;
     int64_t have = MIN(probe->size, BLOCK_SUSPECT_BYTES);
     BlockProbe more = { head, tail, BLOCK_SUSPECT_BYTES, probe->size, probe->filename };

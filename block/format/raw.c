@@ -112,8 +112,8 @@ static bool raw_open(BlockDriverState *bs, const void *opts, unsigned flags, GEr
 static bool raw_preallocate(BlockDriverState *file, int64_t size, RawPreallocation how, GError **errp)
 {
     int64_t end = how == RAW_PREALLOC_FULL ? size : how == RAW_PREALLOC_FIRST ? MIN(size, RAW_FIRST) : 0;
-    g_autofree void *zeroes = end ? g_malloc0(RAW_PIECE) : NULL;
-    int ret = how == RAW_PREALLOC_FALLOC ? bdrv_node_zero(file, 0, size, 0) : 0;
+    g_autofree void *zeroes = end ? g_try_malloc0(RAW_PIECE) : NULL;
+    int ret = how == RAW_PREALLOC_FALLOC ? bdrv_node_zero(file, 0, size, 0) : end && !zeroes ? -ENOMEM : 0;
 
     for (int64_t at = 0; at < end && ret == 0; at += RAW_PIECE) {
         ret = bdrv_node_pwrite(file, at, zeroes, MIN(RAW_PIECE, end - at));

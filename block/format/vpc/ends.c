@@ -86,9 +86,8 @@ int64_t vpc_stray_footer(BlockDriverState *bs, const VpcEnds *ends)
 {
     int64_t start = MAX(0, ends->tail_at - 65536);
     int64_t bytes = ends->size - start;
-    g_autofree uint8_t *buf = g_malloc((gsize)bytes);
-
-    int ret = bdrv_node_pread(bs->file, start, buf, bytes);
+    g_autofree uint8_t *buf = g_try_malloc((gsize)bytes);
+    int ret = buf ? bdrv_node_pread(bs->file, start, buf, bytes) : -ENOMEM;
 
     for (int64_t i = bytes - VPC_SECTOR; ret == 0 && i >= 0; i--) {
         if (buf[i] == VPC_COOKIE[0] && start + i > 0 && vpc_footer_is_valid((const VpcFooter *)(buf + i))) {

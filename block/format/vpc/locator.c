@@ -126,8 +126,8 @@ void vpc_read_locators(BlockDriverState *bs, const VpcHeader *header, VpcLocator
         if (!code || why) {
             continue;
         }
-        g_autofree uint8_t *data = g_malloc(length);
-        int ret = bdrv_node_pread(bs->file, (int64_t)be64_load(l->offset), data, length);
+        g_autofree uint8_t *data = g_try_malloc(length);
+        int ret = data ? bdrv_node_pread(bs->file, (int64_t)be64_load(l->offset), data, length) : -ENOMEM;
 
         if (ret < 0) {
             bdrv_warn(bs, "L1", "parent locator %u at %" PRIu64 " is left out, as it could not be read: %s", i,

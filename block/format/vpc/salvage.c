@@ -86,8 +86,8 @@ static bool read_table(VpcCheck *c, VpcKeys *blocks)
 {
     const VpcState *s = c->bs->state;
     int64_t bytes = vpc_bat_padded(s);
-    g_autofree uint8_t *piece = g_malloc(VPC_BAT_PIECE);
-    bool ok = s->bat_bytes == c->needed * 4 && bytes <= s->read_limit - s->bat_offset;
+    g_autofree uint8_t *piece = g_try_malloc(VPC_BAT_PIECE);
+    bool ok = piece && s->bat_bytes == c->needed * 4 && bytes <= s->read_limit - s->bat_offset;
 
     for (int64_t at = 0, n; at < bytes && ok; at += n) {
         n = MIN(bytes - at, VPC_BAT_PIECE);

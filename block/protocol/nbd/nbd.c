@@ -237,9 +237,9 @@ static int nbdc_flush(BlockDriverState *bs)
 static int nbdc_zero_part(NbdState *s, int64_t offset, int64_t bytes)
 {
     int64_t start = align_down(offset, s->facts.min);
-    g_autofree uint8_t *block = g_malloc((size_t)s->facts.min);
+    g_autofree uint8_t *block = g_try_malloc((size_t)s->facts.min);
     NbdRequest req = { .command = NBD_READ, .offset = start, .bytes = s->facts.min, .buf = block };
-    int ret = bytes > 0 ? nbdc_request(s, &req) : 0;
+    int ret = bytes <= 0 ? 0 : block ? nbdc_request(s, &req) : -ENOMEM;
 
     if (ret < 0 || bytes <= 0) {
         return ret;
