@@ -13,25 +13,40 @@
 
 #define MAX_NAME 64
 
-/* Formats in the order of probing, raw last because it accepts every file; then filters and protocols */
+/* Formats in the order of probing, raw last because it accepts every file; then filters and protocols. The option
+ * "drivers" of the build leaves some out */
 static const BlockDriver *const built_in[] = {
+#ifndef MINIBLK_WITHOUT_VPC
     &bdrv_vpc,
+#endif
     &bdrv_raw,
+#ifndef MINIBLK_WITHOUT_VPC
     &bdrv_split,
+#endif
+#ifndef MINIBLK_WITHOUT_COW
     &bdrv_cow,
+#endif
+#ifndef MINIBLK_WITHOUT_BLKDEBUG
     &bdrv_blkdebug,
+#endif
+#ifndef MINIBLK_WITHOUT_BLKLOGWRITES
     &bdrv_blklogwrites,
+#endif
     &bdrv_probe_guard,
+#ifndef MINIBLK_WITHOUT_FILE
     &bdrv_file,
     &bdrv_host_device,
     &bdrv_host_cdrom,
+#endif
 #ifdef MINIBLK_NBD
     &bdrv_nbd,
 #endif
     &bdrv_mem,
+#ifndef MINIBLK_WITHOUT_NULL
     &bdrv_null,
     &bdrv_null_co,
     &bdrv_null_aio,
+#endif
 };
 
 /* What a table must have at least: all fields up to read() */

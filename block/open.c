@@ -107,7 +107,9 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
 {
     const char *folder = getenv("TMPDIR");
     const BlockSource nothing = { .tree = from->tree };
-    BlockDriverState *base = open_root(from, kv, flags & ~(unsigned)(BDRV_O_SNAPSHOT | BDRV_O_RDWR), errp);
+    const BlockDriver *cow = bdrv_load_driver("cow", errp);
+    BlockDriverState *base =
+        cow ? open_root(from, kv, flags & ~(unsigned)(BDRV_O_SNAPSHOT | BDRV_O_RDWR), errp) : NULL;
     g_autoptr(KeyVal) scratch = keyval_new();
 
     if (!base) {
@@ -118,7 +120,7 @@ static BlockDriverState *open_snapshot(const BlockSource *from, KeyVal *kv, unsi
     keyval_set(scratch, "file.temporary", "on");
     keyval_set(scratch, "file.cache.no-flush", "on");
     keyval_set(scratch, "file.cache.direct", "off");
-    BlockDriverState *bs = block_open_node(&nothing, &bdrv_cow, scratch, flags | BDRV_O_RDWR, NULL, errp);
+    BlockDriverState *bs = block_open_node(&nothing, cow, scratch, flags | BDRV_O_RDWR, NULL, errp);
 
     if (bs) {
         bs->priv->scratch = true;

@@ -104,7 +104,9 @@ int bdrv_version_number(void);
 typedef struct BlockDriverState BlockDriverState;
 
 /* GLib's error, declared here so that no GLib header is needed */
+#ifndef __G_ERROR_H__       /* C99 allows a typedef once: there, include GLib's header first, if at all */
 typedef struct _GError GError;
+#endif
 
 /* A program's function for a long call: @done of @total are done, in the units that the call says. True: go on. False
  * cancels the call: it fails with ECANCELED, and is not asked again. The image is then as after any failed call of its

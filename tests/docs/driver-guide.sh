@@ -7,7 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 copy_source() {
-    cp -r "$source"/{amalgamation,bench,block,docs,examples,include,meson.build,meson_options.txt,tools,util} "$scratch" &&
+    cp -r "$source"/{amalgamation,bench,block,cmake,docs,examples,include,meson.build,meson_options.txt,tools,util} "$scratch" &&
         mkdir "$scratch"/{fuzz,qemu-iotests-compat,tests} &&
         touch "$scratch"/{fuzz,qemu-iotests-compat,tests}/meson.build
 }
@@ -16,7 +16,7 @@ copy_source() {
 add_driver() {
     sed -n '/^```c$/,/^```$/p' "$source/docs/writing-a-driver.md" | sed '/^```$/q' | grep -v '^```' >block/filter/slow.c &&
         grep -q bdrv_slow block/filter/slow.c &&
-        sed -i "s|^filters = files(|&'filter/slow.c', |" block/meson.build && grep -q slow block/meson.build &&
+        sed -i "s|^drivers = files(|&'filter/slow.c', |" block/meson.build && grep -q slow block/meson.build &&
         sed -i 's/^extern const BlockDriver /&bdrv_slow, /' block/drivers.h && grep -q slow block/drivers.h &&
         sed -i 's/^    &bdrv_blkdebug,$/&\n    \&bdrv_slow,/' block/drivers.c && grep -q slow block/drivers.c
 }

@@ -34,6 +34,12 @@ names() {
         diff "$source/tests/docs/exported.list" <(grep -v '^miniblk_' all)
 }
 
+make_alone() {
+    cp -r "$source/examples/makefile" makefile &&
+        make -C makefile alone AMALGAMATION="$made" CFLAGS='-std=c11 -O0 -Wall -Werror' &&
+        makefile/alone hello.vhd | grep '^67108864 bytes, cannot be booted$'
+}
+
 header_alone() {
     echo '#include "miniblk.h"' >alone.c && cc -std=c99 -Wall -Wextra -Wpedantic -Werror -I"$made" -c alone.c &&
         c++ -x c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -I"$made" -c alone.c
@@ -45,4 +51,5 @@ check "a program with some of the library's inner names compiles" compile_progra
 check "and each calls its own" calls_its_own
 check "it has the names that the shared library exports, and all others begin with miniblk_" names
 check "miniblk.h compiles alone, as C99 and C++11" header_alone
+check "the example of a Makefile builds with it, and reads the image" make_alone
 check_end

@@ -170,6 +170,39 @@ install_example() {
     cp example/build/block-pattern.so "$lib/miniblk/" && "$bin/miniblk-img" info pattern:64M | grep '^virtual size: 64 MiB'
 }
 
+make_program() {
+    cp -r "$source/examples/makefile" makefile && make -C makefile CFLAGS='-std=c11 -Wall -Wextra -Werror' "$1"
+}
+
+program_reads() {
+    "$bin/miniblk-img" create -q -f vpc -o force_size=on a.vhd 3M && [[ $("$1" a.vhd) == '3145728 bytes, cannot be booted' ]]
+}
+
+# cmake_project FOLDER TARGET VERSION
+cmake_project() {
+    mkdir -p "$1" && cp "$source/examples/makefile/program.c" "$1" && cat >"$1/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.16)
+project(program C)
+find_package(miniblk $3 REQUIRED)
+add_executable(program program.c)
+target_link_libraries(program PRIVATE $2)
+END
+}
+
+cmake_configure() {
+    cmake -S "$1" -B "$1/build" -DCMAKE_PREFIX_PATH="$(find "$scratch/dest" -type d -path '*/cmake/miniblk')"
+}
+
+cmake_program() {
+    cmake_project "cmake-$1" "$2" 0.1 && cmake_configure "cmake-$1" && cmake --build "cmake-$1/build"
+}
+
+# A project that wants version $1 is told that there is another
+cmake_refuses() {
+    cmake_project "wants-$1" miniblk::miniblk "$1" && ! cmake_configure "wants-$1" >log 2>&1 &&
+        grep -F 'considered but not accepted' log || { cat log; return 1; }
+}
+
 says_hello() {
     rm -f hello.vhd
     [[ $("./$1") == 'Hello, world!' ]] && cmp <(tail -c +1 hello.vhd | grep -aom1 'Hello, world!') <(echo 'Hello, world!')
@@ -237,4 +270,12 @@ check "README.md has an example" extract
     check "it is found where modules are installed" install_example
 }
 check "the installed tools work" tools_work
+check "the example of a Makefile builds with what is installed" make_program program
+check "and its program reads a VHD" program_reads makefile/program
+check "a CMake project finds the shared library" cmake_program shared miniblk::miniblk
+check "its program reads a VHD" program_reads cmake-shared/build/program
+check "and one the static library" cmake_program static miniblk::static
+check "its program reads a VHD as well" program_reads cmake-static/build/program
+check "CMake refuses a version that is not there" cmake_refuses 0.99
+check "and another major number" cmake_refuses 1.0
 check_end
